@@ -1,0 +1,1 @@
+//! The resources users write: ModelProvider, ModelRoute, FallbackPolicy, ModelBudget.

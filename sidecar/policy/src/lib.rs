@@ -1,0 +1,1 @@
+//! Fallback planning, retries, truncation and cost as pure functions and state machines.

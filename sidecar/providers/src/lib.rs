@@ -1,0 +1,1 @@
+//! Provider dialects: requests out, responses and streams in, errors classified, tokens counted.

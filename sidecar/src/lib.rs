@@ -1,0 +1,1 @@
+//! The data plane: an OpenAI-compatible endpoint on loopback that decides, retries, falls back and counts.

@@ -1,0 +1,23 @@
+//! The contract between operator and sidecar, two processes that upgrade separately.
+//!
+//! Version rule: only ever add optional fields (`#[serde(default)]`), never change the meaning of one. A reader ignores
+//! fields it does not know. A new *enum variant* is a breaking change for old sidecars: they refuse the whole
+//! snapshot and say so, which is right for anything that limits (it must not be silently ignored).
+//!
+//! Units are in the names: `_ms` milliseconds, `_nanos` billionths of a US dollar, `_tokens` tokens, `_bytes` bytes.
+
+mod provider;
+mod report;
+mod snapshot;
+mod stream;
+
+pub use provider::{AuthScheme, Dialect, Headers, Model, Price, Provider, ProviderTimeouts, Tokenizer};
+pub use report::{Ack, Delivery, Report, SidecarIdentity, UsageKey, UsageLine, UsageTotals};
+pub use snapshot::{
+    Backend, ContextWindow, Egress, ErrorClass, FallbackRule, OnExceeded, RequestRules, Retries, Role, Route, Snapshot,
+    Streaming, Truncate, Unsupported,
+};
+pub use stream::{Credential, Down, PROTOCOL, Subscribe, paths};
+
+/// A map whose order is the order of its keys, so that equal contents are equal bytes.
+pub type Map<V> = std::collections::BTreeMap<String, V>;

@@ -1,0 +1,103 @@
+//! Accounts at providers, with everything resolved: no field means "ask the catalogue".
+
+use serde::{Deserialize, Serialize};
+
+use crate::Map;
+
+/// An account at a provider, as a sidecar needs it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Provider {
+    /// The `ModelProvider.spec.type` the user wrote (`OpenAI`, `Groq`, …): a label for headers and metrics.
+    pub kind: String,
+    pub dialect: Dialect,
+    /// Scheme, host, port and path prefix, without a trailing slash: `https://api.openai.com/v1`.
+    pub base_url: String,
+    pub auth: AuthScheme,
+    /// Which [`crate::Credential`] to send. None: the provider takes no key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+    #[serde(default)]
+    pub headers: Headers,
+    pub timeouts: ProviderTimeouts,
+}
+
+/// Which protocol the provider speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Dialect {
+    OpenAi,
+    Anthropic,
+}
+
+/// How the key travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AuthScheme {
+    /// `authorization: Bearer KEY`
+    Bearer,
+    /// `x-api-key: KEY`
+    XApiKey,
+    /// `api-key: KEY`
+    ApiKey,
+    None,
+}
+
+/// Headers set on, and removed from, every request to the provider. Names are lower case.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Headers {
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub set: Map<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderTimeouts {
+    /// TCP and TLS, together.
+    pub connect_ms: u64,
+    /// From the last byte of the request to the first of the answer's head.
+    pub first_byte_ms: u64,
+    /// Between two reads of the answer's body.
+    pub idle_ms: u64,
+    /// The whole attempt.
+    pub total_ms: u64,
+}
+
+/// What is known of a model at a provider.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// The name the provider knows it by.
+    pub name: String,
+    /// Prompt and answer together. None: unknown, nothing is refused before the provider refuses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context_window_tokens: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_output_tokens: Option<u64>,
+    pub tokenizer: Tokenizer,
+    /// None: unknown, which is not free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+    pub tools: bool,
+    pub parallel_tools: bool,
+    pub vision: bool,
+    pub json_schema: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Tokenizer {
+    O200kBase,
+    Cl100kBase,
+    /// No tokenizer is known: counts are estimates, and are marked so.
+    Estimate,
+}
+
+/// Prices in nano-dollars per million tokens: $0.15 per million is 150_000_000.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Price {
+    pub input_nanos: u64,
+    pub output_nanos: u64,
+    /// None: cached input costs what other input costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read_nanos: Option<u64>,
+    /// None: writing the cache costs what other input costs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_nanos: Option<u64>,
+}

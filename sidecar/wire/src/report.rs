@@ -1,0 +1,88 @@
+//! What travels from a sidecar to the operator: what it runs, and what it has used.
+//!
+//! A report is *cumulative* and complete: it carries every total this boot ever counted in the days it still remembers
+//! (today and yesterday). The reader keeps the larger of two totals with one key, so a report that is lost, repeated or late changes
+//! nothing but the delay. Sent within a second of a change and at least every ten.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Map;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The boot that [`crate::Subscribe`] named.
+    pub boot: String,
+    /// Grows by one with each report of this boot.
+    pub sequence: u64,
+    pub ack: Ack,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub usage: Vec<UsageLine>,
+    /// True for the last report of a sidecar that is going away.
+    #[serde(default)]
+    pub last: bool,
+}
+
+/// Which config the sidecar runs, and which one it had to refuse.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Ack {
+    /// The revision in use. None: none yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub running: Option<String>,
+    /// The newest revision it could not use, and why; cleared by the next one it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<(String, String)>,
+    /// Route names (`namespace/name`) with a reason why they cannot serve here although the snapshot was taken.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub degraded: Map<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UsageLine {
+    #[serde(flatten)]
+    pub key: UsageKey,
+    #[serde(flatten)]
+    pub totals: UsageTotals,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct UsageKey {
+    /// UTC day the request was admitted in: `2026-11-21`.
+    pub day: String,
+    /// `namespace/name` of the ModelRoute.
+    pub route: String,
+    pub backend: String,
+    /// `namespace/name` of the ModelProvider.
+    pub provider: String,
+    /// The provider's name of the model.
+    pub model: String,
+}
+
+/// Totals since the sidecar's boot, for one key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageTotals {
+    pub requests: u64,
+    pub errors: u64,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    pub cost_nanos: u64,
+    /// Requests whose price nobody knows; their cost is not in `cost_nanos`.
+    #[serde(default)]
+    pub unpriced: u64,
+}
+
+/// A report with the identity that the receiving replica verified, passed on to the replica that holds the lease.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delivery {
+    pub from: SidecarIdentity,
+    pub report: Report,
+}
+
+/// Who a sidecar is, by its verified token and the API server's own record of the pod: never by its own word.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SidecarIdentity {
+    pub namespace: String,
+    pub pod: String,
+    pub uid: String,
+    /// `Deployment/checkout`, `Job/nightly`, or `Pod/name` for a bare pod.
+    pub workload: String,
+}

@@ -1,0 +1,192 @@
+//! What a sidecar runs: complete, immutable, named by a hash of its content.
+//!
+//! There are no gaps: windows, prices, timeouts and defaults are resolved by the operator and written out, so that what a
+//! sidecar does can be read from its `/debug/config` alone. Keys are not in here (see [`crate::Credential`]), so a
+//! snapshot may be logged and compared.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{Map, Model, Provider};
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// A hash of everything else, made by [`Snapshot::seal`].
+    #[serde(default)]
+    pub revision: String,
+    /// By `namespace/name` of the ModelRoute.
+    #[serde(default)]
+    pub routes: Map<Route>,
+    /// By `namespace/name` of the ModelProvider.
+    #[serde(default)]
+    pub providers: Map<Provider>,
+    #[serde(default)]
+    pub egress: Egress,
+}
+
+impl Snapshot {
+    /// Names this snapshot by its content. A fixed hash over sorted maps: two versions of the operator, and two
+    /// replicas of one, agree on the revision.
+    #[must_use]
+    pub fn seal(mut self) -> Self {
+        self.revision.clear();
+        let bytes = serde_json::to_vec(&self).expect("maps with string keys and plain values always serialise");
+        let digest = Sha256::digest(&bytes);
+        self.revision = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        self
+    }
+}
+
+/// Where sidecars may connect to, beyond public addresses.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Egress {
+    /// Private ranges that are allowed, in CIDR notation. Link-local and metadata addresses never are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allowed_private_ranges: Vec<String>,
+}
+
+/// One ModelRoute with its FallbackPolicy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Route {
+    pub namespace: String,
+    pub name: String,
+    /// Exact names and globs (`gpt-4o*`) an application may ask for.
+    pub models: Vec<String>,
+    /// In the user's order.
+    pub backends: Vec<Backend>,
+    pub context_window: ContextWindow,
+    /// First match wins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<FallbackRule>,
+    pub retries: Retries,
+    pub request: RequestRules,
+    pub streaming: Streaming,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Backend {
+    pub name: String,
+    /// Key into [`Snapshot::providers`].
+    pub provider: String,
+    pub model: Model,
+    pub role: Role,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    Primary,
+    /// Used by fallback rules only.
+    Fallback,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ContextWindow {
+    pub on_exceeded: OnExceeded,
+    /// Room kept for the answer when the request sets no limit of its own.
+    pub reserve_output_tokens: u64,
+    pub truncate: Truncate,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnExceeded {
+    Reject,
+    /// The smallest sufficient window among the candidates of the rule for ContextWindowExceeded.
+    LargerModel,
+    /// Drop the oldest messages.
+    Truncate,
+    /// LargerModel, and Truncate when none is large enough.
+    Hybrid,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Truncate {
+    pub keep_system: bool,
+    /// The newest messages that are never dropped.
+    pub keep_last: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FallbackRule {
+    pub on: Vec<ErrorClass>,
+    /// Backend names, in the order they are tried. Empty: the error goes to the application.
+    pub to: Vec<String>,
+}
+
+/// The twelve classes of a failed attempt, as in the mapping LiteLLM documents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ErrorClass {
+    #[serde(rename = "ConnectionError")]
+    Connection,
+    Timeout,
+    ContextWindowExceeded,
+    BadRequest,
+    NotFound,
+    ContentPolicyViolation,
+    Authentication,
+    InternalServerError,
+    RateLimited,
+    ServiceUnavailable,
+    PermissionDenied,
+    UnprocessableEntity,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Retries {
+    /// Attempts on the same backend after the first one.
+    pub attempts: u32,
+    pub on: Vec<ErrorClass>,
+    pub backoff_base_ms: u64,
+    pub backoff_max_ms: u64,
+    /// The longest `Retry-After` that is waited for; a longer one counts as "not now" and the next candidate is tried.
+    pub honour_retry_after_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RequestRules {
+    /// Body fields added when the application did not send them.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub defaults: Map<serde_json::Value>,
+    /// Body fields that replace what the application sent.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub set: Map<serde_json::Value>,
+    pub unsupported: Unsupported,
+    pub max_body_bytes: u64,
+    /// The whole logical request, retries and fallbacks included; for a stream, until its first byte.
+    pub timeout_ms: u64,
+}
+
+/// What happens to a parameter the backend's dialect cannot express.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Unsupported {
+    Drop,
+    Reject,
+    Pass,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Streaming {
+    /// From sending the request to the first content of the answer.
+    pub first_token_timeout_ms: u64,
+    /// Between two pieces of content.
+    pub idle_timeout_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_revision_names_the_content_and_nothing_else() {
+        let empty = Snapshot::default().seal();
+        assert_eq!(empty.revision, Snapshot { revision: "stale".into(), ..Snapshot::default() }.seal().revision);
+        let other = Snapshot { egress: Egress { allowed_private_ranges: vec!["10.0.0.0/8".into()] }, ..empty.clone() };
+        assert_ne!(empty.revision, other.seal().revision);
+        assert_eq!(empty.revision.len(), 16);
+    }
+
+    #[test]
+    fn a_field_from_a_newer_operator_is_ignored() {
+        let newer = r#"{"revision":"r","routes":{},"providers":{},"egress":{},"hologram":{"depth":3}}"#;
+        assert_eq!(serde_json::from_str::<Snapshot>(newer).unwrap().revision, "r");
+    }
+}

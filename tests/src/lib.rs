@@ -1,0 +1,1 @@
+//! Tests and benches that need operator and sidecar at once.
