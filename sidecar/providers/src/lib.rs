@@ -1,1 +1,67 @@
 //! Provider dialects: requests out, responses and streams in, errors classified, tokens counted.
+//!
+//! Pure: bytes in, bytes out. No socket, no clock, no task, no log line. Nothing here panics on input, and nothing grows
+//! with what a provider sends beyond the bounds that are written beside each buffer.
+//!
+//! An application speaks one of four [`Api`]s, an upstream one of two [`Dialect`]s. Where both agree, bytes pass through
+//! and only the few fields a policy owns are rewritten; otherwise the request, the answer and every stream event are
+//! translated, and what one side cannot say to the other is refused by name.
+
+mod anthropic;
+mod body;
+pub mod fault;
+mod messages;
+mod need;
+mod openai;
+pub mod render;
+mod sse;
+mod stream;
+pub mod tokens;
+mod translate;
+mod usage;
+
+pub use body::Body;
+pub use fault::{Class, Fault};
+pub use need::{Need, read};
+pub use stream::{Frame, StreamDecoder};
+pub use translate::{Answer, Outgoing, Target, Unsupported, decode, encode};
+pub use usage::Usage;
+
+/// What the application called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Api {
+    /// OpenAI `/v1/chat/completions`.
+    ChatCompletions,
+    /// OpenAI `/v1/completions`.
+    Completions,
+    /// OpenAI `/v1/embeddings`.
+    Embeddings,
+    /// Anthropic `/v1/messages`.
+    Messages,
+}
+
+/// What the upstream speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    OpenAi,
+    Anthropic,
+}
+
+/// Why a request cannot be served as it was written: a 400, worded for the person who sent it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct BadRequest {
+    /// The field at fault, as OpenAI's `param`: `messages[2].content`.
+    pub param: Option<String>,
+    pub message: String,
+}
+
+impl BadRequest {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self { param: None, message: message.into() }
+    }
+
+    pub(crate) fn at(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { param: Some(param.into()), message: message.into() }
+    }
+}
