@@ -1,1 +1,3 @@
 //! The control plane: resources in, per-pod config out, status conditions back; and the spillway CLI.
+
+pub mod inject;
