@@ -1,1 +1,9 @@
-//! Tests and benches that need operator and sidecar at once.
+//! Tests and benches that need operator and sidecar at once. Both run as processes, from their built binaries, between
+//! a [`provider`] of our own and the test's client.
+
+pub mod bench;
+pub mod clock;
+pub mod http1;
+pub mod process;
+pub mod sidecar;
+pub mod snapshot;

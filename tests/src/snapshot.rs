@@ -1,0 +1,116 @@
+//! Builders for what a sidecar runs, for tests that need no operator.
+
+use spillway_wire::{
+    AuthScheme, Backend, ContextWindow, Dialect, Egress, ErrorClass, FallbackRule, Headers, Map, Model, OnExceeded,
+    Price, Provider, ProviderTimeouts, RequestRules, Retries, Role, Route, Snapshot, Streaming, Tokenizer, Truncate,
+    Unsupported,
+};
+
+/// Every route and provider made here lives in this namespace.
+pub const NAMESPACE: &str = "shop";
+
+/// $1 per million input tokens and $10 per million output tokens: costs that can be added up in the head.
+pub const PRICE: Price =
+    Price { input_nanos: 1_000_000_000, output_nanos: 10_000_000_000, cache_read_nanos: None, cache_write_nanos: None };
+
+/// Routes and providers, with loopback allowed because that is where providers of a test are.
+#[must_use]
+pub fn a_snapshot(routes: Vec<Route>, providers: Vec<(&str, Provider)>) -> Snapshot {
+    Snapshot {
+        revision: String::new(),
+        routes: routes.into_iter().map(|route| (key(&route.name), route)).collect(),
+        providers: providers.into_iter().map(|(name, provider)| (key(name), provider)).collect(),
+        egress: Egress { allowed_private_ranges: vec!["127.0.0.0/8".into()] },
+    }
+    .seal()
+}
+
+/// A provider at `base_url` with the key called after it and timeouts a test can wait for.
+#[must_use]
+pub fn a_provider(name: &str, dialect: Dialect, base_url: &str) -> Provider {
+    let (kind, auth) = match dialect {
+        Dialect::OpenAi => ("OpenAI", AuthScheme::Bearer),
+        Dialect::Anthropic => ("Anthropic", AuthScheme::XApiKey),
+    };
+    Provider {
+        kind: kind.into(),
+        dialect,
+        base_url: base_url.into(),
+        auth,
+        credential: Some(key(name)),
+        headers: Headers::default(),
+        timeouts: ProviderTimeouts { connect_ms: 1_000, first_byte_ms: 1_000, idle_ms: 1_000, total_ms: 10_000 },
+    }
+}
+
+/// A primary backend called after its model.
+#[must_use]
+pub fn a_backend(provider: &str, model: &str) -> Backend {
+    Backend { name: model.into(), provider: key(provider), model: a_model(model, 128_000), role: Role::Primary }
+}
+
+/// The same, for fallback rules only.
+#[must_use]
+pub fn a_spare(provider: &str, model: &str) -> Backend {
+    Backend { role: Role::Fallback, ..a_backend(provider, model) }
+}
+
+/// A model that can do everything.
+#[must_use]
+pub fn a_model(name: &str, window: u64) -> Model {
+    Model {
+        name: name.into(),
+        context_window_tokens: Some(window),
+        max_output_tokens: Some(4_096),
+        tokenizer: Tokenizer::O200kBase,
+        price: Some(PRICE),
+        tools: true,
+        parallel_tools: true,
+        vision: true,
+        json_schema: true,
+    }
+}
+
+/// A route that serves its own name, retries nothing and falls back to nobody.
+#[must_use]
+pub fn a_route(name: &str, backends: Vec<Backend>) -> Route {
+    Route {
+        namespace: NAMESPACE.into(),
+        name: name.into(),
+        models: vec![name.into()],
+        backends,
+        context_window: ContextWindow {
+            on_exceeded: OnExceeded::Reject,
+            reserve_output_tokens: 1_024,
+            truncate: Truncate { keep_system: true, keep_last: 4 },
+        },
+        fallbacks: Vec::new(),
+        retries: Retries {
+            attempts: 0,
+            on: Vec::new(),
+            backoff_base_ms: 10,
+            backoff_max_ms: 50,
+            honour_retry_after_ms: 2_000,
+        },
+        request: RequestRules {
+            defaults: Map::new(),
+            set: Map::new(),
+            unsupported: Unsupported::Drop,
+            max_body_bytes: 32 * 1024 * 1024,
+            timeout_ms: 10_000,
+        },
+        streaming: Streaming { first_token_timeout_ms: 1_000, idle_timeout_ms: 1_000 },
+    }
+}
+
+/// A rule that sends these classes to these backends.
+#[must_use]
+pub fn a_rule(on: &[ErrorClass], to: &[&str]) -> FallbackRule {
+    FallbackRule { on: on.to_vec(), to: to.iter().map(ToString::to_string).collect() }
+}
+
+/// `namespace/name`, as snapshots name things.
+#[must_use]
+pub fn key(name: &str) -> String {
+    format!("{NAMESPACE}/{name}")
+}
