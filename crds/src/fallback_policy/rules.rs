@@ -1,0 +1,221 @@
+//! The rules of a FallbackPolicy.
+
+use kube::KubeSchema;
+use kube::core::ListMerge;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Duration;
+
+/// What happens to a prompt that does not fit the context window.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = (
+    "!has(self.onExceeded) || self.onExceeded != 'Summarize' || has(self.summarize)",
+    "onExceeded: Summarize needs contextWindow.summarize: which backend writes the summary"
+))]
+#[serde(rename_all = "camelCase")]
+pub struct ContextWindow {
+    /// `Reject` (default): refuse with `context_length_exceeded`. `LargerModel`: the smallest window that is large enough,
+    /// among the backends of the rule for ContextWindowExceeded. `Truncate`: drop the oldest messages. `Summarize`: replace
+    /// them by a summary. `Hybrid`: LargerModel, and Truncate when no window is large enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_exceeded: Option<OnExceeded>,
+    /// Tokens kept free for the answer when the request sets no limit of its own. Default: 1024, and never more than half
+    /// the window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub reserve_output_tokens: Option<u64>,
+    /// What may be dropped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncate: Option<Truncate>,
+    /// How the summary is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summarize: Option<Summarize>,
+}
+
+/// What happens to a prompt that does not fit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnExceeded {
+    #[default]
+    Reject,
+    LargerModel,
+    Truncate,
+    Summarize,
+    Hybrid,
+}
+
+/// What may be dropped from a prompt.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Truncate {
+    /// Whether system messages stay. Default: true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_system: Option<bool>,
+    /// The newest messages that stay. Default: 4.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub keep_last: Option<u32>,
+    /// What goes first. Default: `OldestFirst`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drop: Option<DropOrder>,
+}
+
+/// What goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DropOrder {
+    OldestFirst,
+    MiddleOut,
+}
+
+/// How a summary of old messages is made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Summarize {
+    /// The backend that writes it.
+    #[schemars(length(min = 1, max = 63))]
+    pub backend: String,
+    /// The newest messages that stay as they are. Default: 6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub keep_last: Option<u32>,
+    /// The longest summary. Default: 800.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_summary_tokens: Option<u32>,
+}
+
+/// Where to go after a failure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FallbackRule {
+    /// The failures this rule is for.
+    #[schemars(length(min = 1, max = 12))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub on: Vec<ErrorClass>,
+    /// Names of backends, in the order they are tried; each must be able to serve the request (window, tools, images, JSON
+    /// schema). An empty list gives the failure to the application.
+    #[schemars(length(max = 16), inner(length(min = 1, max = 63)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub to: Vec<String>,
+}
+
+/// The classes of a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum ErrorClass {
+    ConnectionError,
+    Timeout,
+    ContextWindowExceeded,
+    BadRequest,
+    NotFound,
+    ContentPolicyViolation,
+    Authentication,
+    InternalServerError,
+    RateLimited,
+    ServiceUnavailable,
+    PermissionDenied,
+    UnprocessableEntity,
+}
+
+/// When the same backend is asked again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Retries {
+    /// How often, after the first attempt. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10))]
+    pub attempts: Option<u32>,
+    /// After which failures. Default: RateLimited, Timeout, ServiceUnavailable, ConnectionError and InternalServerError.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 12))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub on: Vec<ErrorClass>,
+    /// How long to wait before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backoff: Option<Backoff>,
+    /// The share of requests that may be retries. Default: no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<RetryBudget>,
+    /// The longest `Retry-After` that is waited for; a longer one sends the request to the next backend. Default: `120s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub honour_retry_after: Option<Duration>,
+}
+
+/// How long to wait before a retry: the base, doubled each time up to the most, with jitter.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = (
+    "!has(self.base) || !has(self.max) || duration(self.base) <= duration(self.max)",
+    "backoff.base is longer than backoff.max"
+))]
+#[serde(rename_all = "camelCase")]
+pub struct Backoff {
+    /// Before the first retry. Default: `250ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Duration>,
+    /// The longest wait. Default: `8s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<Duration>,
+}
+
+/// The share of requests that may be retries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RetryBudget {
+    /// Retries for each request, from 0 to 1. Default: 0.2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub ratio: Option<f64>,
+    /// Retries a second that are always allowed. Default: 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100_000))]
+    pub min_per_second: Option<u32>,
+}
+
+/// When a second backend is asked although the first one may still answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Hedge {
+    /// How long the first backend may be silent.
+    pub after: Duration,
+    /// The share of requests asked twice, from 0 to 1. Default: 0.05.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub max_ratio: Option<f64>,
+}
+
+/// When a failing backend is left alone.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CircuitBreaker {
+    /// Failures in a row that open it. Default: 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub failure_threshold: Option<u32>,
+    /// The share of failures in the window that opens it, from 0 to 1. Default: 0.5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub failure_ratio: Option<f64>,
+    /// Requests in the window before the share counts. Default: 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub min_requests: Option<u32>,
+    /// The window of the share. Default: `30s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Duration>,
+    /// Successful probes in a row that close it. Default: 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub success_threshold: Option<u32>,
+    /// How long it stays open before a probe. Default: `60s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_for: Option<Duration>,
+    /// `Pod` (default): each sidecar judges for itself. `Fleet`: they judge together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<BreakerScope>,
+}
+
+/// Who judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BreakerScope {
+    Pod,
+    Fleet,
+}

@@ -1,0 +1,110 @@
+//! ModelProvider: an account at a provider.
+
+mod account;
+mod known;
+
+pub use account::{
+    ActiveHealth, AllowedNamespaces, Credentials, Empty, FromNamespaces, HeaderRules, Health, PassiveHealth,
+    ProviderTimeouts, Proxy, Quota, WorkloadIdentity,
+};
+pub use known::{Pricing, ProviderModel, ProviderType, Tokenizer};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::core::{ListMerge, Rule};
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+/// An account at a provider: where it is, which key opens it and what it allows.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "spillway.dev",
+    version = "v1alpha1",
+    kind = "ModelProvider",
+    namespaced,
+    cel,
+    doc = "An account at a provider of language models: where it is, which key opens it and who may use it.",
+    shortname = "mp",
+    category = "spillway",
+    status = "ModelProviderStatus",
+    derive = "PartialEq",
+    printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
+    printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type=='Accepted')].status"),
+    printcolumn(
+        name = "ResolvedRefs",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='ResolvedRefs')].status"
+    ),
+    printcolumn(name = "Routes", type_ = "integer", json_path = ".status.routes"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoint", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='ResolvedRefs')].message",
+        priority = 1
+    )
+)]
+#[x_kube(validation = Rule::new("has(self.endpoint) || !(self.type in ['OpenAICompatible', 'AzureOpenAI', 'Ollama', 'VLLM', 'LlamaCpp', 'SGLang', 'LiteLLM'])")
+    .message("this type has no public endpoint: set spec.endpoint, for example http://llm.models.svc:8000/v1")
+    .field_path(".endpoint"))]
+#[x_kube(validation = Rule::new("!has(self.endpoint) || !self.endpoint.startsWith('http://') || (has(self.allowInsecure) && self.allowInsecure)")
+    .message("an http:// endpoint sends keys and prompts in clear: use https://, or set spec.allowInsecure: true")
+    .field_path(".endpoint"))]
+#[serde(rename_all = "camelCase")]
+pub struct ModelProviderSpec {
+    /// The provider: decides the protocol, the default endpoint and how the key travels. `OpenAICompatible` is any server
+    /// that speaks the OpenAI protocol.
+    #[serde(rename = "type")]
+    pub type_: ProviderType,
+    /// Scheme, host, port and path prefix of the API, such as `https://api.openai.com/v1`. Default: the public endpoint of
+    /// the type. It may not contain credentials, a query or a fragment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 8, max = 512), regex(pattern = r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$"))]
+    pub endpoint: Option<String>,
+    /// Allows an `http://` endpoint, which sends keys and prompts unencrypted. Default: false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_insecure: Option<bool>,
+    /// How the provider knows who calls: exactly one of its fields.
+    pub credentials: Credentials,
+    /// Headers set on, or removed from, every request to the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headers: Option<HeaderRules>,
+    /// An HTTP proxy on the way out. Default: none; proxies in the environment are not used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<Proxy>,
+    /// What the account allows, shared by the whole fleet. Default: no limit of ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
+    /// How long to wait for the provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeouts: Option<ProviderTimeouts>,
+    /// How the provider's health is judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
+    /// Models that the built-in catalogue does not know or gets wrong. What is given here wins, field by field.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
+    pub models: Vec<ProviderModel>,
+    /// Which namespaces may route to this provider. Default: its own only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_namespaces: Option<AllowedNamespaces>,
+}
+
+/// What is observed of a ModelProvider.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ModelProviderStatus {
+    /// `Accepted`: the spec is understood. `ResolvedRefs`: the Secret exists and may be sent to the endpoint.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "crate::schema::conditions")]
+    pub conditions: Vec<Condition>,
+    /// The endpoint in use, defaults resolved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512))]
+    pub endpoint: Option<String>,
+    /// ModelRoutes that use this provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub routes: Option<u32>,
+}

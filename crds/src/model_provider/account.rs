@@ -1,0 +1,168 @@
+//! What belongs to an account rather than to its models: keys, headers, timeouts, quota, who may use it.
+
+use std::collections::BTreeMap;
+
+use kube::KubeSchema;
+use kube::core::ListMerge;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Duration, LabelSelector, SecretKeyRef};
+
+/// How the provider knows who calls: exactly one of the fields.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = (
+    "(has(self.secretRef) ? 1 : 0) + (has(self.workloadIdentity) ? 1 : 0) + (has(self.none) ? 1 : 0) == 1",
+    "set exactly one of secretRef, workloadIdentity and none (credentials: {none: {}} for a provider without keys)"
+))]
+#[serde(rename_all = "camelCase")]
+pub struct Credentials {
+    /// A key in a Secret of this namespace. The Secret opts in with the label `spillway.dev/provider-key: "true"`, and names
+    /// the hosts its key may be sent to in the annotation `spillway.dev/allowed-hosts` (default: the public host of the type).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<SecretKeyRef>,
+    /// The pod's own cloud identity, exchanged for a short-lived key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload_identity: Option<WorkloadIdentity>,
+    /// The provider takes no key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub none: Option<Empty>,
+}
+
+/// Nothing: written as `{}`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+pub struct Empty {}
+
+/// The pod's own cloud identity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkloadIdentity {
+    /// Who the token is for. Default: what the provider's cloud expects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub audience: Option<String>,
+    /// The role or service account to become, in the cloud's own spelling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 512))]
+    pub role: Option<String>,
+}
+
+/// Headers of every request to the provider.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeaderRules {
+    /// Headers to set, such as `OpenAI-Organization: org-1`. Credentials belong into `credentials`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::schema::headers")]
+    pub set: BTreeMap<String, String>,
+    /// Headers to remove.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 128)))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub remove: Vec<String>,
+}
+
+/// An HTTP proxy on the way out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Proxy {
+    /// Where the proxy is: `http://egress.corp:3128`.
+    #[schemars(length(min = 8, max = 512), regex(pattern = r"^https?://[^\s/?#@]+/?$"))]
+    pub url: String,
+}
+
+/// What the account allows, shared by the whole fleet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Quota {
+    /// Requests a minute. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub requests_per_minute: Option<u32>,
+    /// Tokens a minute, prompt and answer together. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
+    pub tokens_per_minute: Option<u64>,
+    /// Requests at one time. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub concurrency: Option<u32>,
+}
+
+/// How long to wait for the provider. Each is between `1ms` and `1h`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderTimeouts {
+    /// To connect, TLS included. Default: `5s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connect: Option<Duration>,
+    /// From the last byte of the request to the head of the answer. Default: `30s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_byte: Option<Duration>,
+    /// Between two pieces of the answer. Default: `60s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<Duration>,
+    /// For the whole attempt. Default: `10m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<Duration>,
+}
+
+/// How the provider's health is judged.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// By the results of ordinary requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passive: Option<PassiveHealth>,
+    /// By requests made for the purpose, from a few elected sidecars.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<ActiveHealth>,
+}
+
+/// Health by the results of ordinary requests.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PassiveHealth {
+    /// Failures in a row after which the provider counts as unhealthy. Default: 5.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub failures: Option<u32>,
+    /// How long it stays unhealthy. Default: `30s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recover_after: Option<Duration>,
+}
+
+/// Health by requests made for the purpose.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ActiveHealth {
+    /// The path below the endpoint to GET, such as `/models`.
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^/[^\s?#]*$"))]
+    pub path: String,
+    /// Time between two checks. Default: `30s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval: Option<Duration>,
+}
+
+/// Which namespaces may route to a provider.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[x_kube(validation = (
+    "self.from == 'Selector' ? has(self.selector) : !has(self.selector)",
+    "selector goes with from: Selector, and only with it"
+))]
+#[serde(rename_all = "camelCase")]
+pub struct AllowedNamespaces {
+    /// `Same`: the provider's own namespace. `All`: every namespace. `Selector`: those whose labels match.
+    pub from: FromNamespaces,
+    /// Labels of the namespaces, for `from: Selector`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<LabelSelector>,
+}
+
+/// Which namespaces are meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum FromNamespaces {
+    Same,
+    All,
+    Selector,
+}

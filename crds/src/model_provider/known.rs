@@ -1,0 +1,150 @@
+//! The providers Spillway knows by name, and what a user may tell about a model.
+
+use std::fmt;
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Money;
+
+/// The providers Spillway knows by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum ProviderType {
+    OpenAI,
+    Anthropic,
+    OpenAICompatible,
+    AzureOpenAI,
+    Gemini,
+    VertexAI,
+    Bedrock,
+    Cohere,
+    Cerebras,
+    DeepInfra,
+    DeepSeek,
+    Fireworks,
+    Groq,
+    LiteLLM,
+    LlamaCpp,
+    Mistral,
+    Moonshot,
+    Nebius,
+    Novita,
+    NvidiaNim,
+    Ollama,
+    OpenRouter,
+    Perplexity,
+    SambaNova,
+    SGLang,
+    Together,
+    VLLM,
+    XAI,
+}
+
+/// What is to be known of a model. Every field but the name may be left to the catalogue.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProviderModel {
+    /// The name the provider knows the model by.
+    #[schemars(length(min = 1, max = 256))]
+    pub name: String,
+    /// Tokens of prompt and answer together. Default: from the catalogue, else unknown, and then only the provider refuses
+    /// what is too long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub context_window: Option<u64>,
+    /// The most tokens an answer may have. Default: from the catalogue, else unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub max_output_tokens: Option<u64>,
+    /// How tokens are counted. Default: by the model's family, else `estimate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<Tokenizer>,
+    /// What it costs. Default: from the catalogue, else unknown, which is not free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pricing: Option<Pricing>,
+    /// Whether it takes tools. Default: from the catalogue, else true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tools: Option<bool>,
+    /// Whether it may call several tools at once. Default: from the catalogue, else true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parallel_tools: Option<bool>,
+    /// Whether it takes images. Default: from the catalogue, else true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vision: Option<bool>,
+    /// Whether it can be held to a JSON schema. Default: from the catalogue, else true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub json_schema: Option<bool>,
+}
+
+/// How tokens are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Tokenizer {
+    #[serde(rename = "o200k_base")]
+    O200kBase,
+    #[serde(rename = "cl100k_base")]
+    Cl100kBase,
+    Estimate,
+}
+
+/// Prices in US dollars per million tokens.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Pricing {
+    /// Dollars per million tokens of input.
+    pub input_per_million: Money,
+    /// Dollars per million tokens of output.
+    pub output_per_million: Money,
+    /// Dollars per million tokens of input read from the provider's cache. Default: as other input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read_per_million: Option<Money>,
+    /// Dollars per million tokens of input written to the provider's cache. Default: as other input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_per_million: Option<Money>,
+}
+
+// === impl ProviderType ===
+
+impl ProviderType {
+    /// The name as it is written in `spec.type`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAI => "OpenAI",
+            Self::Anthropic => "Anthropic",
+            Self::OpenAICompatible => "OpenAICompatible",
+            Self::AzureOpenAI => "AzureOpenAI",
+            Self::Gemini => "Gemini",
+            Self::VertexAI => "VertexAI",
+            Self::Bedrock => "Bedrock",
+            Self::Cohere => "Cohere",
+            Self::Cerebras => "Cerebras",
+            Self::DeepInfra => "DeepInfra",
+            Self::DeepSeek => "DeepSeek",
+            Self::Fireworks => "Fireworks",
+            Self::Groq => "Groq",
+            Self::LiteLLM => "LiteLLM",
+            Self::LlamaCpp => "LlamaCpp",
+            Self::Mistral => "Mistral",
+            Self::Moonshot => "Moonshot",
+            Self::Nebius => "Nebius",
+            Self::Novita => "Novita",
+            Self::NvidiaNim => "NvidiaNim",
+            Self::Ollama => "Ollama",
+            Self::OpenRouter => "OpenRouter",
+            Self::Perplexity => "Perplexity",
+            Self::SambaNova => "SambaNova",
+            Self::SGLang => "SGLang",
+            Self::Together => "Together",
+            Self::VLLM => "VLLM",
+            Self::XAI => "XAI",
+        }
+    }
+}
+
+impl fmt::Display for ProviderType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

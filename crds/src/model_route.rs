@@ -1,0 +1,162 @@
+//! ModelRoute: what applications call.
+
+mod limit;
+mod shape;
+mod status;
+
+pub use limit::{Limit, LimitPer, LimitScope, LossBehaviour, Queue};
+pub use shape::{
+    Batching, Cache, CacheScope, Cascade, Deduplicate, Hold, RequestRules, RuleAction, RulePhase, SchemaCheck,
+    Streaming, Unsupported, Validation, ValidationLevel, ValidationRule,
+};
+pub use status::{BackendState, BackendStatus, ModelRouteStatus, RouteSummary, SidecarCounts, Spend};
+
+use kube::core::{ListMerge, Rule};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{LabelSelector, Money, ProviderRef};
+
+/// The model names applications may ask for, and the backends that answer.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "spillway.dev",
+    version = "v1alpha1",
+    kind = "ModelRoute",
+    namespaced,
+    cel,
+    doc = "Serves model names to the applications of its namespace from an ordered list of backends.",
+    shortname = "mr",
+    category = "spillway",
+    status = "ModelRouteStatus",
+    derive = "PartialEq",
+    printcolumn(name = "Models", type_ = "string", json_path = ".status.summary.models"),
+    printcolumn(name = "Backends", type_ = "string", json_path = ".status.summary.backends"),
+    printcolumn(name = "Sidecars", type_ = "string", json_path = ".status.summary.sidecars"),
+    printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type=='Accepted')].status"),
+    printcolumn(
+        name = "Programmed",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Programmed')].status"
+    ),
+    printcolumn(name = "Spend(Day)", type_ = "string", json_path = ".status.spend.day"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "ResolvedRefs",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='ResolvedRefs')].status",
+        priority = 1
+    ),
+    printcolumn(name = "Spend(Month)", type_ = "string", json_path = ".status.spend.month", priority = 1),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Programmed')].message",
+        priority = 1
+    )
+)]
+#[x_kube(validation = Rule::new("self.backends.exists(b, !has(b.role) || b.role == 'Primary')")
+    .message("give at least one backend the role Primary (the default): Fallback and Shadow backends are not asked first")
+    .field_path(".backends"))]
+#[x_kube(validation = Rule::new("!has(self.strategy) || self.strategy != 'Weighted' || self.backends.all(b, has(b.weight) || (has(b.role) && b.role != 'Primary'))")
+    .message("strategy Weighted needs a weight on every Primary backend")
+    .field_path(".backends"))]
+#[x_kube(validation = Rule::new("!has(self.strategy) || self.strategy != 'Cascade' || has(self.cascade)")
+    .message("strategy Cascade needs spec.cascade.escalateWhen: when to ask the next backend")
+    .field_path(".strategy"))]
+#[serde(rename_all = "camelCase")]
+pub struct ModelRouteSpec {
+    /// The names an application may put into the `model` field; `*` at the end matches the rest of a name. Default: the
+    /// name of this ModelRoute. An exact name is chosen before a glob, a longer glob before a shorter one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9._:/@+-]*\*?$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub models: Vec<String>,
+    /// Which injected pods of this namespace get the route, by their labels. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload_selector: Option<LabelSelector>,
+    /// The candidates, in the order in which strategy Priority asks them.
+    #[schemars(length(min = 1, max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
+    pub backends: Vec<Backend>,
+    /// How the first backend is chosen. Default: `Priority`, the first Primary one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<Strategy>,
+    /// When strategy Cascade asks the next backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cascade: Option<Cascade>,
+    /// Backends whose worst case costs more than this are skipped. In US dollars. Default: no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost_per_request: Option<Money>,
+    /// Limits: all are checked, then all are taken from. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
+    pub limits: Vec<Limit>,
+    /// What is done to the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestRules>,
+    /// What prompts and answers are checked for. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validation>,
+    /// Answers that may be given again. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
+    /// Identical requests in flight that share one call. Default: off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deduplicate: Option<Deduplicate>,
+    /// Small embedding calls that become one. Default: off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batching: Option<Batching>,
+    /// How long a stream may be silent, and how much of it is held back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streaming: Option<Streaming>,
+}
+
+/// A model at a provider.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Backend {
+    /// The name that policies, headers and metrics use for this backend.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// The ModelProvider to ask.
+    pub provider_ref: ProviderRef,
+    /// The name the provider knows the model by.
+    #[schemars(length(min = 1, max = 256))]
+    pub model: String,
+    /// Share of the requests under strategy Weighted, relative to the other weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub weight: Option<u32>,
+    /// A CEL expression over the request; the backend is a candidate only where it is true. Default: always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub when: Option<String>,
+    /// `Primary` (default): asked by the strategy. `Fallback`: asked by fallback rules only. `Shadow`: gets a copy, its
+    /// answer is thrown away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+}
+
+/// What a backend is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Role {
+    #[default]
+    Primary,
+    Fallback,
+    Shadow,
+}
+
+/// How the first backend is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Strategy {
+    #[default]
+    Priority,
+    Weighted,
+    LeastCost,
+    LeastLatency,
+    LeastBusy,
+    Cascade,
+}

@@ -1,0 +1,189 @@
+//! What is done to requests and answers on their way.
+
+use std::collections::BTreeMap;
+
+use kube::KubeSchema;
+use kube::core::ListMerge;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Duration;
+
+/// What is done to the request.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestRules {
+    /// Fields of the body added when the application did not send them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::schema::json_fields")]
+    pub defaults: BTreeMap<String, Value>,
+    /// Fields of the body that replace what the application sent.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(schema_with = "crate::schema::json_fields")]
+    pub set: BTreeMap<String, Value>,
+    /// What happens to a parameter the provider's protocol cannot express. Default: `Drop`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsupported: Option<Unsupported>,
+    /// The largest body taken from the application, in bytes. Default: 33554432 (32 MiB).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 268_435_456))]
+    pub max_body_bytes: Option<u64>,
+    /// For the whole request, retries and fallbacks included; for a stream, until its first byte. Default: `2m`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+}
+
+/// What happens to a parameter that cannot be expressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Unsupported {
+    Drop,
+    Reject,
+    Pass,
+}
+
+/// When strategy Cascade asks the next backend.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cascade {
+    /// A CEL expression over the answer; where it is true, the next backend is asked.
+    #[schemars(length(min = 1, max = 1024))]
+    pub escalate_when: String,
+}
+
+/// What prompts and answers are checked for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Validation {
+    /// The built-in checks. Default: `Off`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub level: Option<ValidationLevel>,
+    /// What happens to an answer that does not fit the JSON schema the request asked for. Default: `Off`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<SchemaCheck>,
+    /// Further rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
+    pub rules: Vec<ValidationRule>,
+}
+
+/// How much the built-in checks look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ValidationLevel {
+    Off,
+    Basic,
+    Moderate,
+    Strict,
+}
+
+/// What happens to an answer that does not fit its schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum SchemaCheck {
+    Off,
+    Report,
+    Enforce,
+}
+
+/// A pattern that is looked for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ValidationRule {
+    /// The name that errors and metrics use for this rule.
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub name: String,
+    /// Where it is looked for.
+    pub on: RulePhase,
+    /// A regular expression without look-around.
+    #[schemars(length(min = 1, max = 512))]
+    pub pattern: String,
+    /// What happens when it is found.
+    pub action: RuleAction,
+}
+
+/// Where a pattern is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RulePhase {
+    Request,
+    Response,
+}
+
+/// What happens when a pattern is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum RuleAction {
+    Block,
+    Redact,
+    Report,
+}
+
+/// Answers that may be given again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Cache {
+    /// How long an answer may be given again.
+    pub ttl: Duration,
+    /// `Pod` (default): in the sidecar's memory. `Shared`: in the store the operator is set up with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<CacheScope>,
+    /// Request headers whose values have answers of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9-]+$")))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub vary: Vec<String>,
+}
+
+/// Where answers are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CacheScope {
+    Pod,
+    Shared,
+}
+
+/// Identical requests that share one call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Deduplicate {
+    /// How long after its start a call may be shared.
+    pub ttl: Duration,
+}
+
+/// Small embedding calls that become one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Batching {
+    /// The most inputs in one call. Default: 32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 2048))]
+    pub max_size: Option<u32>,
+    /// The longest a call waits for others. Default: `20ms`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_delay: Option<Duration>,
+}
+
+/// How long a stream may be silent, and how much of it is held back.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Streaming {
+    /// From sending the request to the first content of the answer. Default: `30s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_token_timeout: Option<Duration>,
+    /// Between two pieces of content. Default: `60s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout: Option<Duration>,
+    /// How much of a stream is held back so that a failure can still be answered by another backend. Default: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+}
+
+/// How much of a stream is held back: until either is reached.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// Bytes of content. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_048_576))]
+    pub bytes: Option<u32>,
+    /// Time since the first content. Default: `0s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Duration>,
+}
