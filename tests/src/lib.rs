@@ -5,5 +5,6 @@ pub mod bench;
 pub mod clock;
 pub mod http1;
 pub mod process;
+pub mod provider;
 pub mod sidecar;
 pub mod snapshot;

@@ -1,0 +1,223 @@
+//! A provider that can be slow, wrong, full or gone on demand: the model a request names says how ([`Fault`]).
+//!
+//! It speaks the OpenAI dialect on `/v1/chat/completions` (and completions, embeddings, models) and the Anthropic one on
+//! `/v1/messages`, plain and streamed, and keeps an exact log of what reached it. Every answer bills [`INPUT_TOKENS`] and
+//! [`OUTPUT_TOKENS`], so that costs can be checked to the last digit.
+
+mod anthropic;
+mod fault;
+mod openai;
+mod script;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+pub use fault::Fault;
+use script::{Script, Step};
+
+use crate::http1::{Connection, Head};
+
+/// What every answer bills as its prompt.
+pub const INPUT_TOKENS: u64 = 100;
+/// What every answer bills as its completion.
+pub const OUTPUT_TOKENS: u64 = 20;
+/// What every answer says; cut between any two bytes it tests the framing of streams.
+pub const ANSWER: &str = "Grüße aus Zürich, 東京 and 🎉 — all well.";
+/// How long [`Provider::until`] waits before it calls a condition broken.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A listening provider. Its tasks end with the test's runtime.
+pub struct Provider {
+    pub address: SocketAddr,
+    log: Arc<watch::Sender<Vec<Seen>>>,
+}
+
+/// One request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub method: String,
+    pub path: String,
+    /// Names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// Null when it was no JSON.
+    pub body: Value,
+    pub end: End,
+}
+
+/// How a request ended, as the provider saw it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Not yet.
+    Open,
+    /// The whole script was written.
+    Written,
+    /// The caller left before that.
+    Abandoned,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    OpenAi,
+    Anthropic,
+}
+
+/// What is shared by all connections.
+struct Shared {
+    log: Arc<watch::Sender<Vec<Seen>>>,
+    /// Models whose one failure has happened.
+    failed_once: Mutex<BTreeSet<String>>,
+}
+
+// === impl Provider ===
+
+impl Provider {
+    /// Listens on a free port of loopback.
+    pub async fn start() -> io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let log = Arc::new(watch::Sender::new(Vec::new()));
+        let shared = Arc::new(Shared { log: log.clone(), failed_once: Mutex::default() });
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let shared = shared.clone();
+                tokio::spawn(async move { serve(Connection::new(stream)?, &shared).await });
+            }
+        });
+        Ok(Self { address, log })
+    }
+
+    /// What a `ModelProvider` has as its endpoint.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// Everything that reached it, in order of arrival.
+    #[must_use]
+    pub fn seen(&self) -> Vec<Seen> {
+        self.log.borrow().clone()
+    }
+
+    /// The models that were asked for, in order of arrival.
+    #[must_use]
+    pub fn models(&self) -> Vec<String> {
+        self.seen().iter().map(Seen::model).collect()
+    }
+
+    /// Waits until the log satisfies `condition`, and returns it.
+    pub async fn until(&self, condition: impl Fn(&[Seen]) -> bool) -> anyhow::Result<Vec<Seen>> {
+        let mut log = self.log.subscribe();
+        let waited = tokio::time::timeout(PATIENCE, log.wait_for(|seen| condition(seen))).await;
+        match waited {
+            Ok(seen) => Ok(seen?.clone()),
+            Err(_) => anyhow::bail!("not within {PATIENCE:?}; the provider saw {:#?}", self.seen()),
+        }
+    }
+}
+
+// === impl Seen ===
+
+impl Seen {
+    /// The model it asked for.
+    #[must_use]
+    pub fn model(&self) -> String {
+        self.body["model"].as_str().unwrap_or_default().to_owned()
+    }
+
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
+
+    fn new(head: &Head, body: &[u8]) -> Self {
+        let mut words = head.first_line().split(' ').map(str::to_owned);
+        Self {
+            method: words.next().unwrap_or_default(),
+            path: words.next().unwrap_or_default(),
+            headers: head.headers().map(|(name, value)| (name, value.to_owned())).collect(),
+            body: serde_json::from_slice(body).unwrap_or_default(),
+            end: End::Open,
+        }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// The script for a request; a fault that happens once has happened after this.
+    fn script(&self, seen: &Seen) -> Script {
+        let model = seen.model();
+        let fault = Fault::of(&model);
+        if let Fault::Once(_) = &fault {
+            let mut failed = self.failed_once.lock().expect("no code panics while holding the set");
+            if !failed.insert(model) {
+                return script::of(seen, &Fault::None);
+            }
+        }
+        script::of(seen, &fault)
+    }
+
+    fn ended(&self, index: usize, end: End) {
+        self.log.send_modify(|log| log[index].end = end);
+    }
+}
+
+/// One connection, request by request, until either side ends it.
+async fn serve(mut connection: Connection, shared: &Shared) -> io::Result<()> {
+    while let Some(head) = connection.head().await? {
+        let body = connection.body(head.framing()).await?;
+        let seen = Seen::new(&head, &body);
+        let script = shared.script(&seen);
+        let mut index = 0;
+        shared.log.send_modify(|log| {
+            index = log.len();
+            log.push(seen);
+        });
+        let played = play(&mut connection, &script.steps).await;
+        shared.ended(index, if played.is_ok() { End::Written } else { End::Abandoned });
+        if script.reset {
+            return connection.reset();
+        }
+        if played.is_err() || script.close {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Fails when the caller is gone.
+async fn play(connection: &mut Connection, steps: &[Step]) -> io::Result<()> {
+    for step in steps {
+        match step {
+            Step::Send(bytes) => connection.write(bytes).await?,
+            Step::Wait(pause) => {
+                // A caller that leaves meanwhile is noticed at once, not at the next write.
+                let left = tokio::time::timeout(*pause, connection.closed_by_peer()).await.is_ok();
+                if left {
+                    return Err(io::ErrorKind::ConnectionAborted.into());
+                }
+            }
+            Step::Hang => {
+                connection.closed_by_peer().await;
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+            Step::Flood(bytes) => loop {
+                connection.write(bytes).await?;
+            },
+        }
+    }
+    Ok(())
+}
+
+/// A literal as a step.
+fn send(bytes: impl Into<Bytes>) -> Step {
+    Step::Send(bytes.into())
+}

@@ -1,0 +1,114 @@
+//! What a model's name asks the provider to do.
+
+use std::time::Duration;
+
+/// Read from the name of the model: `status-429-after-2`, `cut-3`, `late-200`, … Any other name is answered well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    None,
+    /// `status-503`, `status-429-after-2`: this status with an error body, with `Retry-After` in seconds.
+    Status {
+        code: u16,
+        retry_after: Option<u64>,
+    },
+    /// `once-500`: this status the first time a name is asked for, well from then on.
+    Once(u16),
+    /// `window`: the prompt does not fit.
+    Window,
+    /// `filter`: the prompt is refused by a content policy.
+    Filter,
+    /// `reset`: a TCP reset before the first byte of the answer.
+    Reset,
+    /// `close`: an orderly close instead of an answer.
+    Close,
+    /// `hang`: never a byte.
+    Hang,
+    /// `late-300`: the head at once in a stream, its first event (or the whole plain answer) after so many milliseconds.
+    Late(Duration),
+    /// `cut-3`: a reset after so many events; a plain answer ends in its middle.
+    Cut(usize),
+    /// `stall-3`: silence after so many events; a plain answer stops in its middle.
+    Stall(usize),
+    /// `garble-3`: an event that is no JSON after so many good ones; a plain answer that is none.
+    Garble(usize),
+    /// `event-error-3`: an error event after so many good ones; in a plain answer an error in a 200.
+    EventError(usize),
+    /// `no-end`: a stream that ends in order but without its last event.
+    NoEnd,
+    /// `html`: a middlebox's page with status 200.
+    Html,
+    /// `redirect`: to another path of the same host.
+    Redirect,
+    /// `huge`: an answer, or a single event, without end.
+    Huge,
+    /// `gzip`: compressed although nobody asked for it.
+    Gzip,
+    /// `crumbs`: the right answer, byte by byte.
+    Crumbs,
+    /// `tools`: the answer is a call of the tool `look_up`.
+    Tools,
+}
+
+impl Fault {
+    #[must_use]
+    pub fn of(model: &str) -> Self {
+        let (name, rest) = model.split_once('-').unwrap_or((model, ""));
+        let count = rest.parse::<usize>().ok();
+        match (name, count) {
+            ("status", _) => Self::status(rest),
+            ("once", Some(code)) => Self::Once(u16::try_from(code).unwrap_or(500)),
+            ("late", Some(millis)) => Self::Late(Duration::from_millis(millis as u64)),
+            ("cut", Some(events)) => Self::Cut(events),
+            ("stall", Some(events)) => Self::Stall(events),
+            ("garble", Some(events)) => Self::Garble(events),
+            ("event", _) => Self::EventError(rest.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(0)),
+            _ => Self::named(model),
+        }
+    }
+
+    fn named(model: &str) -> Self {
+        match model {
+            "window" => Self::Window,
+            "filter" => Self::Filter,
+            "reset" => Self::Reset,
+            "close" => Self::Close,
+            "hang" => Self::Hang,
+            "no-end" => Self::NoEnd,
+            "html" => Self::Html,
+            "redirect" => Self::Redirect,
+            "huge" => Self::Huge,
+            "gzip" => Self::Gzip,
+            "crumbs" => Self::Crumbs,
+            "tools" => Self::Tools,
+            _ => Self::None,
+        }
+    }
+
+    /// `503` or `429-after-2`.
+    fn status(rest: &str) -> Self {
+        let (code, after) = rest.split_once("-after-").unwrap_or((rest, ""));
+        Self::Status { code: code.parse().unwrap_or(500), retry_after: after.parse().ok() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_called_after_its_fault() {
+        let rows = [
+            ("gpt-4o-mini", Fault::None),
+            ("status-503", Fault::Status { code: 503, retry_after: None }),
+            ("status-429-after-2", Fault::Status { code: 429, retry_after: Some(2) }),
+            ("once-500", Fault::Once(500)),
+            ("late-250", Fault::Late(Duration::from_millis(250))),
+            ("cut-3", Fault::Cut(3)),
+            ("event-error-2", Fault::EventError(2)),
+            ("no-end", Fault::NoEnd),
+        ];
+        for (model, want) in rows {
+            assert_eq!(Fault::of(model), want, "{model}");
+        }
+    }
+}
