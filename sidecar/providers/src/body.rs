@@ -1,44 +1,263 @@
-//! A request body as its top-level fields over shared bytes.
+//! A JSON object as its top-level fields over shared bytes.
+//!
+//! The request path reads a dozen small fields and passes the rest on. So a body is validated once, cut at its top level,
+//! and never becomes a tree: values stay raw spans of the bytes that came in, an edit owns only its own bytes, and what
+//! goes out is the fields written one after another. What is written out is what was read here, never the bytes as
+//! they came: two readers of one text with a key twice may disagree on which one counts.
 
-use bytes::Bytes;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+use std::ops::Range;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use serde_json::Value;
 
 use crate::BadRequest;
+use scan::{Flaw, MAX_DEPTH, Scanner, Text};
+
+/// No API has a quarter as many; the bound keeps the search for duplicates linear in practice.
+const MAX_FIELDS: usize = 256;
 
 /// A top-level JSON object over shared bytes; values stay raw.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Body {
-    fields: Vec<(String, String)>,
+    bytes: Bytes,
+    fields: Vec<Field>,
+    edited: bool,
 }
 
+#[derive(Clone, Debug)]
+struct Field {
+    key: Raw,
+    value: Raw,
+    /// Elements of the value, if it is an array or an object.
+    items: usize,
+}
+
+#[derive(Clone, Debug)]
+enum Raw {
+    Span(Range<usize>),
+    Own(Bytes),
+}
+
+/// Which of two fields with one key counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Duplicates {
+    Refuse,
+    KeepFirst,
+}
+
+// === impl Body ===
+
 impl Body {
-    /// Reads an object. Refuses what is no JSON object, repeats a top-level key, nests deeper than 128 or holds a number
-    /// beyond a double.
+    /// Reads a request's object. Refuses what is no JSON object, repeats a top-level key, nests deeper than 128 or holds
+    /// a number beyond a double.
     pub fn parse(bytes: Bytes) -> Result<Self, BadRequest> {
-        let map: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_slice(&bytes).map_err(|error| BadRequest::new(format!("body is not JSON: {error}")))?;
-        Ok(Self { fields: map.into_iter().map(|(key, value)| (key, value.to_string())).collect() })
+        Self::read(bytes, Duplicates::Refuse)
+    }
+
+    /// Reads an object a provider sent: the same, but a repeated key is the provider's business.
+    pub(crate) fn parse_answer(bytes: Bytes) -> Result<Self, BadRequest> {
+        Self::read(bytes, Duplicates::KeepFirst)
+    }
+
+    fn read(bytes: Bytes, duplicates: Duplicates) -> Result<Self, BadRequest> {
+        if let Err(error) = std::str::from_utf8(&bytes) {
+            return Err(BadRequest::new(format!("body is not UTF-8 from byte {} on", error.valid_up_to())));
+        }
+        let mut body = Self { bytes: bytes.clone(), fields: Vec::with_capacity(12), edited: false };
+        let mut scan = Scanner::new(&bytes);
+        body.cut(&mut scan, duplicates)?;
+        scan.skip_space();
+        if scan.peek().is_some() {
+            return Err(refusal(&bytes, &scan.flaw("nothing after the object")));
+        }
+        Ok(body)
+    }
+
+    /// Cuts the top level into fields.
+    fn cut(&mut self, scan: &mut Scanner<'_>, duplicates: Duplicates) -> Result<(), BadRequest> {
+        let bytes = self.bytes.clone();
+        let flaw = |flaw: Flaw| refusal(&bytes, &flaw);
+        scan.skip_space();
+        scan.demand(b'{', "an object, '{'").map_err(flaw)?;
+        scan.skip_space();
+        if scan.take(b'}') {
+            return Ok(());
+        }
+        loop {
+            scan.skip_space();
+            let key = self.key(&scan.string().map_err(flaw)?)?;
+            scan.skip_space();
+            scan.demand(b':', "':'").map_err(flaw)?;
+            scan.skip_space();
+            let start = scan.at();
+            let items = scan.value(2).map_err(flaw)?;
+            self.add(Field { key, value: Raw::Span(start..scan.at()), items }, duplicates)?;
+            scan.skip_space();
+            if scan.take(b'}') {
+                return Ok(());
+            }
+            scan.demand(b',', "',' or '}'").map_err(flaw)?;
+        }
+    }
+
+    /// A key without its escapes, so that `"m\u006fdel"` is the same key as `"model"`.
+    fn key(&self, text: &Text) -> Result<Raw, BadRequest> {
+        if !text.escaped {
+            return Ok(Raw::Span(text.span.clone()));
+        }
+        let quoted = &self.bytes[text.span.start - 1..text.span.end + 1];
+        let key: String = serde_json::from_slice(quoted)
+            .map_err(|_| BadRequest::new(format!("key {} is not text", String::from_utf8_lossy(quoted))))?;
+        Ok(Raw::Own(key.into()))
+    }
+
+    fn add(&mut self, field: Field, duplicates: Duplicates) -> Result<(), BadRequest> {
+        let key = self.raw(&field.key);
+        if self.fields.iter().any(|other| self.raw(&other.key) == key) {
+            return match duplicates {
+                Duplicates::KeepFirst => Ok(()),
+                Duplicates::Refuse => {
+                    let key = String::from_utf8_lossy(key).into_owned();
+                    Err(BadRequest::at(key.clone(), format!("key {key:?} is given twice (send it once)")))
+                }
+            };
+        }
+        if self.fields.len() == MAX_FIELDS {
+            return Err(BadRequest::new(format!("body has more than {MAX_FIELDS} top-level keys")));
+        }
+        self.fields.push(field);
+        Ok(())
+    }
+
+    fn raw<'a>(&'a self, raw: &'a Raw) -> &'a [u8] {
+        match raw {
+            Raw::Span(span) => &self.bytes[span.clone()],
+            Raw::Own(bytes) => bytes,
+        }
+    }
+
+    fn find(&self, key: &str) -> Option<&Field> {
+        self.fields.iter().find(|field| self.raw(&field.key) == key.as_bytes())
     }
 
     /// The raw JSON of a field.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.fields.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+        std::str::from_utf8(self.get_bytes(key)?).ok()
+    }
+
+    /// The raw JSON of a field, not looked at again.
+    #[must_use]
+    pub fn get_bytes(&self, key: &str) -> Option<&[u8]> {
+        self.find(key).map(|field| self.raw(&field.value))
+    }
+
+    /// A field as a value. None if it is absent or `null`, or holds text no string can (half a surrogate pair).
+    #[must_use]
+    pub fn value(&self, key: &str) -> Option<Value> {
+        let value = serde_json::from_slice(self.get_bytes(key)?).ok()?;
+        if value == Value::Null { None } else { Some(value) }
+    }
+
+    /// How many elements an array field has.
+    #[must_use]
+    pub fn array_len(&self, key: &str) -> Option<usize> {
+        let field = self.find(key)?;
+        self.raw(&field.value).starts_with(b"[").then_some(field.items)
+    }
+
+    /// The keys, in the order they came.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.fields.iter().map(|field| std::str::from_utf8(self.raw(&field.key)).unwrap_or_default())
     }
 
     /// Sets a field, in its place if it is there, at the end if not.
-    pub fn set(&mut self, key: &str, value: &serde_json::Value) {
-        self.remove(key);
-        self.fields.push((key.to_owned(), value.to_string()));
+    pub fn set(&mut self, key: &str, value: &Value) {
+        let items = match value {
+            Value::Array(items) => items.len(),
+            Value::Object(fields) => fields.len(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+        };
+        self.set_raw(key, Bytes::from(value.to_string()), items);
+    }
+
+    /// [`Self::set`] for JSON that is known to be valid.
+    fn set_raw(&mut self, key: &str, value: Bytes, items: usize) {
+        self.edited = true;
+        let position = self.fields.iter().position(|field| self.raw(&field.key) == key.as_bytes());
+        if let Some(field) = position.and_then(|position| self.fields.get_mut(position)) {
+            field.value = Raw::Own(value);
+            field.items = items;
+        } else {
+            let key = Raw::Own(Bytes::copy_from_slice(key.as_bytes()));
+            self.fields.push(Field { key, value: Raw::Own(value), items });
+        }
+    }
+
+    /// Renames a field in its place; the value stays as it is.
+    pub(crate) fn rename(&mut self, from: &str, to: &str) {
+        let position = self.fields.iter().position(|field| self.raw(&field.key) == from.as_bytes());
+        if let Some(field) = position.and_then(|position| self.fields.get_mut(position)) {
+            field.key = Raw::Own(Bytes::copy_from_slice(to.as_bytes()));
+            self.edited = true;
+        }
     }
 
     pub fn remove(&mut self, key: &str) {
-        self.fields.retain(|(name, _)| name != key);
+        if let Some(position) = self.fields.iter().position(|field| self.raw(&field.key) == key.as_bytes()) {
+            self.fields.remove(position);
+            self.edited = true;
+        }
     }
 
+    /// The object written out.
     #[must_use]
     pub fn to_bytes(&self) -> Bytes {
-        let parts: Vec<String> =
-            self.fields.iter().map(|(key, value)| format!("{}:{value}", serde_json::Value::from(key.as_str()))).collect();
-        Bytes::from(format!("{{{}}}", parts.join(",")))
+        if !self.edited && !self.bytes.is_empty() && self.fields.iter().all(|field| matches!(field.key, Raw::Span(_))) {
+            return self.bytes.clone();
+        }
+        let size: usize =
+            self.fields.iter().map(|field| self.raw(&field.key).len() + self.raw(&field.value).len() + 6).sum();
+        let mut out = BytesMut::with_capacity(size + 2);
+        out.put_u8(b'{');
+        for (index, field) in self.fields.iter().enumerate() {
+            if index > 0 {
+                out.put_u8(b',');
+            }
+            self.write_key(&mut out, &field.key);
+            out.put_u8(b':');
+            out.put_slice(self.raw(&field.value));
+        }
+        out.put_u8(b'}');
+        out.freeze()
     }
+
+    fn write_key(&self, out: &mut BytesMut, key: &Raw) {
+        match key {
+            Raw::Span(span) => {
+                out.put_u8(b'"');
+                out.put_slice(&self.bytes[span.clone()]);
+                out.put_u8(b'"');
+            }
+            Raw::Own(key) => out.put_slice(Value::from(String::from_utf8_lossy(key)).to_string().as_bytes()),
+        }
+    }
+}
+
+fn refusal(bytes: &[u8], flaw: &Flaw) -> BadRequest {
+    BadRequest::new(match flaw {
+        Flaw::Depth => format!("body nests deeper than {MAX_DEPTH} levels"),
+        Flaw::Number { span } => {
+            let number = String::from_utf8_lossy(&bytes[span.start..span.end.min(span.start + 32)]);
+            format!("number {number} does not fit a double")
+        }
+        Flaw::Syntax { at, .. } if bytes.is_empty() || *at >= bytes.len() => {
+            format!("body is not JSON: it ends after {} bytes", bytes.len())
+        }
+        Flaw::Syntax { at, expected } => format!("body is not JSON: expected {expected} at byte {at}"),
+    })
 }

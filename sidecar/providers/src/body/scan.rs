@@ -1,0 +1,226 @@
+//! One validating pass over JSON text that builds nothing.
+//!
+//! The text is known to be UTF-8. What is checked beyond the grammar: nesting ([`MAX_DEPTH`]) and numbers a double cannot
+//! hold, because a parser behind us may turn `1e400` into infinity or into an error of its own. Strings are skipped in
+//! blocks of sixteen bytes, which the compiler turns into vector compares: a prompt is one long string, and this loop
+//! is what a large one costs.
+
+use std::ops::Range;
+
+/// The parsers behind us read one field at a time and stop at this depth; what we let through, they can read.
+pub(super) const MAX_DEPTH: usize = 128;
+
+/// Why a text was refused, and where.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Flaw {
+    Syntax { at: usize, expected: &'static str },
+    Depth,
+    Number { span: Range<usize> },
+}
+
+pub(super) struct Scanner<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+/// A string's content between the quotes.
+pub(super) struct Text {
+    pub(super) span: Range<usize>,
+    pub(super) escaped: bool,
+}
+
+// === impl Scanner ===
+
+impl<'a> Scanner<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    pub(super) fn skip_space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\n' | b'\t' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// Takes `byte` if it is next.
+    pub(super) fn take(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    pub(super) fn demand(&mut self, byte: u8, expected: &'static str) -> Result<(), Flaw> {
+        if self.take(byte) { Ok(()) } else { Err(self.flaw(expected)) }
+    }
+
+    pub(super) fn flaw(&self, expected: &'static str) -> Flaw {
+        Flaw::Syntax { at: self.at, expected }
+    }
+
+    /// Skips one value whose containers are at `depth` and below. Says how many elements it has, if it is an array or
+    /// an object.
+    pub(super) fn value(&mut self, depth: usize) -> Result<usize, Flaw> {
+        match self.peek() {
+            Some(b'"') => self.string().map(|_| 0),
+            Some(b'{') => self.object(depth),
+            Some(b'[') => self.array(depth),
+            Some(b'-' | b'0'..=b'9') => self.number().map(|()| 0),
+            Some(b't') => self.literal(b"true").map(|()| 0),
+            Some(b'f') => self.literal(b"false").map(|()| 0),
+            Some(b'n') => self.literal(b"null").map(|()| 0),
+            _ => Err(self.flaw("a value")),
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<usize, Flaw> {
+        self.enter(depth)?;
+        if self.take(b'}') {
+            return Ok(0);
+        }
+        for count in 1.. {
+            self.skip_space();
+            self.string()?;
+            self.skip_space();
+            self.demand(b':', "':'")?;
+            self.skip_space();
+            self.value(depth + 1)?;
+            self.skip_space();
+            if self.take(b'}') {
+                return Ok(count);
+            }
+            self.demand(b',', "',' or '}'")?;
+        }
+        Ok(0)
+    }
+
+    fn array(&mut self, depth: usize) -> Result<usize, Flaw> {
+        self.enter(depth)?;
+        if self.take(b']') {
+            return Ok(0);
+        }
+        for count in 1.. {
+            self.skip_space();
+            self.value(depth + 1)?;
+            self.skip_space();
+            if self.take(b']') {
+                return Ok(count);
+            }
+            self.demand(b',', "',' or ']'")?;
+        }
+        Ok(0)
+    }
+
+    fn enter(&mut self, depth: usize) -> Result<(), Flaw> {
+        if depth > MAX_DEPTH {
+            return Err(Flaw::Depth);
+        }
+        self.at += 1;
+        self.skip_space();
+        Ok(())
+    }
+
+    pub(super) fn string(&mut self) -> Result<Text, Flaw> {
+        self.demand(b'"', "'\"'")?;
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            self.skip_plain();
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(Text { span: start..self.at - 1, escaped });
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                Some(_) => return Err(self.flaw("no raw control character in a string")),
+                None => return Err(self.flaw("the end of a string")),
+            }
+        }
+    }
+
+    /// Moves to the next byte that means something inside a string.
+    fn skip_plain(&mut self) {
+        const BLOCK: usize = 16;
+        let special = |byte: u8| byte == b'"' || byte == b'\\' || byte < 0x20;
+        while let Some(block) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk::<BLOCK>) {
+            if block.iter().fold(false, |any, &byte| any | special(byte)) {
+                break;
+            }
+            self.at += BLOCK;
+        }
+        while self.peek().is_some_and(|byte| !special(byte)) {
+            self.at += 1;
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), Flaw> {
+        self.at += 1;
+        match self.peek() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+            Some(b'u') => {
+                let digits = self.bytes.get(self.at + 1..self.at + 5);
+                if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
+                    return Err(self.flaw("four hex digits after \\u"));
+                }
+                self.at += 5;
+            }
+            _ => return Err(self.flaw("an escape that JSON knows")),
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), Flaw> {
+        let start = self.at;
+        self.take(b'-');
+        if !self.take(b'0') {
+            self.digits()?;
+        }
+        if self.take(b'.') {
+            self.digits()?;
+        }
+        let exponent = matches!(self.peek(), Some(b'e' | b'E'));
+        if exponent {
+            self.at += 1;
+            if !self.take(b'+') {
+                self.take(b'-');
+            }
+            self.digits()?;
+        }
+        // Only an exponent or more than 308 digits can leave a double's range.
+        if (exponent || self.at - start > 308) && !self.is_finite(start) {
+            return Err(Flaw::Number { span: start..self.at });
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), Flaw> {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        if self.at == start { Err(self.flaw("a digit")) } else { Ok(()) }
+    }
+
+    fn is_finite(&self, start: usize) -> bool {
+        let digits = std::str::from_utf8(&self.bytes[start..self.at]).unwrap_or("");
+        digits.parse::<f64>().is_ok_and(f64::is_finite)
+    }
+
+    fn literal(&mut self, word: &'static [u8]) -> Result<(), Flaw> {
+        if !self.bytes[self.at..].starts_with(word) {
+            return Err(self.flaw("a value"));
+        }
+        self.at += word.len();
+        Ok(())
+    }
+}
