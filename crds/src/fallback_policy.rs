@@ -9,7 +9,6 @@ pub use rules::{
 };
 pub use status::{AncestorRef, AncestorStatus, FallbackPolicyStatus};
 
-use kube::core::ListMerge;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 

@@ -57,7 +57,7 @@ pub const VERSION: &str = "v1alpha1";
 pub fn crds() -> Vec<CustomResourceDefinition> {
     let mut crds = vec![ModelProvider::crd(), ModelRoute::crd(), FallbackPolicy::crd(), ModelBudget::crd()];
     for crd in &mut crds {
-        schema::signed_formats(crd);
+        schema::adapt(crd);
     }
     crds
 }

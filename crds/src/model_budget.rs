@@ -4,7 +4,6 @@ mod status;
 
 pub use status::{ModelBudgetStatus, WorkloadSpend};
 
-use kube::core::{ListMerge, Rule};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -10,7 +10,6 @@ pub use account::{
 pub use known::{Pricing, ProviderModel, ProviderType, Tokenizer};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::core::{ListMerge, Rule};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 

@@ -11,7 +11,6 @@ pub use shape::{
 };
 pub use status::{BackendState, BackendStatus, ModelRouteStatus, RouteSummary, SidecarCounts, Spend};
 
-use kube::core::{ListMerge, Rule};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

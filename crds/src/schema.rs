@@ -56,32 +56,35 @@ pub(crate) fn headers(_: &mut SchemaGenerator) -> Schema {
 
 /// An instant of time.
 pub(crate) fn timestamp(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "format": "date-time", "maxLength": 64, "nullable": true})
+    json_schema!({"type": "string", "format": "date-time", "maxLength": 64})
 }
 
-/// Replaces `uint32` and `uint64`, which the API server does not know and warns about, by their signed twins. The bounds
-/// are given by `minimum` and `maximum` either way.
-pub(crate) fn signed_formats(crd: &mut CustomResourceDefinition) {
+/// Adapts a derived definition to what the API server expects.
+///
+/// `uint32` and `uint64`, which it does not know and warns about, become their signed twins (bounds are given by `minimum`
+/// and `maximum` either way). `nullable` goes, so that a CEL rule may trust a field that `has()` finds.
+pub(crate) fn adapt(crd: &mut CustomResourceDefinition) {
     for version in &mut crd.spec.versions {
         if let Some(schema) = version.schema.as_mut().and_then(|validation| validation.open_api_v3_schema.as_mut()) {
-            sign(schema);
+            plain(schema);
         }
     }
 }
 
-fn sign(schema: &mut JSONSchemaProps) {
+fn plain(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
     match schema.format.as_deref() {
         Some("uint8" | "uint16" | "uint32") => schema.format = Some("int32".to_owned()),
         Some("uint" | "uint64") => schema.format = Some("int64".to_owned()),
         _ => {}
     }
     for property in schema.properties.iter_mut().flat_map(|properties| properties.values_mut()) {
-        sign(property);
+        plain(property);
     }
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = &mut schema.items {
-        sign(items);
+        plain(items);
     }
     if let Some(JSONSchemaPropsOrBool::Schema(values)) = &mut schema.additional_properties {
-        sign(values);
+        plain(values);
     }
 }

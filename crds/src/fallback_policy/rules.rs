@@ -1,7 +1,6 @@
 //! The rules of a FallbackPolicy.
 
 use kube::KubeSchema;
-use kube::core::ListMerge;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
