@@ -1,3 +1,10 @@
 //! The control plane: resources in, per-pod config out, status conditions back; and the spillway CLI.
 
+pub mod changes;
+pub mod clock;
 pub mod inject;
+pub mod pods;
+pub mod schema;
+pub mod source;
+pub mod status;
+pub mod usage;

@@ -10,7 +10,7 @@ use super::{Injection, overrides::Overrides};
 /// The injected container's name: what makes a pod "injected".
 pub const SIDECAR: &str = "spillway-sidecar";
 /// Volumes by name; a pod that has volumes of these names by itself cannot be injected.
-pub const VOLUMES: [&str; 2] = [TOKEN_VOLUME, JOURNAL_VOLUME];
+pub(super) const VOLUMES: [&str; 2] = [TOKEN_VOLUME, JOURNAL_VOLUME];
 
 const TOKEN_VOLUME: &str = "spillway-token";
 const JOURNAL_VOLUME: &str = "spillway-journal";
@@ -20,7 +20,7 @@ const JOURNAL_DIR: &str = "/var/run/spillway/journal";
 const UID: u32 = 65532;
 
 /// The native sidecar: an init container that starts first, keeps running, and ends after the application.
-pub fn sidecar(injection: &Injection, overrides: &Overrides) -> Value {
+pub(super) fn sidecar(injection: &Injection, overrides: &Overrides) -> Value {
     let probe = |path: &str| json!({"path": path, "port": overrides.admin_port, "scheme": "HTTP"});
     json!({
         "name": SIDECAR,
@@ -53,7 +53,7 @@ pub fn sidecar(injection: &Injection, overrides: &Overrides) -> Value {
 }
 
 /// The volumes behind [`sidecar`]'s mounts, in the order of [`VOLUMES`].
-pub fn volumes() -> [Value; 2] {
+pub(super) fn volumes() -> [Value; 2] {
     [
         // A projected token works for pods with `automountServiceAccountToken: false` too. The kubelet renews it.
         json!({"name": TOKEN_VOLUME, "projected": {"sources": [

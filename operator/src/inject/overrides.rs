@@ -12,15 +12,15 @@ const KNOWN: &str = "admin-port, cpu-limit, cpu-request, data-port, drain, log-l
 
 /// The sidecar's knobs with the pod's wishes applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Overrides {
-    pub cpu_request: String,
-    pub cpu_limit: Option<String>,
-    pub memory_request: String,
-    pub memory_limit: String,
-    pub log_level: String,
-    pub drain: String,
-    pub data_port: u16,
-    pub admin_port: u16,
+pub(super) struct Overrides {
+    pub(super) cpu_request: String,
+    pub(super) cpu_limit: Option<String>,
+    pub(super) memory_request: String,
+    pub(super) memory_limit: String,
+    pub(super) log_level: String,
+    pub(super) drain: String,
+    pub(super) data_port: u16,
+    pub(super) admin_port: u16,
 }
 
 impl Default for Overrides {
@@ -40,7 +40,7 @@ impl Default for Overrides {
 }
 
 /// Reads the annotations. Also returns the keys that mean nothing to this version, worded as warnings.
-pub fn read(annotations: &BTreeMap<String, String>) -> Result<(Overrides, Vec<String>), Refusal> {
+pub(super) fn read(annotations: &BTreeMap<String, String>) -> Result<(Overrides, Vec<String>), Refusal> {
     let mut overrides = Overrides::default();
     let mut warnings = Vec::new();
     for (annotation, value) in annotations {

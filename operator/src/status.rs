@@ -1,0 +1,81 @@
+//! Writes statuses: server-side apply, only what differs, at most one write a second for each object.
+//!
+//! The reconcile loop hands over everything it wants at once; [`Schedule`] decides what is due (pure, told the time), the task
+//! around it does the writing, eight at a time. A write that fails is tried again at the same pace with whatever is
+//! wanted by then.
+
+mod schedule;
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use kube::{
+    Client,
+    api::{Api, DynamicObject, Patch, PatchParams},
+    core::{ApiResource, GroupVersionKind},
+};
+use serde_json::json;
+use tokio::{sync::watch, time};
+
+pub use schedule::{Key, Schedule, Wanted};
+
+use crate::clock::Clock;
+
+/// The owner of what we write, in `managedFields`.
+pub const FIELD_MANAGER: &str = "spillway";
+/// Writes in flight; the API server's priority and fairness would queue more of them anyway.
+const CONCURRENCY: usize = 8;
+/// A write that takes longer is given up and counted as failed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Writes what is wanted until the sender goes away. An empty list (another replica leads) forgets everything.
+pub async fn run(client: Client, clock: Clock, mut wanted: watch::Receiver<Vec<Wanted>>) {
+    let mut schedule = Schedule::default();
+    loop {
+        let due = schedule.next_due().map_or_else(|| clock.monotonic() + Duration::from_secs(3600), |due| due);
+        tokio::select! {
+            changed = wanted.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                let now = clock.monotonic();
+                schedule.replace(wanted.borrow_and_update().clone(), now);
+            }
+            () = time::sleep_until(due.into()) => {}
+        }
+        let writes = schedule.take_due(clock.monotonic());
+        let written = futures::stream::iter(writes).map(|wanted| write(&client, wanted)).buffer_unordered(CONCURRENCY);
+        let results: Vec<_> = written.collect().await;
+        for (wanted, result) in results {
+            match result {
+                Ok(()) => schedule.written(wanted, clock.monotonic()),
+                Err(error) => {
+                    tracing::warn!(object = %wanted.key, error, "status not written, trying again");
+                    schedule.failed(wanted, clock.monotonic());
+                }
+            }
+        }
+    }
+}
+
+async fn write(client: &Client, wanted: Wanted) -> (Wanted, Result<(), String>) {
+    let gvk = GroupVersionKind::gvk(spillway_crds::GROUP, spillway_crds::VERSION, &wanted.key.kind);
+    let resource = ApiResource::from_gvk_with_plural(&gvk, &wanted.key.plural());
+    let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), &wanted.key.namespace, &resource);
+    let body = json!({
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {"name": wanted.key.name},
+        "status": wanted.status,
+    });
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let patch = Patch::Apply(&body);
+    let result = match time::timeout(PATIENCE, api.patch_status(&wanted.key.name, &params, &patch)).await {
+        Ok(Ok(_)) => Ok(()),
+        // It was deleted meanwhile; the next reconcile no longer wants it.
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {}s", PATIENCE.as_secs())),
+    };
+    (wanted, result)
+}
