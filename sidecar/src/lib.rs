@@ -1,4 +1,14 @@
 //! The data plane: an OpenAI-compatible endpoint on loopback that decides, retries, falls back and counts.
+//!
+//! Modules point one way: `clock, record, usage` <- `runtime` <- `pipeline` <- `server`, and beside them `journal, link` <-
+//! `feed, report`; `app` joins them.
 
-mod journal;
+pub mod backoff;
+pub mod chain;
+pub mod clock;
+pub mod journal;
+pub mod link;
+pub mod record;
 pub mod settings;
+pub mod telemetry;
+pub mod usage;

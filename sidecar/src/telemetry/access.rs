@@ -1,0 +1,101 @@
+//! The access log: one JSON object a line, a field only where there is something to say.
+
+use serde::Serialize;
+
+use super::log::timestamp;
+use crate::record::RequestRecord;
+
+#[derive(Serialize)]
+struct Line<'a> {
+    timestamp: String,
+    level: &'static str,
+    target: &'static str,
+    request_id: &'a str,
+    operation: &'static str,
+    stream: bool,
+    outcome: &'static str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backend: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provider: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<&'a str>,
+    attempts: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fallback_reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<Tokens>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cost_nanos: Option<u64>,
+    #[serde(skip_serializing_if = "is_zero")]
+    truncated_messages: u32,
+    duration_us: u64,
+    overhead_us: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_token_us: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Tokens {
+    input: u64,
+    output: u64,
+    cache_read: u64,
+    cache_write: u64,
+    /// The provider did not say; these are ours.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    estimated: bool,
+}
+
+/// The line for a request, with its line end.
+pub(super) fn line(record: &RequestRecord<'_>) -> Vec<u8> {
+    let line = Line {
+        timestamp: timestamp(),
+        level: "INFO",
+        target: "spillway::access",
+        request_id: record.id,
+        operation: super::metrics::operation(record.api),
+        stream: record.stream,
+        outcome: record.outcome.as_str(),
+        status: record.status,
+        error: record.error,
+        class: record.class.map(|class| class.as_str()),
+        route: record.route,
+        backend: record.backend,
+        provider: record.provider,
+        model: record.model,
+        attempts: record.attempts,
+        fallback_reason: record.fallback_reason.map(|class| class.as_str()),
+        tokens: record.usage.map(|usage| Tokens {
+            input: usage.input,
+            output: usage.output,
+            cache_read: usage.cache_read,
+            cache_write: usage.cache_write,
+            estimated: record.usage_estimated,
+        }),
+        cost_nanos: record.cost.map(|cost| cost.0),
+        truncated_messages: record.truncated_messages,
+        duration_us: micros(record.duration),
+        overhead_us: micros(record.overhead),
+        first_token_us: record.first_token.map(micros),
+    };
+    let mut bytes = Vec::with_capacity(512);
+    serde_json::to_writer(&mut bytes, &line).expect("plain values always serialise");
+    bytes.push(b'\n');
+    bytes
+}
+
+fn micros(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}

@@ -1,0 +1,232 @@
+//! The metrics: OpenTelemetry's GenAI names where it has one, `spillway_sidecar_*` for the rest.
+//!
+//! A request looks its counters up once, by a hash of its labels; what it then does is atomic additions.
+
+mod families;
+
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use prometheus::{Histogram, IntCounter, IntGauge};
+use spillway_policy::Class;
+use spillway_providers::Api;
+
+use self::families::Families;
+use crate::{
+    clock,
+    record::{Outcome, RequestRecord},
+};
+
+/// Routes × backends × operations of any sane config; whatever comes after is counted as [`OTHER`].
+const MAX_SERIES: usize = 1024;
+/// The label of what has no configured name.
+const OTHER: &str = "other";
+const OUTCOMES: [Outcome; 4] = [Outcome::Answered, Outcome::Failed, Outcome::Cut, Outcome::ClientLeft];
+
+/// All metrics of the process. An argument, never a static.
+#[derive(Debug)]
+pub struct Metrics {
+    families: Families,
+    hasher: RandomState,
+    series: Mutex<HashMap<u64, Arc<Series>>>,
+    config: Mutex<Config>,
+}
+
+/// What one backend of one route counts for one operation.
+#[derive(Debug)]
+struct Series {
+    /// In the order of [`OUTCOMES`].
+    requests: [IntCounter; 4],
+    cost: IntCounter,
+    unpriced: IntCounter,
+    input_tokens: Histogram,
+    output_tokens: Histogram,
+    duration: Histogram,
+    first_chunk: Histogram,
+}
+
+#[derive(Debug, Default)]
+struct Config {
+    revision: Option<String>,
+    confirmed: Option<Instant>,
+}
+
+/// Counts a stream as open until it is dropped.
+#[derive(Debug)]
+#[must_use = "dropping it says that the stream is closed"]
+pub struct OpenStream(IntGauge);
+
+#[derive(Clone, Copy)]
+struct Labels<'a> {
+    operation: &'static str,
+    route: &'a str,
+    backend: &'a str,
+    provider: &'a str,
+    kind: &'a str,
+    model: &'a str,
+}
+
+// === impl Metrics ===
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        Self {
+            families: Families::register(),
+            hasher: RandomState::new(),
+            series: Mutex::default(),
+            config: Mutex::default(),
+        }
+    }
+
+    /// Counts a request that is over.
+    pub fn request(&self, record: &RequestRecord<'_>) {
+        let labels = Labels::of(record);
+        let series = self.series(labels);
+        series.requests[OUTCOMES.iter().position(|outcome| *outcome == record.outcome).unwrap_or(0)].inc();
+        self.families.overhead.observe(record.overhead.as_secs_f64());
+        let duration = record.duration.as_secs_f64();
+        match record.class.map(Class::as_str).or(record.error) {
+            Some(error) if record.outcome != Outcome::Answered => {
+                self.families.duration(labels.operation, series_kind(labels), labels.model, error).observe(duration);
+            }
+            _ => series.duration.observe(duration),
+        }
+        if let Some(first) = record.first_token {
+            series.first_chunk.observe(first.as_secs_f64());
+        }
+        if let Some(reason) = record.fallback_reason {
+            self.families.fallbacks.with_label_values(&[labels.route, reason.as_str()]).inc();
+        }
+        if let Some(usage) = record.usage {
+            series.input_tokens.observe(tokens(usage.input));
+            series.output_tokens.observe(tokens(usage.output));
+            match record.cost {
+                Some(cost) => series.cost.inc_by(cost.0),
+                None => series.unpriced.inc(),
+            }
+        }
+    }
+
+    /// Counts one attempt at a provider, however it ended.
+    pub fn attempt(&self, route: &str, provider: &str, failed: Option<Class>, took: Duration) {
+        let outcome = failed.map_or("ok", Class::as_str);
+        let labels = [route, provider, outcome];
+        self.families.attempts.with_label_values(&labels).inc();
+        self.families.upstream.with_label_values(&labels).observe(took.as_secs_f64());
+    }
+
+    /// A stream to an application has begun.
+    pub fn open_stream(&self) -> OpenStream {
+        self.families.streams.inc();
+        OpenStream(self.families.streams.clone())
+    }
+
+    /// The config in use, known at `now` to be what it should be.
+    pub fn config(&self, revision: Option<&str>, now: Instant) {
+        let mut config = self.lock_config();
+        config.confirmed = Some(now);
+        if config.revision.as_deref() != revision {
+            self.families.config_info.reset();
+            if let Some(revision) = revision {
+                self.families.config_info.with_label_values(&[revision]).set(1);
+            }
+            config.revision = revision.map(str::to_owned);
+        }
+    }
+
+    pub(super) fn render(&self, lost_lines: u64) -> String {
+        if let Some(confirmed) = self.lock_config().confirmed {
+            let age = clock::now().saturating_duration_since(confirmed);
+            self.families.config_age.set(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
+        }
+        self.families.lost_lines.reset();
+        self.families.lost_lines.inc_by(lost_lines);
+        self.families.render()
+    }
+
+    fn series(&self, labels: Labels<'_>) -> Arc<Series> {
+        let mut known = self.series.lock().expect("nothing panics while holding the series");
+        let hash = self.hasher.hash_one(labels.all());
+        if let Some(series) = known.get(&hash) {
+            return Arc::clone(series);
+        }
+        let (hash, labels) = if known.len() < MAX_SERIES { (hash, labels) } else { (0, Labels::other()) };
+        Arc::clone(known.entry(hash).or_insert_with(|| Arc::new(self.families.series(labels))))
+    }
+
+    fn lock_config(&self) -> MutexGuard<'_, Config> {
+        self.config.lock().expect("nothing panics while holding the config's name")
+    }
+}
+
+// === impl OpenStream ===
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+// === impl Labels ===
+
+impl<'a> Labels<'a> {
+    fn of(record: &RequestRecord<'a>) -> Self {
+        Self {
+            operation: operation(record.api),
+            route: record.route.unwrap_or(OTHER),
+            backend: record.backend.unwrap_or(OTHER),
+            provider: record.provider.unwrap_or(OTHER),
+            kind: record.provider_kind.unwrap_or(OTHER),
+            model: record.model.unwrap_or(OTHER),
+        }
+    }
+
+    fn other() -> Self {
+        Self { operation: OTHER, route: OTHER, backend: OTHER, provider: OTHER, kind: OTHER, model: OTHER }
+    }
+
+    fn all(self) -> [&'a str; 6] {
+        [self.operation, self.route, self.backend, self.provider, self.kind, self.model]
+    }
+}
+
+/// The name OpenTelemetry has for what the application called.
+pub(super) fn operation(api: Api) -> &'static str {
+    match api {
+        Api::ChatCompletions | Api::Messages => "chat",
+        Api::Completions => "text_completion",
+        Api::Embeddings => "embeddings",
+    }
+}
+
+/// The name OpenTelemetry has for a provider: its own spelling where there is one, else ours in lower case.
+fn series_kind(labels: Labels<'_>) -> &str {
+    const RESPELT: [(&str, &str); 16] = [
+        ("OpenAI", "openai"),
+        ("OpenAICompatible", "openai_compatible"),
+        ("Anthropic", "anthropic"),
+        ("AzureOpenAI", "azure.ai.openai"),
+        ("Gemini", "gcp.gemini"),
+        ("VertexAI", "gcp.vertex_ai"),
+        ("Bedrock", "aws.bedrock"),
+        ("Mistral", "mistral_ai"),
+        ("XAI", "x_ai"),
+        ("Groq", "groq"),
+        ("DeepSeek", "deepseek"),
+        ("Perplexity", "perplexity"),
+        ("Cohere", "cohere"),
+        ("Together", "together"),
+        ("OpenRouter", "openrouter"),
+        ("Ollama", "ollama"),
+    ];
+    RESPELT.iter().find(|(ours, _)| *ours == labels.kind).map_or(labels.kind, |(_, theirs)| theirs)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a histogram takes floats; counts of tokens are far below 2^52")]
+fn tokens(count: u64) -> f64 {
+    count as f64
+}

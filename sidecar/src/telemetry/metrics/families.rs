@@ -1,0 +1,163 @@
+//! Names, help texts, labels and buckets: the list a dashboard is written from.
+
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
+};
+
+use super::{Labels, OUTCOMES, Series, series_kind};
+
+/// The buckets OpenTelemetry asks for, so that dashboards made for other clients fit.
+const OPERATION_SECONDS: [f64; 14] =
+    [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
+const CHUNK_SECONDS: [f64; 16] =
+    [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+/// Powers of four up to four million: the largest prompts there are.
+const TOKENS: [f64; 12] =
+    [1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0, 262_144.0, 1_048_576.0, 4_194_304.0];
+/// Around what it should be, some tens of microseconds.
+const OVERHEAD_SECONDS: [f64; 12] =
+    [0.000_025, 0.000_05, 0.000_1, 0.000_2, 0.000_4, 0.000_8, 0.001_6, 0.003, 0.006, 0.012, 0.05, 0.25];
+
+#[derive(Debug)]
+pub(super) struct Families {
+    registry: Registry,
+    requests: IntCounterVec,
+    cost: IntCounterVec,
+    unpriced: IntCounterVec,
+    token_usage: HistogramVec,
+    durations: HistogramVec,
+    first_chunk: HistogramVec,
+    pub(super) attempts: IntCounterVec,
+    pub(super) upstream: HistogramVec,
+    pub(super) fallbacks: IntCounterVec,
+    pub(super) overhead: Histogram,
+    pub(super) streams: IntGauge,
+    pub(super) config_info: IntGaugeVec,
+    pub(super) config_age: IntGauge,
+    pub(super) lost_lines: IntCounter,
+}
+
+const VALID: &str = "names and labels are constants that Prometheus allows";
+
+// === impl Families ===
+
+impl Families {
+    pub(super) fn register() -> Self {
+        let registry = Registry::new();
+        let of = &registry;
+        let backend = ["route", "backend", "provider", "model"];
+        let attempt = ["route", "provider", "outcome"];
+        let operation = ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"];
+        let [name, provider, model] = operation;
+        let all = [backend[0], backend[1], backend[2], backend[3], "operation", "outcome"];
+        Self {
+            requests: counters(of, "requests_total", "Requests of applications, by how they ended.", &all),
+            cost: counters(of, "cost_nano_dollars_total", "What answers cost, in billionths of a dollar.", &backend),
+            unpriced: counters(of, "unpriced_requests_total", "Answers whose price is unknown.", &backend),
+            attempts: counters(of, "attempts_total", "Attempts at providers, by class of failure or ok.", &attempt),
+            upstream: histograms(
+                of,
+                "spillway_sidecar_upstream_seconds",
+                "Attempts at providers, until the answer's head or the failure.",
+                &attempt,
+                &OPERATION_SECONDS,
+            ),
+            fallbacks: counters(
+                of,
+                "fallbacks_total",
+                "Requests that left their first choice, and why.",
+                &["route", "reason"],
+            ),
+            overhead: {
+                let help = "Time a request spent in the sidecar itself.";
+                let opts = HistogramOpts::new("spillway_sidecar_overhead_seconds", help);
+                registered(of, Histogram::with_opts(opts.buckets(OVERHEAD_SECONDS.to_vec())))
+            },
+            streams: registered(of, IntGauge::with_opts(ours("streams_open", "Streams that are being sent."))),
+            config_info: {
+                let opts = ours("config_info", "1 for the revision of the config in use.");
+                registered(of, IntGaugeVec::new(opts, &["revision"]))
+            },
+            config_age: {
+                let help = "Seconds since the source of the config last confirmed that it is current.";
+                registered(of, IntGauge::with_opts(ours("config_age_seconds", help)))
+            },
+            lost_lines: {
+                let help = "Log lines that were left out because the output was blocked.";
+                registered(of, IntCounter::with_opts(ours("log_lines_lost_total", help)))
+            },
+            token_usage: histograms(
+                of,
+                "gen_ai_client_token_usage",
+                "Tokens an answer used, as the provider billed them.",
+                &[name, provider, model, "gen_ai_token_type"],
+                &TOKENS,
+            ),
+            durations: histograms(
+                of,
+                "gen_ai_client_operation_duration_seconds",
+                "Requests from their head to the last byte of the answer.",
+                &[name, provider, model, "error_type"],
+                &OPERATION_SECONDS,
+            ),
+            first_chunk: histograms(
+                of,
+                "gen_ai_client_operation_time_to_first_chunk_seconds",
+                "Streams from the request's head to their first content.",
+                &operation,
+                &CHUNK_SECONDS,
+            ),
+            registry,
+        }
+    }
+
+    pub(super) fn series(&self, labels: Labels<'_>) -> Series {
+        let Labels { operation, route, backend, provider, model, .. } = labels;
+        let kind = series_kind(labels);
+        let place = [route, backend, provider, model];
+        let tokens = |which| self.token_usage.with_label_values(&[operation, kind, model, which]);
+        Series {
+            requests: OUTCOMES.map(|outcome| {
+                self.requests.with_label_values(&[route, backend, provider, model, operation, outcome.as_str()])
+            }),
+            cost: self.cost.with_label_values(&place),
+            unpriced: self.unpriced.with_label_values(&place),
+            input_tokens: tokens("input"),
+            output_tokens: tokens("output"),
+            duration: self.duration(operation, kind, model, ""),
+            first_chunk: self.first_chunk.with_label_values(&[operation, kind, model]),
+        }
+    }
+
+    /// `error` is empty for an answer: Prometheus treats an empty label as an absent one.
+    pub(super) fn duration(&self, operation: &str, kind: &str, model: &str, error: &str) -> Histogram {
+        self.durations.with_label_values(&[operation, kind, model, error])
+    }
+
+    pub(super) fn render(&self) -> String {
+        let mut text = String::new();
+        match TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
+            Ok(()) => text,
+            Err(error) => format!("# metrics cannot be written: {error}\n"),
+        }
+    }
+}
+
+fn ours(name: &str, help: &str) -> Opts {
+    Opts::new(format!("spillway_sidecar_{name}"), help)
+}
+
+fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: prometheus::Result<C>) -> C {
+    let collector = collector.expect(VALID);
+    registry.register(Box::new(collector.clone())).expect("each family is registered once");
+    collector
+}
+
+fn counters(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    registered(registry, IntCounterVec::new(ours(name, help), labels))
+}
+
+fn histograms(registry: &Registry, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+    registered(registry, HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
+}
