@@ -73,3 +73,15 @@ fn look(schema: &JSONSchemaProps, path: &str, unbounded: &mut Vec<String>) {
         look(values, &format!("{path}{{}}"), unbounded);
     }
 }
+
+#[test]
+fn no_name_or_value_is_a_boolean_to_kubectl() {
+    // kubectl reads YAML 1.1, where these are booleans unless quoted.
+    const BOOLEANS: [&str; 6] = ["y", "n", "yes", "no", "on", "off"];
+    for crd in spillway_crds::crds() {
+        for line in yaml(&crd).lines() {
+            let word = line.trim().trim_start_matches("- ").trim_end_matches(':').to_lowercase();
+            assert!(!BOOLEANS.contains(&word.as_str()), "{}: {line}", crd.spec.names.kind);
+        }
+    }
+}

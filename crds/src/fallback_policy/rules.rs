@@ -88,6 +88,8 @@ pub struct Summarize {
 #[serde(rename_all = "camelCase")]
 pub struct FallbackRule {
     /// The failures this rule is for.
+    // Not written `on`: kubectl reads YAML 1.1, where that is `true`.
+    #[serde(rename = "onErrors")]
     #[schemars(length(min = 1, max = 12))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub on: Vec<ErrorClass>,
@@ -124,7 +126,7 @@ pub struct Retries {
     #[schemars(range(min = 0, max = 10))]
     pub attempts: Option<u32>,
     /// After which failures. Default: RateLimited, Timeout, ServiceUnavailable, ConnectionError and InternalServerError.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "onErrors", default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 12))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub on: Vec<ErrorClass>,

@@ -54,10 +54,10 @@ pub struct Cascade {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Validation {
-    /// The built-in checks. Default: `Off`.
+    /// The built-in checks. Default: `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<ValidationLevel>,
-    /// What happens to an answer that does not fit the JSON schema the request asked for. Default: `Off`.
+    /// What happens to an answer that does not fit the JSON schema the request asked for. Default: `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<SchemaCheck>,
     /// Further rules.
@@ -70,7 +70,7 @@ pub struct Validation {
 /// How much the built-in checks look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ValidationLevel {
-    Off,
+    None,
     Basic,
     Moderate,
     Strict,
@@ -79,7 +79,7 @@ pub enum ValidationLevel {
 /// What happens to an answer that does not fit its schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SchemaCheck {
-    Off,
+    None,
     Report,
     Enforce,
 }
@@ -92,7 +92,7 @@ pub struct ValidationRule {
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
     /// Where it is looked for.
-    pub on: RulePhase,
+    pub phase: RulePhase,
     /// A regular expression without look-around.
     #[schemars(length(min = 1, max = 512))]
     pub pattern: String,
