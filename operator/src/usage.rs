@@ -1,0 +1,3 @@
+//! Intake of reports.
+
+pub mod ledger;
