@@ -1,6 +1,26 @@
 //! What went wrong at a provider, in one of twelve classes.
+//!
+//! Classification decides what is retried and who is asked next, so it reads everything a provider says: the status, its own
+//! code, and its words, in that order of trust. The words are a table ([`rules`]), because forty providers say "the
+//! prompt is too long" in as many ways. What is passed on is bounded and has no key in it ([`redact`]).
+
+mod parse;
+mod redact;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use serde_json::Value;
 
 use crate::Dialect;
+use parse::Report;
+
+/// What of a provider's words is kept.
+const MAX_MESSAGE_BYTES: usize = 512;
+
+/// What of a provider's body is read. An error fits; a page of a middlebox need not.
+const MAX_BODY_BYTES: usize = 64 << 10;
 
 /// The twelve classes of a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,9 +54,49 @@ pub struct Fault {
     pub window: Option<u64>,
 }
 
+// === impl Fault ===
+
+impl Fault {
+    /// The answer stopped before it was complete.
+    pub(crate) fn cut(what: &str) -> Self {
+        Self::own(Class::Connection, format!("stream cut: {what}"))
+    }
+
+    /// An answer with status 200 that is none.
+    pub(crate) fn garbage(what: &str, body: &[u8]) -> Self {
+        let excerpt = redact::message(&String::from_utf8_lossy(&body[..body.len().min(MAX_BODY_BYTES)]));
+        let message = if excerpt.is_empty() { what.to_owned() } else { format!("{what}: {excerpt}") };
+        Self::own(Class::InternalServerError, message)
+    }
+
+    pub(crate) fn own(class: Class, message: impl Into<String>) -> Self {
+        Self { class, status: None, code: None, message: redact::cut(message.into(), MAX_MESSAGE_BYTES), window: None }
+    }
+}
+
 /// Classifies a provider's error answer.
 #[must_use]
-pub fn classify(_dialect: Dialect, status: u16, body: &[u8]) -> Fault {
-    let message = String::from_utf8_lossy(&body[..body.len().min(256)]).into_owned();
-    Fault { class: Class::InternalServerError, status: Some(status), code: None, message, window: None }
+pub fn classify(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
+    let text = String::from_utf8_lossy(&body[..body.len().min(MAX_BODY_BYTES)]);
+    let report = Report::from_text(&text);
+    fault(dialect, Some(status), status, &report)
+}
+
+/// Classifies an error that came inside a 200, as a body or as an event. None: there is no error in it.
+pub(crate) fn inside(dialect: Dialect, value: &Value) -> Option<Fault> {
+    let report = Report::from_error(value)?;
+    let status = report.status.unwrap_or_else(|| rules::status_of_kind(&report.kind, &report.code));
+    Some(fault(dialect, None, status, &report))
+}
+
+fn fault(dialect: Dialect, status: Option<u16>, effective: u16, report: &Report) -> Fault {
+    let class = rules::class(dialect, effective, report);
+    let window = if class == Class::ContextWindowExceeded { window::learn(report) } else { None };
+    let code = [&report.code, &report.kind].into_iter().find(|code| !code.is_empty());
+    let code = code.map(|code| redact::cut(code.clone(), 64));
+    let mut message = redact::message(&report.message);
+    if message.is_empty() {
+        message = format!("status {effective} without a message");
+    }
+    Fault { class, status, code, message, window }
 }

@@ -1,6 +1,15 @@
 //! What a request asks for, read once and used by every decision.
 
+use memchr::memmem;
+use serde_json::Value;
+
 use crate::{Api, BadRequest, Body};
+
+/// Longer than any model's name; a bound on what reaches logs and metrics.
+const MAX_MODEL_BYTES: usize = 256;
+
+/// OpenAI's own bound on `n`.
+const MAX_CHOICES: u64 = 128;
 
 /// What a request needs of a backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,6 +23,7 @@ pub struct Need {
     /// `n`: how many answers.
     pub choices: u32,
     pub tools: bool,
+    /// Asked for in so many words; a model without them is no reason to refuse a request that left it open.
     pub parallel_tools: bool,
     pub images: bool,
     pub json_schema: bool,
@@ -21,9 +31,250 @@ pub struct Need {
     pub messages: usize,
 }
 
-/// Reads what the request needs.
-pub fn read(_api: Api, body: &Body) -> Result<Need, BadRequest> {
-    let model = body.get("model").and_then(|raw| serde_json::from_str(raw).ok());
-    let model = model.ok_or_else(|| BadRequest::at("model", "\"model\" must be a string"))?;
-    Ok(Need { model, choices: 1, ..Need::default() })
+/// Reads what the request needs. Refuses what no backend could serve.
+pub fn read(api: Api, body: &Body) -> Result<Need, BadRequest> {
+    let tools = body.array_len("tools").unwrap_or(0) + body.array_len("functions").unwrap_or(0) > 0;
+    Ok(Need {
+        model: model(body)?,
+        stream: api != Api::Embeddings && flag(body, "stream")?.unwrap_or(false),
+        wants_stream_usage: api == Api::Messages || wants_stream_usage(body)?,
+        max_output_tokens: max_output_tokens(api, body)?,
+        choices: choices(api, body)?,
+        tools,
+        parallel_tools: tools && parallel_tools(api, body)?,
+        images: has_images(api, body),
+        json_schema: wants_schema(body),
+        messages: messages(api, body)?,
+    })
+}
+
+fn model(body: &Body) -> Result<String, BadRequest> {
+    match body.value("model") {
+        Some(Value::String(model)) if model.is_empty() => Err(BadRequest::at("model", "\"model\" is empty")),
+        Some(Value::String(model)) if model.len() > MAX_MODEL_BYTES => {
+            Err(BadRequest::at("model", format!("\"model\" is longer than {MAX_MODEL_BYTES} bytes")))
+        }
+        Some(Value::String(model)) => Ok(model),
+        Some(_) => Err(BadRequest::at("model", "\"model\" must be a string")),
+        None => Err(BadRequest::at("model", "\"model\" is missing")),
+    }
+}
+
+fn flag(body: &Body, key: &str) -> Result<Option<bool>, BadRequest> {
+    match body.get_bytes(key) {
+        None | Some(b"null") => Ok(None),
+        Some(b"true") => Ok(Some(true)),
+        Some(b"false") => Ok(Some(false)),
+        Some(other) => Err(BadRequest::at(key, format!("\"{key}\" must be true or false, not {}", excerpt(other)))),
+    }
+}
+
+/// A whole number, at least `least`. `1e400`, `-1`, `1.5` and what an i64 cannot hold are refused here, so that no sum
+/// behind it can overflow.
+fn whole(body: &Body, key: &str, least: u64) -> Result<Option<u64>, BadRequest> {
+    let Some(raw) = body.get_bytes(key).filter(|raw| *raw != b"null") else { return Ok(None) };
+    let number = serde_json::from_slice::<u64>(raw).ok();
+    match number.filter(|number| (least..=i64::MAX.unsigned_abs()).contains(number)) {
+        Some(number) => Ok(Some(number)),
+        None => {
+            let message = format!("\"{key}\" must be a whole number of at least {least}, not {}", excerpt(raw));
+            Err(BadRequest::at(key, message))
+        }
+    }
+}
+
+fn excerpt(raw: &[u8]) -> String {
+    String::from_utf8_lossy(&raw[..raw.len().min(32)]).into_owned()
+}
+
+fn wants_stream_usage(body: &Body) -> Result<bool, BadRequest> {
+    match body.value("stream_options") {
+        None => Ok(false),
+        Some(Value::Object(options)) => Ok(options.get("include_usage") == Some(&Value::Bool(true))),
+        Some(_) => Err(BadRequest::at("stream_options", "\"stream_options\" must be an object")),
+    }
+}
+
+fn max_output_tokens(api: Api, body: &Body) -> Result<Option<u64>, BadRequest> {
+    match api {
+        Api::Embeddings => Ok(None),
+        // A completion of no tokens is how the prompt's own log probabilities are asked for.
+        Api::Completions => whole(body, "max_tokens", 0),
+        Api::Messages => whole(body, "max_tokens", 1),
+        Api::ChatCompletions => {
+            let (old, new) = (whole(body, "max_tokens", 1)?, whole(body, "max_completion_tokens", 1)?);
+            Ok(new.or(old))
+        }
+    }
+}
+
+fn choices(api: Api, body: &Body) -> Result<u32, BadRequest> {
+    if matches!(api, Api::Messages | Api::Embeddings) {
+        return Ok(1);
+    }
+    match whole(body, "n", 1)?.unwrap_or(1) {
+        count @ 1..=MAX_CHOICES => Ok(u32::try_from(count).unwrap_or(1)),
+        count => Err(BadRequest::at("n", format!("\"n\" is {count}, at most {MAX_CHOICES} are served"))),
+    }
+}
+
+fn parallel_tools(api: Api, body: &Body) -> Result<bool, BadRequest> {
+    if api != Api::Messages {
+        return Ok(flag(body, "parallel_tool_calls")?.unwrap_or(false));
+    }
+    let choice = body.value("tool_choice").unwrap_or_default();
+    Ok(choice.get("disable_parallel_tool_use") == Some(&Value::Bool(false)))
+}
+
+fn wants_schema(body: &Body) -> bool {
+    let is_schema = |value: Option<&Value>| value.and_then(|format| format.get("type")) == Some(&"json_schema".into());
+    ["response_format", "output_format"].iter().any(|key| is_schema(body.value(key).as_ref()))
+        || body.value("output_config").is_some_and(|config| is_schema(config.get("format")))
+}
+
+fn messages(api: Api, body: &Body) -> Result<usize, BadRequest> {
+    let key = match api {
+        Api::ChatCompletions | Api::Messages => "messages",
+        Api::Completions => "prompt",
+        Api::Embeddings => "input",
+    };
+    let missing = || BadRequest::at(key, format!("\"{key}\" is missing"));
+    match (api, body.array_len(key)) {
+        (_, Some(0)) => Err(BadRequest::at(key, format!("\"{key}\" is empty"))),
+        (_, Some(count)) => Ok(count),
+        (Api::ChatCompletions | Api::Messages, None) => match body.get_bytes(key) {
+            None | Some(b"null") => Err(missing()),
+            Some(_) => Err(BadRequest::at(key, "\"messages\" must be an array")),
+        },
+        // Completions may leave the prompt out: the model then starts from nothing.
+        (Api::Completions, None) => Ok(1),
+        (Api::Embeddings, None) => body.get_bytes(key).map(|_| 1).ok_or_else(missing),
+    }
+}
+
+/// Whether any part of any message is an image.
+///
+/// The names of image parts are looked for as they would be written; only a hit pays for a real look. Inside a JSON string
+/// a quote is escaped, so prose about `"image_url"` is no hit.
+fn has_images(api: Api, body: &Body) -> bool {
+    let names: &[&str] = match api {
+        Api::ChatCompletions => &["\"image_url\"", "\"input_image\""],
+        Api::Messages => &["\"image\""],
+        Api::Completions | Api::Embeddings => return false,
+    };
+    let Some(raw) = body.get_bytes("messages") else { return false };
+    if !names.iter().any(|name| memmem::find(raw, name.as_bytes()).is_some()) {
+        return false;
+    }
+    let messages = body.value("messages").unwrap_or_default();
+    messages.as_array().is_some_and(|messages| messages.iter().any(|message| is_image(&message["content"])))
+}
+
+/// An image part, or a list (a tool's result may hold another one) with an image in it.
+fn is_image(content: &Value) -> bool {
+    match content {
+        Value::Array(parts) => parts.iter().any(is_image),
+        Value::Object(part) => match part.get("type").and_then(Value::as_str) {
+            Some("image_url" | "input_image" | "image") => true,
+            Some("tool_result") => part.get("content").is_some_and(is_image),
+            _ => false,
+        },
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use serde_json::json;
+
+    use super::*;
+
+    fn need(api: Api, body: &Value) -> Result<Need, BadRequest> {
+        read(api, &Body::parse(Bytes::from(body.to_string())).unwrap())
+    }
+
+    #[test]
+    fn a_plain_request_needs_little() {
+        let body = json!({"model": "chat", "messages": [{"role": "user", "content": "hi"}]});
+        let want = Need { model: "chat".into(), choices: 1, messages: 1, ..Need::default() };
+        assert_eq!(need(Api::ChatCompletions, &body), Ok(want));
+    }
+
+    #[test]
+    fn what_is_asked_for_is_seen() {
+        let body = json!({"model": "chat", "stream": true, "stream_options": {"include_usage": true}, "n": 3,
+            "max_tokens": 5, "max_completion_tokens": 7, "tools": [{}], "parallel_tool_calls": true,
+            "response_format": {"type": "json_schema"},
+            "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}, {}]});
+        let want = Need {
+            model: "chat".into(),
+            stream: true,
+            wants_stream_usage: true,
+            max_output_tokens: Some(7),
+            choices: 3,
+            tools: true,
+            parallel_tools: true,
+            images: true,
+            json_schema: true,
+            messages: 2,
+        };
+        assert_eq!(need(Api::ChatCompletions, &body), Ok(want));
+    }
+
+    #[test]
+    fn what_nobody_could_serve_is_refused_by_name() {
+        let rows = [
+            (json!({"messages": [{}]}), "model", "missing"),
+            (json!({"model": 7, "messages": [{}]}), "model", "must be a string"),
+            (json!({"model": "", "messages": [{}]}), "model", "empty"),
+            (json!({"model": "m".repeat(257), "messages": [{}]}), "model", "longer than 256"),
+            (json!({"model": "m"}), "messages", "missing"),
+            (json!({"model": "m", "messages": []}), "messages", "empty"),
+            (json!({"model": "m", "messages": "hi"}), "messages", "must be an array"),
+            (json!({"model": "m", "messages": [{}], "stream": "yes"}), "stream", "not \"yes\""),
+            (json!({"model": "m", "messages": [{}], "max_tokens": -1}), "max_tokens", "at least 1, not -1"),
+            (json!({"model": "m", "messages": [{}], "max_tokens": 1.5}), "max_tokens", "not 1.5"),
+            (json!({"model": "m", "messages": [{}], "max_tokens": u64::MAX}), "max_tokens", "not 18446744073709551615"),
+            (json!({"model": "m", "messages": [{}], "n": 0}), "n", "at least 1, not 0"),
+            (json!({"model": "m", "messages": [{}], "n": 129}), "n", "at most 128"),
+            (json!({"model": "m", "messages": [{}], "stream_options": 1}), "stream_options", "an object"),
+        ];
+        for (body, param, want) in rows {
+            let error = need(Api::ChatCompletions, &body).expect_err(param);
+            assert_eq!(error.param.as_deref(), Some(param), "{body}");
+            assert!(error.message.contains(want), "{body}: {}", error.message);
+        }
+    }
+
+    #[test]
+    fn every_api_counts_what_it_sends() {
+        let rows = [
+            (Api::Completions, json!({"model": "m", "prompt": ["a", "b"], "max_tokens": 0}), 2),
+            (Api::Completions, json!({"model": "m", "prompt": "a"}), 1),
+            (Api::Embeddings, json!({"model": "m", "input": [1, 2, 3]}), 3),
+            (Api::Embeddings, json!({"model": "m", "input": "a", "stream": true}), 1),
+            (Api::Messages, json!({"model": "m", "messages": [{}], "max_tokens": 1}), 1),
+        ];
+        for (api, body, want) in rows {
+            let need = need(api, &body).unwrap();
+            assert_eq!((need.messages, need.stream), (want, false), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_image_is_a_part_and_not_a_word() {
+        let rows = [
+            (Api::ChatCompletions, json!("what is \"image_url\"?"), false),
+            (Api::ChatCompletions, json!("image_url"), false),
+            (Api::ChatCompletions, json!([{"type": "image_url"}]), true),
+            (Api::Messages, json!([{"type": "text", "text": "image"}]), false),
+            (Api::Messages, json!([{"type": "image", "source": {}}]), true),
+            (Api::Messages, json!([{"type": "tool_result", "content": [{"type": "image"}]}]), true),
+        ];
+        for (api, content, want) in rows {
+            let body = json!({"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": content}]});
+            assert_eq!(need(api, &body).unwrap().images, want, "{body}");
+        }
+    }
 }

@@ -1,19 +1,73 @@
 //! Errors of our own in the words of the API that was called.
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Api;
 
-/// A JSON error body: OpenAI's shape, Anthropic's on [`Api::Messages`].
+/// A JSON error body: OpenAI's shape, Anthropic's on [`Api::Messages`]. `kind` and `code` are OpenAI's words; Anthropic has
+/// one word for both, and it follows from the status.
 #[must_use]
-pub fn error_body(_api: Api, _status: u16, kind: &str, code: &str, message: &str, param: Option<&str>) -> Bytes {
-    json!({"error": {"message": message, "type": kind, "param": param, "code": code}}).to_string().into()
+pub fn error_body(api: Api, status: u16, kind: &str, code: &str, message: &str, param: Option<&str>) -> Bytes {
+    value(api, status, kind, code, message, param).to_string().into()
 }
 
-/// The same as an event, for a stream that has begun. No `[DONE]` follows it.
+/// The same as an event, for a stream that has begun. No terminal event follows it: a cut stream is never complete.
 #[must_use]
 pub fn error_event(api: Api, status: u16, kind: &str, code: &str, message: &str, param: Option<&str>) -> Bytes {
-    let body = error_body(api, status, kind, code, message, param);
-    format!("data: {}\n\n", String::from_utf8_lossy(&body)).into()
+    let value = value(api, status, kind, code, message, param);
+    match api {
+        Api::Messages => format!("event: error\ndata: {value}\n\n"),
+        Api::ChatCompletions | Api::Completions | Api::Embeddings => format!("data: {value}\n\n"),
+    }
+    .into()
+}
+
+fn value(api: Api, status: u16, kind: &str, code: &str, message: &str, param: Option<&str>) -> Value {
+    match api {
+        Api::Messages => json!({"type": "error", "error": {"type": anthropic_type(status), "message": message}}),
+        Api::ChatCompletions | Api::Completions | Api::Embeddings => {
+            json!({"error": {"message": message, "type": kind, "param": param, "code": code}})
+        }
+    }
+}
+
+fn anthropic_type(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        402 => "billing_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        408 | 504 => "timeout_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        503 | 529 => "overloaded_error",
+        400..=499 => "invalid_request_error",
+        _ => "api_error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_api_reads_errors_in_its_own_shape() {
+        let body = error_body(Api::ChatCompletions, 404, "invalid_request_error", "model_not_found", "no \"x\"", None);
+        let want = r#"{"error":{"message":"no \"x\"","type":"invalid_request_error","param":null,"code":"model_not_found"}}"#;
+        assert_eq!(body, want);
+        let body = error_body(Api::Messages, 404, "invalid_request_error", "model_not_found", "no \"x\"", Some("model"));
+        assert_eq!(body, r#"{"type":"error","error":{"type":"not_found_error","message":"no \"x\""}}"#);
+    }
+
+    #[test]
+    fn an_error_in_a_stream_is_one_event() {
+        let event = error_event(Api::Completions, 502, "api_error", "upstream_error", "two\nlines", None);
+        assert!(event.starts_with(b"data: {\"error\""));
+        assert!(event.ends_with(b"}\n\n"));
+        assert_eq!(event.iter().filter(|byte| **byte == b'\n').count(), 2, "newlines in text are escaped");
+        let event = error_event(Api::Messages, 529, "api_error", "overloaded", "busy", None);
+        let want = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}\n\n";
+        assert_eq!(event, want);
+    }
 }

@@ -1,4 +1,8 @@
-//! What a provider billed.
+//! What a provider billed, from a body or from a stream, in one meaning.
+
+use serde_json::{Value, json};
+
+use crate::Dialect;
 
 /// Tokens of one answer, in OpenAI's meaning: `input` includes what was read from or written to a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -9,4 +13,131 @@ pub struct Usage {
     pub cache_write: u64,
     /// Part of `output`.
     pub reasoning: u64,
+}
+
+// === impl Usage ===
+
+impl Usage {
+    /// Reads a provider's `usage` object. None when it holds no count at all.
+    pub(crate) fn read(dialect: Dialect, usage: &Value) -> Option<Self> {
+        match dialect {
+            Dialect::OpenAi => Self::from_openai(usage),
+            Dialect::Anthropic => Self::from_anthropic(usage),
+        }
+    }
+
+    /// Providers of the family put cache hits in three places and Anthropic's words beside OpenAI's.
+    fn from_openai(usage: &Value) -> Option<Self> {
+        let input = count(usage, "/prompt_tokens").or_else(|| count(usage, "/input_tokens"))?;
+        let cache_read = ["/prompt_tokens_details/cached_tokens", "/prompt_cache_hit_tokens", "/cache_read_input_tokens"];
+        let cache_write = ["/prompt_tokens_details/cache_write_tokens", "/cache_creation_input_tokens"];
+        Some(Self {
+            input,
+            output: count(usage, "/completion_tokens").or_else(|| count(usage, "/output_tokens")).unwrap_or(0),
+            cache_read: first(usage, &cache_read).min(input),
+            cache_write: first(usage, &cache_write).min(input),
+            reasoning: first(usage, &["/completion_tokens_details/reasoning_tokens"]),
+        })
+    }
+
+    /// Anthropic's `input_tokens` are only those that touched no cache.
+    fn from_anthropic(usage: &Value) -> Option<Self> {
+        let fresh = count(usage, "/input_tokens");
+        let output = count(usage, "/output_tokens");
+        if fresh.is_none() && output.is_none() {
+            return None;
+        }
+        let cache_read = first(usage, &["/cache_read_input_tokens"]);
+        let cache_write = first(usage, &["/cache_creation_input_tokens"]);
+        let input = fresh.unwrap_or(0).saturating_add(cache_read).saturating_add(cache_write);
+        let reasoning = first(usage, &["/output_tokens_details/thinking_tokens"]);
+        Some(Self { input, output: output.unwrap_or(0), cache_read, cache_write, reasoning })
+    }
+
+    /// Both are cumulative parts of one answer: the larger of two counts is the later one. So a usage that repeats only
+    /// what changed (Anthropic's last event) loses nothing that came before.
+    pub(crate) fn merge(self, later: Self) -> Self {
+        Self {
+            input: self.input.max(later.input),
+            output: self.output.max(later.output),
+            cache_read: self.cache_read.max(later.cache_read),
+            cache_write: self.cache_write.max(later.cache_write),
+            reasoning: self.reasoning.max(later.reasoning),
+        }
+    }
+
+    /// As OpenAI writes it.
+    pub(crate) fn to_openai(self) -> Value {
+        json!({
+            "prompt_tokens": self.input,
+            "completion_tokens": self.output,
+            "total_tokens": self.input.saturating_add(self.output),
+            "prompt_tokens_details": {"cached_tokens": self.cache_read, "cache_write_tokens": self.cache_write},
+            "completion_tokens_details": {"reasoning_tokens": self.reasoning},
+        })
+    }
+
+    /// As Anthropic writes it.
+    pub(crate) fn to_anthropic(self) -> Value {
+        json!({
+            "input_tokens": self.input.saturating_sub(self.cache_read).saturating_sub(self.cache_write),
+            "output_tokens": self.output,
+            "cache_creation_input_tokens": self.cache_write,
+            "cache_read_input_tokens": self.cache_read,
+        })
+    }
+}
+
+fn count(usage: &Value, pointer: &str) -> Option<u64> {
+    usage.pointer(pointer)?.as_u64()
+}
+
+fn first(usage: &Value, pointers: &[&str]) -> u64 {
+    pointers.iter().find_map(|pointer| count(usage, pointer)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_means_the_same() {
+        let rows = [
+            (Dialect::OpenAi, json!({"prompt_tokens": 12, "completion_tokens": 7}), (12, 7, 0, 0, 0)),
+            (
+                Dialect::OpenAi,
+                json!({"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4},
+                    "completion_tokens_details": {"reasoning_tokens": 2}}),
+                (9, 3, 4, 0, 2),
+            ),
+            (Dialect::OpenAi, json!({"prompt_tokens": 9, "prompt_cache_hit_tokens": 4}), (9, 0, 4, 0, 0)),
+            (Dialect::OpenAi, json!({"prompt_tokens": 3, "prompt_cache_hit_tokens": 4}), (3, 0, 3, 0, 0)),
+            (
+                Dialect::Anthropic,
+                json!({"input_tokens": 10, "cache_creation_input_tokens": 100, "cache_read_input_tokens": 1000,
+                    "output_tokens": 5}),
+                (1110, 5, 1000, 100, 0),
+            ),
+            (Dialect::Anthropic, json!({"output_tokens": 7}), (0, 7, 0, 0, 0)),
+        ];
+        for (dialect, value, (input, output, cache_read, cache_write, reasoning)) in rows {
+            let want = Usage { input, output, cache_read, cache_write, reasoning };
+            assert_eq!(Usage::read(dialect, &value), Some(want), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_usage_without_counts_is_none() {
+        for value in [json!(null), json!({}), json!([1]), json!({"prompt_tokens": "many"})] {
+            assert_eq!(Usage::read(Dialect::OpenAi, &value), None, "{value}");
+            assert_eq!(Usage::read(Dialect::Anthropic, &value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_usage_survives_the_other_dialect() {
+        let usage = Usage { input: 1110, output: 5, cache_read: 1000, cache_write: 100, reasoning: 0 };
+        assert_eq!(Usage::read(Dialect::Anthropic, &usage.to_anthropic()), Some(usage));
+        assert_eq!(Usage::read(Dialect::OpenAi, &usage.to_openai()), Some(usage));
+    }
 }

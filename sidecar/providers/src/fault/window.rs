@@ -1,0 +1,64 @@
+//! The context window an overflow message names.
+//!
+//! A window nobody configured is learnt from the first prompt that does not fit, so that the next one goes elsewhere at
+//! once.
+
+use super::parse::Report;
+
+/// Phrases with the window behind them.
+const BEFORE: &[&str] = &[
+    "maximum context length is",
+    "maximum context length of",
+    "context length is only",
+    "current context length is",
+    "maximum prompt length is",
+    "model maximum context length:",
+    "maximum model length of",
+    "available context size (",
+    "must have less than",
+    "maximum input length is",
+    "maximum context limit is",
+    "exceeds the context window of",
+];
+
+/// Phrases with the window in front of them.
+const BEHIND: &[&str] = &[" maximum context length", " tokens maximum", " maximum"];
+
+/// Below and above, a number is something else.
+const PLAUSIBLE: std::ops::RangeInclusive<u64> = 128..=100_000_000;
+
+pub(super) fn learn(report: &Report) -> Option<u64> {
+    let text = report.text.as_str();
+    let stated = report.window.or_else(|| BEFORE.iter().find_map(|phrase| number_behind(text, phrase)));
+    let window = stated.or_else(|| sum_over(text)).or_else(|| BEHIND.iter().find_map(|phrase| number_before(text, phrase)));
+    window.filter(|window| PLAUSIBLE.contains(window))
+}
+
+/// `prompt 199200 + answer 8192 > 200000`
+fn sum_over(text: &str) -> Option<u64> {
+    text.split(" > ").skip(1).find_map(leading_number)
+}
+
+fn number_behind(text: &str, phrase: &str) -> Option<u64> {
+    let (_, rest) = text.split_once(phrase)?;
+    leading_number(rest.trim_start_matches([' ', '(', ':']))
+}
+
+fn number_before(text: &str, phrase: &str) -> Option<u64> {
+    let (front, _) = text.split_once(phrase)?;
+    let digits = front.len() - front.trim_end_matches(is_digit).len();
+    parse(front.get(front.len() - digits..)?)
+}
+
+fn leading_number(text: &str) -> Option<u64> {
+    let end = text.find(|c| !is_digit(c)).unwrap_or(text.len());
+    parse(text.get(..end)?)
+}
+
+fn is_digit(c: char) -> bool {
+    c.is_ascii_digit() || c == ','
+}
+
+fn parse(digits: &str) -> Option<u64> {
+    digits.replace(',', "").parse().ok()
+}
