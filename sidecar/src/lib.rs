@@ -6,9 +6,12 @@
 pub mod backoff;
 pub mod chain;
 pub mod clock;
+pub mod error;
 pub mod journal;
 pub mod link;
 pub mod record;
+pub mod runtime;
 pub mod settings;
 pub mod telemetry;
+pub mod upstream;
 pub mod usage;

@@ -1,0 +1,71 @@
+//! What is said about one request once it is over: the access log and the metrics are made of it. No content.
+
+use std::time::Duration;
+
+use spillway_policy::{Class, NanoUsd, Usage};
+use spillway_providers::Api;
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    Answered,
+    /// The application got an error instead of an answer.
+    Failed,
+    /// The stream broke after its first content; the application was told so in the stream.
+    Cut,
+    /// The application went away before its answer was complete.
+    ClientLeft,
+}
+
+/// One request, as the access log and the metrics see it.
+#[derive(Clone, Debug)]
+pub struct RequestRecord<'a> {
+    pub id: &'a str,
+    pub api: Api,
+    pub stream: bool,
+    pub outcome: Outcome,
+    /// The status the application got. 499: it had gone.
+    pub status: u16,
+    /// The code in the error body, if the answer was an error.
+    pub error: Option<&'a str>,
+    /// Why the last attempt failed, if it did.
+    pub class: Option<Class>,
+    /// `namespace/name` of the ModelRoute. None: the request never got as far; so for all below.
+    pub route: Option<&'a str>,
+    pub backend: Option<&'a str>,
+    /// `namespace/name` of the ModelProvider.
+    pub provider: Option<&'a str>,
+    /// `ModelProvider.spec.type`.
+    pub provider_kind: Option<&'a str>,
+    /// The provider's name of the model.
+    pub model: Option<&'a str>,
+    pub attempts: u32,
+    /// Why the first choice was not the last.
+    pub fallback_reason: Option<Class>,
+    pub usage: Option<Usage>,
+    /// The provider did not say what it billed (or could not any more): `usage` is ours.
+    pub usage_estimated: bool,
+    /// None: unknown price, or nothing was used.
+    pub cost: Option<NanoUsd>,
+    pub truncated_messages: u32,
+    /// From the request's head to the last byte of the answer.
+    pub duration: Duration,
+    /// What of it was spent here, not waiting for a provider, until the answer's head.
+    pub overhead: Duration,
+    /// From the request's head to the first content of a stream.
+    pub first_token: Option<Duration>,
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Failed => "failed",
+            Self::Cut => "cut",
+            Self::ClientLeft => "client_left",
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What requests run on: the config in use, the keys, the counters.
+
+mod generation;
+mod keys;
+mod lower;
+mod memory;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+
+use spillway_wire::{Credential, Map, Snapshot};
+use tokio::sync::watch;
+
+pub use generation::Generation;
+pub(crate) use generation::{Backend, Route};
+pub(crate) use memory::{Hold, Memory};
+
+use crate::{telemetry::Telemetry, upstream::connect::Dialer, usage::UsageTable};
+use keys::Keys;
+use lower::Parts;
+
+/// What requests run on. One for the process.
+#[derive(Debug)]
+pub struct Runtime {
+    generation: watch::Sender<Option<Arc<Generation>>>,
+    dialer: Dialer,
+    keys: Keys,
+    pub usage: Arc<UsageTable>,
+    pub telemetry: Arc<Telemetry>,
+    pub(crate) memory: Memory,
+    limits: Limits,
+    in_flight: AtomicUsize,
+    /// Names this start of the process in request ids.
+    boot: u64,
+    dice: AtomicU64,
+    served: AtomicU64,
+}
+
+/// What the process may hold at once, whatever it is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Request bodies, and answers that come whole.
+    pub buffered_bytes: u64,
+    pub requests: usize,
+}
+
+/// One request in flight, counted until dropped.
+#[must_use = "dropping it ends the request's place"]
+#[derive(Debug)]
+pub(crate) struct Place {
+    runtime: Arc<Runtime>,
+}
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        // Three bodies of the largest size a route takes by default; more requests than one core can usefully carry.
+        Self { buffered_bytes: 96 << 20, requests: 4096 }
+    }
+}
+
+// === impl Runtime ===
+
+impl Runtime {
+    /// `seed` is any random number: it names the boot and starts the dice.
+    #[must_use]
+    pub fn new(limits: Limits, telemetry: Arc<Telemetry>, usage: Arc<UsageTable>, seed: u64) -> Arc<Self> {
+        Arc::new(Self {
+            generation: watch::Sender::new(None),
+            dialer: Dialer::new(),
+            keys: Keys::default(),
+            usage,
+            telemetry,
+            memory: Memory::new(limits.buffered_bytes),
+            limits,
+            in_flight: AtomicUsize::new(0),
+            boot: seed,
+            dice: AtomicU64::new(seed),
+            served: AtomicU64::new(0),
+        })
+    }
+
+    /// Takes a config if it can be run; the reason if not, and the one before stays.
+    pub fn apply(&self, snapshot: Snapshot) -> Result<(), String> {
+        let before = self.generation();
+        let parts = Parts { dialer: &self.dialer, keys: &self.keys, usage: &self.usage, before: before.as_deref() };
+        let next = lower::lower(snapshot, &parts)?;
+        // Cannot fail, and nobody waits: requests in flight keep the generation they began with.
+        self.generation.send_replace(Some(Arc::new(next)));
+        Ok(())
+    }
+
+    /// Takes a new key, or forgets one: from the next attempt on.
+    pub fn set_credential(&self, credential: Credential) {
+        self.keys.set(credential);
+    }
+
+    /// Versions of the keys that are here, for the operator.
+    #[must_use]
+    pub fn credential_versions(&self) -> Map<String> {
+        self.keys.versions()
+    }
+
+    /// The config in use. None: none has arrived yet.
+    #[must_use]
+    pub fn generation(&self) -> Option<Arc<Generation>> {
+        self.generation.borrow().clone()
+    }
+
+    /// Says when the config changes.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<Option<Arc<Generation>>> {
+        self.generation.subscribe()
+    }
+
+    /// Routes none of whose first choices can be used here now, and why.
+    #[must_use]
+    pub fn degraded(&self) -> Map<String> {
+        let Some(generation) = self.generation() else { return Map::new() };
+        let reason = |route: &Arc<Route>| {
+            let out = route.without_key();
+            let mut usable =
+                spillway_policy::fallback::primaries(&route.candidates).filter(|index| !out.contains(*index));
+            let why = || format!("no key has arrived for {}", route.providers_without_key());
+            usable.next().is_none().then(|| (route.name.clone(), why()))
+        };
+        generation.routes.iter().filter_map(reason).collect()
+    }
+
+    /// Requests in flight, streams included.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// A place for one more request. Err: how many there may be.
+    pub(crate) fn enter(self: &Arc<Self>) -> Result<Place, usize> {
+        if self.in_flight.fetch_add(1, Ordering::Relaxed) >= self.limits.requests {
+            self.in_flight.fetch_sub(1, Ordering::Relaxed);
+            return Err(self.limits.requests);
+        }
+        Ok(Place { runtime: Arc::clone(self) })
+    }
+
+    /// A number no other request of any sidecar is likely to have: `5f3a09c1-2b`.
+    pub(crate) fn request_id(&self) -> String {
+        let served = self.served.fetch_add(1, Ordering::Relaxed);
+        format!("{:08x}-{served:x}", self.boot >> 32)
+    }
+
+    /// A random number: splitmix64 over a counter, which is plenty to keep callers from pausing in step.
+    pub(crate) fn roll(&self) -> u64 {
+        let mut mixed = self.dice.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    pub(crate) const fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.runtime.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

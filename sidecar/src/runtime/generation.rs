@@ -1,0 +1,193 @@
+//! One config, ready to run: names looked up, headers built, units converted. Immutable; a request keeps the one it began
+//! with.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use spillway_policy::{Price, fallback, retry, truncate};
+use spillway_providers::{Dialect, Unsupported, tokens::Encoding};
+use spillway_wire::{AuthScheme, Map, OnExceeded, Snapshot};
+
+use super::keys::KeySlot;
+use crate::{upstream::Upstream, usage::Series};
+
+/// A config in use.
+#[derive(Debug)]
+pub struct Generation {
+    /// What it was made of: its revision, and what `/debug/config` shows.
+    pub snapshot: Arc<Snapshot>,
+    pub(crate) exact: HashMap<String, Arc<Route>>,
+    /// Longer globs first.
+    pub(crate) globs: Vec<(Glob, Arc<Route>)>,
+    pub(crate) routes: Vec<Arc<Route>>,
+    pub(crate) providers: Map<Arc<Provider>>,
+    /// The largest that any route takes: no body is buffered beyond it before its route is known.
+    pub(crate) max_body_bytes: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// `namespace/name`.
+    pub(crate) name: String,
+    pub(crate) header: HeaderValue,
+    pub(crate) backends: Vec<Backend>,
+    /// The same backends in the same order, as far as choosing needs to know them.
+    pub(crate) candidates: Vec<fallback::Candidate>,
+    pub(crate) rules: Vec<fallback::Rule>,
+    pub(crate) retries: retry::Rule,
+    pub(crate) on_exceeded: OnExceeded,
+    pub(crate) reserve_output: u64,
+    pub(crate) truncate: truncate::Rule,
+    pub(crate) request: RequestRules,
+    pub(crate) first_token_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) struct RequestRules {
+    pub(crate) defaults: Map<serde_json::Value>,
+    pub(crate) set: Map<serde_json::Value>,
+    pub(crate) unsupported: Unsupported,
+    pub(crate) max_body_bytes: u64,
+    pub(crate) timeout: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) struct Backend {
+    pub(crate) name: String,
+    pub(crate) header: HeaderValue,
+    pub(crate) provider: Arc<Provider>,
+    /// The provider's name of the model.
+    pub(crate) model: String,
+    pub(crate) model_header: HeaderValue,
+    pub(crate) max_output_tokens: Option<u64>,
+    pub(crate) encoding: Encoding,
+    pub(crate) price: Option<Price>,
+    pub(crate) series: Arc<Series>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Provider {
+    /// `namespace/name`.
+    pub(crate) name: String,
+    pub(crate) header: HeaderValue,
+    pub(crate) kind: String,
+    pub(crate) dialect: Dialect,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) auth: AuthScheme,
+    /// None: the provider takes no key.
+    pub(crate) key: Option<Arc<KeySlot>>,
+    pub(crate) set: HeaderMap,
+    pub(crate) remove: Vec<HeaderName>,
+    pub(crate) first_byte: Duration,
+    pub(crate) idle: Duration,
+    pub(crate) total: Duration,
+}
+
+/// A name with `*`s, each of which stands for any text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Glob(pub(crate) String);
+
+// === impl Generation ===
+
+impl Generation {
+    /// Exact names before globs, longer globs before shorter ones.
+    pub(crate) fn route(&self, model: &str) -> Option<&Arc<Route>> {
+        self.exact
+            .get(model)
+            .or_else(|| self.globs.iter().find(|(glob, _)| glob.matches(model)).map(|(_, route)| route))
+    }
+
+    /// What an application may ask for, sorted: exact names, then globs.
+    pub(crate) fn known(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.exact.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names.extend(self.globs.iter().map(|(glob, _)| glob.0.as_str()));
+        names
+    }
+}
+
+// === impl Route ===
+
+impl Route {
+    /// Which backends have no key yet. They are passed over until it comes.
+    pub(crate) fn without_key(&self) -> fallback::Set {
+        let mut out = fallback::Set::default();
+        for (index, backend) in self.backends.iter().enumerate() {
+            if !backend.provider.has_key() {
+                out.insert(index);
+            }
+        }
+        out
+    }
+
+    /// The providers behind them, for a message.
+    pub(crate) fn providers_without_key(&self) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for backend in &self.backends {
+            if !backend.provider.has_key() && !names.contains(&backend.provider.name.as_str()) {
+                names.push(&backend.provider.name);
+            }
+        }
+        names.join(", ")
+    }
+}
+
+// === impl Provider ===
+
+impl Provider {
+    pub(crate) fn has_key(&self) -> bool {
+        self.key.as_ref().is_none_or(|slot| slot.is_set())
+    }
+}
+
+// === impl Glob ===
+
+impl Glob {
+    /// Linear in practice and never worse than the product of the lengths: only the last `*` is ever moved.
+    pub(crate) fn matches(&self, name: &str) -> bool {
+        let (pattern, name) = (self.0.as_bytes(), name.as_bytes());
+        let (mut p, mut n) = (0, 0);
+        let mut star = None;
+        while n < name.len() {
+            if pattern.get(p) == Some(&b'*') {
+                star = Some((p, n));
+                p += 1;
+            } else if pattern.get(p) == Some(&name[n]) {
+                p += 1;
+                n += 1;
+            } else if let Some((at, from)) = star {
+                star = Some((at, from + 1));
+                (p, n) = (at + 1, from + 1);
+            } else {
+                return false;
+            }
+        }
+        pattern[p..].iter().all(|byte| *byte == b'*')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text() {
+        let rows = [
+            ("gpt-4o*", "gpt-4o", true),
+            ("gpt-4o*", "gpt-4o-mini", true),
+            ("gpt-4o*", "gpt-4", false),
+            ("*", "", true),
+            ("*-mini", "gpt-4o-mini", true),
+            ("*-mini", "gpt-4o-mini-x", false),
+            ("g*4*i", "gpt-4o-mini", true),
+            ("a*b", "ab", true),
+            ("a*b", "abcb", true),
+            ("a*b", "abc", false),
+            ("", "a", false),
+        ];
+        for (glob, name, want) in rows {
+            assert_eq!(Glob(glob.into()).matches(name), want, "{glob} {name}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Provider keys: they come and go on their own, apart from the config that names them.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+};
+
+use http::HeaderValue;
+use secrecy::{ExposeSecret, SecretString};
+use spillway_wire::{AuthScheme, Credential, Map};
+
+/// Every key the operator has sent, by [`Credential::key`].
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    slots: Mutex<BTreeMap<String, Arc<KeySlot>>>,
+}
+
+/// Where one key is, or will be. A route holds the slot, so a rotated key is used from the next request on, without a
+/// new config.
+#[derive(Debug, Default)]
+pub(crate) struct KeySlot {
+    current: RwLock<Option<Key>>,
+}
+
+/// A key in the forms it travels in. `HeaderValue`s that are marked sensitive print as `Sensitive`.
+struct Key {
+    version: String,
+    plain: HeaderValue,
+    bearer: HeaderValue,
+}
+
+// === impl Keys ===
+
+impl Keys {
+    /// The slot of a key, empty until the key comes.
+    pub(crate) fn slot(&self, key: &str) -> Arc<KeySlot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(slots.entry(key.to_owned()).or_default())
+    }
+
+    /// Takes a new key, or forgets one.
+    pub(crate) fn set(&self, credential: Credential) {
+        let Credential { key: name, version, value } = credential;
+        let key = value.and_then(|value| {
+            let key = Key::new(version, &SecretString::from(value));
+            if key.is_none() {
+                tracing::warn!(credential = name, "the key holds characters that no header can carry, it is not used");
+            }
+            key
+        });
+        *self.slot(&name).current.write().unwrap_or_else(PoisonError::into_inner) = key;
+    }
+
+    /// Versions by key, of the keys that are there.
+    pub(crate) fn versions(&self) -> Map<String> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.iter().filter_map(|(name, slot)| Some((name.clone(), slot.read(|key| key.version.clone())?))).collect()
+    }
+}
+
+// === impl KeySlot ===
+
+impl KeySlot {
+    pub(crate) fn is_set(&self) -> bool {
+        self.read(|_| ()).is_some()
+    }
+
+    /// The header value that carries the key.
+    pub(crate) fn header(&self, scheme: AuthScheme) -> Option<HeaderValue> {
+        self.read(|key| match scheme {
+            AuthScheme::Bearer => key.bearer.clone(),
+            AuthScheme::XApiKey | AuthScheme::ApiKey | AuthScheme::None => key.plain.clone(),
+        })
+    }
+
+    fn read<T>(&self, what: impl FnOnce(&Key) -> T) -> Option<T> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(what)
+    }
+}
+
+// === impl Key ===
+
+impl Key {
+    fn new(version: String, secret: &SecretString) -> Option<Self> {
+        // Secrets made with `echo` or an editor end in a newline that is not part of the key.
+        let text = secret.expose_secret().trim();
+        let sensitive = |value: Result<HeaderValue, _>| {
+            value.ok().map(|mut value: HeaderValue| {
+                value.set_sensitive(true);
+                value
+            })
+        };
+        let bearer = SecretString::from(format!("Bearer {text}"));
+        Some(Self {
+            version,
+            plain: sensitive(HeaderValue::from_str(text)).filter(|_| !text.is_empty())?,
+            bearer: sensitive(HeaderValue::from_str(bearer.expose_secret()))?,
+        })
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn credential(value: Option<&str>) -> Credential {
+        Credential { key: "ai/openai".into(), version: "v1".into(), value: value.map(str::to_owned) }
+    }
+
+    #[test]
+    fn a_slot_that_was_handed_out_sees_every_change() {
+        let keys = Keys::default();
+        let slot = keys.slot("ai/openai");
+        let rows = [
+            (Some("sk-1\n"), Some("Bearer sk-1")),
+            (Some("sk-2"), Some("Bearer sk-2")),
+            (None, None),
+            (Some(" "), None),
+            (Some("a\nb"), None),
+        ];
+        assert!(!slot.is_set());
+        for (value, want) in rows {
+            keys.set(credential(value));
+            let header = slot.header(AuthScheme::Bearer);
+            assert_eq!(header.as_ref().and_then(|value| value.to_str().ok()), want, "{value:?}");
+            assert_eq!(keys.versions().len(), usize::from(want.is_some()), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_never_printed() {
+        let keys = Keys::default();
+        keys.set(credential(Some("sk-canary")));
+        let header = keys.slot("ai/openai").header(AuthScheme::XApiKey);
+        assert!(!format!("{keys:?} {header:?}").contains("canary"));
+    }
+}

@@ -1,0 +1,301 @@
+//! A snapshot becomes a generation, all or nothing. What cannot be run is refused with a reason that names the object;
+//! whatever was in use stays in use then.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use ipnet::IpNet;
+use spillway_policy::{Class, Classes, Price, fallback, retry, truncate};
+use spillway_providers::{Dialect, Unsupported, tokens::Encoding};
+use spillway_wire as wire;
+
+use super::{
+    generation::{Backend, Generation, Glob, Provider, RequestRules, Route},
+    keys::Keys,
+};
+use crate::{
+    upstream::{Place, Upstream, address::AddressRule, connect::Dialer},
+    usage::{SeriesKey, UsageTable},
+};
+
+/// What outlives a generation, and is handed to the next one.
+pub(crate) struct Parts<'a> {
+    pub(crate) dialer: &'a Dialer,
+    pub(crate) keys: &'a Keys,
+    pub(crate) usage: &'a UsageTable,
+    /// Its connections are kept where nothing about them changes.
+    pub(crate) before: Option<&'a Generation>,
+}
+
+/// Why a snapshot cannot be run.
+pub(crate) type Nack = String;
+
+/// Headers that are ours to write. A provider's `headers` may neither set nor remove them.
+const OURS: [HeaderName; 4] =
+    [http::header::HOST, http::header::CONTENT_LENGTH, http::header::TRANSFER_ENCODING, http::header::CONNECTION];
+
+pub(crate) fn lower(snapshot: wire::Snapshot, parts: &Parts<'_>) -> Result<Generation, Nack> {
+    let wire::Snapshot { revision: _, routes, providers, egress } = &snapshot;
+    let rule = address_rule(egress)?;
+    let mut lowered = wire::Map::new();
+    for (name, provider) in providers {
+        let provider = self::provider(name, provider, &rule, parts).map_err(|why| format!("provider {name}: {why}"))?;
+        lowered.insert(name.clone(), Arc::new(provider));
+    }
+    let mut generation = Generation {
+        snapshot: Arc::default(),
+        exact: HashMap::new(),
+        globs: Vec::new(),
+        routes: Vec::with_capacity(routes.len()),
+        providers: lowered,
+        max_body_bytes: 0,
+    };
+    for (name, route) in routes {
+        let lowered = self::route(name, route, &generation.providers, parts.usage)
+            .map_err(|why| format!("route {name}: {why}"))?;
+        let lowered = Arc::new(lowered);
+        for model in &route.models {
+            if model.contains('*') {
+                generation.globs.push((Glob(model.clone()), Arc::clone(&lowered)));
+            } else {
+                // The operator has settled conflicts; should one slip through, the first name in order keeps it.
+                generation.exact.entry(model.clone()).or_insert_with(|| Arc::clone(&lowered));
+            }
+        }
+        generation.max_body_bytes = generation.max_body_bytes.max(lowered.request.max_body_bytes);
+        generation.routes.push(lowered);
+    }
+    generation.globs.sort_by(|(a, _), (b, _)| b.0.len().cmp(&a.0.len()).then_with(|| a.0.cmp(&b.0)));
+    generation.snapshot = Arc::new(snapshot);
+    Ok(generation)
+}
+
+fn address_rule(egress: &wire::Egress) -> Result<AddressRule, Nack> {
+    let wire::Egress { allowed_private_ranges } = egress;
+    let parse = |range: &String| {
+        range.parse::<IpNet>().map_err(|error| format!("egress.allowed_private_ranges: {range:?}: {error}"))
+    };
+    Ok(AddressRule::new(allowed_private_ranges.iter().map(parse).collect::<Result<_, _>>()?))
+}
+
+fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Parts<'_>) -> Result<Provider, Nack> {
+    let wire::Provider { kind, dialect, base_url, auth, credential, headers, timeouts } = given;
+    let wire::ProviderTimeouts { connect_ms, first_byte_ms, idle_ms, total_ms } = *timeouts;
+    let wire::Headers { set, remove } = headers;
+    let (place, connect) = (Place::parse(base_url)?, Duration::from_millis(connect_ms));
+    let before = parts.before.and_then(|generation| generation.providers.get(name));
+    let upstream = match before.filter(|old| old.upstream.serves(&place, rule, connect)) {
+        Some(old) => Arc::clone(&old.upstream),
+        None => Arc::new(Upstream::new(place, rule.clone(), connect, parts.dialer.clone())),
+    };
+    let mut lowered = HeaderMap::with_capacity(set.len());
+    for (header, value) in set {
+        let value = HeaderValue::from_str(value).map_err(|error| format!("header {header}: {error}"))?;
+        lowered.insert(header_name(header)?, value);
+    }
+    Ok(Provider {
+        name: name.to_owned(),
+        header: text_header(name)?,
+        kind: kind.clone(),
+        dialect: match dialect {
+            wire::Dialect::OpenAi => Dialect::OpenAi,
+            wire::Dialect::Anthropic => Dialect::Anthropic,
+        },
+        upstream,
+        auth: *auth,
+        key: credential.as_deref().map(|key| parts.keys.slot(key)),
+        set: lowered,
+        remove: remove.iter().map(|header| header_name(header)).collect::<Result<_, _>>()?,
+        first_byte: Duration::from_millis(first_byte_ms),
+        idle: Duration::from_millis(idle_ms),
+        total: Duration::from_millis(total_ms),
+    })
+}
+
+fn header_name(name: &str) -> Result<HeaderName, Nack> {
+    let header = name.parse::<HeaderName>().map_err(|error| format!("header {name:?}: {error}"))?;
+    if OURS.contains(&header) { Err(format!("header {name:?} is written by the sidecar itself")) } else { Ok(header) }
+}
+
+fn text_header(text: &str) -> Result<HeaderValue, Nack> {
+    HeaderValue::from_str(text).map_err(|error| format!("{text:?} fits no header: {error}"))
+}
+
+fn route(
+    name: &str,
+    given: &wire::Route,
+    providers: &wire::Map<Arc<Provider>>,
+    usage: &UsageTable,
+) -> Result<Route, Nack> {
+    let wire::Route {
+        namespace: _,
+        name: _,
+        models: _,
+        backends,
+        context_window,
+        fallbacks,
+        retries,
+        request,
+        streaming,
+    } = given;
+    if backends.len() > fallback::MAX_CANDIDATES {
+        return Err(format!("has {} backends, at most {} can be served", backends.len(), fallback::MAX_CANDIDATES));
+    }
+    let wire::ContextWindow { on_exceeded, reserve_output_tokens, truncate } = *context_window;
+    let wire::Truncate { keep_system, keep_last } = truncate;
+    let wire::Streaming { first_token_timeout_ms, idle_timeout_ms } = *streaming;
+    let lowered = backends
+        .iter()
+        .map(|given| backend(name, given, providers, usage).map_err(|why| format!("backend {}: {why}", given.name)))
+        .collect::<Result<_, _>>()?;
+    Ok(Route {
+        name: name.to_owned(),
+        header: text_header(name)?,
+        backends: lowered,
+        candidates: backends.iter().map(candidate).collect(),
+        rules: fallbacks.iter().map(|rule| fallback_rule(rule, backends)).collect::<Result<_, _>>()?,
+        retries: retry_rule(retries),
+        on_exceeded,
+        reserve_output: reserve_output_tokens,
+        truncate: truncate::Rule { keep_system, keep_last: keep_last as usize },
+        request: request_rules(request),
+        first_token_timeout: Duration::from_millis(first_token_timeout_ms),
+        idle_timeout: Duration::from_millis(idle_timeout_ms),
+    })
+}
+
+fn backend(
+    route: &str,
+    given: &wire::Backend,
+    providers: &wire::Map<Arc<Provider>>,
+    usage: &UsageTable,
+) -> Result<Backend, Nack> {
+    let wire::Backend { name, provider, model, role: _ } = given;
+    let found = providers.get(provider).ok_or_else(|| format!("provider {provider} is not in the snapshot"))?;
+    let key = SeriesKey {
+        route: route.to_owned(),
+        backend: name.clone(),
+        provider: provider.clone(),
+        model: model.name.clone(),
+    };
+    Ok(Backend {
+        name: name.clone(),
+        header: text_header(name)?,
+        provider: Arc::clone(found),
+        model: model.name.clone(),
+        model_header: text_header(&model.name)?,
+        max_output_tokens: model.max_output_tokens,
+        encoding: match model.tokenizer {
+            wire::Tokenizer::O200kBase => Encoding::O200k,
+            wire::Tokenizer::Cl100kBase => Encoding::Cl100k,
+            wire::Tokenizer::Estimate => Encoding::Estimate,
+        },
+        price: model.price.map(price),
+        series: usage.series(key),
+    })
+}
+
+fn candidate(given: &wire::Backend) -> fallback::Candidate {
+    let wire::Backend { name: _, provider: _, model, role } = given;
+    // A request is not refused for parallel tools: a model that cannot calls them one by one.
+    let wire::Model {
+        name: _,
+        context_window_tokens,
+        max_output_tokens: _,
+        tokenizer,
+        price: _,
+        tools,
+        parallel_tools: _,
+        vision,
+        json_schema,
+    } = model;
+    fallback::Candidate {
+        primary: matches!(role, wire::Role::Primary),
+        window: *context_window_tokens,
+        tokenizer: match tokenizer {
+            wire::Tokenizer::O200kBase => 0,
+            wire::Tokenizer::Cl100kBase => 1,
+            wire::Tokenizer::Estimate => 2,
+        },
+        tools: *tools,
+        images: *vision,
+        json_schema: *json_schema,
+    }
+}
+
+const fn price(given: wire::Price) -> Price {
+    let wire::Price { input_nanos, output_nanos, cache_read_nanos, cache_write_nanos } = given;
+    Price {
+        input: input_nanos,
+        output: output_nanos,
+        cache_read: match cache_read_nanos {
+            Some(nanos) => nanos,
+            None => input_nanos,
+        },
+        cache_write: match cache_write_nanos {
+            Some(nanos) => nanos,
+            None => input_nanos,
+        },
+    }
+}
+
+fn fallback_rule(given: &wire::FallbackRule, backends: &[wire::Backend]) -> Result<fallback::Rule, Nack> {
+    let wire::FallbackRule { on, to } = given;
+    let find = |name: &String| {
+        backends
+            .iter()
+            .position(|backend| backend.name == *name)
+            .ok_or_else(|| format!("a fallback names backend {name}, which the route does not have"))
+    };
+    Ok(fallback::Rule { on: classes(on), to: to.iter().map(find).collect::<Result<_, _>>()? })
+}
+
+fn retry_rule(given: &wire::Retries) -> retry::Rule {
+    let wire::Retries { attempts, on, backoff_base_ms, backoff_max_ms, honour_retry_after_ms } = given;
+    retry::Rule {
+        attempts: *attempts,
+        on: classes(on),
+        base: Duration::from_millis(*backoff_base_ms),
+        max: Duration::from_millis(*backoff_max_ms),
+        honour_retry_after: Duration::from_millis(*honour_retry_after_ms),
+    }
+}
+
+fn request_rules(given: &wire::RequestRules) -> RequestRules {
+    let wire::RequestRules { defaults, set, unsupported, max_body_bytes, timeout_ms } = given;
+    RequestRules {
+        defaults: defaults.clone(),
+        set: set.clone(),
+        unsupported: match unsupported {
+            wire::Unsupported::Drop => Unsupported::Drop,
+            wire::Unsupported::Reject => Unsupported::Reject,
+            wire::Unsupported::Pass => Unsupported::Pass,
+        },
+        max_body_bytes: *max_body_bytes,
+        timeout: Duration::from_millis(*timeout_ms),
+    }
+}
+
+fn classes(given: &[wire::ErrorClass]) -> Classes {
+    use wire::ErrorClass as W;
+    given
+        .iter()
+        .map(|class| match class {
+            W::Connection => Class::Connection,
+            W::Timeout => Class::Timeout,
+            W::ContextWindowExceeded => Class::ContextWindowExceeded,
+            W::BadRequest => Class::BadRequest,
+            W::NotFound => Class::NotFound,
+            W::ContentPolicyViolation => Class::ContentPolicyViolation,
+            W::Authentication => Class::Authentication,
+            W::InternalServerError => Class::InternalServerError,
+            W::RateLimited => Class::RateLimited,
+            W::ServiceUnavailable => Class::ServiceUnavailable,
+            W::PermissionDenied => Class::PermissionDenied,
+            W::UnprocessableEntity => Class::UnprocessableEntity,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn snapshot() -> Value {
+    json!({
+        "revision": "r1",
+        "providers": {"ai/openai": {
+            "kind": "OpenAI", "dialect": "OpenAi", "base_url": "https://api.openai.com/v1", "auth": "Bearer",
+            "credential": "ai/openai", "headers": {"set": {"openai-organization": "org-1"}, "remove": ["user-agent"]},
+            "timeouts": {"connect_ms": 5000, "first_byte_ms": 30000, "idle_ms": 60000, "total_ms": 600_000},
+        }},
+        "routes": {"shop/chat": route(&["chat", "gpt-4o*"]), "shop/mini": route(&["gpt-4o-mini", "gpt-*"])},
+        "egress": {"allowed_private_ranges": ["10.0.0.0/8"]},
+    })
+}
+
+fn route(models: &[&str]) -> Value {
+    json!({
+        "namespace": "shop", "name": "chat", "models": models,
+        "backends": [{"name": "mini", "provider": "ai/openai", "role": "Primary", "model": {
+            "name": "gpt-4o-mini", "context_window_tokens": 128_000, "tokenizer": "O200kBase", "tools": true,
+            "parallel_tools": true, "vision": true, "json_schema": true, "price": {"input_nanos": 9, "output_nanos": 8},
+        }}],
+        "context_window": {"on_exceeded": "Reject", "reserve_output_tokens": 1024,
+            "truncate": {"keep_system": true, "keep_last": 4}},
+        "fallbacks": [{"on": ["Timeout"], "to": ["mini"]}],
+        "retries": {"attempts": 1, "on": ["ConnectionError"], "backoff_base_ms": 250, "backoff_max_ms": 8000,
+            "honour_retry_after_ms": 120_000},
+        "request": {"unsupported": "Drop", "max_body_bytes": 1000, "timeout_ms": 120_000},
+        "streaming": {"first_token_timeout_ms": 10000, "idle_timeout_ms": 30000},
+    })
+}
+
+fn run(snapshot: Value, before: Option<&Generation>) -> Result<Generation, Nack> {
+    let (dialer, keys, usage) = (Dialer::new(), Keys::default(), UsageTable::default());
+    let parts = Parts { dialer: &dialer, keys: &keys, usage: &usage, before };
+    lower(serde_json::from_value(snapshot).unwrap(), &parts)
+}
+
+fn changed(path: &str, value: Value) -> Value {
+    let mut changed = snapshot();
+    *changed.pointer_mut(path).unwrap_or_else(|| panic!("no {path}")) = value;
+    changed
+}
+
+#[test]
+fn exact_names_come_before_globs_and_longer_globs_before_shorter_ones() {
+    let generation = run(snapshot(), None).unwrap();
+    let rows = [
+        ("chat", Some("shop/chat")),
+        ("gpt-4o", Some("shop/chat")),
+        ("gpt-4o-mini", Some("shop/mini")),
+        ("gpt-5", Some("shop/mini")),
+        ("claude", None),
+    ];
+    for (model, want) in rows {
+        assert_eq!(generation.route(model).map(|route| route.name.as_str()), want, "{model}");
+    }
+    assert_eq!(generation.known(), ["chat", "gpt-4o-mini", "gpt-4o*", "gpt-*"]);
+}
+
+#[test]
+fn what_cannot_be_run_is_refused_by_name() {
+    let chat = "/routes/shop~1chat";
+    let openai = "/providers/ai~1openai";
+    let rows = [
+        (format!("{openai}/base_url"), json!("gopher://a"), "provider ai/openai: \"gopher://a\" must begin with"),
+        (format!("{openai}/headers/set"), json!({"a b": "c"}), "provider ai/openai: header \"a b\""),
+        (format!("{openai}/headers/set"), json!({"x": "a\nb"}), "provider ai/openai: header x"),
+        (format!("{openai}/headers/set"), json!({"host": "b"}), "header \"host\" is written by the sidecar itself"),
+        (format!("{chat}/backends/0/provider"), json!("ai/nobody"), "backend mini: provider ai/nobody is not in"),
+        (format!("{chat}/fallbacks/0/to"), json!(["big"]), "route shop/chat: a fallback names backend big"),
+        ("/egress/allowed_private_ranges".into(), json!(["10/8"]), "egress.allowed_private_ranges: \"10/8\""),
+    ];
+    for (path, value, want) in rows {
+        let nack = run(changed(&path, value), None).unwrap_err();
+        assert!(nack.contains(want), "{path}: {nack}");
+    }
+}
+
+#[test]
+fn connections_are_kept_exactly_where_nothing_about_them_changes() {
+    let before = run(snapshot(), None).unwrap();
+    let kept = |after: &Generation| {
+        Arc::ptr_eq(&after.providers["ai/openai"].upstream, &before.providers["ai/openai"].upstream)
+    };
+    let openai = "/providers/ai~1openai";
+    let rows = [
+        ("/routes/shop~1chat/models".to_owned(), json!(["other"]), true),
+        (format!("{openai}/timeouts/idle_ms"), json!(1), true),
+        (format!("{openai}/timeouts/connect_ms"), json!(1), false),
+        (format!("{openai}/base_url"), json!("https://api.openai.com/v2"), false),
+        ("/egress/allowed_private_ranges".into(), json!([]), false),
+    ];
+    for (path, value, want) in rows {
+        assert_eq!(kept(&run(changed(&path, value), Some(&before)).unwrap()), want, "{path}");
+    }
+}

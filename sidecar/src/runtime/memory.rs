@@ -1,0 +1,80 @@
+//! One budget of bytes for everything that is buffered: request bodies, and answers that come whole.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How many bytes may be held at once.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    limit: u64,
+    held: AtomicU64,
+}
+
+/// Bytes taken from the budget, given back on drop.
+#[must_use = "dropping a hold gives its bytes back at once"]
+#[derive(Debug)]
+pub(crate) struct Hold<'a> {
+    memory: &'a Memory,
+    bytes: u64,
+}
+
+// === impl Memory ===
+
+impl Memory {
+    pub(crate) const fn new(limit: u64) -> Self {
+        Self { limit, held: AtomicU64::new(0) }
+    }
+
+    pub(crate) const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// A hold of nothing, to be grown.
+    pub(crate) const fn hold(&self) -> Hold<'_> {
+        Hold { memory: self, bytes: 0 }
+    }
+}
+
+// === impl Hold ===
+
+impl Hold<'_> {
+    /// Takes more. False: the budget is used up, and nothing was taken.
+    #[must_use]
+    pub(crate) fn grow(&mut self, bytes: u64) -> bool {
+        let limit = self.memory.limit;
+        let take = |held: u64| held.checked_add(bytes).filter(|sum| *sum <= limit);
+        let taken = self.memory.held.try_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
+        if taken {
+            self.bytes += bytes;
+        }
+        taken
+    }
+
+    /// Takes up to `total`, if that is more than is held already.
+    #[must_use]
+    pub(crate) fn grow_to(&mut self, total: u64) -> bool {
+        total <= self.bytes || self.grow(total - self.bytes)
+    }
+}
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        self.memory.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_is_given_back_by_dropping_it_and_a_refusal_takes_nothing() {
+        let memory = Memory::new(10);
+        let (mut first, mut second) = (memory.hold(), memory.hold());
+        assert!(first.grow(4) && second.grow_to(6) && second.grow_to(5));
+        assert!(!second.grow(1));
+        drop(first);
+        assert!(second.grow(4) && !second.grow(1));
+        drop(second);
+        assert_eq!(memory.held.load(Ordering::Relaxed), 0);
+    }
+}

@@ -1,0 +1,267 @@
+//! The way to one provider: its connections, kept for the next request.
+//!
+//! HTTP/1 with a pool of our own. A connection goes back when the last byte of an answer was read; one that is dropped
+//! earlier is closed, which is how an abandoned call is aborted at the provider. No redirects (the key would travel
+//! along), no proxy from the environment, no decompression.
+
+pub mod address;
+pub mod connect;
+mod resolve;
+
+use std::{
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, Uri};
+use http_body_util::Full;
+use hyper::{
+    body::{Body, Frame, Incoming, SizeHint},
+    client::conn::http1::SendRequest,
+};
+
+use crate::clock;
+
+use address::AddressRule;
+use connect::{ConnectError, Dialer};
+
+type Sender = SendRequest<Full<Bytes>>;
+
+/// A provider's address and its idle connections.
+#[derive(Debug)]
+pub struct Upstream {
+    place: Place,
+    rule: AddressRule,
+    connect_timeout: Duration,
+    dialer: Dialer,
+    idle: Mutex<Vec<Idle>>,
+}
+
+/// Scheme, host, port and path prefix of a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    encrypted: bool,
+    host: String,
+    port: u16,
+    /// What the `host` header says.
+    authority: HeaderValue,
+    /// `/v1`: what every path begins with.
+    prefix: String,
+}
+
+#[derive(Debug)]
+struct Idle {
+    sender: Sender,
+    since: Instant,
+}
+
+/// Why no head of an answer came.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The connection broke, or what came was no HTTP.
+    #[error("connection to {host:?} failed: {source}")]
+    Broken { host: String, source: hyper::Error },
+    #[error("{host:?} sent nothing for {}ms", .after.as_millis())]
+    Silent { host: String, after: Duration },
+}
+
+/// An answer's body. Read to its end, it gives its connection back; dropped before, it closes it.
+#[derive(Debug)]
+pub struct UpstreamBody {
+    incoming: Incoming,
+    connection: Option<(Weak<Upstream>, Sender)>,
+}
+
+/// Providers and load balancers close idle connections after a minute or more; ours go a little before most.
+const MAX_IDLE: Duration = Duration::from_secs(55);
+
+/// More idle connections than this to one provider are not worth their memory (TLS buffers: some 30 KiB each).
+const MAX_IDLE_CONNECTIONS: usize = 64;
+
+// === impl Place ===
+
+impl Place {
+    /// Reads `https://host:port/prefix`.
+    pub fn parse(base_url: &str) -> Result<Self, String> {
+        let uri: Uri = base_url.parse().map_err(|error| format!("{base_url:?} is no URL: {error}"))?;
+        let encrypted = match uri.scheme_str() {
+            Some("https") => true,
+            Some("http") => false,
+            _ => return Err(format!("{base_url:?} must begin with https:// or http://")),
+        };
+        let authority = uri.authority().ok_or_else(|| format!("{base_url:?} names no host"))?;
+        if authority.as_str().contains('@') || uri.query().is_some() {
+            return Err(format!("{base_url:?} must have neither credentials nor a query"));
+        }
+        let port = authority.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
+        let header = HeaderValue::from_str(authority.as_str()).map_err(|error| format!("{base_url:?}: {error}"))?;
+        let prefix = uri.path().trim_end_matches('/').to_owned();
+        Ok(Self { encrypted, host: authority.host().to_owned(), port, authority: header, prefix })
+    }
+
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    #[must_use]
+    pub const fn authority(&self) -> &HeaderValue {
+        &self.authority
+    }
+
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+}
+
+// === impl Upstream ===
+
+impl Upstream {
+    #[must_use]
+    pub fn new(place: Place, rule: AddressRule, connect_timeout: Duration, dialer: Dialer) -> Self {
+        Self { place, rule, connect_timeout, dialer, idle: Mutex::default() }
+    }
+
+    /// Whether this one can serve a config that asks for the given place and rules: its connections are kept then.
+    #[must_use]
+    pub fn serves(&self, place: &Place, rule: &AddressRule, connect_timeout: Duration) -> bool {
+        self.place == *place && self.rule == *rule && self.connect_timeout == connect_timeout
+    }
+
+    #[must_use]
+    pub const fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Sends a request and waits for the head of its answer, at most `first_byte` once connected.
+    pub async fn send(
+        self: &Arc<Self>,
+        mut request: Request<Full<Bytes>>,
+        first_byte: Duration,
+    ) -> Result<Response<UpstreamBody>, SendError> {
+        let mut pooled = self.idle().await;
+        loop {
+            let reused = pooled.is_some();
+            let mut sender = match pooled.take() {
+                Some(sender) => sender,
+                None => self.connect().await?,
+            };
+            let host = || self.place.host.clone();
+            match tokio::time::timeout(first_byte, sender.try_send_request(request)).await {
+                Ok(Ok(response)) => return Ok(response.map(|incoming| self.body(incoming, sender))),
+                Err(_) => return Err(SendError::Silent { host: host(), after: first_byte }),
+                Ok(Err(mut error)) => match error.take_message() {
+                    // It was closed while idle, and not a byte of the request left: a new connection, and no attempt
+                    // is spent.
+                    Some(unsent) if reused => request = unsent,
+                    _ => return Err(SendError::Broken { host: host(), source: error.into_error() }),
+                },
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Sender, SendError> {
+        let Place { encrypted, host, port, .. } = &self.place;
+        Ok(self.dialer.connect(host, *port, *encrypted, &self.rule, self.connect_timeout).await?)
+    }
+
+    /// The most recently used connection that still lives.
+    async fn idle(&self) -> Option<Sender> {
+        loop {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
+            // A connection is given back when its body ends, a moment before its task has noticed.
+            if clock::now().duration_since(idle.since) < MAX_IDLE && idle.sender.ready().await.is_ok() {
+                return Some(idle.sender);
+            }
+        }
+    }
+
+    fn give_back(&self, sender: Sender) {
+        if sender.is_closed() {
+            return;
+        }
+        let since = clock::now();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        // The oldest are in front; what the last in, first out order leaves unused dies there.
+        let stale = idle.iter().take_while(|old| since.duration_since(old.since) >= MAX_IDLE).count();
+        let surplus = (idle.len() + 1).saturating_sub(MAX_IDLE_CONNECTIONS);
+        idle.drain(..stale.max(surplus));
+        idle.push(Idle { sender, since });
+    }
+
+    fn body(self: &Arc<Self>, incoming: Incoming, sender: Sender) -> UpstreamBody {
+        let mut body = UpstreamBody { incoming, connection: Some((Arc::downgrade(self), sender)) };
+        if body.incoming.is_end_stream() {
+            body.finish();
+        }
+        body
+    }
+}
+
+// === impl UpstreamBody ===
+
+impl UpstreamBody {
+    fn finish(&mut self) {
+        if let Some((upstream, sender)) = self.connection.take()
+            && let Some(upstream) = upstream.upgrade()
+        {
+            upstream.give_back(sender);
+        }
+    }
+}
+
+impl Body for UpstreamBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let frame = ready!(Pin::new(&mut this.incoming).poll_frame(cx));
+        match &frame {
+            None => this.finish(),
+            Some(Ok(_)) if this.incoming.is_end_stream() => this.finish(),
+            Some(Ok(_)) => {}
+            Some(Err(_)) => this.connection = None,
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_url_is_taken_apart_and_its_path_kept() {
+        let rows = [
+            ("https://api.openai.com/v1", "api.openai.com", 443, "/v1"),
+            ("http://127.0.0.1:8080", "127.0.0.1", 8080, ""),
+            ("https://[::1]:8443/a/b/", "[::1]", 8443, "/a/b"),
+        ];
+        for (url, host, port, prefix) in rows {
+            let place = Place::parse(url).unwrap();
+            assert_eq!((place.host(), place.port, place.prefix()), (host, port, prefix), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_plain_http_base_is_refused() {
+        for url in ["ftp://a/", "/v1", "https://user:pw@a/", "https://a/v1?key=1", "https://", "a b"] {
+            assert!(Place::parse(url).is_err(), "{url}");
+        }
+    }
+}
