@@ -18,6 +18,8 @@ pub use patch::{INJECTED_LABEL, Injected, STATUS_ANNOTATION, patch};
 
 /// Asks for the sidecar, or opts out of it: an annotation or a label of the pod, a label of the namespace.
 pub const INJECT: &str = "spillway.dev/inject";
+/// The sidecar image of this version.
+pub const DEFAULT_IMAGE: &str = concat!("localhost/spillway-sidecar:", env!("CARGO_PKG_VERSION"));
 
 /// What the injected container needs to know, the same for every pod.
 #[derive(Clone, Debug)]

@@ -5,6 +5,8 @@ pub mod clock;
 pub mod inject;
 pub mod pods;
 pub mod schema;
+pub mod settings;
 pub mod source;
 pub mod status;
+pub mod stores;
 pub mod usage;

@@ -1,0 +1,81 @@
+//! The `spillway` command: one file a subcommand, one writer for what people read.
+
+mod check;
+mod crds;
+mod dev;
+mod inject;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{app, settings::OperatorArgs};
+
+/// Keys, limits, budgets and fallbacks for applications that call language models, beside each application.
+#[derive(Debug, Parser)]
+#[command(name = "spillway", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  spillway check examples/                            say what is wrong with these files, offline
+  spillway dev examples/ -- python app.py             run an application against them on this machine
+  spillway inject -f deployment.yaml | kubectl apply -f -
+  spillway crds | kubectl apply -f -
+
+Exit codes:
+  0  all is well
+  1  something was refused or failed; the message says what and how to fix it
+  2  the command line could not be understood
+  `spillway dev` exits with the code of its command (125, 126, 127: it could not be run).";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the control plane: resources in, config for every sidecar out, status back.
+    Operator(Box<OperatorArgs>),
+    /// Run a command with a sidecar beside it, configured from files: no cluster, no root.
+    Dev(Box<dev::Args>),
+    /// Say what is wrong with resources in files, without a cluster.
+    Check(check::Args),
+    /// Print manifests with the sidecar added, as the webhook would add it.
+    Inject(inject::Args),
+    /// Print the CustomResourceDefinitions.
+    Crds,
+}
+
+// === impl Cli ===
+
+impl Cli {
+    /// Runs the subcommand to its end.
+    pub fn run(self) -> ExitCode {
+        let result = match self.command {
+            Command::Operator(args) => return operator(*args),
+            Command::Dev(args) => return dev::run(*args),
+            Command::Check(args) => check::run(&args),
+            Command::Inject(args) => inject::run(&args),
+            Command::Crds => crds::run(),
+        };
+        result.unwrap_or_else(|error| output::fail(&error))
+    }
+}
+
+fn operator(args: OperatorArgs) -> ExitCode {
+    if let Err(error) = output::log_json(args.log_level()) {
+        return output::fail(&error);
+    }
+    let result = args.check().map_err(anyhow::Error::from).and_then(|settings| {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(app::run(settings))
+    });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "the operator ends");
+            ExitCode::FAILURE
+        }
+    }
+}
