@@ -5,7 +5,7 @@ use std::{hint::black_box, time::Duration};
 use criterion::{Criterion, criterion_group, criterion_main};
 use spillway_policy::{
     Class, Price, Usage,
-    fallback::{Candidate, Demand, Question, Set, Sizes, primaries},
+    fallback::{Candidate, Demand, Output, Question, Set, Sizes, primaries},
     retry::{Failure, Rule},
 };
 
@@ -18,8 +18,9 @@ fn plan(c: &mut Criterion) {
     let sizes = Sizes::bounds(100, 8_000);
     c.bench_function("choose the last of 16 backends", |b| {
         b.iter(|| {
-            let demand = Demand { output: 1_024, tools: true, ..Demand::default() };
-            let question = Question { candidates: &candidates, demand, sizes: &sizes, out: Set::default() };
+            let demand = Demand { output: Output::Reserve(1_024), tools: true, ..Demand::default() };
+            let question =
+                Question { candidates: &candidates, demand, sizes: &sizes, out: Set::default(), larger_than: 0 };
             black_box(question.first_of(primaries(&candidates), |_, skip| _ = black_box(skip)))
         });
     });

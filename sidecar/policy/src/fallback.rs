@@ -31,11 +31,19 @@ pub struct Candidate {
 /// What a request asks of a backend, apart from the size of its prompt.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Demand {
-    /// Tokens kept for the answer.
-    pub output: u64,
+    pub output: Output,
     pub tools: bool,
     pub images: bool,
     pub json_schema: bool,
+}
+
+/// Tokens kept for the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// The request's own limit: a provider refuses a prompt that leaves less.
+    Asked(u64),
+    /// A route's rule for requests that set none; never more than half of a window.
+    Reserve(u64),
 }
 
 /// How long a prompt is, as far as it is known.
@@ -67,6 +75,10 @@ pub enum Skip {
         window: u64,
         certain: bool,
     },
+    /// Its window is no larger than the one that overflowed.
+    NotLarger {
+        window: u64,
+    },
     NoTools,
     NoImages,
     NoJsonSchema,
@@ -97,6 +109,28 @@ pub struct Question<'a> {
     pub sizes: &'a Sizes,
     /// Not these.
     pub out: Set,
+    /// Not those whose window is no larger than this: it has proved too small already.
+    pub larger_than: u64,
+}
+
+// === impl Output ===
+
+impl Output {
+    /// What is kept of a window of this size.
+    #[must_use]
+    pub const fn of(self, window: u64) -> u64 {
+        match self {
+            Self::Asked(tokens) => tokens,
+            Self::Reserve(tokens) if tokens > window / 2 => window / 2,
+            Self::Reserve(tokens) => tokens,
+        }
+    }
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self::Asked(0)
+    }
 }
 
 // === impl Set ===
@@ -151,7 +185,10 @@ impl Question<'_> {
             return Check::Skip(Skip::NoJsonSchema);
         }
         let Some(window) = candidate.window else { return Check::Fits };
-        self.sizes.check(candidate.tokenizer, output, window)
+        if window <= self.larger_than {
+            return Check::Skip(Skip::NotLarger { window });
+        }
+        self.sizes.check(candidate.tokenizer, output.of(window), window)
     }
 }
 
@@ -216,14 +253,14 @@ mod tests {
 
     fn ask(candidates: &[Candidate], demand: Demand, sizes: &Sizes, out: Set) -> (Choice, Vec<(usize, Skip)>) {
         let mut skipped = Vec::new();
-        let question = Question { candidates, demand, sizes, out };
+        let question = Question { candidates, demand, sizes, out, larger_than: 0 };
         let choice = question.first_of(0..candidates.len(), |index, reason| skipped.push((index, reason)));
         (choice, skipped)
     }
 
     #[test]
     fn bounds_decide_where_they_can_and_counting_is_asked_for_where_not() {
-        let demand = Demand { output: 200, ..Demand::default() };
+        let demand = Demand { output: Output::Asked(200), ..Demand::default() };
         let counted = |tokens, exact| Sizes {
             counted: [Some(Counted { tokens, exact }), None, None],
             ..Sizes::bounds(500, 5_000)
@@ -250,11 +287,33 @@ mod tests {
             PLAIN,
             Candidate { window: None, ..PLAIN },
         ];
-        let demand = Demand { output: 0, tools: true, images: true, json_schema: true };
+        let demand = Demand { output: Output::Asked(0), tools: true, images: true, json_schema: true };
         let mut out = Set::default();
         out.insert(3);
         let want = vec![(0, Skip::NoTools), (1, Skip::NoImages), (2, Skip::NoJsonSchema), (3, Skip::Out)];
         assert_eq!(ask(&candidates, demand, &Sizes::bounds(1, 9), out), (Choice::Take(4), want));
+    }
+
+    #[test]
+    fn a_reserve_takes_no_more_than_half_a_window_and_a_limit_what_it_says() {
+        for (output, want) in [(Output::Reserve(100), 100), (Output::Reserve(900), 500), (Output::Asked(900), 900)] {
+            assert_eq!(output.of(1_000), want, "{output:?}");
+        }
+    }
+
+    #[test]
+    fn a_window_that_proved_too_small_is_not_tried_under_another_name() {
+        let candidates = [PLAIN, Candidate { window: Some(1_001), ..PLAIN }];
+        let (sizes, mut skipped) = (Sizes::bounds(1, 9), Vec::new());
+        let question = Question {
+            candidates: &candidates,
+            demand: Demand::default(),
+            sizes: &sizes,
+            out: Set::default(),
+            larger_than: 1_000,
+        };
+        let choice = question.first_of([0, 1], |index, reason| skipped.push((index, reason)));
+        assert_eq!((choice, skipped), (Choice::Take(1), vec![(0, Skip::NotLarger { window: 1_000 })]));
     }
 
     #[test]
@@ -292,7 +351,8 @@ mod tests {
             let sizes = Sizes { counted: [Some(Counted { tokens, exact: true }), None, None], ..Sizes::bounds(0, 9_999) };
             let mut out = Set::default();
             out.insert(ruled_out);
-            match ask(&candidates, Demand { output, ..Demand::default() }, &sizes, out) {
+            let demand = Demand { output: Output::Asked(output), ..Demand::default() };
+            match ask(&candidates, demand, &sizes, out) {
                 (Choice::Take(index), skipped) => {
                     prop_assert!(index != ruled_out && skipped.len() == index);
                     prop_assert!(windows[index].is_none_or(|window| tokens + output <= window || tokens == 0));
