@@ -25,3 +25,8 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- define "spillway.excludedNamespaces" -}}
 {{- concat (list "kube-system" .Release.Namespace) .Values.webhook.excludedNamespaces | uniq | toJson -}}
 {{- end -}}
+
+{{/* Where provider keys are read. With no namespace at all the operator would ask for all of them. */}}
+{{- define "spillway.secretNamespaces" -}}
+{{- concat (list .Release.Namespace) .Values.secrets.namespaces | uniq | toJson -}}
+{{- end -}}
