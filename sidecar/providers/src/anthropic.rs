@@ -1,1 +1,34 @@
-//! Under way.
+//! Anthropic backends: OpenAI callers are translated, Anthropic callers pass through.
+
+mod content;
+mod model;
+mod part;
+pub(crate) mod passthrough;
+pub(crate) mod request;
+pub(crate) mod response;
+mod schema;
+pub(crate) mod stream;
+mod tools;
+
+/// The tool that stands in for a JSON schema at models that have no other word for one. Its arguments are the answer.
+pub(crate) const JSON_TOOL: &str = "json_tool_call";
+
+/// Where messages go.
+pub(crate) const PATH: &str = "/messages";
+
+pub(crate) const HEADERS: &[(&str, &str)] = &[("anthropic-version", "2023-06-01")];
+
+/// With the beta that lets a request carry a JSON schema.
+pub(crate) const SCHEMA_HEADERS: &[(&str, &str)] =
+    &[("anthropic-version", "2023-06-01"), ("anthropic-beta", "structured-outputs-2025-11-13")];
+
+/// OpenAI's word for why an answer ended.
+pub(crate) fn finish_reason(stop_reason: &str) -> &'static str {
+    match stop_reason {
+        "max_tokens" | "model_context_window_exceeded" => "length",
+        "tool_use" => "tool_calls",
+        "refusal" => "content_filter",
+        // end_turn, stop_sequence, pause_turn, and what is yet to come.
+        _ => "stop",
+    }
+}

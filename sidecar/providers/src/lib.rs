@@ -24,7 +24,7 @@ pub use body::Body;
 pub use fault::{Class, Fault};
 pub use need::{Need, read};
 pub use stream::{Frame, StreamDecoder};
-pub use translate::{Answer, Outgoing, Target, Unsupported, decode, encode};
+pub use translate::{Answer, Outgoing, Target, Unsupported, decode, decode_at, encode};
 pub use usage::Usage;
 
 /// What the application called.

@@ -1,1 +1,18 @@
-//! Under way.
+//! OpenAI-compatible backends for Anthropic callers.
+
+pub(crate) mod request;
+pub(crate) mod response;
+pub(crate) mod stream;
+mod turn;
+
+/// Anthropic's word for why an answer ended.
+pub(crate) fn stop_reason(finish_reason: &str, calls_tools: bool) -> &'static str {
+    match finish_reason {
+        "length" | "model_length" | "max_tokens" => "max_tokens",
+        "tool_calls" | "function_call" => "tool_use",
+        "content_filter" => "refusal",
+        // Some servers stop where others say that they call.
+        _ if calls_tools => "tool_use",
+        _ => "end_turn",
+    }
+}

@@ -54,9 +54,11 @@ mod tests {
     #[test]
     fn each_api_reads_errors_in_its_own_shape() {
         let body = error_body(Api::ChatCompletions, 404, "invalid_request_error", "model_not_found", "no \"x\"", None);
-        let want = r#"{"error":{"message":"no \"x\"","type":"invalid_request_error","param":null,"code":"model_not_found"}}"#;
+        let want =
+            r#"{"error":{"message":"no \"x\"","type":"invalid_request_error","param":null,"code":"model_not_found"}}"#;
         assert_eq!(body, want);
-        let body = error_body(Api::Messages, 404, "invalid_request_error", "model_not_found", "no \"x\"", Some("model"));
+        let body =
+            error_body(Api::Messages, 404, "invalid_request_error", "model_not_found", "no \"x\"", Some("model"));
         assert_eq!(body, r#"{"type":"error","error":{"type":"not_found_error","message":"no \"x\""}}"#);
     }
 

@@ -1,8 +1,19 @@
 //! An answer that comes piece by piece.
+//!
+//! Framing is shared ([`crate::sse`]); what an event means depends on the pair of API and dialect, one small state machine
+//! each. All of them keep one promise: a stream that ends before the provider said it was complete is a [`Fault`], and
+//! nothing that reads as an end is ever made up for it.
 
 use bytes::Bytes;
 
-use crate::{Api, Dialect, Fault, Usage};
+use crate::anthropic::stream::{Native, ToChat};
+use crate::messages::stream::ToMessages;
+use crate::openai::stream::PassThrough;
+use crate::sse::{Event, Framer, MAX_EVENT_BYTES, TooLarge};
+use crate::{Api, Class, Dialect, Fault, Usage, fault};
+
+/// What is kept of bytes that are no event stream, to say what came instead.
+const MAX_STRAY_BYTES: usize = 4 << 10;
 
 /// Bytes for the application: one event, or a few that belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,45 +23,172 @@ pub struct Frame {
     pub content: bool,
 }
 
+/// What a stream's state machine has learnt so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) usage: Option<Usage>,
+    pub(crate) output_bytes: u64,
+    pub(crate) done: bool,
+}
+
+// === impl Seen ===
+
+impl Seen {
+    pub(crate) fn bill(&mut self, usage: Option<Usage>) {
+        if let Some(usage) = usage {
+            self.usage = Some(self.usage.unwrap_or_default().merge(usage));
+        }
+    }
+}
+
 /// Turns the provider's byte stream into the application's.
 #[derive(Debug)]
 pub struct StreamDecoder {
-    seen: u64,
+    framer: Framer,
+    events: Events,
+    dialect: Dialect,
+    /// The first bytes of lines that belong to no event.
+    stray: Vec<u8>,
+    any_data: bool,
 }
 
+#[derive(Debug)]
+enum Events {
+    OpenAi(PassThrough),
+    Native(Native),
+    ToChat(Box<ToChat>),
+    ToMessages(Box<ToMessages>),
+}
+
+// === impl StreamDecoder ===
+
 impl StreamDecoder {
+    /// `shown_model` is the model's name as the application asked for it; empty keeps the provider's. `wants_usage`: the
+    /// application asked for the usage chunk.
     #[must_use]
-    pub fn new(_api: Api, _dialect: Dialect, _shown_model: &str, _wants_usage: bool) -> Self {
-        Self { seen: 0 }
+    pub fn new(api: Api, dialect: Dialect, shown_model: &str, wants_usage: bool) -> Self {
+        let events = match (api, dialect) {
+            (Api::Messages, Dialect::Anthropic) => Events::Native(Native::new(shown_model)),
+            (Api::Messages, Dialect::OpenAi) => Events::ToMessages(Box::new(ToMessages::new(shown_model))),
+            (_, Dialect::OpenAi) => Events::OpenAi(PassThrough::new(shown_model, wants_usage)),
+            (_, Dialect::Anthropic) => Events::ToChat(Box::new(ToChat::new(shown_model, wants_usage))),
+        };
+        Self { framer: Framer::default(), events, dialect, stray: Vec::new(), any_data: false }
+    }
+
+    /// The time, in seconds since 1970, that translated chunks carry as `created`. Without it they say 0.
+    #[must_use]
+    pub fn created(mut self, seconds: u64) -> Self {
+        if let Events::ToChat(events) = &mut self.events {
+            events.created(seconds);
+        }
+        self
     }
 
     /// Takes bytes as they come. After an error nothing more is to be pushed.
     pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Frame>) -> Result<(), Fault> {
-        self.seen += chunk.len() as u64;
-        out.push(Frame { bytes: chunk, content: true });
-        Ok(())
+        if self.done() {
+            return Ok(());
+        }
+        let mut framed = Vec::new();
+        let fits = self.framer.push(chunk, |event| framed.push(event));
+        for event in framed {
+            self.event(event, out)?;
+        }
+        fits.map_err(|TooLarge| {
+            Fault::own(Class::InternalServerError, format!("an event of the stream exceeds {MAX_EVENT_BYTES} bytes"))
+        })
     }
 
     /// The provider closed the stream. A fault if it did so before the answer was complete.
-    pub fn end(&mut self, _out: &mut Vec<Frame>) -> Result<(), Fault> {
-        Ok(())
+    pub fn end(&mut self, out: &mut Vec<Frame>) -> Result<(), Fault> {
+        if self.done() {
+            return Ok(());
+        }
+        if let Some(rest) = self.framer.finish() {
+            // An event without its empty line counts if it is whole; half of one never reaches the application.
+            let whole = rest.data.as_ref().is_some_and(|data| is_whole(data));
+            if whole || rest.data.is_none() {
+                self.event(Event { raw: terminated(&rest.raw), data: rest.data }, out)?;
+            }
+        }
+        if self.done() {
+            return Ok(());
+        }
+        let finished = match &mut self.events {
+            Events::OpenAi(events) => events.end(out),
+            Events::Native(events) => events.end(out),
+            Events::ToChat(events) => events.end(out),
+            Events::ToMessages(events) => events.end(out),
+        };
+        if finished { Ok(()) } else { Err(self.cut()) }
+    }
+
+    fn event(&mut self, event: Event, out: &mut Vec<Frame>) -> Result<(), Fault> {
+        if self.done() {
+            return Ok(());
+        }
+        if event.data.is_some() {
+            self.any_data = true;
+        } else if self.stray.len() < MAX_STRAY_BYTES {
+            let room = MAX_STRAY_BYTES - self.stray.len();
+            self.stray.extend_from_slice(&event.raw[..event.raw.len().min(room)]);
+        }
+        match &mut self.events {
+            Events::OpenAi(events) => events.event(event, out),
+            Events::Native(events) => events.event(event, out),
+            Events::ToChat(events) => events.event(event, out),
+            Events::ToMessages(events) => events.event(event, out),
+        }
+    }
+
+    /// What to say of a stream that ended too early. One that held no event at all may have been an error as plain JSON.
+    fn cut(&self) -> Fault {
+        if self.any_data {
+            return Fault::cut("the provider closed it before the answer was complete");
+        }
+        let stray = self.stray.trim_ascii();
+        if stray.is_empty() {
+            return Fault::cut("the provider closed it without a word");
+        }
+        let error = serde_json::from_slice(stray).ok().and_then(|value| fault::inside(self.dialect, &value));
+        error.unwrap_or_else(|| Fault::garbage("answer is no event stream", stray))
+    }
+
+    fn seen(&self) -> &Seen {
+        match &self.events {
+            Events::OpenAi(events) => &events.seen,
+            Events::Native(events) => &events.seen,
+            Events::ToChat(events) => &events.seen,
+            Events::ToMessages(events) => &events.seen,
+        }
     }
 
     /// What the provider said it billed, as far as the stream has come.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
-        None
+        self.seen().usage
     }
 
-    /// Bytes of answer text and tool arguments seen: the measure when no usage comes.
+    /// Bytes of answer text, reasoning and tool arguments seen: the measure when no usage comes.
     #[must_use]
     pub fn seen_output_bytes(&self) -> u64 {
-        self.seen
+        self.seen().output_bytes
     }
 
-    /// The terminal event has been seen.
+    /// The answer is complete; what the provider still sends is ignored.
     #[must_use]
     pub fn done(&self) -> bool {
-        false
+        self.seen().done
     }
+}
+
+fn is_whole(data: &[u8]) -> bool {
+    data.trim_ascii() == b"[DONE]" || serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok()
+}
+
+fn terminated(raw: &[u8]) -> Bytes {
+    let mut bytes = raw.trim_ascii_end().to_vec();
+    bytes.extend_from_slice(b"\n\n");
+    bytes.into()
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{Api, BadRequest, Body, Dialect, Fault, Need, Usage};
+use crate::{Api, BadRequest, Body, Dialect, Fault, Need, Usage, anthropic, messages, openai};
 
 /// What happens to a parameter the dialect cannot express.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,19 +46,41 @@ pub struct Answer {
 }
 
 /// Writes the request for the target.
-pub fn encode(api: Api, body: &Body, _need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
-    let mut body = body.clone();
-    body.set("model", &target.model.into());
-    let path = match api {
-        Api::ChatCompletions => "/chat/completions",
-        Api::Completions => "/completions",
-        Api::Embeddings => "/embeddings",
-        Api::Messages => "/messages",
-    };
-    Ok(Outgoing { path, headers: &[], body: body.to_bytes(), dropped: Vec::new() })
+pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
+    match (api, target.dialect) {
+        (Api::ChatCompletions | Api::Completions | Api::Embeddings, Dialect::OpenAi) => {
+            openai::request::encode(api, body, need, target)
+        }
+        (Api::ChatCompletions, Dialect::Anthropic) => anthropic::request::encode(body, need, target),
+        (Api::Messages, Dialect::OpenAi) => messages::request::encode(body, need, target),
+        (Api::Messages, Dialect::Anthropic) => Ok(anthropic::passthrough::encode(body, target)),
+        (Api::Completions | Api::Embeddings, Dialect::Anthropic) => {
+            let what = if api == Api::Embeddings { "embeddings" } else { "completions" };
+            let model = target.model;
+            Err(BadRequest::at(
+                "model",
+                format!("{what} need a backend that speaks OpenAI's API, {model:?} is at an Anthropic one"),
+            ))
+        }
+    }
 }
 
-/// Reads a whole answer (status 200). An error inside, HTML or truncated JSON is a [`Fault`].
-pub fn decode(_api: Api, _dialect: Dialect, _shown_model: &str, body: Bytes) -> Result<Answer, Fault> {
-    Ok(Answer { body, usage: None })
+/// Reads a whole answer (status 200). An error inside, HTML or truncated JSON is a [`Fault`]. `shown_model` is the model's
+/// name as the application asked for it; empty keeps the provider's.
+pub fn decode(api: Api, dialect: Dialect, shown_model: &str, body: Bytes) -> Result<Answer, Fault> {
+    decode_at(api, dialect, shown_model, 0, body)
+}
+
+/// [`decode`] with the time, in seconds since 1970, that a translated answer carries as `created`.
+pub fn decode_at(api: Api, dialect: Dialect, shown_model: &str, created: u64, body: Bytes) -> Result<Answer, Fault> {
+    match (api, dialect) {
+        (Api::ChatCompletions | Api::Completions | Api::Embeddings, Dialect::OpenAi) => {
+            openai::answer::decode(api, shown_model, body)
+        }
+        (Api::ChatCompletions | Api::Completions | Api::Embeddings, Dialect::Anthropic) => {
+            anthropic::response::decode(shown_model, created, body)
+        }
+        (Api::Messages, Dialect::OpenAi) => messages::response::decode(shown_model, body),
+        (Api::Messages, Dialect::Anthropic) => anthropic::passthrough::decode(shown_model, body),
+    }
 }

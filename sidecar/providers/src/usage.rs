@@ -29,7 +29,8 @@ impl Usage {
     /// Providers of the family put cache hits in three places and Anthropic's words beside OpenAI's.
     fn from_openai(usage: &Value) -> Option<Self> {
         let input = count(usage, "/prompt_tokens").or_else(|| count(usage, "/input_tokens"))?;
-        let cache_read = ["/prompt_tokens_details/cached_tokens", "/prompt_cache_hit_tokens", "/cache_read_input_tokens"];
+        let cache_read =
+            ["/prompt_tokens_details/cached_tokens", "/prompt_cache_hit_tokens", "/cache_read_input_tokens"];
         let cache_write = ["/prompt_tokens_details/cache_write_tokens", "/cache_creation_input_tokens"];
         Some(Self {
             input,

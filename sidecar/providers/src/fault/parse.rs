@@ -47,7 +47,8 @@ impl Report {
             Some(Value::String(message)) => Self { message: message.clone(), ..Self::from_object(outer) },
             _ => Self::from_object(outer),
         };
-        report.status = report.status.or_else(|| status(outer.get("status_code")).or_else(|| status(outer.get("code"))));
+        report.status =
+            report.status.or_else(|| status(outer.get("status_code")).or_else(|| status(outer.get("code"))));
         report.text = value.to_string().to_lowercase();
         Some(report)
     }

@@ -5,11 +5,13 @@
 use super::MAX_MESSAGE_BYTES;
 
 /// Prefixes keys are known by. Compared in lower case.
-const PREFIXES: &[&str] =
-    &["sk-", "sk_", "pk-", "rk-", "gsk_", "xai-", "hf_", "nvapi-", "pplx-", "fw_", "ghp_", "akia", "aiza", "eyj", "csk-"];
+const PREFIXES: &[&str] = &[
+    "sk-", "sk_", "pk-", "rk-", "gsk_", "xai-", "hf_", "nvapi-", "pplx-", "fw_", "ghp_", "akia", "aiza", "eyj", "csk-",
+];
 
 /// Names whose value is a key.
-const NAMES: &[&str] = &["key", "api_key", "apikey", "api-key", "x-api-key", "token", "access_token", "secret", "password"];
+const NAMES: &[&str] =
+    &["key", "api_key", "apikey", "api-key", "x-api-key", "token", "access_token", "secret", "password"];
 
 /// Longer runs of letters and digits mixed are keys or might as well be.
 const LONG_RUN: usize = 32;

@@ -97,13 +97,7 @@ const ANTHROPIC: &[Rule] = &[
         unless: &[],
         class: Class::InternalServerError,
     },
-    Rule {
-        status: Statuses::Any,
-        codes: &["timeout_error"],
-        words: &[],
-        unless: &[],
-        class: Class::Timeout,
-    },
+    Rule { status: Statuses::Any, codes: &["timeout_error"], words: &[], unless: &[], class: Class::Timeout },
     Rule {
         status: Statuses::Any,
         codes: &["permission_error"],

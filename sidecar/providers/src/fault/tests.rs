@@ -68,13 +68,25 @@ fn words_and_codes_say_more_than_the_status() {
 fn an_overflow_teaches_the_window() {
     let rows = [
         (Dialect::OpenAi, r#"{"error":{"message":"This model's maximum context length is 128,000 tokens."}}"#, 128_000),
-        (Dialect::OpenAi, r#"{"error":{"type":"exceed_context_size_error","n_ctx":4096,"n_prompt_tokens":9000}}"#, 4096),
+        (
+            Dialect::OpenAi,
+            r#"{"error":{"type":"exceed_context_size_error","n_ctx":4096,"n_prompt_tokens":9000}}"#,
+            4096,
+        ),
         (Dialect::OpenAi, r#"{"error":"the request exceeds the available context size (2048 tokens)"}"#, 2048),
-        (Dialect::OpenAi, r#"{"error":"Prompt has 9 tokens, too large for model with 32768 maximum context length"}"#, 32_768),
+        (
+            Dialect::OpenAi,
+            r#"{"error":"Prompt has 9 tokens, too large for model with 32768 maximum context length"}"#,
+            32_768,
+        ),
         (Dialect::OpenAi, r#"{"error":"The prompt is too long: 9000, model maximum context length: 8191"}"#, 8191),
         (Dialect::OpenAi, r#"{"error":"(length 9000) is longer than the maximum model length of 4096."}"#, 4096),
         (Dialect::Anthropic, r#"{"error":{"message":"prompt is too long: 213462 tokens > 200000 maximum"}}"#, 200_000),
-        (Dialect::Anthropic, r#"{"error":{"message":"exceed context limit: 199200 + 8192 > 200000, decrease"}}"#, 200_000),
+        (
+            Dialect::Anthropic,
+            r#"{"error":{"message":"exceed context limit: 199200 + 8192 > 200000, decrease"}}"#,
+            200_000,
+        ),
     ];
     for (dialect, body, window) in rows {
         let fault = classify(dialect, 400, body.as_bytes());
@@ -92,7 +104,11 @@ fn an_error_inside_a_200_is_one_and_an_answer_is_none() {
         (Dialect::OpenAi, json!({"error": "broken"}), Some(InternalServerError)),
         (Dialect::OpenAi, json!({"object": "error", "message": "x", "code": 404}), Some(NotFound)),
         (Dialect::OpenAi, json!({"error": {"type": "invalid_request_error", "message": "x"}}), Some(BadRequest)),
-        (Dialect::Anthropic, json!({"type": "error", "error": {"type": "overloaded_error"}}), Some(InternalServerError)),
+        (
+            Dialect::Anthropic,
+            json!({"type": "error", "error": {"type": "overloaded_error"}}),
+            Some(InternalServerError),
+        ),
         (Dialect::Anthropic, json!({"type": "error", "error": {"type": "rate_limit_error"}}), Some(RateLimited)),
         (Dialect::Anthropic, json!({"type": "error", "error": {"type": "permission_error"}}), Some(PermissionDenied)),
         (Dialect::OpenAi, json!({"error": null, "choices": []}), None),
@@ -100,7 +116,11 @@ fn an_error_inside_a_200_is_one_and_an_answer_is_none() {
         (Dialect::OpenAi, json!([1]), None),
     ];
     for (dialect, value, class) in rows {
-        assert_eq!(inside(dialect, &value).map(|fault| (fault.class, fault.status)), class.map(|class| (class, None)), "{value}");
+        assert_eq!(
+            inside(dialect, &value).map(|fault| (fault.class, fault.status)),
+            class.map(|class| (class, None)),
+            "{value}"
+        );
     }
 }
 

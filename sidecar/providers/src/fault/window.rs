@@ -30,7 +30,8 @@ const PLAUSIBLE: std::ops::RangeInclusive<u64> = 128..=100_000_000;
 pub(super) fn learn(report: &Report) -> Option<u64> {
     let text = report.text.as_str();
     let stated = report.window.or_else(|| BEFORE.iter().find_map(|phrase| number_behind(text, phrase)));
-    let window = stated.or_else(|| sum_over(text)).or_else(|| BEHIND.iter().find_map(|phrase| number_before(text, phrase)));
+    let window =
+        stated.or_else(|| sum_over(text)).or_else(|| BEHIND.iter().find_map(|phrase| number_before(text, phrase)));
     window.filter(|window| PLAUSIBLE.contains(window))
 }
 

@@ -1,0 +1,179 @@
+//! A conversation, from OpenAI's words to Anthropic's.
+//!
+//! OpenAI takes any roles in any order; Anthropic takes turns of user and assistant, with what the system says apart and
+//! the results of tools inside the user's turn. So neighbours of one role become one turn, whose blocks keep their order.
+
+use serde_json::{Value, json};
+
+use super::part::{blocks, marked, text_block};
+use crate::BadRequest;
+
+#[derive(Debug, Default)]
+pub(super) struct Conversation {
+    /// Blocks for the top-level `system`.
+    pub(super) system: Vec<Value>,
+    turns: Vec<Turn>,
+    /// Some message calls a tool or holds a result.
+    pub(super) uses_tools: bool,
+    /// Calls of the old `function_call` have no id; they are answered in order.
+    functions: usize,
+}
+
+#[derive(Debug)]
+struct Turn {
+    role: Role,
+    blocks: Vec<Value>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    User,
+    Assistant,
+}
+
+// === impl Conversation ===
+
+impl Conversation {
+    pub(super) fn read(messages: Vec<Value>) -> Result<Self, BadRequest> {
+        let mut conversation = Self::default();
+        for (index, message) in messages.into_iter().enumerate() {
+            conversation.add(message, &format!("messages[{index}]"))?;
+        }
+        if conversation.turns.is_empty() {
+            let message = "\"messages\" has no user or assistant message with content, and Anthropic models need one";
+            return Err(BadRequest::at("messages", message));
+        }
+        conversation.trim_prefill();
+        Ok(conversation)
+    }
+
+    fn add(&mut self, mut message: Value, at: &str) -> Result<(), BadRequest> {
+        let role = message.get("role").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let content_at = format!("{at}.content");
+        let mut content = message.get_mut("content").map(Value::take).unwrap_or_default();
+        let mark = message.get_mut("cache_control").map(Value::take);
+        let role = match role.as_str() {
+            "system" | "developer" => {
+                self.system.extend(blocks(content, &content_at)?);
+                return Ok(());
+            }
+            "user" => Role::User,
+            "assistant" => Role::Assistant,
+            "tool" | "function" => {
+                let id = self.result_id(&role, &message, at)?;
+                if content.is_array() {
+                    content = blocks(content, &content_at)?.into();
+                }
+                self.uses_tools = true;
+                let result = json!({"type": "tool_result", "tool_use_id": id, "content": content});
+                self.push(Role::User, vec![marked(result, mark)]);
+                return Ok(());
+            }
+            other => return Err(BadRequest::at(format!("{at}.role"), format!("{at} has the unknown role {other:?}"))),
+        };
+        let mut turn = if role == Role::Assistant { thoughts(&mut message) } else { Vec::new() };
+        turn.extend(blocks(content, &content_at)?);
+        if role == Role::Assistant {
+            self.add_assistant(&mut message, &mut turn, at)?;
+        }
+        if let Some(last) = turn.pop() {
+            turn.push(marked(last, mark));
+        }
+        self.push(role, turn);
+        Ok(())
+    }
+
+    /// What an assistant's message has beside its content.
+    fn add_assistant(&mut self, message: &mut Value, turn: &mut Vec<Value>, at: &str) -> Result<(), BadRequest> {
+        if let Some(Value::String(refusal)) = message.get_mut("refusal").map(Value::take) {
+            turn.extend(text_block(refusal));
+        }
+        let calls = message.get_mut("tool_calls").map(Value::take).unwrap_or_default();
+        for (index, call) in calls.as_array().into_iter().flatten().enumerate() {
+            let at = format!("{at}.tool_calls[{index}]");
+            let id = call["id"].as_str().ok_or_else(|| BadRequest::at(&at, format!("{at} has no \"id\"")))?;
+            turn.push(tool_use(id, &call["function"], &at)?);
+            self.uses_tools = true;
+        }
+        if let Some(call) = message.get("function_call").filter(|call| !call.is_null()) {
+            self.functions += 1;
+            turn.push(tool_use(&function_id(self.functions), call, &format!("{at}.function_call"))?);
+            self.uses_tools = true;
+        }
+        Ok(())
+    }
+
+    fn result_id(&self, role: &str, message: &Value, at: &str) -> Result<String, BadRequest> {
+        if role == "function" {
+            return Ok(function_id(self.functions));
+        }
+        let id = message["tool_call_id"].as_str().map(tool_id);
+        id.ok_or_else(|| BadRequest::at(at, format!("{at} has no \"tool_call_id\"")))
+    }
+
+    fn push(&mut self, role: Role, blocks: Vec<Value>) {
+        if blocks.is_empty() {
+            return;
+        }
+        match self.turns.last_mut() {
+            Some(turn) if turn.role == role => turn.blocks.extend(blocks),
+            _ => self.turns.push(Turn { role, blocks }),
+        }
+    }
+
+    /// An answer that was begun may not end in white space, and often does by accident.
+    fn trim_prefill(&mut self) {
+        let Some(turn) = self.turns.last_mut().filter(|turn| turn.role == Role::Assistant) else { return };
+        let Some(Value::String(text)) = turn.blocks.last_mut().and_then(|block| block.get_mut("text")) else { return };
+        text.truncate(text.trim_end().len());
+        if text.is_empty() && turn.blocks.len() > 1 {
+            turn.blocks.pop();
+        }
+    }
+
+    pub(super) fn into_messages(self) -> Value {
+        let message = |turn: Turn| {
+            let role = if turn.role == Role::User { "user" } else { "assistant" };
+            json!({"role": role, "content": turn.blocks})
+        };
+        self.turns.into_iter().map(message).collect()
+    }
+}
+
+/// Thinking that came with a signature goes back first, as it was: the model checks it.
+fn thoughts(message: &mut Value) -> Vec<Value> {
+    match message.get_mut("thinking_blocks").map(Value::take) {
+        Some(Value::Array(blocks)) => blocks.into_iter().filter(|block| block.is_object()).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn tool_use(id: &str, function: &Value, at: &str) -> Result<Value, BadRequest> {
+    let name = function["name"].as_str();
+    let name = name.ok_or_else(|| BadRequest::at(at, format!("{at} has no function name")))?;
+    Ok(json!({"type": "tool_use", "id": tool_id(id), "name": name, "input": input(&function["arguments"], at)?}))
+}
+
+/// Arguments are JSON in a string there and an object here.
+fn input(arguments: &Value, at: &str) -> Result<Value, BadRequest> {
+    let value = match arguments {
+        Value::String(text) if text.trim().is_empty() => return Ok(json!({})),
+        Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
+        Value::Null => return Ok(json!({})),
+        other => other.clone(),
+    };
+    if value.is_object() {
+        return Ok(value);
+    }
+    let at = format!("{at}.function.arguments");
+    Err(BadRequest::at(at.clone(), format!("{at} is no JSON object, and Anthropic models take nothing else")))
+}
+
+/// Ids there may hold any character; here only letters, digits, `_` and `-`.
+fn tool_id(id: &str) -> String {
+    id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' }).collect()
+}
+
+fn function_id(count: usize) -> String {
+    format!("call_function_{count}")
+}

@@ -1,0 +1,78 @@
+//! What a Claude's name says about the parameters it takes.
+
+/// What a model takes, by its version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Traits {
+    /// `temperature`, `top_p`, `top_k`.
+    pub(super) sampling: bool,
+    /// Thinks as much as an effort says; older ones are given a budget of tokens.
+    pub(super) effort: bool,
+    /// Still takes a budget.
+    pub(super) budget: bool,
+    /// Takes a JSON schema for its answer.
+    pub(super) schema: bool,
+}
+
+/// The version of a Claude nobody has named yet.
+const NEWEST: (u32, u32) = (u32::MAX, 0);
+
+// === impl Traits ===
+
+impl Traits {
+    pub(super) fn of(model: &str) -> Self {
+        // What is no Claude speaks the protocol as it was when others began to copy it.
+        let version = version(model).unwrap_or((3, 0));
+        Self {
+            sampling: version < (4, 7),
+            effort: version >= (4, 6),
+            budget: version < (4, 7),
+            schema: version >= (4, 5),
+        }
+    }
+}
+
+/// `claude-3-5-sonnet-20240620` is 3.5, `claude-opus-4-6` is 4.6, `claude-sonnet-4-20250514` is 4.0.
+fn version(model: &str) -> Option<(u32, u32)> {
+    let (_, rest) = model.split_once("claude-")?;
+    let mut numbers = rest.split(['-', '.', '@']).map_while(short_number_or_word).flatten();
+    match (numbers.next(), numbers.next()) {
+        (Some(major), minor) => Some((major, minor.unwrap_or(0))),
+        (None, _) => Some(NEWEST),
+    }
+}
+
+/// A number of one or two digits, or a word (`Some(None)`). A date or anything else ends the name.
+fn short_number_or_word(part: &str) -> Option<Option<u32>> {
+    match part.parse::<u32>() {
+        Ok(number) if part.len() <= 2 => Some(Some(number)),
+        Ok(_) => None,
+        Err(_) => Some(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_its_version() {
+        let rows = [
+            ("claude-3-5-sonnet-20240620", Some((3, 5))),
+            ("claude-3-opus-20240229", Some((3, 0))),
+            ("claude-2.1", Some((2, 1))),
+            ("claude-sonnet-4-20250514", Some((4, 0))),
+            ("anthropic/claude-sonnet-4.5", Some((4, 5))),
+            ("claude-sonnet-4-5@20250929", Some((4, 5))),
+            ("anthropic.claude-haiku-4-5-20251001-v1:0", Some((4, 5))),
+            ("claude-opus-4-6", Some((4, 6))),
+            ("claude-opus-5", Some((5, 0))),
+            ("claude-mythos-preview", Some(NEWEST)),
+            ("llama-3", None),
+        ];
+        for (model, want) in rows {
+            assert_eq!(version(model), want, "{model}");
+        }
+        assert!(Traits::of("llama-3").sampling);
+        assert!(!Traits::of("claude-opus-5").sampling);
+    }
+}

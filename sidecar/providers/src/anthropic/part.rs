@@ -1,0 +1,106 @@
+//! One part of a message's content, from OpenAI's words to Anthropic's.
+
+use serde_json::{Map, Value, json};
+
+use crate::BadRequest;
+
+/// Content, a string or a list of parts, as blocks. Empty text is no block: Anthropic refuses it.
+pub(super) fn blocks(content: Value, at: &str) -> Result<Vec<Value>, BadRequest> {
+    match content {
+        Value::Null => Ok(Vec::new()),
+        Value::String(text) => Ok(text_block(text).into_iter().collect()),
+        Value::Array(parts) => {
+            let parts = parts.into_iter().enumerate().map(|(index, part)| block(part, &format!("{at}[{index}]")));
+            Ok(parts.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+        }
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            Err(BadRequest::at(at, format!("{at} must be a string or a list of parts")))
+        }
+    }
+}
+
+pub(super) fn text_block(text: String) -> Option<Value> {
+    (!text.is_empty()).then(|| json!({"type": "text", "text": text}))
+}
+
+fn block(part: Value, at: &str) -> Result<Option<Value>, BadRequest> {
+    let Value::Object(mut part) = part else {
+        return match part {
+            Value::String(text) => Ok(text_block(text)),
+            _ => Err(BadRequest::at(at, format!("{at} must be an object"))),
+        };
+    };
+    let mark = part.remove("cache_control");
+    let kind = part.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let block = match kind.as_str() {
+        "text" | "input_text" | "output_text" => text_block(take_text(&mut part, "text", at)?),
+        "refusal" => text_block(take_text(&mut part, "refusal", at)?),
+        "image_url" => Some(image(part, at)?),
+        "file" => Some(file(part, at)?),
+        "input_audio" => {
+            let message = format!("{at} is audio, which Anthropic models cannot hear (send its transcript as text)");
+            return Err(BadRequest::at(at, message));
+        }
+        "" => return Err(BadRequest::at(at, format!("{at} has no \"type\""))),
+        // Blocks in Anthropic's own words, and those yet to come.
+        _ => Some(Value::Object(part)),
+    };
+    Ok(block.map(|block| marked(block, mark)))
+}
+
+/// A block with its `cache_control`.
+pub(super) fn marked(mut block: Value, mark: Option<Value>) -> Value {
+    if let (Some(block), Some(mark)) = (block.as_object_mut(), mark.filter(|mark| !mark.is_null())) {
+        block.insert("cache_control".into(), mark);
+    }
+    block
+}
+
+fn take_text(part: &mut Map<String, Value>, key: &str, at: &str) -> Result<String, BadRequest> {
+    match part.remove(key) {
+        Some(Value::String(text)) => Ok(text),
+        _ => Err(BadRequest::at(at, format!("{at} has no {key:?}"))),
+    }
+}
+
+/// `{"image_url": {"url": …}}`, or the URL alone.
+fn image(mut part: Map<String, Value>, at: &str) -> Result<Value, BadRequest> {
+    let url = match part.remove("image_url") {
+        Some(Value::String(url)) => url,
+        Some(Value::Object(mut image)) => take_text(&mut image, "url", at)?,
+        _ => return Err(BadRequest::at(at, format!("{at} has no \"image_url\""))),
+    };
+    Ok(json!({"type": "image", "source": source(url, at)?}))
+}
+
+fn source(url: String, at: &str) -> Result<Value, BadRequest> {
+    if url.starts_with("https://") || url.starts_with("http://") {
+        return Ok(json!({"type": "url", "url": url}));
+    }
+    let (media_type, data) = data_url(&url).ok_or_else(|| {
+        BadRequest::at(at, format!("{at} is neither an http(s) URL nor a base64 data URL (data:image/png;base64,…)"))
+    })?;
+    Ok(json!({"type": "base64", "media_type": media_type, "data": data}))
+}
+
+/// The media type and the base64 text of a data URL.
+fn data_url(url: &str) -> Option<(&str, &str)> {
+    let (head, data) = url.strip_prefix("data:")?.split_once(',')?;
+    let head = head.strip_suffix(";base64")?;
+    let media_type = head.split(';').next().filter(|media_type| media_type.contains('/'))?;
+    Some((media_type, data))
+}
+
+/// A PDF or a text, inline or by the id of an upload.
+fn file(mut part: Map<String, Value>, at: &str) -> Result<Value, BadRequest> {
+    let Some(Value::Object(mut file)) = part.remove("file") else {
+        return Err(BadRequest::at(at, format!("{at} has no \"file\"")));
+    };
+    let source = match (file.remove("file_data"), file.remove("file_id")) {
+        (Some(Value::String(data)), _) => source(data, at)?,
+        (_, Some(Value::String(id))) => json!({"type": "file", "file_id": id}),
+        _ => return Err(BadRequest::at(at, format!("{at} has neither \"file_data\" nor \"file_id\""))),
+    };
+    let is_image = source["media_type"].as_str().is_some_and(|media_type| media_type.starts_with("image/"));
+    Ok(json!({"type": if is_image { "image" } else { "document" }, "source": source}))
+}

@@ -1,0 +1,265 @@
+//! A chat request in OpenAI's words to an Anthropic backend.
+
+use serde_json::{Map, Value, json};
+
+use super::content::Conversation;
+use super::model::Traits;
+use super::{HEADERS, JSON_TOOL, PATH, SCHEMA_HEADERS, schema, tools};
+use crate::openai::family::is_neutral;
+use crate::openai::request::unsupported;
+use crate::{BadRequest, Body, Need, Outgoing, Target, Unsupported};
+
+/// Anthropic demands a bound on the answer; this one is for models whose limit nobody knows.
+const DEFAULT_MAX_TOKENS: u64 = 4096;
+
+/// The least Anthropic lets a model think.
+const MIN_BUDGET: u64 = 1024;
+
+/// OpenAI's parameters that Anthropic has no word for.
+const UNSUPPORTED: &[&str] = &[
+    "n",
+    "logprobs",
+    "top_logprobs",
+    "logit_bias",
+    "presence_penalty",
+    "frequency_penalty",
+    "seed",
+    "store",
+    "service_tier",
+    "metadata",
+    "verbosity",
+    "modalities",
+    "audio",
+    "prediction",
+    "functions",
+    "function_call",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+];
+
+/// The request as it grows.
+struct Draft<'a> {
+    target: &'a Target<'a>,
+    traits: Traits,
+    out: Map<String, Value>,
+    tools: Vec<Value>,
+    headers: &'static [(&'static str, &'static str)],
+    dropped: Vec<String>,
+}
+
+/// Translates a request.
+pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
+    let Some(Value::Array(messages)) = body.value("messages") else {
+        return Err(BadRequest::at("messages", "\"messages\" is not a list of readable messages"));
+    };
+    let conversation = Conversation::read(messages)?;
+    let mut draft = Draft {
+        target,
+        traits: Traits::of(target.model),
+        out: Map::new(),
+        tools: Vec::new(),
+        headers: HEADERS,
+        dropped: Vec::new(),
+    };
+    draft.set("model", target.model);
+    draft.set("max_tokens", need.max_output_tokens.or(target.max_output_tokens).unwrap_or(DEFAULT_MAX_TOKENS));
+    if !conversation.system.is_empty() {
+        draft.set("system", conversation.system.clone());
+    }
+    let uses_tools = conversation.uses_tools;
+    draft.set("messages", conversation.into_messages());
+    for key in body.keys() {
+        draft.parameter(key, body)?;
+    }
+    draft.choose_tools(body, uses_tools)?;
+    draft.structure(body)?;
+    let bytes = Value::Object(draft.out).to_string();
+    Ok(Outgoing { path: PATH, headers: draft.headers, body: bytes.into(), dropped: draft.dropped })
+}
+
+// === impl Draft ===
+
+impl Draft<'_> {
+    fn set(&mut self, key: &str, value: impl Into<Value>) {
+        self.out.insert(key.to_owned(), value.into());
+    }
+
+    fn parameter(&mut self, key: &str, body: &Body) -> Result<(), BadRequest> {
+        let Some(value) = body.value(key) else { return Ok(()) };
+        match key {
+            // Read elsewhere, or said already.
+            "model" | "messages" | "max_tokens" | "max_completion_tokens" | "stream_options" => Ok(()),
+            "tool_choice" | "parallel_tool_calls" | "response_format" => Ok(()),
+            "stream" => {
+                if value == Value::Bool(true) {
+                    self.set(key, true);
+                }
+                Ok(())
+            }
+            "temperature" | "top_p" | "top_k" => self.sampling(key, value),
+            "stop" => self.stop(value),
+            "user" => self.user(&value),
+            "tools" => {
+                self.tools.extend(tools::tools(value)?);
+                Ok(())
+            }
+            "web_search_options" => {
+                self.tools.push(tools::web_search(&value));
+                Ok(())
+            }
+            "reasoning_effort" => self.effort(&value),
+            "thinking" => self.thinking(value),
+            _ if UNSUPPORTED.contains(&key) => self.refuse(key, value),
+            // Anthropic's own words, and those yet to come.
+            _ => {
+                self.set(key, value);
+                Ok(())
+            }
+        }
+    }
+
+    /// A parameter the model cannot express: dropped, refused or passed, as the route says.
+    fn refuse(&mut self, key: &str, value: Value) -> Result<(), BadRequest> {
+        if is_neutral(key, &value) {
+            return Ok(());
+        }
+        match self.target.unsupported {
+            Unsupported::Drop => self.dropped.push(key.to_owned()),
+            Unsupported::Reject => return Err(unsupported(key, self.target.model)),
+            Unsupported::Pass => self.set(key, value),
+        }
+        Ok(())
+    }
+
+    fn sampling(&mut self, key: &str, value: Value) -> Result<(), BadRequest> {
+        if !self.traits.sampling {
+            return self.refuse(key, value);
+        }
+        // OpenAI's scale ends at 2, Anthropic's at 1: as random as can be stays as random as can be.
+        let hot = key == "temperature" && value.as_f64().is_some_and(|temperature| temperature > 1.0);
+        if hot && self.target.unsupported != Unsupported::Pass {
+            self.set(key, 1.0)
+        } else {
+            self.set(key, value)
+        }
+        Ok(())
+    }
+
+    /// Sequences of white space alone are refused there.
+    fn stop(&mut self, value: Value) -> Result<(), BadRequest> {
+        let sequences = match value {
+            Value::String(text) => vec![Value::String(text)],
+            Value::Array(texts) => texts,
+            _ => return Err(BadRequest::at("stop", "\"stop\" must be a string or a list of strings")),
+        };
+        let is_blank = |text: &Value| text.as_str().is_some_and(|text| text.trim().is_empty());
+        let (blank, kept): (Vec<_>, Vec<_>) = sequences.into_iter().partition(is_blank);
+        let kept = match self.target.unsupported {
+            Unsupported::Pass => kept.into_iter().chain(blank).collect(),
+            Unsupported::Drop | Unsupported::Reject if blank.is_empty() => kept,
+            Unsupported::Reject => return Err(unsupported("stop", self.target.model)),
+            Unsupported::Drop => {
+                self.dropped.push("stop".to_owned());
+                kept
+            }
+        };
+        if !kept.is_empty() {
+            self.set("stop_sequences", kept);
+        }
+        Ok(())
+    }
+
+    /// Anthropic asks for an opaque id, and for no address of a person.
+    fn user(&mut self, value: &Value) -> Result<(), BadRequest> {
+        match value.as_str() {
+            Some(user) if user.contains('@') => self.dropped.push("user".to_owned()),
+            Some(user) => self.set("metadata", json!({"user_id": user})),
+            None => return Err(BadRequest::at("user", "\"user\" must be a string")),
+        }
+        Ok(())
+    }
+
+    fn effort(&mut self, value: &Value) -> Result<(), BadRequest> {
+        let effort = value.as_str().unwrap_or_default();
+        let budget = match effort {
+            "none" => return Ok(()),
+            "minimal" | "low" => 1024,
+            "medium" => 2048,
+            "high" => 4096,
+            "xhigh" => 8192,
+            "max" => 16384,
+            _ => return self.refuse("reasoning_effort", value.clone()),
+        };
+        if self.traits.effort {
+            let effort = if effort == "minimal" { "low" } else { effort };
+            self.set("thinking", json!({"type": "adaptive", "display": "summarized"}));
+            self.set("output_config", json!({"effort": effort}));
+            return Ok(());
+        }
+        // Thinking is part of the answer's bound, and must leave room in it.
+        let max_tokens = self.out["max_tokens"].as_u64().unwrap_or(DEFAULT_MAX_TOKENS);
+        let budget = budget.min(max_tokens.saturating_sub(1));
+        if budget < MIN_BUDGET {
+            return self.refuse("reasoning_effort", value.clone());
+        }
+        self.set("thinking", json!({"type": "enabled", "budget_tokens": budget}));
+        Ok(())
+    }
+
+    /// Anthropic's own parameter, from applications that know who they talk to. Newer models take an effort only.
+    fn thinking(&mut self, value: Value) -> Result<(), BadRequest> {
+        if value["type"] != "enabled" || self.traits.budget {
+            self.set("thinking", value);
+            return Ok(());
+        }
+        let effort = match value["budget_tokens"].as_u64().unwrap_or(0) {
+            10_000.. => "high",
+            5_000.. => "medium",
+            _ => "low",
+        };
+        self.set("thinking", json!({"type": "adaptive"}));
+        self.set("output_config", json!({"effort": effort}));
+        Ok(())
+    }
+
+    fn choose_tools(&mut self, body: &Body, uses_tools: bool) -> Result<(), BadRequest> {
+        if self.tools.is_empty() {
+            if uses_tools {
+                self.set("tools", vec![tools::stand_in()]);
+                self.set("tool_choice", json!({"type": "none"}));
+            }
+            return Ok(());
+        }
+        let parallel = body.value("parallel_tool_calls").and_then(|value| value.as_bool());
+        if let Some(choice) = tools::choice(body.value("tool_choice").as_ref(), parallel)? {
+            self.set("tool_choice", choice);
+        }
+        self.set("tools", self.tools.clone());
+        Ok(())
+    }
+
+    /// `response_format`: a schema where the model takes one, else a tool that has to be called.
+    fn structure(&mut self, body: &Body) -> Result<(), BadRequest> {
+        let Some(mut format) = body.value("response_format") else { return Ok(()) };
+        if format["type"] != "json_schema" {
+            return self.refuse("response_format", format);
+        }
+        let schema = format["json_schema"]["schema"].take();
+        if self.traits.schema {
+            self.set("output_format", json!({"type": "json_schema", "schema": schema::strict(&schema)}));
+            self.headers = SCHEMA_HEADERS;
+            return Ok(());
+        }
+        // A choice of the application's own tools leaves the model the last word.
+        let choice =
+            if self.tools.is_empty() { json!({"type": "tool", "name": JSON_TOOL}) } else { json!({"type": "any"}) };
+        self.tools.push(tools::json_tool(schema));
+        self.set("tools", self.tools.clone());
+        // Models that think may not be forced; they are asked.
+        if !self.out.contains_key("thinking") && (self.tools.len() == 1 || !self.out.contains_key("tool_choice")) {
+            self.set("tool_choice", choice);
+        }
+        Ok(())
+    }
+}

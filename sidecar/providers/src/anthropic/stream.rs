@@ -1,0 +1,270 @@
+//! Anthropic's event streams: as they are for its own callers, as chunks for OpenAI's.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::response::chat_id;
+use super::{JSON_TOOL, finish_reason};
+use crate::openai::stream::frame;
+use crate::sse::Event;
+use crate::stream::Seen;
+use crate::{Dialect, Fault, Frame, Usage, fault};
+
+/// Passes events on byte for byte; the model's name is in the first one only.
+#[derive(Debug)]
+pub(crate) struct Native {
+    shown_model: String,
+    /// A reason to stop has come: only the terminal event is missing.
+    stopped: bool,
+    pub(crate) seen: Seen,
+}
+
+/// Translates events into chunks.
+#[derive(Debug)]
+pub(crate) struct ToChat {
+    shown_model: String,
+    wants_usage: bool,
+    created: u64,
+    id: String,
+    block: Block,
+    /// Tool calls so far. Their index is not the block's: text and thinking are blocks too.
+    calls: u64,
+    finish: Option<&'static str>,
+    pub(crate) seen: Seen,
+}
+
+/// The block that is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Block {
+    Other,
+    /// Its arguments are the answer.
+    Json,
+    Tool {
+        index: u64,
+        any_arguments: bool,
+    },
+}
+
+/// The event's JSON, or the error it is.
+fn read(event: &Event) -> Result<Option<Value>, Fault> {
+    let Some(data) = &event.data else { return Ok(None) };
+    let Ok(value) = serde_json::from_slice::<Value>(data) else { return Ok(None) };
+    match fault::inside(Dialect::Anthropic, &value) {
+        Some(fault) => Err(fault),
+        None => Ok(Some(value)),
+    }
+}
+
+fn usage(value: &Value) -> Option<Usage> {
+    let usage = value.pointer("/message/usage").or_else(|| value.get("usage"))?;
+    Usage::read(Dialect::Anthropic, usage)
+}
+
+/// Bytes of text, thinking and arguments in a `content_block_delta`.
+fn delta_bytes(value: &Value) -> u64 {
+    let texts = ["text", "thinking", "partial_json"].iter().filter_map(|key| value["delta"][*key].as_str());
+    texts.map(|text| text.len() as u64).sum()
+}
+
+// === impl Native ===
+
+impl Native {
+    pub(crate) fn new(shown_model: &str) -> Self {
+        Self { shown_model: shown_model.to_owned(), stopped: false, seen: Seen::default() }
+    }
+
+    pub(crate) fn event(&mut self, event: Event, out: &mut Vec<Frame>) -> Result<(), Fault> {
+        let mut bytes = event.raw.clone();
+        let mut content = false;
+        if let Some(mut value) = read(&event)? {
+            self.seen.bill(usage(&value));
+            match value["type"].as_str().unwrap_or_default() {
+                "message_start" if !self.shown_model.is_empty() => {
+                    value["message"]["model"] = self.shown_model.as_str().into();
+                    bytes = named("message_start", &value);
+                }
+                "content_block_start" => content = value["content_block"]["type"] == "tool_use",
+                "content_block_delta" => {
+                    let bytes = delta_bytes(&value);
+                    self.seen.output_bytes += bytes;
+                    content = bytes > 0;
+                }
+                "message_delta" => self.stopped |= value["delta"]["stop_reason"].is_string(),
+                "message_stop" => self.seen.done = true,
+                _ => {}
+            }
+        }
+        out.push(Frame { bytes, content });
+        Ok(())
+    }
+
+    pub(crate) fn end(&mut self, out: &mut Vec<Frame>) -> bool {
+        if self.stopped {
+            self.seen.done = true;
+            out.push(Frame { bytes: named("message_stop", &json!({"type": "message_stop"})), content: false });
+        }
+        self.stopped
+    }
+}
+
+/// An event with its name.
+pub(crate) fn named(name: &str, value: &Value) -> Bytes {
+    format!("event: {name}\ndata: {value}\n\n").into()
+}
+
+// === impl ToChat ===
+
+impl ToChat {
+    pub(crate) fn new(shown_model: &str, wants_usage: bool) -> Self {
+        Self {
+            shown_model: shown_model.to_owned(),
+            wants_usage,
+            created: 0,
+            id: chat_id(None),
+            block: Block::Other,
+            calls: 0,
+            finish: None,
+            seen: Seen::default(),
+        }
+    }
+
+    pub(crate) fn created(&mut self, seconds: u64) {
+        self.created = seconds;
+    }
+
+    /// An event nobody can read is skipped: there is nothing to translate.
+    pub(crate) fn event(&mut self, event: Event, out: &mut Vec<Frame>) -> Result<(), Fault> {
+        let Some(value) = read(&event)? else { return Ok(()) };
+        self.seen.bill(usage(&value));
+        match value["type"].as_str().unwrap_or_default() {
+            "message_start" => {
+                self.id = chat_id(value.pointer("/message/id"));
+                if let (true, Some(model)) = (self.shown_model.is_empty(), value["message"]["model"].as_str()) {
+                    self.shown_model = model.to_owned();
+                }
+                self.chunk(out, json!({"role": "assistant", "content": ""}), false);
+            }
+            "content_block_start" => self.open(out, &value["content_block"]),
+            "content_block_delta" => {
+                self.seen.output_bytes += delta_bytes(&value);
+                self.delta(out, &value["delta"]);
+            }
+            "content_block_stop" => self.close(out),
+            "message_delta" => self.stop(out, &value["delta"]),
+            "message_stop" => self.finish(out),
+            // ping, and what is yet to come.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, out: &mut Vec<Frame>, block: &Value) {
+        self.block = Block::Other;
+        match block["type"].as_str().unwrap_or_default() {
+            "text" => self.text(out, "content", &block["text"]),
+            "thinking" => self.text(out, "reasoning_content", &block["thinking"]),
+            "redacted_thinking" => self.chunk(out, json!({"thinking_blocks": [block]}), false),
+            "tool_use" if block["name"] == JSON_TOOL => self.block = Block::Json,
+            "tool_use" => {
+                let index = self.calls;
+                self.calls += 1;
+                // Some servers send the whole input at once.
+                let input =
+                    block["input"].as_object().filter(|input| !input.is_empty()).map(|_| block["input"].to_string());
+                self.block = Block::Tool { index, any_arguments: input.is_some() };
+                let function = json!({"name": block["name"], "arguments": input.unwrap_or_default()});
+                let call = json!({"index": index, "id": block["id"], "type": "function", "function": function});
+                self.chunk(out, json!({"tool_calls": [call]}), true);
+            }
+            _ => {}
+        }
+    }
+
+    fn delta(&mut self, out: &mut Vec<Frame>, delta: &Value) {
+        match delta["type"].as_str().unwrap_or_default() {
+            "text_delta" => self.text(out, "content", &delta["text"]),
+            "thinking_delta" => self.text(out, "reasoning_content", &delta["thinking"]),
+            "signature_delta" => {
+                let block = json!({"type": "thinking", "thinking": "", "signature": delta["signature"]});
+                self.chunk(out, json!({"thinking_blocks": [block]}), false);
+            }
+            "input_json_delta" => self.arguments(out, &delta["partial_json"]),
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, out: &mut Vec<Frame>, key: &str, text: &Value) {
+        if text.as_str().is_some_and(|text| !text.is_empty()) {
+            self.chunk(out, json!({key: text}), true);
+        }
+    }
+
+    fn arguments(&mut self, out: &mut Vec<Frame>, part: &Value) {
+        if part.as_str().is_none_or(str::is_empty) {
+            return;
+        }
+        match &mut self.block {
+            Block::Other => {}
+            Block::Json => self.text(out, "content", part),
+            Block::Tool { index, any_arguments } => {
+                *any_arguments = true;
+                let delta = json!({"tool_calls": [{"index": index, "function": {"arguments": part}}]});
+                self.chunk(out, delta, true);
+            }
+        }
+    }
+
+    /// A call without arguments has the empty object for them, which applications parse.
+    fn close(&mut self, out: &mut Vec<Frame>) {
+        if let Block::Tool { index, any_arguments: false } = self.block {
+            let delta = json!({"tool_calls": [{"index": index, "function": {"arguments": "{}"}}]});
+            self.chunk(out, delta, true);
+        }
+        self.block = Block::Other;
+    }
+
+    fn stop(&mut self, out: &mut Vec<Frame>, delta: &Value) {
+        let Some(reason) = delta["stop_reason"].as_str().filter(|_| self.finish.is_none()) else { return };
+        let finish = match finish_reason(reason) {
+            "tool_calls" if self.calls == 0 => "stop", // The only call was the answer itself.
+            finish => finish,
+        };
+        self.finish = Some(finish);
+        self.emit(out, &json!([{"index": 0, "delta": {}, "logprobs": null, "finish_reason": finish}]), None, false);
+    }
+
+    fn finish(&mut self, out: &mut Vec<Frame>) {
+        self.seen.done = true;
+        if let Some(usage) = self.seen.usage.filter(|_| self.wants_usage) {
+            self.emit(out, &json!([]), Some(usage), false);
+        }
+        out.push(Frame { bytes: Bytes::from_static(b"data: [DONE]\n\n"), content: false });
+    }
+
+    fn chunk(&self, out: &mut Vec<Frame>, delta: Value, content: bool) {
+        let choices = json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": null}]);
+        self.emit(out, &choices, None, content);
+    }
+
+    fn emit(&self, out: &mut Vec<Frame>, choices: &Value, usage: Option<Usage>, content: bool) {
+        let mut chunk = json!({
+            "id": self.id,
+            "object": "chat.completion.chunk",
+            "created": self.created,
+            "model": self.shown_model,
+            "choices": choices,
+        });
+        if let Some(usage) = usage {
+            chunk["usage"] = usage.to_openai();
+        }
+        out.push(Frame { bytes: frame(chunk.to_string().as_bytes()), content });
+    }
+
+    /// The connection is closed. With a reason to stop, only the terminal event is missing.
+    pub(crate) fn end(&mut self, out: &mut Vec<Frame>) -> bool {
+        if self.finish.is_some() {
+            self.finish(out);
+        }
+        self.finish.is_some()
+    }
+}

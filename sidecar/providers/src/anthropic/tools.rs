@@ -1,0 +1,111 @@
+//! Tools and the choice among them.
+
+use serde_json::{Map, Value, json};
+
+use super::JSON_TOOL;
+use super::part::marked;
+use crate::BadRequest;
+
+/// Tools as Anthropic declares them.
+pub(super) fn tools(tools: Value) -> Result<Vec<Value>, BadRequest> {
+    let Value::Array(tools) = tools else { return Err(BadRequest::at("tools", "\"tools\" must be an array")) };
+    tools.into_iter().enumerate().map(|(index, value)| tool(value, &format!("tools[{index}]"))).collect()
+}
+
+fn tool(mut tool: Value, at: &str) -> Result<Value, BadRequest> {
+    if tool["type"].as_str().is_some_and(|kind| kind != "function") || !tool["function"].is_object() {
+        // One of Anthropic's own (`web_search_…`, `input_schema` beside the name), or one yet to come.
+        return if tool.is_object() { Ok(tool) } else { Err(BadRequest::at(at, format!("{at} must be an object"))) };
+    }
+    let mark = tool.get_mut("cache_control").map(Value::take);
+    let mut function = tool["function"].take();
+    let Some(name) = function["name"].as_str() else {
+        return Err(BadRequest::at(at, format!("{at} has no function name")));
+    };
+    let mut out = Map::new();
+    out.insert("name".into(), name.into());
+    if let Some(Value::String(text)) = function.get_mut("description").map(Value::take) {
+        out.insert("description".into(), text.into());
+    }
+    out.insert("input_schema".into(), input_schema(function["parameters"].take()));
+    let mark = mark.or_else(|| function.get_mut("cache_control").map(Value::take));
+    Ok(marked(Value::Object(out), mark))
+}
+
+/// Anthropic wants an object and has no use for the dialect of the schema.
+pub(super) fn input_schema(parameters: Value) -> Value {
+    let Value::Object(mut schema) = parameters else { return json!({"type": "object", "properties": {}}) };
+    schema.remove("$schema");
+    if !schema.contains_key("type") {
+        schema.insert("type".into(), "object".into());
+    }
+    if schema["type"] == "object" && !schema.contains_key("properties") {
+        schema.insert("properties".into(), json!({}));
+    }
+    Value::Object(schema)
+}
+
+/// The choice, with what `parallel_tool_calls` says folded in.
+pub(super) fn choice(choice: Option<&Value>, parallel: Option<bool>) -> Result<Option<Value>, BadRequest> {
+    let mut out = match choice {
+        None => match parallel {
+            // Only the choice can carry the wish.
+            Some(_) => json!({"type": "auto"}),
+            None => return Ok(None),
+        },
+        Some(choice) => named_choice(choice)?,
+    };
+    if let Some(parallel) = parallel.filter(|_| out["type"] != "none") {
+        out["disable_parallel_tool_use"] = (!parallel).into();
+    }
+    Ok(Some(out))
+}
+
+fn named_choice(choice: &Value) -> Result<Value, BadRequest> {
+    match choice.as_str() {
+        Some("auto") => return Ok(json!({"type": "auto"})),
+        Some("none") => return Ok(json!({"type": "none"})),
+        Some("required" | "any") => return Ok(json!({"type": "any"})),
+        _ => {}
+    }
+    if let Some(name) = choice["function"]["name"].as_str().or_else(|| choice["name"].as_str()) {
+        return Ok(json!({"type": "tool", "name": name}));
+    }
+    let message = format!("\"tool_choice\" is {choice:.64}, want auto, none, required or a named function");
+    Err(BadRequest::at("tool_choice", message))
+}
+
+/// The tool whose arguments are the answer, for models that take no schema.
+pub(super) fn json_tool(schema: Value) -> Value {
+    json!({
+        "name": JSON_TOOL,
+        "description": "Gives the answer. Call it once, with the whole answer as its arguments.",
+        "input_schema": input_schema(schema),
+    })
+}
+
+/// Declared for a conversation that used tools before a request that declares none: Anthropic refuses such a history
+/// without a declaration, and an application that offers no tools must not get a call, hence the choice `none` with it.
+pub(super) fn stand_in() -> Value {
+    json!({
+        "name": "dummy_tool",
+        "description": "This is a dummy tool call",
+        "input_schema": {"type": "object", "properties": {}},
+    })
+}
+
+/// OpenAI's option as Anthropic's tool.
+pub(super) fn web_search(options: &Value) -> Value {
+    let uses = match options["search_context_size"].as_str() {
+        Some("low") => 1,
+        Some("high") => 10,
+        _ => 5,
+    };
+    let mut tool = json!({"type": "web_search_20250305", "name": "web_search", "max_uses": uses});
+    if let Some(place) = options["user_location"]["approximate"].as_object() {
+        let mut place = place.clone();
+        place.insert("type".into(), "approximate".into());
+        tool["user_location"] = Value::Object(place);
+    }
+    tool
+}

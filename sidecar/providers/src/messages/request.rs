@@ -1,0 +1,208 @@
+//! A request in Anthropic's words to an OpenAI-compatible backend.
+
+use serde_json::{Map, Value, json};
+
+use super::turn;
+use crate::openai::family::Family;
+use crate::openai::request::{path, unsupported, with_usage};
+use crate::{Api, BadRequest, Body, Need, Outgoing, Target, Unsupported};
+
+/// OpenAI takes no more.
+const MAX_STOPS: usize = 4;
+
+/// Longer ids are refused by OpenAI as `user`.
+const MAX_USER_BYTES: usize = 64;
+
+/// The request as it grows.
+struct Draft<'a> {
+    target: &'a Target<'a>,
+    family: Family,
+    out: Map<String, Value>,
+    dropped: Vec<String>,
+}
+
+/// Translates a request.
+pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
+    let family = Family::of(target.model);
+    let mut draft = Draft { target, family, out: Map::new(), dropped: Vec::new() };
+    draft.set("model", target.model);
+    draft.set("messages", messages(body)?);
+    if let Some(limit) = need.max_output_tokens {
+        draft.set(family.max_tokens_key(), limit);
+    }
+    if need.stream {
+        draft.set("stream", true);
+        draft.set("stream_options", with_usage(None));
+    }
+    for key in body.keys() {
+        draft.parameter(key, body)?;
+    }
+    let bytes = Value::Object(draft.out).to_string();
+    Ok(Outgoing { path: path(Api::Messages), headers: &[], body: bytes.into(), dropped: draft.dropped })
+}
+
+fn messages(body: &Body) -> Result<Vec<Value>, BadRequest> {
+    let mut out = Vec::new();
+    match body.value("system") {
+        None => {}
+        Some(Value::String(text)) => out.push(json!({"role": "system", "content": text})),
+        Some(Value::Array(blocks)) => {
+            let parts =
+                blocks.into_iter().enumerate().map(|(index, block)| turn::part(block, &format!("system[{index}]")));
+            out.push(json!({"role": "system", "content": parts.collect::<Result<Vec<_>, _>>()?}));
+        }
+        Some(_) => return Err(BadRequest::at("system", "\"system\" must be a string or a list of text blocks")),
+    }
+    let Some(Value::Array(turns)) = body.value("messages") else {
+        return Err(BadRequest::at("messages", "\"messages\" is not a list of readable messages"));
+    };
+    for (index, turn) in turns.into_iter().enumerate() {
+        out.extend(turn::messages(turn, &format!("messages[{index}]"))?);
+    }
+    Ok(out)
+}
+
+// === impl Draft ===
+
+impl Draft<'_> {
+    fn set(&mut self, key: &str, value: impl Into<Value>) {
+        self.out.insert(key.to_owned(), value.into());
+    }
+
+    fn parameter(&mut self, key: &str, body: &Body) -> Result<(), BadRequest> {
+        let Some(mut value) = body.value(key) else { return Ok(()) };
+        match key {
+            "model" | "messages" | "system" | "max_tokens" | "stream" => {}
+            "temperature" | "top_p" if self.family.refuses(key, &value) => self.refuse(key, value)?,
+            "temperature" | "top_p" => self.set(key, value),
+            "stop_sequences" => self.stop(value)?,
+            "metadata" => {
+                let user = value["user_id"].as_str().filter(|user| user.len() <= MAX_USER_BYTES);
+                if let Some(user) = user {
+                    self.set("user", user);
+                }
+            }
+            "tools" => self.tools(value)?,
+            "tool_choice" => self.choice(&value)?,
+            "thinking" => self.thinking(value)?,
+            "output_config" => {
+                if let Some(effort) = value.get_mut("effort").map(Value::take) {
+                    self.effort("output_config", effort)?;
+                }
+                self.format(value["format"].take())?;
+            }
+            "output_format" => self.format(value)?,
+            // All else is Anthropic's alone: top_k, service_tier, container, mcp_servers, …
+            _ => self.refuse(key, value)?,
+        }
+        Ok(())
+    }
+
+    /// A parameter the backend cannot express: dropped, refused or passed, as the route says.
+    fn refuse(&mut self, key: &str, value: Value) -> Result<(), BadRequest> {
+        match self.target.unsupported {
+            Unsupported::Drop => self.dropped.push(key.to_owned()),
+            Unsupported::Reject => return Err(unsupported(key, self.target.model)),
+            Unsupported::Pass => self.set(key, value),
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self, value: Value) -> Result<(), BadRequest> {
+        let Value::Array(mut sequences) = value else {
+            return Err(BadRequest::at("stop_sequences", "\"stop_sequences\" must be a list of strings"));
+        };
+        if sequences.is_empty() {
+            return Ok(());
+        }
+        let stops = Value::from(sequences.clone());
+        if self.family.refuses("stop", &stops)
+            || (sequences.len() > MAX_STOPS && self.target.unsupported == Unsupported::Reject)
+        {
+            return self.refuse("stop_sequences", stops);
+        }
+        if sequences.len() > MAX_STOPS && self.target.unsupported == Unsupported::Drop {
+            sequences.truncate(MAX_STOPS);
+            self.dropped.push("stop_sequences".to_owned());
+        }
+        self.set("stop", sequences);
+        Ok(())
+    }
+
+    fn tools(&mut self, value: Value) -> Result<(), BadRequest> {
+        let Value::Array(tools) = value else { return Err(BadRequest::at("tools", "\"tools\" must be an array")) };
+        let mut out = Vec::new();
+        for (index, mut tool) in tools.into_iter().enumerate() {
+            let at = format!("tools[{index}]");
+            // Tools that Anthropic runs itself have a type and no schema.
+            if !tool["input_schema"].is_object() {
+                self.refuse(&at, tool)?;
+                continue;
+            }
+            let Some(name) = tool["name"].as_str() else {
+                return Err(BadRequest::at(&at, format!("{at} has no \"name\"")));
+            };
+            let mut function = json!({"name": name});
+            if tool["description"].is_string() {
+                function["description"] = tool["description"].take();
+            }
+            function["parameters"] = tool["input_schema"].take();
+            out.push(json!({"type": "function", "function": function}));
+        }
+        if !out.is_empty() {
+            self.set("tools", out);
+        }
+        Ok(())
+    }
+
+    fn choice(&mut self, value: &Value) -> Result<(), BadRequest> {
+        let choice = match value["type"].as_str() {
+            Some("auto") => "auto".into(),
+            Some("any") => "required".into(),
+            Some("none") => "none".into(),
+            Some("tool") => json!({"type": "function", "function": {"name": value["name"]}}),
+            _ => {
+                let message = format!("\"tool_choice\" is {value:.64}, want the type auto, any, none or tool");
+                return Err(BadRequest::at("tool_choice", message));
+            }
+        };
+        self.set("tool_choice", choice);
+        if let Some(disabled) = value["disable_parallel_tool_use"].as_bool() {
+            self.set("parallel_tool_calls", !disabled);
+        }
+        Ok(())
+    }
+
+    fn thinking(&mut self, value: Value) -> Result<(), BadRequest> {
+        let effort = match (value["type"].as_str(), value["budget_tokens"].as_u64().unwrap_or(0)) {
+            (Some("disabled"), _) => return Ok(()),
+            // The effort comes with it, in output_config.
+            (Some("adaptive"), _) => return Ok(()),
+            (_, 10_000..) => "high",
+            (_, 5_000..) => "medium",
+            _ => "low",
+        };
+        if self.family == Family::Gpt { self.refuse("thinking", value) } else { self.effort("thinking", effort.into()) }
+    }
+
+    /// OpenAI's models that do not reason refuse to be told how much.
+    fn effort(&mut self, key: &str, effort: Value) -> Result<(), BadRequest> {
+        if self.family == Family::Gpt {
+            return self.refuse(key, effort);
+        }
+        self.set("reasoning_effort", effort);
+        Ok(())
+    }
+
+    fn format(&mut self, mut format: Value) -> Result<(), BadRequest> {
+        match format["type"].as_str() {
+            None => Ok(()),
+            Some("json_schema") => {
+                let schema = json!({"name": "answer", "schema": format["schema"].take(), "strict": true});
+                self.set("response_format", json!({"type": "json_schema", "json_schema": schema}));
+                Ok(())
+            }
+            Some(_) => self.refuse("output_format", format),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! A whole answer of the OpenAI family, as Anthropic gives it.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::stop_reason;
+use crate::openai::answer::{no_answer, parse, usage};
+use crate::{Answer, Fault};
+
+/// Translates an answer.
+pub(crate) fn decode(shown_model: &str, bytes: Bytes) -> Result<Answer, Fault> {
+    let body = parse(bytes)?;
+    let choices = body.value("choices").unwrap_or_default();
+    let Some(choice) = choices.get(0) else { return Err(no_answer(&body, "choices")) };
+    let content = blocks(&choice["message"])?;
+    let calls_tools = content.iter().any(|block| block["type"] == "tool_use");
+    let reason = stop_reason(choice["finish_reason"].as_str().unwrap_or_default(), calls_tools);
+    let usage = usage(&body);
+    let model = if shown_model.is_empty() { body.value("model").unwrap_or_default() } else { shown_model.into() };
+    let answer = json!({
+        "id": message_id(body.value("id").as_ref()),
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": content,
+        "stop_reason": reason,
+        "stop_sequence": null,
+        "usage": usage.unwrap_or_default().to_anthropic(),
+    });
+    Ok(Answer { body: answer.to_string().into(), usage })
+}
+
+pub(super) fn message_id(id: Option<&Value>) -> String {
+    format!("msg_{}", id.and_then(Value::as_str).unwrap_or("unknown"))
+}
+
+fn blocks(message: &Value) -> Result<Vec<Value>, Fault> {
+    let mut blocks = Vec::new();
+    let reasoning = ["reasoning_content", "reasoning"].iter().find_map(|key| message[*key].as_str());
+    if let Some(thinking) = reasoning.filter(|text| !text.is_empty()) {
+        blocks.push(json!({"type": "thinking", "thinking": thinking, "signature": ""}));
+    }
+    match &message["content"] {
+        Value::String(text) if !text.is_empty() => blocks.push(json!({"type": "text", "text": text})),
+        Value::Array(parts) => blocks.extend(parts.iter().filter_map(listed)),
+        _ => {}
+    }
+    if let Some(refusal) = message["refusal"].as_str().filter(|text| !text.is_empty()) {
+        blocks.push(json!({"type": "text", "text": refusal}));
+    }
+    for call in message["tool_calls"].as_array().into_iter().flatten() {
+        let function = &call["function"];
+        blocks.push(json!({"type": "tool_use", "id": call["id"], "name": function["name"], "input": input(function)?}));
+    }
+    Ok(blocks)
+}
+
+/// A part of content that comes as a list: Mistral's thinking does.
+fn listed(part: &Value) -> Option<Value> {
+    match part["type"].as_str()? {
+        "text" => Some(json!({"type": "text", "text": part["text"]})),
+        "thinking" => {
+            let inner = part["thinking"].as_array().into_iter().flatten();
+            let text: String = inner.filter_map(|inner| inner["text"].as_str()).collect();
+            Some(json!({"type": "thinking", "thinking": text, "signature": ""}))
+        }
+        _ => None,
+    }
+}
+
+/// The model wrote the arguments; what is no object cannot be said in Anthropic's words.
+fn input(function: &Value) -> Result<Value, Fault> {
+    let arguments = match &function["arguments"] {
+        Value::String(text) if text.trim().is_empty() => return Ok(json!({})),
+        Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
+        Value::Null => return Ok(json!({})),
+        other => other.clone(),
+    };
+    if arguments.is_object() {
+        return Ok(arguments);
+    }
+    let text = function["arguments"].to_string();
+    Err(Fault::garbage("the model called a tool with arguments that are no JSON object", text.as_bytes()))
+}

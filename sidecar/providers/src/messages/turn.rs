@@ -1,0 +1,148 @@
+//! One message of a conversation, from Anthropic's words to OpenAI's.
+//!
+//! One of Anthropic's turns can be several of OpenAI's messages: the results of tools are messages of their own there, and
+//! come before what the user says, because they answer the call in front of them.
+
+use serde_json::{Map, Value, json};
+
+use crate::BadRequest;
+
+/// The messages a turn becomes.
+pub(super) fn messages(mut turn: Value, at: &str) -> Result<Vec<Value>, BadRequest> {
+    let role = turn["role"].as_str().unwrap_or_default().to_owned();
+    let content = turn.get_mut("content").map(Value::take).unwrap_or_default();
+    let blocks = match content {
+        Value::String(text) => return Ok(vec![json!({"role": known(&role, at)?, "content": text})]),
+        Value::Array(blocks) => blocks,
+        _ => return Err(BadRequest::at(at, format!("{at}.content must be a string or a list of blocks"))),
+    };
+    match known(&role, at)? {
+        "assistant" => Ok(assistant(blocks)),
+        role => user(role, blocks, at),
+    }
+}
+
+fn known(role: &str, at: &str) -> Result<&'static str, BadRequest> {
+    match role {
+        "user" => Ok("user"),
+        "assistant" => Ok("assistant"),
+        "system" => Ok("system"),
+        other => Err(BadRequest::at(format!("{at}.role"), format!("{at} has the unknown role {other:?}"))),
+    }
+}
+
+/// Text of several blocks as one string, or nothing.
+fn joined(texts: Vec<String>) -> Value {
+    if texts.is_empty() { Value::Null } else { texts.concat().into() }
+}
+
+/// Thinking stays behind: it is signed for the model that thought it, and other backends refuse or ignore it.
+fn assistant(blocks: Vec<Value>) -> Vec<Value> {
+    let mut texts = Vec::new();
+    let mut calls = Vec::new();
+    for mut block in blocks {
+        match block["type"].as_str().unwrap_or_default() {
+            "text" => texts.extend(take_text(&mut block)),
+            "tool_use" => calls.push(json!({
+                "id": block["id"],
+                "type": "function",
+                "function": {"name": block["name"], "arguments": block["input"].to_string()},
+            })),
+            _ => {}
+        }
+    }
+    let mut message = Map::new();
+    message.insert("role".into(), "assistant".into());
+    message.insert("content".into(), joined(texts));
+    if !calls.is_empty() {
+        message.insert("tool_calls".into(), calls.into());
+    }
+    if message["content"].is_null() && !message.contains_key("tool_calls") {
+        return Vec::new();
+    }
+    vec![Value::Object(message)]
+}
+
+fn take_text(block: &mut Value) -> Option<String> {
+    match block.get_mut("text").map(Value::take) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn user(role: &str, blocks: Vec<Value>, at: &str) -> Result<Vec<Value>, BadRequest> {
+    let mut messages = Vec::new();
+    let mut parts = Vec::new();
+    for (index, mut block) in blocks.into_iter().enumerate() {
+        let at = format!("{at}.content[{index}]");
+        if block["type"] == "tool_result" {
+            let (text, images) = result(block["content"].take(), &at)?;
+            messages.push(json!({"role": "tool", "tool_call_id": block["tool_use_id"], "content": text}));
+            parts.extend(images);
+        } else {
+            parts.push(part(block, &at)?);
+        }
+    }
+    if parts.is_empty() {
+        return Ok(messages);
+    }
+    let content = match parts.as_mut_slice() {
+        // The plain form is the one every server takes.
+        [part] if part["type"] == "text" => part["text"].take(),
+        _ => Value::Array(parts),
+    };
+    messages.push(json!({"role": role, "content": content}));
+    Ok(messages)
+}
+
+/// A tool's result as text; its images, which a tool's message cannot hold, follow in the user's.
+fn result(content: Value, at: &str) -> Result<(Value, Vec<Value>), BadRequest> {
+    let blocks = match content {
+        Value::Array(blocks) => blocks,
+        Value::Null => return Ok(("".into(), Vec::new())),
+        Value::String(text) => return Ok((text.into(), Vec::new())),
+        other => return Ok((other.to_string().into(), Vec::new())),
+    };
+    let mut texts = Vec::new();
+    let mut images = Vec::new();
+    for mut block in blocks {
+        match block["type"].as_str() {
+            Some("text") => texts.extend(take_text(&mut block)),
+            _ => images.push(part(block, at)?),
+        }
+    }
+    Ok((texts.join("\n").into(), images))
+}
+
+pub(super) fn part(mut block: Value, at: &str) -> Result<Value, BadRequest> {
+    match block["type"].as_str().unwrap_or_default() {
+        "text" => Ok(json!({"type": "text", "text": block["text"].take()})),
+        "image" => Ok(json!({"type": "image_url", "image_url": {"url": url(&block["source"], at)?}})),
+        "document" => document(&block, at),
+        "" => Err(BadRequest::at(at, format!("{at} has no \"type\""))),
+        other => Err(BadRequest::at(at, format!("{at} is a {other:?}, which OpenAI-compatible backends cannot take"))),
+    }
+}
+
+fn url(source: &Value, at: &str) -> Result<String, BadRequest> {
+    let text = |key: &str| source[key].as_str();
+    match (text("type"), text("media_type"), text("data"), text("url")) {
+        (Some("url"), _, _, Some(url)) => Ok(url.to_owned()),
+        (Some("base64"), Some(media_type), Some(data), _) => Ok(format!("data:{media_type};base64,{data}")),
+        _ => Err(BadRequest::at(at, format!("{at}.source is neither base64 nor a URL (files stay at their provider)"))),
+    }
+}
+
+fn document(block: &Value, at: &str) -> Result<Value, BadRequest> {
+    let source = &block["source"];
+    if source["type"] == "text" {
+        return Ok(json!({"type": "text", "text": source["data"]}));
+    }
+    if source["type"] == "url" {
+        let message =
+            format!("{at} is a document by URL, which OpenAI-compatible backends do not fetch (send it as base64)");
+        return Err(BadRequest::at(at, message));
+    }
+    let name = block["title"].as_str().unwrap_or("document.pdf");
+    Ok(json!({"type": "file", "file": {"filename": name, "file_data": url(source, at)?}}))
+}
