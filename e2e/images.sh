@@ -1,10 +1,8 @@
 #!/usr/bin/env bash
 # The four images of the demo and the tests: operator, sidecar, LLM server, application. Each is tagged by what is in it,
 # so an image is built only when something changed, and a new tag is what makes Helm roll a change out.
-#   images.sh           builds what is missing and prints nothing but progress
-#   images.sh --spillway  only operator and sidecar (`make images`)
+#   images.sh [all|spillway|apps]    what each image is called is written to $CACHE/$CLUSTER.{spillway,app}-images
 source "$(dirname "$0")/lib.sh"
-tags=$CACHE/$CLUSTER.images # what the other scripts read: one name=value a line
 static=$(rustc -vV | sed -n 's/^host: //p')
 
 have() { docker image inspect "$1" >/dev/null 2>&1; }
@@ -71,13 +69,12 @@ app_image() {
 }
 
 base=localhost/spillway-python:$(digest <(echo "$base_packages"))
-llm=localhost/spillway-llm:$(digest "$ROOT"/e2e/llm/* <(echo "$base"))
+llm=localhost/spillway-llm:$(digest "$ROOT"/e2e/llm/{Dockerfile,*.py,*.txt} <(echo "$base"))
 app=localhost/spillway-app:$(digest "$ROOT"/e2e/app/* "$ROOT/examples/app.py" <(echo "$base"))
+which=${1:-all}
 
 "$ROOT/e2e/kind/docker.sh"
-work "operator and sidecar (cargo build --release)" binaries
-spillway_images
-if [ "${1:-}" != --spillway ]; then
+if [ "$which" != spillway ]; then
   if ! have "$base" || ! have "$llm" || ! have "$app"; then
     packages mmdebstrap ca-certificates
     python_tools
@@ -85,8 +82,14 @@ if [ "${1:-}" != --spillway ]; then
   have "$base" || work "image: Debian's Python" python_base
   have "$llm" || work "image: LLM server" llm_image
   have "$app" || work "image: application" app_image
+  docker tag "$app" "localhost/spillway-app:$VERSION" # the name in examples/
+  printf '%s\n' "llm=$llm" "app=$app" >"$CACHE/$CLUSTER.app-images"
 fi
-printf '%s\n' "operator=$operator" "sidecar=$sidecar" "llm=$llm" "app=$app" >"$tags"
-for name in operator sidecar; do
-  say "image ${!name}: $(docker image inspect -f '{{.Size}}' "${!name}" | awk '{printf "%.1f MB", $1/1e6}')"
-done
+if [ "$which" != apps ]; then
+  work "operator and sidecar (cargo build --release)" binaries
+  spillway_images >"$CACHE/log/images.log"
+  printf '%s\n' "operator=$operator" "sidecar=$sidecar" >"$CACHE/$CLUSTER.spillway-images"
+  for name in operator sidecar; do
+    say "image ${!name}: $(docker image inspect -f '{{.Size}}' "${!name}" | awk '{printf "%.1f MB", $1/1e6}')"
+  done
+fi

@@ -1,0 +1,50 @@
+# The commands of this repository. Each target is a script or a cargo command that can also be run by itself.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+.PHONY: help setup demo try test check fmt lint unit crds images e2e bench clean
+
+CACHE := $(or $(SPILLWAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spillway)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## the whole story on a real cluster, step by step (root, Debian; 20 minutes the first time, then 2)
+	@e2e/demo.sh
+
+try: ## the same story without a cluster and without root (spillway dev)
+	@e2e/try.sh
+
+test: ## everything: set-up, formatting, lints, unit tests, end-to-end tests
+	@e2e/test.sh
+
+setup: ## a kind cluster with LLM servers and Spillway in it, for e2e
+	@e2e/setup.sh
+
+check: fmt lint unit ## all that needs no cluster
+
+fmt:
+	@cargo fmt --all --check
+
+lint:
+	@cargo clippy --locked --workspace --all-targets -- -D warnings
+
+unit:
+	@cargo test --locked --workspace --exclude spillway-e2e
+
+e2e: ## the end-to-end tests alone, on the cluster of `make setup` (or KUBECONFIG_E2E=FILE)
+	@e2e/run.sh
+
+crds: ## write charts/spillway-crds from the types in crds/
+	@UPDATE=1 cargo test --locked -p spillway-crds --test generated
+
+images: ## localhost/spillway and localhost/spillway-sidecar, FROM scratch
+	@e2e/images.sh spillway
+
+bench: ## the sidecar beside a bare proxy, in one run
+	@tests/bench.sh
+
+clean: ## remove the cluster (what was downloaded and built stays in the cache: rm -rf $(CACHE))
+	@if [ -x $(CACHE)/bin/kind ]; then $(CACHE)/bin/kind delete cluster --name $${SPILLWAY_CLUSTER:-spillway}; fi
+	@rm -rf target/images
