@@ -5,6 +5,7 @@ pub mod bench;
 pub mod client;
 pub mod clock;
 pub mod http1;
+pub mod operator;
 pub mod process;
 pub mod provider;
 pub mod sidecar;
