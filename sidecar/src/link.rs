@@ -4,6 +4,8 @@
 //! token is read again for each request because the kubelet replaces it while we run.
 
 mod dns;
+#[cfg(test)]
+pub(crate) mod fake;
 
 use std::{
     fs::File,
@@ -33,6 +35,7 @@ const MAX_TOKEN_BYTES: u64 = 64 << 10;
 const MAX_REASON_BYTES: usize = 512;
 
 /// How to reach the operator.
+#[derive(Debug)]
 pub struct Link {
     url: String,
     token_file: PathBuf,

@@ -8,7 +8,7 @@ pub(super) const MAX_LINE_BYTES: usize = 16 << 20;
 /// A message that never ends.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("message is longer than {MAX_LINE_BYTES} bytes")]
-pub struct LineTooLong;
+pub(super) struct LineTooLong;
 
 #[derive(Debug, Default)]
 pub(super) struct Lines {

@@ -25,9 +25,7 @@ pub(super) struct Families {
     requests: IntCounterVec,
     cost: IntCounterVec,
     unpriced: IntCounterVec,
-    token_usage: HistogramVec,
-    durations: HistogramVec,
-    first_chunk: HistogramVec,
+    gen_ai: GenAi,
     pub(super) attempts: IntCounterVec,
     pub(super) upstream: HistogramVec,
     pub(super) fallbacks: IntCounterVec,
@@ -36,6 +34,14 @@ pub(super) struct Families {
     pub(super) config_info: IntGaugeVec,
     pub(super) config_age: IntGauge,
     pub(super) lost_lines: IntCounter,
+}
+
+/// The families OpenTelemetry names.
+#[derive(Debug)]
+struct GenAi {
+    token_usage: HistogramVec,
+    durations: HistogramVec,
+    first_chunk: HistogramVec,
 }
 
 const VALID: &str = "names and labels are constants that Prometheus allows";
@@ -47,28 +53,20 @@ impl Families {
         let registry = Registry::new();
         let of = &registry;
         let backend = ["route", "backend", "provider", "model"];
+        let request = ["route", "backend", "provider", "model", "operation", "outcome"];
         let attempt = ["route", "provider", "outcome"];
-        let operation = ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"];
-        let [name, provider, model] = operation;
-        let all = [backend[0], backend[1], backend[2], backend[3], "operation", "outcome"];
+        let fallback = ["route", "reason"];
+        let seconds = "Attempts at providers, until the answer's head or the failure.";
+        let age = "Seconds since the source of the config last confirmed that it is current.";
+        let lost = "Log lines that were left out because the output was blocked.";
         Self {
-            requests: counters(of, "requests_total", "Requests of applications, by how they ended.", &all),
+            requests: counters(of, "requests_total", "Requests of applications, by how they ended.", &request),
             cost: counters(of, "cost_nano_dollars_total", "What answers cost, in billionths of a dollar.", &backend),
             unpriced: counters(of, "unpriced_requests_total", "Answers whose price is unknown.", &backend),
+            gen_ai: GenAi::register(of),
             attempts: counters(of, "attempts_total", "Attempts at providers, by class of failure or ok.", &attempt),
-            upstream: histograms(
-                of,
-                "spillway_sidecar_upstream_seconds",
-                "Attempts at providers, until the answer's head or the failure.",
-                &attempt,
-                &OPERATION_SECONDS,
-            ),
-            fallbacks: counters(
-                of,
-                "fallbacks_total",
-                "Requests that left their first choice, and why.",
-                &["route", "reason"],
-            ),
+            upstream: histograms(of, "spillway_sidecar_upstream_seconds", seconds, &attempt, &OPERATION_SECONDS),
+            fallbacks: counters(of, "fallbacks_total", "Requests that left their first choice, and why.", &fallback),
             overhead: {
                 let help = "Time a request spent in the sidecar itself.";
                 let opts = HistogramOpts::new("spillway_sidecar_overhead_seconds", help);
@@ -79,14 +77,50 @@ impl Families {
                 let opts = ours("config_info", "1 for the revision of the config in use.");
                 registered(of, IntGaugeVec::new(opts, &["revision"]))
             },
-            config_age: {
-                let help = "Seconds since the source of the config last confirmed that it is current.";
-                registered(of, IntGauge::with_opts(ours("config_age_seconds", help)))
-            },
-            lost_lines: {
-                let help = "Log lines that were left out because the output was blocked.";
-                registered(of, IntCounter::with_opts(ours("log_lines_lost_total", help)))
-            },
+            config_age: registered(of, IntGauge::with_opts(ours("config_age_seconds", age))),
+            lost_lines: registered(of, IntCounter::with_opts(ours("log_lines_lost_total", lost))),
+            registry,
+        }
+    }
+
+    pub(super) fn series(&self, labels: Labels<'_>) -> Series {
+        let Labels { operation, route, backend, provider, model, .. } = labels;
+        let kind = series_kind(labels);
+        let place = [route, backend, provider, model];
+        let tokens = |which| self.gen_ai.token_usage.with_label_values(&[operation, kind, model, which]);
+        Series {
+            requests: OUTCOMES.map(|outcome| {
+                self.requests.with_label_values(&[route, backend, provider, model, operation, outcome.as_str()])
+            }),
+            cost: self.cost.with_label_values(&place),
+            unpriced: self.unpriced.with_label_values(&place),
+            input_tokens: tokens("input"),
+            output_tokens: tokens("output"),
+            duration: self.duration(operation, kind, model, ""),
+            first_chunk: self.gen_ai.first_chunk.with_label_values(&[operation, kind, model]),
+        }
+    }
+
+    /// `error` is empty for an answer: Prometheus treats an empty label as an absent one.
+    pub(super) fn duration(&self, operation: &str, kind: &str, model: &str, error: &str) -> Histogram {
+        self.gen_ai.durations.with_label_values(&[operation, kind, model, error])
+    }
+
+    pub(super) fn render(&self) -> String {
+        let mut text = String::new();
+        match TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
+            Ok(()) => text,
+            Err(error) => format!("# metrics cannot be written: {error}\n"),
+        }
+    }
+}
+
+// === impl GenAi ===
+
+impl GenAi {
+    fn register(of: &Registry) -> Self {
+        let [name, provider, model] = ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"];
+        Self {
             token_usage: histograms(
                 of,
                 "gen_ai_client_token_usage",
@@ -105,41 +139,9 @@ impl Families {
                 of,
                 "gen_ai_client_operation_time_to_first_chunk_seconds",
                 "Streams from the request's head to their first content.",
-                &operation,
+                &[name, provider, model],
                 &CHUNK_SECONDS,
             ),
-            registry,
-        }
-    }
-
-    pub(super) fn series(&self, labels: Labels<'_>) -> Series {
-        let Labels { operation, route, backend, provider, model, .. } = labels;
-        let kind = series_kind(labels);
-        let place = [route, backend, provider, model];
-        let tokens = |which| self.token_usage.with_label_values(&[operation, kind, model, which]);
-        Series {
-            requests: OUTCOMES.map(|outcome| {
-                self.requests.with_label_values(&[route, backend, provider, model, operation, outcome.as_str()])
-            }),
-            cost: self.cost.with_label_values(&place),
-            unpriced: self.unpriced.with_label_values(&place),
-            input_tokens: tokens("input"),
-            output_tokens: tokens("output"),
-            duration: self.duration(operation, kind, model, ""),
-            first_chunk: self.first_chunk.with_label_values(&[operation, kind, model]),
-        }
-    }
-
-    /// `error` is empty for an answer: Prometheus treats an empty label as an absent one.
-    pub(super) fn duration(&self, operation: &str, kind: &str, model: &str, error: &str) -> Histogram {
-        self.durations.with_label_values(&[operation, kind, model, error])
-    }
-
-    pub(super) fn render(&self) -> String {
-        let mut text = String::new();
-        match TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
-            Ok(()) => text,
-            Err(error) => format!("# metrics cannot be written: {error}\n"),
         }
     }
 }

@@ -1,0 +1,176 @@
+//! Tells the operator what this sidecar runs and what it has used.
+//!
+//! A report carries totals since the boot, so nothing is lost with a report: the next one says it again. Totals go to the
+//! journal before they go out, at the latest a second after they changed, so a container that dies takes at most its
+//! last second along; the next boot delivers the rest under the old boot's name.
+
+mod outbox;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use spillway_wire::{Ack, Report, paths};
+use tokio::{
+    sync::{Notify, watch},
+    time::{sleep, timeout},
+};
+
+use self::outbox::Outbox;
+use crate::{
+    backoff::Backoff,
+    chain::Chain,
+    clock,
+    journal::{Journal, Slot},
+    link::{Link, LinkError},
+    runtime::Runtime,
+};
+
+/// How often, and for how long.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    /// How long changes are collected: a busy sidecar sends one report in this time.
+    collect: Duration,
+    heartbeat: Duration,
+    /// What the last report may take: the pod is being ended.
+    farewell: Duration,
+}
+
+/// The contract says a second after a change and ten without one; a report also takes time to travel.
+const PACE: Pace =
+    Pace { collect: Duration::from_millis(900), heartbeat: Duration::from_secs(9), farewell: Duration::from_secs(2) };
+
+/// Sends reports for as long as the process lives.
+#[derive(Debug)]
+pub struct Reporter {
+    link: Arc<Link>,
+    runtime: Arc<Runtime>,
+    ack: watch::Receiver<Ack>,
+    journal: Journal,
+    outbox: Mutex<Outbox>,
+    noted: Notify,
+    pace: Pace,
+}
+
+// === impl Reporter ===
+
+impl Reporter {
+    #[must_use]
+    pub fn new(
+        link: Arc<Link>,
+        boot: String,
+        journal: Journal,
+        runtime: Arc<Runtime>,
+        ack: watch::Receiver<Ack>,
+    ) -> Self {
+        let outbox = Mutex::new(Outbox::new(boot, journal.load(Slot::Usage)));
+        Self { link, runtime, ack, journal, outbox, noted: Notify::new(), pace: PACE }
+    }
+
+    /// Never returns; drop it, then call [`Reporter::finish`].
+    pub async fn run(&self) {
+        tokio::join!(self.keep_books(), self.send_reports());
+    }
+
+    /// The last report. Whether it arrives or not, the journal has it.
+    pub async fn finish(&self) {
+        self.note();
+        let ack = self.ack.borrow().clone();
+        let sent = timeout(self.pace.farewell, async {
+            let mut backoff = Backoff::default();
+            while let Err(error) = self.send_all(&ack, true).await {
+                tracing::warn!(error = %Chain(&error), "the last report was not taken");
+                sleep(backoff.next(self.runtime.roll())).await;
+            }
+        });
+        if sent.await.is_err() {
+            tracing::warn!("the operator does not know the last totals of this sidecar (they are in its journal)");
+        }
+    }
+
+    /// Copies changed totals into the books, while reports may be on their way or failing.
+    async fn keep_books(&self) {
+        loop {
+            self.runtime.usage.changed().await;
+            sleep(self.pace.collect).await;
+            if self.note() {
+                self.noted.notify_one();
+            }
+        }
+    }
+
+    async fn send_reports(&self) {
+        let mut ack = self.ack.clone();
+        let mut backoff = Backoff::default();
+        loop {
+            let current = ack.borrow_and_update().clone();
+            match self.send_all(&current, false).await {
+                Ok(()) => {
+                    backoff.reset();
+                    tokio::select! {
+                        Ok(()) = ack.changed() => {}
+                        () = self.noted.notified() => {}
+                        () = sleep(self.pace.heartbeat) => {}
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(error = %Chain(&error), "report was not taken, totals are kept and sent again");
+                    sleep(backoff.next(self.runtime.roll())).await;
+                }
+            }
+        }
+    }
+
+    /// True if a total has changed.
+    fn note(&self) -> bool {
+        let mut outbox = self.lock();
+        let changed = outbox.note(self.runtime.usage.lines());
+        if changed {
+            self.journal.save(Slot::Usage, &outbox.saved());
+        }
+        changed
+    }
+
+    /// This boot's report, then those of earlier boots.
+    async fn send_all(&self, ack: &Ack, last: bool) -> Result<(), LinkError> {
+        let report = self.prepare(|outbox| outbox.report(ack.clone(), last));
+        self.send(&report).await?;
+        while let Some(report) = self.prepare_earlier(ack) {
+            match self.send(&report).await {
+                Err(error) if error.is_final() => {
+                    tracing::error!(boot = report.boot, error = %Chain(&error), "totals of an earlier boot are given up");
+                    self.prepare(|outbox| outbox.refused(&report));
+                }
+                sent => sent?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&self, report: &Report) -> Result<(), LinkError> {
+        self.link.post(paths::REPORT, report).await?;
+        let oldest_day = clock::day_name(clock::today() - 1);
+        self.prepare(|outbox| outbox.delivered(report, &oldest_day));
+        Ok(())
+    }
+
+    /// A report's number is in the journal before it is used, so that no later boot uses it again.
+    fn prepare<T>(&self, change: impl FnOnce(&mut Outbox) -> T) -> T {
+        let mut outbox = self.lock();
+        let made = change(&mut outbox);
+        self.journal.save(Slot::Usage, &outbox.saved());
+        made
+    }
+
+    fn prepare_earlier(&self, ack: &Ack) -> Option<Report> {
+        self.prepare(|outbox| outbox.earlier_report(ack.clone()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().expect("nothing panics while holding the outbox")
+    }
+}
+
+#[cfg(test)]
+mod tests;

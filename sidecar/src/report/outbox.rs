@@ -1,0 +1,183 @@
+//! What there is to tell the operator, and what it has been told. Pure: no clock, no network, no file.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use spillway_wire::{Ack, Report, UsageKey, UsageLine, UsageTotals};
+
+/// Earlier boots whose totals wait for the operator: a container that restarts in a loop must not fill its journal.
+const MAX_EARLIER: usize = 256;
+
+/// The totals of one boot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Account {
+    boot: String,
+    /// Of the last report that was made.
+    sequence: u64,
+    usage: Vec<UsageLine>,
+}
+
+/// What a restart needs to know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Saved {
+    accounts: Vec<Account>,
+}
+
+#[derive(Debug)]
+pub(super) struct Outbox {
+    boot: String,
+    sequence: u64,
+    /// Kept here and not only where it is counted, because a day is forgotten there when the third one begins.
+    usage: BTreeMap<UsageKey, UsageTotals>,
+    earlier: Vec<Account>,
+}
+
+// === impl Account ===
+
+impl Account {
+    fn report(&mut self, ack: Ack) -> Report {
+        self.sequence += 1;
+        Report { boot: self.boot.clone(), sequence: self.sequence, ack, usage: self.usage.clone(), last: false }
+    }
+}
+
+// === impl Outbox ===
+
+impl Outbox {
+    /// Starts the books of `boot`; what earlier boots could not deliver comes along.
+    pub(super) fn new(boot: String, saved: Option<Saved>) -> Self {
+        let mut earlier = saved.map(|saved| saved.accounts).unwrap_or_default();
+        earlier.retain(|account| !account.usage.is_empty() && account.boot != boot);
+        let surplus = earlier.len().saturating_sub(MAX_EARLIER);
+        earlier.drain(..surplus);
+        Self { boot, sequence: 0, usage: BTreeMap::new(), earlier }
+    }
+
+    /// Takes over the totals as they are now. True if one of them is new.
+    pub(super) fn note(&mut self, lines: Vec<UsageLine>) -> bool {
+        let mut changed = false;
+        for UsageLine { key, totals } in lines {
+            changed |= self.usage.insert(key, totals) != Some(totals);
+        }
+        changed
+    }
+
+    /// The next report of this boot: everything it ever counted.
+    pub(super) fn report(&mut self, ack: Ack, last: bool) -> Report {
+        self.sequence += 1;
+        let usage = self.usage.iter().map(|(key, totals)| UsageLine { key: key.clone(), totals: *totals }).collect();
+        Report { boot: self.boot.clone(), sequence: self.sequence, ack, usage, last }
+    }
+
+    /// A report for an earlier boot, if one was left undelivered. What this sidecar runs is said in it too: a receiver
+    /// that looks at the ack of any report then sees the truth.
+    pub(super) fn earlier_report(&mut self, ack: Ack) -> Option<Report> {
+        self.earlier.first_mut().map(|account| account.report(ack))
+    }
+
+    /// The operator has it. `oldest_day` is the first one that is still counted.
+    pub(super) fn delivered(&mut self, report: &Report, oldest_day: &str) {
+        self.earlier.retain(|account| account.boot != report.boot);
+        if report.boot == self.boot {
+            let told = |key: &UsageKey, totals: &UsageTotals| {
+                report.usage.iter().any(|line| line.key == *key && line.totals == *totals)
+            };
+            self.usage.retain(|key, totals| key.day.as_str() >= oldest_day || !told(key, totals));
+        }
+    }
+
+    /// The operator will never take it.
+    pub(super) fn refused(&mut self, report: &Report) {
+        self.earlier.retain(|account| account.boot != report.boot);
+    }
+
+    pub(super) fn saved(&self) -> Saved {
+        let mut accounts = self.earlier.clone();
+        let usage = self.usage.iter().map(|(key, totals)| UsageLine { key: key.clone(), totals: *totals }).collect();
+        accounts.push(Account { boot: self.boot.clone(), sequence: self.sequence, usage });
+        Saved { accounts }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(day: &str, requests: u64) -> UsageLine {
+        let text = str::to_owned;
+        let (route, backend) = (text("shop/chat"), text("mini"));
+        let key = UsageKey { day: text(day), route, backend, provider: text("ai/openai"), model: text("gpt") };
+        UsageLine { key, totals: UsageTotals { requests, ..UsageTotals::default() } }
+    }
+
+    fn requests(report: &Report) -> Vec<u64> {
+        report.usage.iter().map(|line| line.totals.requests).collect()
+    }
+
+    const DAYS: [&str; 3] = ["2026-11-20", "2026-11-21", "2026-11-22"];
+
+    #[test]
+    fn each_report_carries_every_total_and_a_number_of_its_own() {
+        let mut outbox = Outbox::new("b".into(), None);
+        assert!(outbox.note(vec![line(DAYS[1], 1)]));
+        assert!(!outbox.note(vec![line(DAYS[1], 1)]), "nothing is new");
+        assert!(outbox.note(vec![line(DAYS[1], 3), line(DAYS[2], 1)]));
+        let (first, second) = (outbox.report(Ack::default(), false), outbox.report(Ack::default(), true));
+        assert_eq!((first.sequence, second.sequence), (1, 2));
+        assert_eq!(requests(&first), [3, 1]);
+        assert_eq!(first.usage, second.usage);
+        assert_eq!((first.last, second.last), (false, true));
+    }
+
+    #[test]
+    fn an_old_day_is_forgotten_once_its_last_total_was_delivered() {
+        let mut outbox = Outbox::new("b".into(), None);
+        outbox.note(vec![line(DAYS[0], 5), line(DAYS[1], 1), line(DAYS[2], 1)]);
+        let report = outbox.report(Ack::default(), false);
+        assert_eq!(requests(&outbox.report(Ack::default(), false)), [5, 1, 1], "not delivered yet");
+        outbox.note(vec![line(DAYS[0], 6)]);
+        outbox.delivered(&report, DAYS[1]);
+        assert_eq!(requests(&outbox.report(Ack::default(), false)), [6, 1, 1], "it has grown meanwhile");
+        let report = outbox.report(Ack::default(), false);
+        outbox.delivered(&report, DAYS[1]);
+        assert_eq!(requests(&outbox.report(Ack::default(), false)), [1, 1], "recent days stay");
+    }
+
+    #[test]
+    fn totals_of_an_earlier_boot_are_told_under_its_own_name_until_delivered() {
+        let mut first = Outbox::new("one".into(), None);
+        first.note(vec![line(DAYS[1], 7)]);
+        first.report(Ack::default(), false);
+        let mut second = Outbox::new("two".into(), Some(first.saved()));
+        assert_eq!(requests(&second.report(Ack::default(), false)), [0u64; 0]);
+        second.note(vec![line(DAYS[1], 1)]);
+        let mut third = Outbox::new("three".into(), Some(second.saved()));
+        for (boot, sequence, count) in [("one", 2, 7), ("two", 2, 1)] {
+            let ack = Ack { running: Some("rev".into()), ..Ack::default() };
+            let report = third.earlier_report(ack.clone()).unwrap();
+            assert_eq!((report.boot.as_str(), report.sequence, requests(&report)), (boot, sequence, vec![count]));
+            assert_eq!(report.ack, ack);
+            assert!(!report.last, "the sidecar is not going away");
+            third.delivered(&report, DAYS[1]);
+        }
+        assert_eq!(third.earlier_report(Ack::default()), None);
+    }
+
+    #[test]
+    fn a_boot_that_used_nothing_leaves_nothing() {
+        let saved = Outbox::new("one".into(), None).saved();
+        assert_eq!(Outbox::new("two".into(), Some(saved)).earlier_report(Ack::default()), None);
+    }
+
+    #[test]
+    fn earlier_boots_are_bounded_and_the_oldest_go_first() {
+        let account = |n: usize| Account { boot: n.to_string(), sequence: 1, usage: vec![line(DAYS[1], 1)] };
+        let saved = Saved { accounts: (0..MAX_EARLIER + 2).map(account).collect() };
+        let mut outbox = Outbox::new("now".into(), Some(saved));
+        assert_eq!(outbox.earlier.len(), MAX_EARLIER);
+        let report = outbox.earlier_report(Ack::default()).unwrap();
+        assert_eq!(report.boot, "2");
+        outbox.refused(&report);
+        assert_eq!(outbox.earlier_report(Ack::default()).unwrap().boot, "3");
+    }
+}
