@@ -1,12 +1,16 @@
 //! The control plane: resources in, per-pod config out, status conditions back; and the spillway CLI.
 
+pub mod admin;
 pub mod changes;
 pub mod clock;
 pub mod inject;
+pub mod metrics;
 pub mod pods;
+pub mod publish;
 pub mod schema;
 pub mod settings;
 pub mod source;
 pub mod status;
 pub mod stores;
+pub mod tls;
 pub mod usage;

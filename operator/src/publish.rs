@@ -1,0 +1,3 @@
+//! Publishing.
+
+pub mod auth;
