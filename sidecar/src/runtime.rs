@@ -14,7 +14,7 @@ use spillway_wire::{Credential, Map, Snapshot};
 use tokio::sync::watch;
 
 pub use generation::Generation;
-pub(crate) use generation::{Backend, Route};
+pub(crate) use generation::{Backend, RequestRules, Route};
 pub(crate) use memory::{Hold, Memory};
 
 use crate::{telemetry::Telemetry, upstream::connect::Dialer, usage::UsageTable};

@@ -114,9 +114,12 @@ impl Place {
         &self.authority
     }
 
+    /// The request target of a path below the prefix.
     #[must_use]
-    pub fn prefix(&self) -> &str {
-        &self.prefix
+    pub fn uri(&self, path: &str) -> Uri {
+        let target = Bytes::from([self.prefix.as_bytes(), path.as_bytes()].concat());
+        // Both halves were parsed once; should they not fit together, the provider answers 404.
+        Uri::from_maybe_shared(target).unwrap_or_default()
     }
 }
 
@@ -139,23 +142,25 @@ impl Upstream {
         &self.place
     }
 
-    /// Sends a request and waits for the head of its answer, at most `first_byte` once connected.
+    /// Sends a request and waits for the head of its answer: `first_byte` once connected, and never past `until`.
     pub async fn send(
         self: &Arc<Self>,
         mut request: Request<Full<Bytes>>,
         first_byte: Duration,
+        until: Instant,
     ) -> Result<Response<UpstreamBody>, SendError> {
         let mut pooled = self.idle().await;
         loop {
             let reused = pooled.is_some();
             let mut sender = match pooled.take() {
                 Some(sender) => sender,
-                None => self.connect().await?,
+                None => self.connect(until).await?,
             };
             let host = || self.place.host.clone();
-            match tokio::time::timeout(first_byte, sender.try_send_request(request)).await {
+            let patience = first_byte.min(until.saturating_duration_since(clock::now()));
+            match tokio::time::timeout(patience, sender.try_send_request(request)).await {
                 Ok(Ok(response)) => return Ok(response.map(|incoming| self.body(incoming, sender))),
-                Err(_) => return Err(SendError::Silent { host: host(), after: first_byte }),
+                Err(_) => return Err(SendError::Silent { host: host(), after: patience }),
                 Ok(Err(mut error)) => match error.take_message() {
                     // It was closed while idle, and not a byte of the request left: a new connection, and no attempt
                     // is spent.
@@ -166,9 +171,10 @@ impl Upstream {
         }
     }
 
-    async fn connect(&self) -> Result<Sender, SendError> {
+    async fn connect(&self, until: Instant) -> Result<Sender, SendError> {
         let Place { encrypted, host, port, .. } = &self.place;
-        Ok(self.dialer.connect(host, *port, *encrypted, &self.rule, self.connect_timeout).await?)
+        let patience = self.connect_timeout.min(until.saturating_duration_since(clock::now()));
+        Ok(self.dialer.connect(host, *port, *encrypted, &self.rule, patience).await?)
     }
 
     /// The most recently used connection that still lives.
@@ -254,7 +260,8 @@ mod tests {
         ];
         for (url, host, port, prefix) in rows {
             let place = Place::parse(url).unwrap();
-            assert_eq!((place.host(), place.port, place.prefix()), (host, port, prefix), "{url}");
+            assert_eq!((place.host(), place.port), (host, port), "{url}");
+            assert_eq!(place.uri("/chat/completions"), format!("{prefix}/chat/completions"), "{url}");
         }
     }
 

@@ -147,10 +147,9 @@ impl Set {
         }
     }
 
-    pub const fn remove(&mut self, index: usize) {
-        if index < MAX_CANDIDATES {
-            self.0 &= !(1 << index);
-        }
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Route {
     pub(crate) backends: Vec<Backend>,
     /// The same backends in the same order, as far as choosing needs to know them.
     pub(crate) candidates: Vec<fallback::Candidate>,
+    /// First choices, in order.
+    pub(crate) primaries: Vec<usize>,
     pub(crate) rules: Vec<fallback::Rule>,
     pub(crate) retries: retry::Rule,
     pub(crate) on_exceeded: OnExceeded,
@@ -98,12 +100,21 @@ impl Generation {
             .or_else(|| self.globs.iter().find(|(glob, _)| glob.matches(model)).map(|(_, route)| route))
     }
 
-    /// What an application may ask for, sorted: exact names, then globs.
-    pub(crate) fn known(&self) -> Vec<&str> {
+    /// The `namespace/name` of the route that serves a model.
+    pub(crate) fn route_name(&self, model: &str) -> Option<&str> {
+        self.route(model).map(|route| route.name.as_str())
+    }
+
+    /// Names without a glob, sorted.
+    pub(crate) fn exact_names(&self) -> impl Iterator<Item = &str> {
         let mut names: Vec<&str> = self.exact.keys().map(String::as_str).collect();
         names.sort_unstable();
-        names.extend(self.globs.iter().map(|(glob, _)| glob.0.as_str()));
-        names
+        names.into_iter()
+    }
+
+    /// What an application may ask for: exact names, then globs.
+    pub(crate) fn known(&self) -> Vec<&str> {
+        self.exact_names().chain(self.globs.iter().map(|(glob, _)| glob.0.as_str())).collect()
     }
 }
 

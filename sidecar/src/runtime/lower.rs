@@ -148,11 +148,13 @@ fn route(
         .iter()
         .map(|given| backend(name, given, providers, usage).map_err(|why| format!("backend {}: {why}", given.name)))
         .collect::<Result<_, _>>()?;
+    let candidates: Vec<_> = backends.iter().map(candidate).collect();
     Ok(Route {
         name: name.to_owned(),
         header: text_header(name)?,
         backends: lowered,
-        candidates: backends.iter().map(candidate).collect(),
+        primaries: fallback::primaries(&candidates).collect(),
+        candidates,
         rules: fallbacks.iter().map(|rule| fallback_rule(rule, backends)).collect::<Result<_, _>>()?,
         retries: retry_rule(retries),
         on_exceeded,

@@ -24,10 +24,6 @@ impl Memory {
         Self { limit, held: AtomicU64::new(0) }
     }
 
-    pub(crate) const fn limit(&self) -> u64 {
-        self.limit
-    }
-
     /// A hold of nothing, to be grown.
     pub(crate) const fn hold(&self) -> Hold<'_> {
         Hold { memory: self, bytes: 0 }
@@ -37,6 +33,11 @@ impl Memory {
 // === impl Hold ===
 
 impl Hold<'_> {
+    /// The whole budget, for a message.
+    pub(crate) const fn limit(&self) -> u64 {
+        self.memory.limit
+    }
+
     /// Takes more. False: the budget is used up, and nothing was taken.
     #[must_use]
     pub(crate) fn grow(&mut self, bytes: u64) -> bool {

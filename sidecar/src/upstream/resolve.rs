@@ -7,7 +7,7 @@ use hickory_resolver::{TokioResolver, config::LookupIpStrategy};
 /// The system's resolver (`/etc/resolv.conf`, `/etc/hosts`), set up on first use so that a sidecar whose providers are
 /// addresses needs none. It caches by TTL.
 #[derive(Debug, Default)]
-pub struct Resolver {
+pub(super) struct Resolver {
     system: OnceLock<Option<Inner>>,
 }
 
@@ -23,7 +23,7 @@ impl std::fmt::Debug for Inner {
 
 impl Resolver {
     /// All addresses of a host, in the order to try them. A literal address is its own.
-    pub async fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>> {
+    pub(super) async fn lookup(&self, host: &str) -> io::Result<Vec<IpAddr>> {
         if let Ok(address) = host.trim_matches(['[', ']']).parse() {
             return Ok(vec![address]);
         }

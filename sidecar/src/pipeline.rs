@@ -1,0 +1,47 @@
+//! What happens to a request. [`drive`] is the whole of it, top to bottom; each stage is a sibling file.
+
+mod accept;
+mod attempt;
+mod count;
+mod fallback;
+mod reply;
+mod resolve;
+mod settle;
+mod stream;
+mod truncate;
+
+use hyper::{Request, Response, body::Incoming};
+use spillway_providers::Api;
+
+use crate::{error::ProxyError, runtime::Place};
+
+pub(crate) use reply::{ReplyBody, error_response, json_response};
+
+use attempt::{Outcome, Reply};
+use settle::Settle;
+
+/// Answers a request. Whatever happens, there is an answer, and the request is settled once: here, when its stream ends,
+/// or when the application goes away and everything is dropped.
+pub(crate) async fn handle(place: Place, api: Api, request: Request<Incoming>) -> Response<ReplyBody> {
+    let mut settle = Settle::begin(place, api);
+    match drive(api, request, &mut settle).await {
+        Ok(reply) => reply::answer(reply, settle),
+        Err(error) => reply::refuse(&error, settle),
+    }
+}
+
+async fn drive(api: Api, request: Request<Incoming>, settle: &mut Settle) -> Result<Reply, ProxyError> {
+    let runtime = settle.runtime();
+    // Pinned: whatever is pushed meanwhile, this request sees one config.
+    let generation = runtime.generation().ok_or(ProxyError::NotConfigured)?;
+    let accepted = accept::body(&runtime, generation.max_body_bytes, request).await?;
+    let mut call = resolve::call(&generation, api, &accepted, settle)?;
+    let mut plan = fallback::first(&mut call).await?;
+    loop {
+        match attempt::run(&runtime, &call, &mut plan, settle).await {
+            Outcome::Answered(reply) => return Ok(reply),
+            Outcome::Refused(error) => return Err(error),
+            Outcome::Failed(failure) => plan.after(&runtime, &mut call, failure, settle).await?,
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The body, whole: every decision after this one may need to read it, and a retry needs to send it again.
+
+use std::{pin::pin, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+
+use crate::{
+    error::ProxyError,
+    runtime::{Hold, Runtime},
+};
+
+/// A request that has arrived.
+pub(super) struct Accepted<'a> {
+    pub(super) body: Bytes,
+    /// What of the application's headers goes to the provider.
+    pub(super) forwarded: Vec<(HeaderName, HeaderValue)>,
+    pub(super) patience: Patience,
+    /// Where the body is in the budget of bytes.
+    _held: Hold<'a>,
+}
+
+/// What an SDK says of its own retries and timeouts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Patience {
+    /// Retries it has made of this very request.
+    pub(super) retries: u32,
+    /// When it hangs up.
+    pub(super) timeout: Option<Duration>,
+}
+
+/// A client that sends nothing of its body for this long has gone.
+const BODY_IDLE: Duration = Duration::from_secs(30);
+
+/// Features an application may switch on at the provider, and the trace it is part of. Everything else stays here: keys
+/// and cookies, and whatever was meant for somebody else.
+const FORWARDED: [&str; 5] = ["openai-beta", "anthropic-beta", "anthropic-version", "traceparent", "tracestate"];
+
+/// Reads the body, after what its head says has been checked.
+pub(super) async fn body(
+    runtime: &Runtime,
+    limit: u64,
+    request: Request<Incoming>,
+) -> Result<Accepted<'_>, ProxyError> {
+    let (head, incoming) = request.into_parts();
+    check_type(&head.headers)?;
+    let mut held = runtime.memory.hold();
+    let body = collect(incoming, limit, &mut held).await?;
+    Ok(Accepted { body, forwarded: forwarded(&head.headers), patience: patience(&head.headers), _held: held })
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), ProxyError> {
+    let text =
+        |name| headers.get(name).map(|value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let json = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(is_json);
+    if !json {
+        return Err(ProxyError::ContentType { found: text(header::CONTENT_TYPE).unwrap_or_default() });
+    }
+    match text(header::CONTENT_ENCODING) {
+        Some(found) if found != "identity" => Err(ProxyError::ContentEncoding { found }),
+        _ => Ok(()),
+    }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+async fn collect(incoming: Incoming, limit: u64, held: &mut Hold<'_>) -> Result<Bytes, ProxyError> {
+    let too_large = |size| Err(ProxyError::TooLarge { size, limit });
+    // Refused by its announced length before a byte of it is kept.
+    let announced = incoming.size_hint().exact();
+    if announced.is_some_and(|size| size > limit) {
+        return too_large(announced);
+    }
+    let mut incoming = pin!(incoming);
+    let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
+    loop {
+        let frame = match tokio::time::timeout(BODY_IDLE, incoming.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(Some(Err(error))) => return Err(ProxyError::Incomplete { reason: error.to_string() }),
+            Ok(None) => break,
+            Err(_) => return Err(ProxyError::Incomplete { reason: format!("nothing came for {BODY_IDLE:?}") }),
+        };
+        let Ok(data) = frame.into_data() else { continue };
+        let total = (first.len() + rest.len() + data.len()) as u64;
+        if total > limit {
+            return too_large(None);
+        }
+        if !held.grow_to(total) {
+            return Err(ProxyError::Overloaded { what: "memory for request bodies", limit: held.limit() });
+        }
+        if first.is_empty() {
+            // Most bodies come in one piece, which is kept as it is.
+            first = data;
+        } else {
+            if rest.is_empty() {
+                let expected = announced.and_then(|size| usize::try_from(size).ok()).unwrap_or(first.len() * 2);
+                rest.reserve(expected);
+                rest.extend_from_slice(&first);
+                first = Bytes::new();
+            }
+            rest.extend_from_slice(&data);
+        }
+        if incoming.is_end_stream() {
+            break;
+        }
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+fn forwarded(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let named = |name: &&'static str| Some((HeaderName::from_static(name), headers.get(*name)?.clone()));
+    FORWARDED.iter().filter_map(named).collect()
+}
+
+fn patience(headers: &HeaderMap) -> Patience {
+    let number = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let seconds = number("x-stainless-timeout").and_then(|text| text.parse::<f64>().ok());
+    Patience {
+        retries: number("x-stainless-retry-count").and_then(|text| text.parse().ok()).unwrap_or(0),
+        timeout: seconds.filter(|seconds| *seconds > 0.0).and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(rows: &[(&'static str, &'static str)]) -> HeaderMap {
+        rows.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn only_plain_json_is_taken() {
+        let rows: [(&[(&str, &str)], bool); 6] = [
+            (&[("content-type", "application/json")], true),
+            (&[("content-type", "Application/JSON; charset=utf-8")], true),
+            (&[("content-type", "text/plain")], false),
+            (&[], false),
+            (&[("content-type", "application/json"), ("content-encoding", "identity")], true),
+            (&[("content-type", "application/json"), ("content-encoding", "gzip")], false),
+        ];
+        for (rows, want) in rows {
+            assert_eq!(check_type(&headers(rows)).is_ok(), want, "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_the_list_is_forwarded() {
+        let given = headers(&[("authorization", "Bearer app"), ("cookie", "a=b"), ("openai-beta", "assistants=v2")]);
+        assert_eq!(forwarded(&given), [("openai-beta".parse().unwrap(), HeaderValue::from_static("assistants=v2"))]);
+    }
+
+    #[test]
+    fn an_sdk_says_when_it_hangs_up_and_nonsense_is_ignored() {
+        let rows = [("600.0", Some(600)), ("-1", None), ("NaN", None), ("1e300", None), ("soon", None)];
+        for (text, want) in rows {
+            let found = patience(&headers(&[("x-stainless-timeout", text), ("x-stainless-retry-count", "2")]));
+            assert_eq!(found, Patience { retries: 2, timeout: want.map(Duration::from_secs) }, "{text}");
+        }
+    }
+}

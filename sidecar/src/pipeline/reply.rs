@@ -1,0 +1,196 @@
+//! What goes back to the application: the answer or an error, with headers that say what happened.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use hyper::body::{Body, Frame, SizeHint};
+use spillway_providers::{Api, render};
+
+use super::{
+    attempt::{Answer, Reply},
+    settle::Settle,
+    stream::StreamReply,
+};
+use crate::{
+    clock,
+    error::{ProxyError, Shape},
+};
+
+/// The body of every answer on the data port.
+pub(crate) enum ReplyBody {
+    Whole(Option<Bytes>),
+    Stream(Box<StreamReply>),
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-spillway-request-id");
+const ROUTE: HeaderName = HeaderName::from_static("x-spillway-route");
+const BACKEND: HeaderName = HeaderName::from_static("x-spillway-backend");
+const PROVIDER: HeaderName = HeaderName::from_static("x-spillway-provider");
+const MODEL: HeaderName = HeaderName::from_static("x-spillway-model");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-spillway-attempts");
+const FALLBACK_REASON: HeaderName = HeaderName::from_static("x-spillway-fallback-reason");
+const COST_USD: HeaderName = HeaderName::from_static("x-spillway-cost-usd");
+const OVERHEAD_US: HeaderName = HeaderName::from_static("x-spillway-overhead-us");
+const TRUNCATED: HeaderName = HeaderName::from_static("x-spillway-truncated-messages");
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset=utf-8");
+const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// Beginnings of a provider's headers that an application may need: its limits, and what to quote to its support.
+const PASSED: [&str; 6] =
+    ["x-ratelimit-", "anthropic-ratelimit-", "retry-after", "openai-processing-ms", "x-request-id", "request-id"];
+
+/// The headers of a provider's answer that are passed on.
+pub(super) fn passed(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let wanted = |name: &HeaderName| PASSED.iter().any(|start| name.as_str().starts_with(start));
+    headers.iter().filter(|(name, _)| wanted(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// The answer. A stream takes the settling along, to its end.
+pub(super) fn answer(reply: Reply, mut settle: Settle) -> Response<ReplyBody> {
+    let Reply { headers: passed, body } = reply;
+    let mut headers = HeaderMap::with_capacity(16 + passed.len());
+    for (name, value) in passed {
+        headers.append(name, value);
+    }
+    describe(&mut headers, &mut settle);
+    let body = match body {
+        Answer::Whole(bytes) => {
+            headers.insert(header::CONTENT_TYPE, JSON);
+            if let Some(cost) = settle.cost() {
+                insert(&mut headers, COST_USD, &cost.to_string());
+            }
+            settle.answered(StatusCode::OK.as_u16());
+            ReplyBody::Whole(Some(bytes))
+        }
+        Answer::Stream(started) => {
+            headers.insert(header::CONTENT_TYPE, EVENTS);
+            headers.insert(header::CACHE_CONTROL, NO_CACHE);
+            ReplyBody::Stream(Box::new(StreamReply::new(*started, settle)))
+        }
+    };
+    let mut response = Response::new(body);
+    *response.headers_mut() = headers;
+    response
+}
+
+/// An error instead of an answer.
+pub(super) fn refuse(error: &ProxyError, mut settle: Settle) -> Response<ReplyBody> {
+    let mut response = error_response(settle.api(), error);
+    describe(response.headers_mut(), &mut settle);
+    settle.refused(response.status().as_u16(), error.shape().code, error.class());
+    response
+}
+
+/// An error in the words of the API that was called.
+pub(crate) fn error_response(api: Api, error: &ProxyError) -> Response<ReplyBody> {
+    let Shape { status, kind, code, param, retry_after, should_retry } = error.shape();
+    let body = render::error_body(api, status.as_u16(), kind, &code, &error.to_string(), param.as_deref());
+    let mut response = json_response(status, body);
+    let headers = response.headers_mut();
+    if let Some(wait) = retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+    }
+    if let Some(retry) = should_retry {
+        headers.insert(SHOULD_RETRY, HeaderValue::from_static(if retry { "true" } else { "false" }));
+    }
+    response
+}
+
+pub(crate) fn json_response(status: StatusCode, body: Bytes) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::Whole(Some(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}
+
+/// Rounded up: who comes back a moment too early is refused again.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+fn describe(headers: &mut HeaderMap, settle: &mut Settle) {
+    let overhead = settle.overhead(clock::now());
+    insert(headers, REQUEST_ID, settle.id());
+    if let Some(route) = settle.route() {
+        headers.insert(ROUTE, route.header.clone());
+    }
+    if let Some(backend) = settle.backend() {
+        headers.insert(BACKEND, backend.header.clone());
+        headers.insert(PROVIDER, backend.provider.header.clone());
+        headers.insert(MODEL, backend.model_header.clone());
+        headers.insert(ATTEMPTS, HeaderValue::from(settle.attempts()));
+    }
+    if let Some(reason) = settle.reason() {
+        headers.insert(FALLBACK_REASON, HeaderValue::from_static(reason.as_str()));
+    }
+    if settle.truncated() > 0 {
+        headers.insert(TRUNCATED, HeaderValue::from(settle.truncated()));
+    }
+    headers.insert(OVERHEAD_US, HeaderValue::from(u64::try_from(overhead.as_micros()).unwrap_or(u64::MAX)));
+}
+
+/// What is written here is ASCII of our own making; should it ever not be, a header is missing and the answer is not.
+fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(name, value);
+    }
+}
+
+// === impl ReplyBody ===
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Stream(stream) => Pin::new(stream.as_mut()).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_none(),
+            Self::Stream(stream) => stream.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_and_ids_are_passed_on_and_nothing_else() {
+        let rows = [
+            ("x-ratelimit-remaining-requests", true),
+            ("anthropic-ratelimit-tokens-reset", true),
+            ("retry-after", true),
+            ("x-request-id", true),
+            ("openai-organization", false),
+            ("set-cookie", false),
+            ("content-length", false),
+        ];
+        for (name, want) in rows {
+            let headers = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static("1"))]);
+            assert_eq!(!passed(&headers).is_empty(), want, "{name}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Which route serves the model that was asked for, and the request as that route changes it.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http::{HeaderName, HeaderValue};
+use spillway_policy::fallback::{Demand, Output, Sizes};
+use spillway_providers::{Api, Body, Need, read};
+
+use super::{accept::Accepted, count, settle::Settle};
+use crate::{
+    error::ProxyError,
+    runtime::{Generation, RequestRules, Route},
+};
+
+/// A request with its route: what the stages below work on.
+pub(super) struct Call {
+    pub(super) api: Api,
+    pub(super) route: Arc<Route>,
+    pub(super) body: Body,
+    pub(super) need: Need,
+    /// The name the application asked for; it is shown in the answer.
+    pub(super) model: String,
+    pub(super) sizes: Sizes,
+    /// Messages that were left out.
+    pub(super) truncated: u32,
+    pub(super) forwarded: Vec<(HeaderName, HeaderValue)>,
+    /// Retries the application's SDK has made of this request: they count against the route's.
+    pub(super) retried: u32,
+    /// For everything until the answer, or a stream's first content.
+    pub(super) deadline: Instant,
+}
+
+/// More names than this do not help the person who misspelt one.
+const KNOWN_NAMES: usize = 20;
+
+pub(super) fn call(
+    generation: &Generation,
+    api: Api,
+    accepted: &Accepted<'_>,
+    settle: &mut Settle,
+) -> Result<Call, ProxyError> {
+    let size = accepted.body.len() as u64;
+    let mut body = Body::parse(accepted.body.clone())?;
+    let mut need = read(api, &body)?;
+    let model = std::mem::take(&mut need.model);
+    let Some(route) = generation.route(&model) else {
+        return Err(ProxyError::UnknownModel { model, known: known(generation) });
+    };
+    if size > route.request.max_body_bytes {
+        return Err(ProxyError::TooLarge { size: Some(size), limit: route.request.max_body_bytes });
+    }
+    if apply(&route.request, &mut body) {
+        need = read(api, &body)?;
+    }
+    let timeout = accepted.patience.timeout.map_or(route.request.timeout, |sdk| sdk.min(route.request.timeout));
+    let sizes = count::bounds(api, &body);
+    settle.routed(route, need.stream, &sizes);
+    Ok(Call {
+        api,
+        route: Arc::clone(route),
+        body,
+        need,
+        model,
+        sizes,
+        truncated: 0,
+        forwarded: accepted.forwarded.clone(),
+        retried: accepted.patience.retries,
+        deadline: deadline(settle.started(), timeout),
+    })
+}
+
+fn deadline(started: Instant, timeout: Duration) -> Instant {
+    // A timeout no clock can hold is no timeout; a year is none either.
+    started.checked_add(timeout).unwrap_or(started + Duration::from_secs(365 * 86_400))
+}
+
+/// The route's own fields. False: it has none.
+fn apply(rules: &RequestRules, body: &mut Body) -> bool {
+    for (field, value) in &rules.defaults {
+        if body.get(field).is_none() {
+            body.set(field, value);
+        }
+    }
+    for (field, value) in &rules.set {
+        body.set(field, value);
+    }
+    !(rules.defaults.is_empty() && rules.set.is_empty())
+}
+
+fn known(generation: &Generation) -> String {
+    let names = generation.known();
+    let listed = names.iter().take(KNOWN_NAMES).copied().collect::<Vec<_>>().join(", ");
+    match names.len().checked_sub(KNOWN_NAMES) {
+        _ if names.is_empty() => "none, no ModelRoute selects this pod".to_owned(),
+        None | Some(0) => listed,
+        Some(more) => format!("{listed} and {more} more, see GET /v1/models"),
+    }
+}
+
+// === impl Call ===
+
+impl Call {
+    /// What every candidate must be able to do.
+    pub(super) fn demand(&self) -> Demand {
+        let Need { max_output_tokens, tools, images, json_schema, .. } = self.need;
+        let output = match (max_output_tokens, self.api) {
+            (_, Api::Embeddings) => Output::Asked(0),
+            (Some(tokens), _) => Output::Asked(tokens),
+            (None, _) => Output::Reserve(self.route.reserve_output),
+        };
+        Demand { output, tools, images, json_schema }
+    }
+
+    /// How long until the deadline.
+    pub(super) fn left(&self, now: Instant) -> Duration {
+        self.deadline.saturating_duration_since(now)
+    }
+}

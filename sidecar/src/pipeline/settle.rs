@@ -1,0 +1,269 @@
+//! The end of a request: what it used is added up, its line is logged. Exactly once, however it ends.
+//!
+//! A guard: whoever holds it says what happened; dropped without a word, the application has gone away, and what was
+//! under way by then is charged by estimate.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use spillway_policy::{Class, NanoUsd, Usage, fallback::Sizes};
+use spillway_providers::Api;
+use spillway_wire::UsageTotals;
+
+use super::{count, fallback::Plan};
+use crate::{
+    clock::{self, Day},
+    record::{Outcome, RequestRecord},
+    runtime::{Backend, Place, Route, Runtime},
+};
+
+/// What is known so far.
+#[must_use = "dropping it settles the request as abandoned"]
+pub(super) struct Settle {
+    place: Place,
+    api: Api,
+    id: String,
+    started: Instant,
+    day: Day,
+    route: Option<Arc<Route>>,
+    stream: bool,
+    /// The prompt, for when nobody says what it came to.
+    sizes: Sizes,
+    backend: Option<usize>,
+    attempts: u32,
+    reason: Option<Class>,
+    truncated: u32,
+    /// A provider has the request, or had it and answered: it may bill.
+    billed: bool,
+    usage: Option<Usage>,
+    output_bytes: u64,
+    /// Spent waiting for providers, until the answer's head.
+    waited: Duration,
+    waiting_since: Option<Instant>,
+    overhead: Option<Duration>,
+    first_token: Option<Duration>,
+    end: Option<End>,
+}
+
+struct End {
+    outcome: Outcome,
+    status: u16,
+    error: Option<String>,
+    class: Option<Class>,
+}
+
+/// Nobody is there any more to see a status; this is what proxies log then.
+const CLIENT_LEFT: u16 = 499;
+
+// === impl Settle ===
+
+impl Settle {
+    pub(super) fn begin(place: Place, api: Api) -> Self {
+        let id = place.runtime().request_id();
+        Self {
+            place,
+            api,
+            id,
+            started: clock::now(),
+            day: clock::today(),
+            route: None,
+            stream: false,
+            sizes: Sizes::bounds(0, 0),
+            backend: None,
+            attempts: 0,
+            reason: None,
+            truncated: 0,
+            billed: false,
+            usage: None,
+            output_bytes: 0,
+            waited: Duration::ZERO,
+            waiting_since: None,
+            overhead: None,
+            first_token: None,
+            end: None,
+        }
+    }
+
+    pub(super) fn runtime(&self) -> Arc<Runtime> {
+        Arc::clone(self.place.runtime())
+    }
+
+    pub(super) const fn api(&self) -> Api {
+        self.api
+    }
+
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    pub(super) const fn started(&self) -> Instant {
+        self.started
+    }
+
+    pub(super) const fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    pub(super) const fn reason(&self) -> Option<Class> {
+        self.reason
+    }
+
+    pub(super) const fn truncated(&self) -> u32 {
+        self.truncated
+    }
+
+    pub(super) fn route(&self) -> Option<&Route> {
+        self.route.as_deref()
+    }
+
+    /// The backend of the last attempt.
+    pub(super) fn backend(&self) -> Option<&Backend> {
+        self.route.as_ref()?.backends.get(self.backend?)
+    }
+
+    /// The request has a route.
+    pub(super) fn routed(&mut self, route: &Arc<Route>, stream: bool, sizes: &Sizes) {
+        self.route = Some(Arc::clone(route));
+        self.stream = stream;
+        self.sizes = *sizes;
+    }
+
+    /// An attempt begins.
+    pub(super) fn attempt(&mut self, plan: &Plan, sizes: &Sizes, truncated: u32, now: Instant) {
+        self.backend = Some(plan.backend);
+        self.attempts = plan.attempts;
+        self.reason = plan.reason;
+        self.sizes = *sizes;
+        self.truncated = truncated;
+        self.billed = true;
+        self.wait(now);
+    }
+
+    /// From now on nothing happens here but waiting.
+    pub(super) const fn wait(&mut self, now: Instant) {
+        self.waiting_since = Some(now);
+    }
+
+    /// The wait is over.
+    pub(super) fn go_on(&mut self, now: Instant) {
+        if let Some(since) = self.waiting_since.take() {
+            self.waited += now.saturating_duration_since(since);
+        }
+    }
+
+    /// The attempt failed: nothing is billed for it.
+    pub(super) const fn failed(&mut self) {
+        self.billed = false;
+    }
+
+    /// What the provider billed.
+    pub(super) fn used(&mut self, usage: Option<spillway_providers::Usage>) {
+        if let Some(usage) = usage {
+            let spillway_providers::Usage { input, output, cache_read, cache_write, reasoning: _ } = usage;
+            self.usage = Some(Usage { input, output, cache_read, cache_write });
+        }
+    }
+
+    /// How much of an answer has gone by.
+    pub(super) const fn seen(&mut self, output_bytes: u64) {
+        self.output_bytes = output_bytes;
+    }
+
+    /// The first content of a stream is here.
+    pub(super) fn first_content(&mut self, now: Instant) {
+        self.first_token = Some(now.saturating_duration_since(self.started));
+    }
+
+    /// What was spent here and not waiting, from the request's head to the answer's. Fixed by the first call.
+    pub(super) fn overhead(&mut self, now: Instant) -> Duration {
+        let waited = self.waited;
+        *self.overhead.get_or_insert(now.saturating_duration_since(self.started).saturating_sub(waited))
+    }
+
+    /// What the answer cost, where usage and price are known.
+    pub(super) fn cost(&self) -> Option<NanoUsd> {
+        Some(self.backend()?.price?.of(self.usage.as_ref()?))
+    }
+
+    /// It ended well.
+    pub(super) fn answered(&mut self, status: u16) {
+        self.end = Some(End { outcome: Outcome::Answered, status, error: None, class: None });
+    }
+
+    /// The application got an error.
+    pub(super) fn refused(&mut self, status: u16, code: String, class: Option<Class>) {
+        self.billed = false;
+        self.end = Some(End { outcome: Outcome::Failed, status, error: Some(code), class });
+    }
+
+    /// The stream broke after its first content.
+    pub(super) fn cut(&mut self, code: &str, class: Class) {
+        let end = End { outcome: Outcome::Cut, status: 200, error: Some(code.to_owned()), class: Some(class) };
+        self.end = Some(end);
+    }
+
+    /// Ours, where the provider did not say.
+    fn estimate(&self) -> Usage {
+        Usage {
+            input: count::guess(&self.sizes),
+            output: count::guess_output(self.output_bytes),
+            cache_read: 0,
+            cache_write: 0,
+        }
+    }
+
+    fn add_up(&self, outcome: Outcome, usage: Option<&Usage>, cost: Option<NanoUsd>) {
+        let Some(backend) = self.backend() else { return };
+        let failed = matches!(outcome, Outcome::Failed | Outcome::Cut);
+        let totals = UsageTotals {
+            requests: 1,
+            errors: u64::from(failed),
+            input_tokens: usage.map_or(0, |usage| usage.input),
+            output_tokens: usage.map_or(0, |usage| usage.output),
+            cost_nanos: cost.map_or(0, |cost| cost.0),
+            unpriced: u64::from(usage.is_some() && cost.is_none()),
+        };
+        self.place.runtime().usage.add(&backend.series, self.day, totals);
+    }
+}
+
+impl Drop for Settle {
+    fn drop(&mut self) {
+        let now = clock::now();
+        self.go_on(now);
+        let usage_estimated = self.usage.is_none() && self.billed;
+        if usage_estimated {
+            self.usage = Some(self.estimate());
+        }
+        let (overhead, cost) = (self.overhead(now), self.cost());
+        let end = self.end.take();
+        let end = end.unwrap_or(End { outcome: Outcome::ClientLeft, status: CLIENT_LEFT, error: None, class: None });
+        self.add_up(end.outcome, self.usage.as_ref(), cost);
+        let backend = self.backend();
+        self.place.runtime().telemetry.request(&RequestRecord {
+            id: &self.id,
+            api: self.api,
+            stream: self.stream,
+            outcome: end.outcome,
+            status: end.status,
+            error: end.error.as_deref(),
+            class: end.class,
+            route: self.route.as_ref().map(|route| route.name.as_str()),
+            backend: backend.map(|backend| backend.name.as_str()),
+            provider: backend.map(|backend| backend.provider.name.as_str()),
+            provider_kind: backend.map(|backend| backend.provider.kind.as_str()),
+            model: backend.map(|backend| backend.model.as_str()),
+            attempts: self.attempts,
+            fallback_reason: self.reason,
+            usage: self.usage,
+            usage_estimated,
+            cost,
+            truncated_messages: self.truncated,
+            duration: now.saturating_duration_since(self.started),
+            overhead,
+            first_token: self.first_token,
+        });
+    }
+}

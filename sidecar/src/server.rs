@@ -1,0 +1,227 @@
+//! The data port: HTTP/1 on loopback, bounded in every direction, and a clear word at every wrong door.
+
+pub mod admin;
+mod anthropic;
+mod openai;
+
+use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use spillway_providers::Api;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    error::ProxyError,
+    pipeline::{self, ReplyBody, error_response, json_response},
+    runtime::Runtime,
+};
+
+/// A head that takes longer than this to arrive comes from nobody who means well. It bounds idle connections too.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+const MAX_HEADERS: usize = 100;
+
+/// Out of file descriptors: a moment without new connections lets the open ones finish.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until `shutdown`, then lets open requests finish for up to `drain`. Returns how many were cut off.
+pub async fn serve(
+    listener: TcpListener,
+    runtime: Arc<Runtime>,
+    shutdown: CancellationToken,
+    drain: Duration,
+) -> usize {
+    let connections = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                connections.spawn(connection(stream, Arc::clone(&runtime), shutdown.clone()));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    // From here on new connections are refused by the system, which an SDK retries.
+    drop(listener);
+    connections.close();
+    match tokio::time::timeout(drain, connections.wait()).await {
+        Ok(()) => 0,
+        Err(_) => connections.len(),
+    }
+}
+
+async fn connection(stream: TcpStream, runtime: Arc<Runtime>, shutdown: CancellationToken) {
+    // Small frames of a stream are not to wait for an acknowledgement.
+    _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| answer(Arc::clone(&runtime), request));
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .max_headers(MAX_HEADERS);
+    let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+async fn answer(runtime: Arc<Runtime>, request: Request<Incoming>) -> Result<Response<ReplyBody>, Infallible> {
+    Ok(match Door::of(&request) {
+        Ok(Door::Call(api)) => match runtime.enter() {
+            Ok(place) => pipeline::handle(place, api, request).await,
+            Err(limit) => error_response(
+                api,
+                &ProxyError::Overloaded { what: "the number of requests in flight", limit: limit as u64 },
+            ),
+        },
+        Ok(Door::Models(id)) => models(&runtime, request.headers(), id),
+        Err((api, error)) => error_response(api, &error),
+    })
+}
+
+/// What a method and a path ask for.
+#[derive(Debug, PartialEq, Eq)]
+enum Door<'a> {
+    Call(Api),
+    /// The list, or one of it.
+    Models(Option<&'a str>),
+}
+
+impl<'a> Door<'a> {
+    /// By the raw path only, once the host has been found to be us: a page in a browser must not get here by a name it
+    /// made up for 127.0.0.1.
+    fn of<B>(request: &'a Request<B>) -> Result<Self, (Api, ProxyError)> {
+        let (method, path) = (request.method(), request.uri().path());
+        let (door, allowed) = match path {
+            "/v1/chat/completions" => (Door::Call(Api::ChatCompletions), Method::POST),
+            "/v1/completions" => (Door::Call(Api::Completions), Method::POST),
+            "/v1/embeddings" => (Door::Call(Api::Embeddings), Method::POST),
+            "/v1/messages" => (Door::Call(Api::Messages), Method::POST),
+            "/v1/models" => (Door::Models(None), Method::GET),
+            _ => match path.strip_prefix("/v1/models/").filter(|id| !id.is_empty()) {
+                Some(id) => (Door::Models(Some(id)), Method::GET),
+                None => return Err((shape(request.headers()), ProxyError::NoSuchPath { path: path.to_owned() })),
+            },
+        };
+        let api = if let Door::Call(api) = door { api } else { shape(request.headers()) };
+        check_host(request.headers()).map_err(|error| (api, error))?;
+        if *method == allowed {
+            return Ok(door);
+        }
+        let allowed = if allowed == Method::POST { "POST" } else { "GET" };
+        Err((api, ProxyError::Method { path: path.to_owned(), method: method.to_string(), allowed }))
+    }
+}
+
+/// Whose words to use where the path does not say.
+fn shape(headers: &HeaderMap) -> Api {
+    if headers.contains_key("anthropic-version") { Api::Messages } else { Api::ChatCompletions }
+}
+
+fn check_host(headers: &HeaderMap) -> Result<(), ProxyError> {
+    let host = headers.get(header::HOST).map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default();
+    // An IPv6 address has colons of its own, inside its brackets.
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => &host,
+    };
+    if ["127.0.0.1", "localhost", "[::1]"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
+        return Ok(());
+    }
+    Err(ProxyError::Host { host: host.into_owned() })
+}
+
+fn models(runtime: &Runtime, headers: &HeaderMap, id: Option<&str>) -> Response<ReplyBody> {
+    let api = shape(headers);
+    let Some(generation) = runtime.generation() else { return error_response(api, &ProxyError::NotConfigured) };
+    let body = match (api, id) {
+        (Api::Messages, None) => Some(anthropic::models(&generation)),
+        (Api::Messages, Some(id)) => anthropic::model(&generation, &decoded(id)),
+        (_, None) => Some(openai::models(&generation)),
+        (_, Some(id)) => openai::model(&generation, &decoded(id)),
+    };
+    match body {
+        Some(body) => json_response(StatusCode::OK, body.to_string().into()),
+        None => {
+            let known = generation.known().join(", ");
+            error_response(api, &ProxyError::UnknownModel { model: decoded(id.unwrap_or_default()), known })
+        }
+    }
+}
+
+/// `%2F` and the like. What is no escape stands for itself.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let escape = (*first == b'%').then(|| tail.get(..2)).flatten();
+        let byte =
+            escape.and_then(|hex| std::str::from_utf8(hex).ok()).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(method: &str, path: &str, host: &str) -> String {
+        let request = Request::builder().method(method).uri(path).header("host", host).body(()).unwrap();
+        match Door::of(&request) {
+            Ok(door) => format!("{door:?}"),
+            Err((_, error)) => error.shape().code,
+        }
+    }
+
+    #[test]
+    fn every_door_opens_to_its_method_and_to_our_own_name_only() {
+        let here = "127.0.0.1:4040";
+        let rows = [
+            ("POST", "/v1/chat/completions", here, "Call(ChatCompletions)"),
+            ("POST", "/v1/completions?a=b", here, "Call(Completions)"),
+            ("POST", "/v1/embeddings", "localhost", "Call(Embeddings)"),
+            ("POST", "/v1/messages", "[::1]:4040", "Call(Messages)"),
+            ("GET", "/v1/models", "LOCALHOST:80", "Models(None)"),
+            ("GET", "/v1/models/a/b", "[::1]", "Models(Some(\"a/b\"))"),
+            ("GET", "/v1/models/", here, "not_found"),
+            ("POST", "/v1/models", here, "method_not_allowed"),
+            ("GET", "/v1/messages", here, "method_not_allowed"),
+            ("POST", "/chat/completions", here, "not_found"),
+            ("POST", "/v1/../v1/messages", here, "not_found"),
+            ("POST", "/v1/messages", "evil.example", "invalid_request"),
+            ("POST", "/v1/messages", "127.0.0.1.evil.example:80", "invalid_request"),
+            ("POST", "/v1/messages", "localhost:x", "invalid_request"),
+            ("GET", "/v1/models", "", "invalid_request"),
+        ];
+        for (method, path, host, want) in rows {
+            assert_eq!(open(method, path, host), want, "{method} {path} {host}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_undone_and_what_is_none_is_kept() {
+        for (text, want) in [("a%2Fb", "a/b"), ("100%", "100%"), ("%zz%4", "%zz%4"), ("%c3%bc", "ü")] {
+            assert_eq!(decoded(text), want);
+        }
+    }
+}
