@@ -145,7 +145,7 @@ impl Plan {
     /// Before any attempt: the prompt does not fit the first choice's window.
     async fn make_room(&mut self, call: &mut Call, window: u64, skips: &mut Skips) -> Result<(), Option<DoesNotFit>> {
         let mode = call.route.on_exceeded;
-        if matches!(mode, OnExceeded::LargerModel | OnExceeded::Hybrid) && self.to_larger(call, 0, skips).await {
+        if matches!(mode, OnExceeded::LargerModel | OnExceeded::Hybrid) && self.move_to_larger(call, 0, skips).await {
             return Ok(());
         }
         if matches!(mode, OnExceeded::Truncate | OnExceeded::Hybrid) {
@@ -164,7 +164,7 @@ impl Plan {
                 let order = targets(&call.route.rules, Class::ContextWindowExceeded).to_vec();
                 self.move_on(call, &order, Class::ContextWindowExceeded, learnt.unwrap_or(0), skips).await
             }
-            OnExceeded::LargerModel | OnExceeded::Hybrid => self.to_larger(call, learnt.unwrap_or(0), skips).await,
+            OnExceeded::LargerModel | OnExceeded::Hybrid => self.move_to_larger(call, learnt.unwrap_or(0), skips).await,
             OnExceeded::Truncate => false,
         };
         if moved || self.shortened || !matches!(mode, OnExceeded::Truncate | OnExceeded::Hybrid) {
@@ -176,7 +176,7 @@ impl Plan {
     }
 
     /// To the smallest window that is large enough.
-    async fn to_larger(&mut self, call: &mut Call, larger_than: u64, skips: &mut Skips) -> bool {
+    async fn move_to_larger(&mut self, call: &mut Call, larger_than: u64, skips: &mut Skips) -> bool {
         let route = Arc::clone(&call.route);
         let order = by_window(&route.candidates, targets(&route.rules, Class::ContextWindowExceeded));
         self.move_on(call, &order, Class::ContextWindowExceeded, larger_than, skips).await
