@@ -1,12 +1,16 @@
 //! The control plane: resources in, per-pod config out, status conditions back; and the spillway CLI.
 
 pub mod admin;
+pub mod catalogue;
 pub mod changes;
 pub mod clock;
+pub mod compile;
+pub mod conditions;
 pub mod inject;
 pub mod metrics;
 pub mod pods;
 pub mod publish;
+pub mod resources;
 pub mod schema;
 pub mod settings;
 pub mod source;

@@ -1,0 +1,171 @@
+//! Resources -> what every pod is to run, and what is to be said about each object.
+//!
+//! Pure and total: no client, no clock, no log line, and no input makes it fail. A broken resource becomes a [`Diagnostic`]
+//! and is left out; its neighbours still ship. The same resources give the same bytes, whatever order they come in.
+
+mod budget;
+mod conflict;
+mod diagnostic;
+mod duration;
+mod endpoint;
+mod fallback;
+mod known;
+mod model;
+mod policy;
+mod provider;
+mod route;
+mod secret;
+mod unsupported;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use secrecy::SecretString;
+use spillway_crds::{BackendStatus, LabelSelector};
+use spillway_wire as wire;
+
+pub use diagnostic::{Diagnostic, Kind, ObjectRef, Severity};
+pub use secret::{HOSTS_ANNOTATION, SECRET_LABEL};
+
+use crate::resources::Resources;
+use conflict::{Claim, by_age, oldest_wins};
+use provider::Provider;
+
+/// Everything that follows from a state of the world.
+#[derive(Debug, Default)]
+pub struct Compiled {
+    /// By `namespace/name`: the routes that are sent to sidecars.
+    pub routes: BTreeMap<String, CompiledRoute>,
+    /// By `namespace/name`: the providers that may be used, with or without their key.
+    pub providers: wire::Map<wire::Provider>,
+    /// By what [`wire::Provider::credential`] says.
+    pub credentials: BTreeMap<String, SecretString>,
+    pub egress: wire::Egress,
+    /// In the order of their objects.
+    pub diagnostics: Vec<Diagnostic>,
+    /// By `namespace/name`: what statuses say of every route, sent or not.
+    pub facts: BTreeMap<String, RouteFacts>,
+}
+
+/// A route and who gets it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompiledRoute {
+    pub namespace: String,
+    /// Which pods of the namespace get it. None: all.
+    pub selector: Option<LabelSelector>,
+    pub route: wire::Route,
+}
+
+/// What a route's status says beside its conditions.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RouteFacts {
+    pub models: Vec<String>,
+    pub backends: Vec<BackendStatus>,
+    /// The name of the FallbackPolicy that applies.
+    pub policy: Option<String>,
+}
+
+/// The providers, as routes see them.
+struct Providers<'a> {
+    found: BTreeMap<String, Found>,
+    namespaces: &'a BTreeMap<String, BTreeMap<String, String>>,
+}
+
+enum Found {
+    Ready(Box<Provider>),
+    Refused { namespace: String },
+}
+
+/// Compiles the state of the world.
+#[must_use]
+pub fn compile(resources: &Resources) -> Compiled {
+    let Resources { providers, routes, policies, budgets, secrets, namespaces, settings } = resources;
+    let mut diagnostics = Vec::new();
+    let mut found = BTreeMap::new();
+    for given in by_age(providers) {
+        let object = ObjectRef::of(Kind::ModelProvider, given);
+        let compiled = provider::compile(given, secrets, settings, &mut diagnostics);
+        let refused = || Found::Refused { namespace: object.namespace.clone() };
+        found.insert(object.key(), compiled.map_or_else(refused, |provider| Found::Ready(Box::new(provider))));
+    }
+    let providers = Providers { found, namespaces };
+    let names: BTreeSet<String> = routes.iter().map(|route| ObjectRef::of(Kind::ModelRoute, route).key()).collect();
+    let by_route = policy::index(policies, &names, &mut diagnostics);
+    let (mut claims, mut facts) = (Vec::new(), BTreeMap::new());
+    for given in by_age(routes) {
+        let object = ObjectRef::of(Kind::ModelRoute, given);
+        let policy = by_route.get(&object.key());
+        let outcome = route::compile(given, &providers, policy, &mut diagnostics);
+        let policy = policy.map(|(policy, _)| policy.name.clone());
+        facts.insert(object.key(), RouteFacts { models: outcome.models, backends: outcome.backends, policy });
+        claims.extend(outcome.route.map(|route| Claim { object, route }));
+    }
+    let routes = oldest_wins(claims, &mut diagnostics);
+    for given in budgets {
+        budget::check(given, &names, &mut diagnostics);
+    }
+    diagnostics.sort();
+    diagnostics.dedup();
+    let mut allowed_private_ranges = settings.allowed_private_ranges.clone();
+    allowed_private_ranges.sort_unstable();
+    allowed_private_ranges.dedup();
+    let egress = wire::Egress { allowed_private_ranges };
+    let (providers, credentials) = providers.split();
+    Compiled { routes, providers, credentials, egress, diagnostics, facts }
+}
+
+// === impl Compiled ===
+
+impl Compiled {
+    /// What a pod with these labels runs: its routes and the providers they use, and nothing of anyone else.
+    #[must_use]
+    pub fn view(&self, namespace: &str, labels: &BTreeMap<String, String>) -> wire::Snapshot {
+        let mine = |route: &&CompiledRoute| route.selects(namespace, labels);
+        let routes: wire::Map<wire::Route> = self
+            .of_namespace(namespace)
+            .filter(|(_, route)| mine(route))
+            .map(|(key, route)| (key.clone(), route.route.clone()))
+            .collect();
+        let used: BTreeSet<&String> =
+            routes.values().flat_map(|route| &route.backends).map(|backend| &backend.provider).collect();
+        let providers =
+            used.into_iter().filter_map(|key| Some((key.clone(), self.providers.get(key)?.clone()))).collect();
+        wire::Snapshot { revision: String::new(), routes, providers, egress: self.egress.clone() }.seal()
+    }
+
+    /// What is to be said about an object.
+    pub fn diagnostics_of(&self, object: &ObjectRef) -> impl Iterator<Item = &Diagnostic> {
+        // Sorted by object first.
+        let start = self.diagnostics.partition_point(|one| one.object < *object);
+        self.diagnostics[start..].iter().take_while(move |one| one.object == *object)
+    }
+
+    fn of_namespace(&self, namespace: &str) -> impl Iterator<Item = (&String, &CompiledRoute)> {
+        let prefix = format!("{namespace}/");
+        self.routes.range(prefix.clone()..).take_while(move |(key, _)| key.starts_with(&prefix))
+    }
+}
+
+// === impl CompiledRoute ===
+
+impl CompiledRoute {
+    /// Whether a pod gets this route.
+    #[must_use]
+    pub fn selects(&self, namespace: &str, labels: &BTreeMap<String, String>) -> bool {
+        self.namespace == namespace && self.selector.as_ref().is_none_or(|selector| selector.matches(labels))
+    }
+}
+
+// === impl Providers ===
+
+impl Providers<'_> {
+    fn split(self) -> (wire::Map<wire::Provider>, BTreeMap<String, SecretString>) {
+        let (mut providers, mut credentials) = (wire::Map::new(), BTreeMap::new());
+        for (key, found) in self.found {
+            if let Found::Ready(provider) = found {
+                credentials.extend(provider.key.map(|value| (key.clone(), value)));
+                providers.insert(key, provider.wire);
+            }
+        }
+        (providers, credentials)
+    }
+}

@@ -1,0 +1,174 @@
+//! Endpoints: parsed once, so that what is compared with a Secret's list of hosts is what sidecars connect to.
+
+use std::fmt;
+
+/// A checked endpoint: scheme, host, port and path, and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    pub(crate) https: bool,
+    /// Lower case, without a trailing dot; IPv6 addresses in brackets.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// Starts with a slash, or is empty; does not end in one.
+    path: String,
+}
+
+/// Host and port, as a Secret lists them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HostPort {
+    host: String,
+    port: u16,
+}
+
+// === impl Endpoint ===
+
+impl Endpoint {
+    /// Reads `https://host[:port][/path]`. The error says what is wrong with it.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let refuse = |why: &str| Err(format!("{text:?} {why}: write it like https://api.example.com/v1"));
+        let (https, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (None, Some(rest)) => (false, rest),
+            (None, None) => return refuse("does not start with https:// or http://"),
+        };
+        if text.len() > 512 {
+            return Err(format!("has {} bytes, an endpoint takes at most 512", text.len()));
+        }
+        if text.bytes().any(|byte| !byte.is_ascii_graphic() || b"\\\"<>^`{|}".contains(&byte)) {
+            return refuse("contains a character that no URL has");
+        }
+        if rest.contains('@') {
+            return refuse("contains '@': credentials belong into a Secret, never into an endpoint");
+        }
+        if rest.contains(['?', '#']) {
+            return refuse("contains a query or a fragment");
+        }
+        let (authority, path) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+        if path.split('/').any(|part| part == "." || part == "..") {
+            return refuse("contains a relative path");
+        }
+        let default_port = if https { 443 } else { 80 };
+        match HostPort::parse(authority, default_port) {
+            Some(HostPort { host, port }) => {
+                Ok(Self { https, host, port, path: path.trim_end_matches('/').to_owned() })
+            }
+            None => refuse("has no valid host and port"),
+        }
+    }
+
+    pub(crate) fn host_port(&self) -> HostPort {
+        HostPort { host: self.host.clone(), port: self.port }
+    }
+
+    /// The port a URL with this scheme leaves out.
+    pub(crate) const fn default_port(&self) -> u16 {
+        if self.https { 443 } else { 80 }
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.https { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.host)?;
+        if self.port != self.default_port() {
+            write!(f, ":{}", self.port)?;
+        }
+        f.write_str(&self.path)
+    }
+}
+
+// === impl HostPort ===
+
+impl HostPort {
+    /// Reads `host` or `host:port`.
+    pub(crate) fn parse(text: &str, default_port: u16) -> Option<Self> {
+        let after_bracket = text.rfind(']').map_or(0, |at| at + 1);
+        let (host, port) = match text[after_bracket..].find(':') {
+            Some(colon) => {
+                let digits = &text[after_bracket + colon + 1..];
+                let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+                let port = digits.parse().ok().filter(|port| plain && *port != 0)?;
+                (&text[..after_bracket + colon], port)
+            }
+            None => (text, default_port),
+        };
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        is_host(&host).then_some(Self { host, port })
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.port == 443 { f.write_str(&self.host) } else { write!(f, "{}:{}", self.host, self.port) }
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return address.parse::<std::net::Ipv6Addr>().is_ok();
+    }
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    host.len() <= 253 && host.split('.').all(label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_normalised() {
+        let rows = [
+            ("https://api.openai.com/v1", "https://api.openai.com/v1"),
+            ("https://api.openai.com:443/v1/", "https://api.openai.com/v1"),
+            ("https://API.OpenAI.com./v1", "https://api.openai.com/v1"),
+            ("http://llm.models.svc:8000/v1", "http://llm.models.svc:8000/v1"),
+            ("http://llm:80", "http://llm"),
+            ("https://llm:80", "https://llm:80"),
+            ("https://[::1]:8443/x", "https://[::1]:8443/x"),
+            ("https://10.0.0.1/v1", "https://10.0.0.1/v1"),
+            ("https://a.example//", "https://a.example"),
+        ];
+        for (text, want) in rows {
+            assert_eq!(Endpoint::parse(text).map(|endpoint| endpoint.to_string()), Ok(want.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn endpoints_that_hide_something_are_refused() {
+        let rows = [
+            ("ftp://a.example", "does not start with"),
+            ("HTTPS://a.example", "does not start with"),
+            ("a.example/v1", "does not start with"),
+            ("", "does not start with"),
+            ("https://", "no valid host"),
+            ("https:///v1", "no valid host"),
+            ("https://user:key@a.example", "credentials belong into a Secret"),
+            ("https://a.example@b.example", "credentials belong into a Secret"),
+            ("https://a.example/v1@x", "credentials belong into a Secret"),
+            ("https://a.example?key=1", "query or a fragment"),
+            ("https://a.example/#x", "query or a fragment"),
+            ("https://a.example\\@b.example", "no URL has"),
+            ("https://a.example /v1", "no URL has"),
+            ("https://ä.example", "no URL has"),
+            ("https://a.example/../admin", "relative path"),
+            ("https://a.example:", "no valid host"),
+            ("https://a.example:0", "no valid host"),
+            ("https://a.example:65536", "no valid host"),
+            ("https://a.example:+80", "no valid host"),
+            ("https://a..example", "no valid host"),
+            ("https://-a.example", "no valid host"),
+            ("https://[::1", "no valid host"),
+            ("https://[a.example]", "no valid host"),
+            ("https://::1", "no valid host"),
+        ];
+        for (text, want) in rows {
+            let error = Endpoint::parse(text).unwrap_err();
+            assert!(error.contains(want), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! FallbackPolicy -> the context window, fallback and retry rules of one `wire::Route`.
+
+use spillway_crds::{
+    ConditionType, ContextWindow, ErrorClass, FallbackPolicySpec, FallbackRule, OnExceeded, Reason, Retries, Truncate,
+};
+use spillway_wire as wire;
+
+use super::diagnostic::{Diagnostic, ObjectRef};
+use super::policy::WAIT;
+
+/// What applies to a route without a policy: one retry on a connection error, and nobody else to ask.
+const RETRY_ATTEMPTS: u32 = 1;
+const BACKOFF_BASE_MS: u64 = 250;
+const BACKOFF_MAX_MS: u64 = 8_000;
+/// Longer than this, the next backend is the better answer.
+const HONOUR_RETRY_AFTER_MS: u64 = 30_000;
+const RESERVE_OUTPUT_TOKENS: u64 = 1_024;
+/// The reserve that nobody asked for takes at most this part of the smallest window.
+const RESERVE_PART: u64 = 4;
+const KEEP_LAST: u32 = 4;
+/// What is retried when a policy asks for retries and does not say on what.
+const RETRY_ON: [wire::ErrorClass; 5] = [
+    wire::ErrorClass::RateLimited,
+    wire::ErrorClass::Timeout,
+    wire::ErrorClass::ServiceUnavailable,
+    wire::ErrorClass::Connection,
+    wire::ErrorClass::InternalServerError,
+];
+
+/// The part of a `wire::Route` that a policy decides.
+pub(crate) struct Rules {
+    pub(crate) context_window: wire::ContextWindow,
+    pub(crate) fallbacks: Vec<wire::FallbackRule>,
+    pub(crate) retries: wire::Retries,
+}
+
+/// A route's backends, as far as its policy is concerned.
+pub(crate) struct Backends<'a> {
+    /// The route's name, for diagnostics.
+    pub(crate) route: &'a str,
+    /// The names of all backends in the route's spec.
+    pub(crate) named: &'a [String],
+    /// Those that are left, in order.
+    pub(crate) usable: &'a [wire::Backend],
+}
+
+/// The rules of a route under `policy`.
+pub(crate) fn compile(
+    policy: Option<&(ObjectRef, &FallbackPolicySpec)>,
+    backends: &Backends<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Rules {
+    let Some((object, spec)) = policy else {
+        return Rules { context_window: context_window(None, backends), fallbacks: Vec::new(), retries: retries(None) };
+    };
+    let FallbackPolicySpec {
+        target_refs: _,
+        context_window: window,
+        fallbacks,
+        retries: retry,
+        // Refused by `unsupported`.
+        hedge: _,
+        circuit_breaker: _,
+    } = spec;
+    let rules = Rules {
+        context_window: context_window(window.as_ref(), backends),
+        fallbacks: fallbacks
+            .iter()
+            .enumerate()
+            .map(|(index, rule)| named(object, index, rule, backends, diagnostics))
+            .collect(),
+        retries: retries(retry.as_ref()),
+    };
+    advise(object, &rules, backends, diagnostics);
+    rules
+}
+
+/// One rule, with only those names that lead somewhere: a sidecar refuses a snapshot with others.
+fn named(
+    object: &ObjectRef,
+    index: usize,
+    rule: &FallbackRule,
+    backends: &Backends<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> wire::FallbackRule {
+    let FallbackRule { on, to } = rule;
+    for (position, name) in to.iter().enumerate().filter(|(_, name)| !backends.named.contains(*name)) {
+        let message = format!(
+            "ModelRoute {}/{} has no backend {name:?}: add it, or use one of {}",
+            object.namespace,
+            backends.route,
+            backends.named.join(", ")
+        );
+        let path = format!("spec.fallbacks[{index}].to[{position}]");
+        let about = (ConditionType::ResolvedRefs, Reason::BackendNotFound);
+        diagnostics.push(Diagnostic::warn(object, about, path, message).about(backends.route));
+    }
+    let is_usable = |name: &&String| backends.usable.iter().any(|backend| backend.name == **name);
+    wire::FallbackRule {
+        on: on.iter().copied().map(class).collect(),
+        to: to.iter().filter(is_usable).cloned().collect(),
+    }
+}
+
+/// Warns of what a person reading the policy would expect to help, and cannot.
+fn advise(object: &ObjectRef, rules: &Rules, backends: &Backends<'_>, diagnostics: &mut Vec<Diagnostic>) {
+    let Some(first) = backends.usable.iter().find(|backend| backend.role == wire::Role::Primary) else { return };
+    let Some(overflowed) = first.model.context_window_tokens else { return };
+    let is_for_overflow = |rule: &wire::FallbackRule| rule.on.contains(&wire::ErrorClass::ContextWindowExceeded);
+    let rule = rules.fallbacks.iter().enumerate().find(|(_, rule)| is_for_overflow(rule));
+    let mut helps = false;
+    for name in rule.iter().flat_map(|(_, rule)| &rule.to) {
+        let window = backends
+            .usable
+            .iter()
+            .find(|backend| backend.name == *name)
+            .and_then(|backend| backend.model.context_window_tokens);
+        let Some(window) = window.filter(|window| *window <= overflowed) else {
+            helps = true;
+            continue;
+        };
+        let message = format!(
+            "a prompt that overflows {:?} ({overflowed} tokens) does not fit {name:?} ({window} tokens) either: \
+             name a backend with a larger window",
+            first.name
+        );
+        let index = rule.map_or(0, |(index, _)| index);
+        let about = (ConditionType::Accepted, Reason::SmallerWindow);
+        let path = format!("spec.fallbacks[{index}].to");
+        diagnostics.push(Diagnostic::warn(object, about, path, message).about(backends.route));
+    }
+    let wants_larger =
+        matches!(rules.context_window.on_exceeded, wire::OnExceeded::LargerModel | wire::OnExceeded::Hybrid);
+    if wants_larger && !helps {
+        let message = format!(
+            "no backend with more than the {overflowed} tokens of {:?} is named for ContextWindowExceeded, so there is no \
+             larger model to go to: add one to spec.fallbacks",
+            first.name
+        );
+        let about = (ConditionType::Accepted, Reason::FallbackNeverHelps);
+        let path = "spec.contextWindow.onExceeded";
+        diagnostics.push(Diagnostic::warn(object, about, path, message).about(backends.route));
+    }
+}
+
+fn context_window(given: Option<&ContextWindow>, backends: &Backends<'_>) -> wire::ContextWindow {
+    let nothing = ContextWindow::default();
+    let ContextWindow {
+        on_exceeded,
+        reserve_output_tokens,
+        truncate,
+        // Refused by `unsupported`.
+        summarize: _,
+    } = given.unwrap_or(&nothing);
+    // `drop` has one value that is not refused.
+    let Truncate { keep_system, keep_last, drop: _ } = truncate.clone().unwrap_or_default();
+    let smallest = backends.usable.iter().filter_map(|backend| backend.model.context_window_tokens).min();
+    let fitting = smallest.map_or(RESERVE_OUTPUT_TOKENS, |window| RESERVE_OUTPUT_TOKENS.min(window / RESERVE_PART));
+    wire::ContextWindow {
+        on_exceeded: match on_exceeded.unwrap_or_default() {
+            // Refused by `unsupported`.
+            OnExceeded::Reject | OnExceeded::Summarize => wire::OnExceeded::Reject,
+            OnExceeded::LargerModel => wire::OnExceeded::LargerModel,
+            OnExceeded::Truncate => wire::OnExceeded::Truncate,
+            OnExceeded::Hybrid => wire::OnExceeded::Hybrid,
+        },
+        reserve_output_tokens: reserve_output_tokens.unwrap_or(fitting),
+        truncate: wire::Truncate {
+            keep_system: keep_system.unwrap_or(true),
+            keep_last: keep_last.unwrap_or(KEEP_LAST),
+        },
+    }
+}
+
+fn retries(given: Option<&Retries>) -> wire::Retries {
+    let nothing = Retries { on: vec![ErrorClass::ConnectionError], ..Retries::default() };
+    let Retries {
+        attempts,
+        on,
+        backoff,
+        // Refused by `unsupported`.
+        budget: _,
+        honour_retry_after,
+    } = given.unwrap_or(&nothing);
+    let backoff = backoff.clone().unwrap_or_default();
+    // Refused before, if they do not read.
+    let read = |value: Option<&spillway_crds::Duration>| WAIT.read(value).unwrap_or_default();
+    let max = read(backoff.max.as_ref());
+    let base = read(backoff.base.as_ref()).unwrap_or_else(|| BACKOFF_BASE_MS.min(max.unwrap_or(BACKOFF_BASE_MS)));
+    wire::Retries {
+        attempts: attempts.unwrap_or(RETRY_ATTEMPTS),
+        on: if on.is_empty() { RETRY_ON.to_vec() } else { on.iter().copied().map(class).collect() },
+        backoff_base_ms: base,
+        backoff_max_ms: max.unwrap_or_else(|| BACKOFF_MAX_MS.max(base)),
+        honour_retry_after_ms: read(honour_retry_after.as_ref()).unwrap_or(HONOUR_RETRY_AFTER_MS),
+    }
+}
+
+const fn class(written: ErrorClass) -> wire::ErrorClass {
+    match written {
+        ErrorClass::ConnectionError => wire::ErrorClass::Connection,
+        ErrorClass::Timeout => wire::ErrorClass::Timeout,
+        ErrorClass::ContextWindowExceeded => wire::ErrorClass::ContextWindowExceeded,
+        ErrorClass::BadRequest => wire::ErrorClass::BadRequest,
+        ErrorClass::NotFound => wire::ErrorClass::NotFound,
+        ErrorClass::ContentPolicyViolation => wire::ErrorClass::ContentPolicyViolation,
+        ErrorClass::Authentication => wire::ErrorClass::Authentication,
+        ErrorClass::InternalServerError => wire::ErrorClass::InternalServerError,
+        ErrorClass::RateLimited => wire::ErrorClass::RateLimited,
+        ErrorClass::ServiceUnavailable => wire::ErrorClass::ServiceUnavailable,
+        ErrorClass::PermissionDenied => wire::ErrorClass::PermissionDenied,
+        ErrorClass::UnprocessableEntity => wire::ErrorClass::UnprocessableEntity,
+    }
+}

@@ -1,0 +1,146 @@
+//! ModelRoute -> `wire::Route`. A broken backend is left out and said so; a broken spec is refused as a whole.
+
+mod backend;
+mod request;
+
+use spillway_crds::{BackendStatus, FallbackPolicySpec, ModelRoute, ModelRouteSpec, Reason, Role};
+use spillway_wire as wire;
+
+use super::diagnostic::{Diagnostic, Kind, ObjectRef};
+use super::fallback::{self, Backends};
+use super::{CompiledRoute, Providers, unsupported};
+
+/// The most names a route serves, as in the schema.
+const MODELS: usize = 32;
+/// The most backends, as in the schema; the sidecar's own bound is higher.
+const BACKENDS: usize = 16;
+
+/// What became of a route.
+pub(crate) struct Outcome {
+    /// None: nothing is sent to sidecars, and a diagnostic says why.
+    pub(crate) route: Option<CompiledRoute>,
+    /// For the status.
+    pub(crate) backends: Vec<BackendStatus>,
+    /// For the status.
+    pub(crate) models: Vec<String>,
+}
+
+/// Compiles one route under its policy.
+pub(crate) fn compile(
+    route: &ModelRoute,
+    providers: &Providers<'_>,
+    policy: Option<&(ObjectRef, &FallbackPolicySpec)>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Outcome {
+    let object = ObjectRef::of(Kind::ModelRoute, route);
+    let mut refusals = unsupported::route(&object, &route.spec);
+    let ModelRouteSpec {
+        models: _,
+        workload_selector,
+        backends,
+        request,
+        streaming,
+        // Refused by `unsupported`, where they are used.
+        strategy: _,
+        cascade: _,
+        max_cost_per_request: _,
+        limits: _,
+        validation: _,
+        cache: _,
+        deduplicate: _,
+        batching: _,
+    } = &route.spec;
+    let models = models(&object, &route.spec, &mut refusals);
+    check_backends(&object, &route.spec, &mut refusals);
+    let request = request::rules(&object, request.as_ref(), &mut refusals);
+    let streaming = request::streaming(&object, streaming.as_ref(), &mut refusals);
+    let resolved = backend::resolve(&object, backends, providers, diagnostics);
+    let refused = !refusals.is_empty();
+    diagnostics.append(&mut refusals);
+    if refused {
+        return Outcome { route: None, backends: resolved.statuses, models };
+    }
+    let named: Vec<String> = backends.iter().map(|backend| backend.name.clone()).collect();
+    let about = Backends { route: &object.name, named: &named, usable: &resolved.usable };
+    let rules = fallback::compile(policy, &about, diagnostics);
+    if !resolved.usable.iter().any(|backend| backend.role == wire::Role::Primary) {
+        // Each missing backend has its own diagnostic.
+        return Outcome { route: None, backends: resolved.statuses, models };
+    }
+    let route = CompiledRoute {
+        namespace: object.namespace.clone(),
+        selector: workload_selector.clone(),
+        route: wire::Route {
+            namespace: object.namespace,
+            name: object.name,
+            models: models.clone(),
+            backends: resolved.usable,
+            context_window: rules.context_window,
+            fallbacks: rules.fallbacks,
+            retries: rules.retries,
+            request,
+            streaming,
+        },
+    };
+    Outcome { route: Some(route), backends: resolved.statuses, models }
+}
+
+/// The names the route serves.
+fn models(object: &ObjectRef, spec: &ModelRouteSpec, refusals: &mut Vec<Diagnostic>) -> Vec<String> {
+    if spec.models.is_empty() {
+        return vec![object.name.clone()];
+    }
+    let mut refuse = |path: String, message: String| {
+        refusals.push(Diagnostic::refuse(object, Reason::Invalid, path, message));
+    };
+    if spec.models.len() > MODELS {
+        refuse("spec.models".into(), format!("has {} names, a route takes at most {MODELS}", spec.models.len()));
+    }
+    for (index, model) in spec.models.iter().enumerate() {
+        let path = format!("spec.models[{index}]");
+        let stem = model.strip_suffix('*').unwrap_or(model);
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/@+-".contains(&byte);
+        if model.is_empty() || model.len() > 128 || !stem.bytes().all(plain) {
+            let message =
+                format!("{model:?} is no name of a model: letters, digits and ._:/@+- up to 128, and a * at the end");
+            refuse(path, message);
+        } else if spec.models[..index].contains(model) {
+            refuse(path, format!("{model:?} is named twice"));
+        }
+    }
+    spec.models.clone()
+}
+
+fn check_backends(object: &ObjectRef, spec: &ModelRouteSpec, refusals: &mut Vec<Diagnostic>) {
+    let mut refuse = |path: String, message: String| {
+        refusals.push(Diagnostic::refuse(object, Reason::Invalid, path, message));
+    };
+    let backends = &spec.backends;
+    if backends.len() > BACKENDS {
+        refuse("spec.backends".into(), format!("has {} entries, a route takes at most {BACKENDS}", backends.len()));
+    }
+    if !backends.iter().any(|backend| backend.role.unwrap_or_default() == Role::Primary) {
+        refuse(
+            "spec.backends".into(),
+            "has no entry of role Primary (the default), so there is nobody to ask first".into(),
+        );
+    }
+    for (index, backend) in backends.iter().enumerate() {
+        let name = &backend.name;
+        let path = format!("spec.backends[{index}].name");
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let is_name =
+            (1..=63).contains(&name.len()) && name.bytes().all(plain) && !name.starts_with('-') && !name.ends_with('-');
+        if !is_name {
+            refuse(path, format!("{name:?} is no name: lower-case letters, digits and '-', at most 63"));
+        } else if backends[..index].iter().any(|earlier| earlier.name == *name) {
+            refuse(path, format!("{name:?} is the name of two backends: policies could not tell them apart"));
+        }
+        // It becomes a header of every answer.
+        let model = &backend.model;
+        if model.is_empty() || model.len() > 256 || !model.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let message = format!("{model:?} is no name of a model: printable ASCII without spaces, at most 256");
+            refuse(format!("spec.backends[{index}].model"), message);
+        }
+    }
+}

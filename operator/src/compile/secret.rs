@@ -1,0 +1,115 @@
+//! When a Secret's key may be used: only from its own namespace, only if it opted in by label, only towards hosts it lists.
+//!
+//! Without these rules, whoever may write a ModelProvider but not read Secrets could have a key sent to a host of their own.
+
+use k8s_openapi::api::core::v1::Secret;
+use secrecy::SecretString;
+use spillway_crds::{Reason, SecretKeyRef};
+
+use super::endpoint::{Endpoint, HostPort};
+
+/// A Secret with this label, of value `"true"`, may be used for providers.
+pub const SECRET_LABEL: &str = "spillway.dev/provider-key";
+/// The hosts a Secret's key may be sent to: `a.example,b.example:8443`. Default: the public host of the provider's type.
+pub const HOSTS_ANNOTATION: &str = "spillway.dev/allowed-hosts";
+/// The key in the Secret's data when none is named.
+const DEFAULT_KEY: &str = "apiKey";
+/// No provider's key comes near it, and it has to fit into a header.
+const VALUE_BYTES: usize = 8 << 10;
+
+/// Where a key is to be sent.
+pub(crate) struct Use<'a> {
+    /// The namespace of the ModelProvider, and the only one whose Secrets it may use.
+    pub(crate) namespace: &'a str,
+    pub(crate) endpoint: &'a Endpoint,
+    /// The host a Secret without a list may be sent to.
+    pub(crate) public: Option<HostPort>,
+    /// The endpoint comes from the command line and is trusted.
+    pub(crate) any_host: bool,
+}
+
+/// Why a key may not be used; never contains any of it.
+pub(crate) type Refusal = (Reason, String);
+
+/// The key itself, or why it may not be used.
+pub(crate) fn resolve(wanted: &SecretKeyRef, usage: &Use<'_>, secrets: &[Secret]) -> Result<SecretString, Refusal> {
+    let SecretKeyRef { name, key } = wanted;
+    let namespace = usage.namespace;
+    let found = secrets.iter().find(|secret| {
+        let meta = &secret.metadata;
+        let here = meta.name.as_deref() == Some(name) && meta.namespace.as_deref().unwrap_or("default") == namespace;
+        let opted_in = meta.labels.iter().flatten().any(|(label, value)| label == SECRET_LABEL && value == "true");
+        here && opted_in
+    });
+    let secret = found.ok_or_else(|| {
+        let fix = format!("create it, or label it {SECRET_LABEL}=true");
+        (Reason::SecretNotFound, format!("no Secret {namespace}/{name} with the label {SECRET_LABEL}: {fix}"))
+    })?;
+    if !usage.any_host {
+        check_host(name, secret, usage)?;
+    }
+    value(name, key.as_deref().unwrap_or(DEFAULT_KEY), namespace, secret)
+}
+
+fn check_host(name: &str, secret: &Secret, usage: &Use<'_>) -> Result<(), Refusal> {
+    let wanted = usage.endpoint.host_port();
+    let listed = secret.metadata.annotations.as_ref().and_then(|annotations| annotations.get(HOSTS_ANNOTATION));
+    let (allowed, rule) = match listed {
+        Some(hosts) => {
+            let mut hosts = hosts.split(',').map(str::trim).filter(|host| !host.is_empty());
+            let port = usage.endpoint.default_port();
+            let allowed = hosts.any(|host| HostPort::parse(host, port).as_ref() == Some(&wanted));
+            (allowed, format!("which its annotation {HOSTS_ANNOTATION} does not list"))
+        }
+        None => match &usage.public {
+            Some(public) => (*public == wanted, format!("only to {public}, the public host of the provider's type")),
+            None => (false, format!("because it has no annotation {HOSTS_ANNOTATION}")),
+        },
+    };
+    if allowed {
+        return Ok(());
+    }
+    let host = if usage.endpoint.port == usage.endpoint.default_port() {
+        usage.endpoint.host.clone()
+    } else {
+        format!("{}:{}", usage.endpoint.host, usage.endpoint.port)
+    };
+    Err((
+        Reason::HostNotAllowed,
+        format!(
+            "the key of Secret {}/{name} may not be sent to {host}, {rule}: if it may, annotate the Secret \
+             {HOSTS_ANNOTATION}={host:?}",
+            usage.namespace
+        ),
+    ))
+}
+
+fn value(name: &str, key: &str, namespace: &str, secret: &Secret) -> Result<SecretString, Refusal> {
+    let refuse = |why: &str| Err((Reason::SecretKeyNotFound, format!("Secret {namespace}/{name} {why}")));
+    // `stringData` never comes from the API server, but it does from files.
+    let plain = secret.string_data.as_ref().and_then(|data| data.get(key)).map(String::as_bytes);
+    let encoded = secret.data.as_ref().and_then(|data| data.get(key)).map(|bytes| bytes.0.as_slice());
+    let Some(bytes) = plain.or(encoded) else {
+        return refuse(&format!(
+            "has no key {key:?}: add it to its data, or name another one in credentials.secretRef.key"
+        ));
+    };
+    // A newline at the end comes from `echo` or an editor and is never part of a key.
+    let bytes = bytes.trim_ascii();
+    if bytes.is_empty() {
+        return refuse(&format!("has nothing under key {key:?}"));
+    }
+    if bytes.len() > VALUE_BYTES {
+        return refuse(&format!(
+            "has {} bytes under key {key:?}, a provider key takes at most {VALUE_BYTES}",
+            bytes.len()
+        ));
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') => Ok(SecretString::from(text)),
+        _ => refuse(&format!("has characters under key {key:?} that no HTTP header can carry")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! What the schema accepts and this version does not do: one table a kind. An object that uses any of it is refused with the
+//! field's name, because a limit or a check that is silently ignored is worse than none.
+
+use spillway_crds::{
+    Backend, BudgetPer, CircuitBreaker, DropOrder, Enforcement, ExhaustedAction, FallbackPolicySpec, ModelBudgetSpec,
+    ModelProviderSpec, ModelRouteSpec, OnExceeded, Period, Reason, Role, Strategy,
+};
+
+use super::diagnostic::{Diagnostic, ObjectRef};
+
+/// A field below `spec`, whether it is used, and what to do instead.
+type Row<T> = (&'static str, fn(&T) -> bool, &'static str);
+
+const REMOVE: &str = "remove it";
+
+const PROVIDER: &[Row<ModelProviderSpec>] = &[
+    ("credentials.workloadIdentity", |spec| spec.credentials.workload_identity.is_some(), "use secretRef"),
+    ("proxy", |spec| spec.proxy.is_some(), REMOVE),
+    ("quota", |spec| spec.quota.is_some(), REMOVE),
+    ("health", |spec| spec.health.is_some(), REMOVE),
+];
+
+const ROUTE: &[Row<ModelRouteSpec>] = &[
+    ("strategy", |spec| spec.strategy.is_some_and(|strategy| strategy != Strategy::Priority), "use Priority"),
+    ("cascade", |spec| spec.cascade.is_some(), REMOVE),
+    ("maxCostPerRequest", |spec| spec.max_cost_per_request.is_some(), REMOVE),
+    ("limits", |spec| !spec.limits.is_empty(), REMOVE),
+    ("validation", |spec| spec.validation.is_some(), REMOVE),
+    ("cache", |spec| spec.cache.is_some(), REMOVE),
+    ("deduplicate", |spec| spec.deduplicate.is_some(), REMOVE),
+    ("batching", |spec| spec.batching.is_some(), REMOVE),
+    ("streaming.hold", |spec| spec.streaming.as_ref().is_some_and(|streaming| streaming.hold.is_some()), REMOVE),
+];
+
+/// Below `spec.backends[i]`.
+const BACKEND: &[Row<Backend>] = &[
+    ("weight", |backend| backend.weight.is_some(), "remove it: strategy Priority asks backends in their order"),
+    ("when", |backend| backend.when.is_some(), REMOVE),
+    ("role", |backend| backend.role == Some(Role::Shadow), "use Primary or Fallback"),
+];
+
+const POLICY: &[Row<FallbackPolicySpec>] = &[
+    ("contextWindow.onExceeded", |spec| on_exceeded(spec) == Some(OnExceeded::Summarize), "use Truncate or Hybrid"),
+    ("contextWindow.summarize", |spec| spec.context_window.as_ref().is_some_and(|w| w.summarize.is_some()), REMOVE),
+    ("contextWindow.truncate.drop", |spec| drop_order(spec) == Some(DropOrder::MiddleOut), "use OldestFirst"),
+    ("retries.budget", |spec| spec.retries.as_ref().is_some_and(|retries| retries.budget.is_some()), REMOVE),
+    ("hedge", |spec| spec.hedge.is_some(), REMOVE),
+    ("circuitBreaker", |spec| breaker(spec).is_some(), REMOVE),
+];
+
+const BUDGET: &[Row<ModelBudgetSpec>] = &[
+    (
+        "enforcement",
+        |spec| spec.enforcement.unwrap_or_default() != Enforcement::Warn,
+        "use Warn, which reports and blocks nothing",
+    ),
+    (
+        "onExhausted.action",
+        |spec| spec.on_exhausted.as_ref().is_some_and(|exhausted| exhausted.action != ExhaustedAction::Warn),
+        "use Warn",
+    ),
+    ("selector.per", |spec| per(spec) != BudgetPer::Namespace, "use Namespace"),
+    ("selector.header", |spec| spec.selector.as_ref().is_some_and(|selector| selector.header.is_some()), REMOVE),
+    ("period", |spec| !matches!(spec.period, Period::Day | Period::Month), "use Day or Month"),
+    ("timeZone", |spec| spec.time_zone.as_deref().is_some_and(|zone| zone != "UTC"), "use UTC"),
+    ("alertAt", |spec| !spec.alert_at.is_empty(), REMOVE),
+];
+
+fn on_exceeded(spec: &FallbackPolicySpec) -> Option<OnExceeded> {
+    spec.context_window.as_ref()?.on_exceeded
+}
+
+fn drop_order(spec: &FallbackPolicySpec) -> Option<DropOrder> {
+    spec.context_window.as_ref()?.truncate.as_ref()?.drop
+}
+
+const fn breaker(spec: &FallbackPolicySpec) -> Option<&CircuitBreaker> {
+    spec.circuit_breaker.as_ref()
+}
+
+fn per(spec: &ModelBudgetSpec) -> BudgetPer {
+    spec.selector.as_ref().and_then(|selector| selector.per).unwrap_or_default()
+}
+
+/// What a ModelProvider uses and this version does not do.
+pub(crate) fn provider(object: &ObjectRef, spec: &ModelProviderSpec) -> Vec<Diagnostic> {
+    rows(object, "spec", spec, PROVIDER)
+}
+
+/// What a ModelRoute uses and this version does not do.
+pub(crate) fn route(object: &ObjectRef, spec: &ModelRouteSpec) -> Vec<Diagnostic> {
+    let mut found = rows(object, "spec", spec, ROUTE);
+    for (index, backend) in spec.backends.iter().enumerate() {
+        found.extend(rows(object, &format!("spec.backends[{index}]"), backend, BACKEND));
+    }
+    found
+}
+
+/// What a FallbackPolicy uses and this version does not do.
+pub(crate) fn policy(object: &ObjectRef, spec: &FallbackPolicySpec) -> Vec<Diagnostic> {
+    rows(object, "spec", spec, POLICY)
+}
+
+/// What a ModelBudget uses and this version does not do.
+pub(crate) fn budget(object: &ObjectRef, spec: &ModelBudgetSpec) -> Vec<Diagnostic> {
+    rows(object, "spec", spec, BUDGET)
+}
+
+fn rows<T>(object: &ObjectRef, prefix: &str, spec: &T, table: &[Row<T>]) -> Vec<Diagnostic> {
+    let used = table.iter().filter(|(_, used, _)| used(spec));
+    used.map(|(field, _, fix)| {
+        let message = format!("this version does not enforce {field} as it is set here: {fix}");
+        Diagnostic::refuse(object, Reason::UnsupportedValue, format!("{prefix}.{field}"), message)
+    })
+    .collect()
+}
