@@ -1,0 +1,89 @@
+//! The operator is gone: what goes on, what waits, and what comes back.
+
+use anyhow::Result;
+use serde_json::json;
+use spillway_e2e::{Answer, Space, claim, kubectl, manifest};
+
+const SYSTEM: &str = "spillway-system";
+
+/// No operator runs while this lives.
+struct Outage;
+
+impl Outage {
+    fn begin() -> Result<Self> {
+        let outage = Self;
+        kubectl(&["-n", SYSTEM, "scale", "deployment/spillway", "--replicas=0"])?;
+        kubectl(&[
+            "-n",
+            SYSTEM,
+            "wait",
+            "--for=delete",
+            "--timeout=60s",
+            "pod",
+            "-l",
+            "app.kubernetes.io/name=spillway",
+        ])?;
+        Ok(outage)
+    }
+}
+
+impl Drop for Outage {
+    fn drop(&mut self) {
+        let _ = kubectl(&["-n", SYSTEM, "scale", "deployment/spillway", "--replicas=2"]);
+        let _ = kubectl(&["-n", SYSTEM, "rollout", "status", "deployment/spillway", "--timeout=90s"]);
+    }
+}
+
+fn ask(space: &Space) -> Result<Answer> {
+    space.python("app", &json!({"api": "openai", "model": "chat", "prompt": "hello"}))
+}
+
+/// Ends the sidecar's process from a container beside it, as `kubectl debug` offers it: the image has no shell of its own.
+fn end_sidecar(space: &Space) -> Result<()> {
+    let pod = space.kubectl(&["get", "pods", "-l", "app=app", "-o", "jsonpath={.items[0].metadata.name}"])?;
+    let image = format!("--image={}", manifest::app_image());
+    space.kubectl(&[
+        "debug",
+        &pod,
+        &image,
+        "--image-pull-policy=IfNotPresent",
+        "--target=spillway-sidecar",
+        "--profile=restricted",
+        "--quiet",
+        "--",
+        "python3",
+        "-c",
+        "import os, signal; os.kill(1, signal.SIGTERM)",
+    ])?;
+    space.wait(&format!("pod/{pod}"), "jsonpath={.status.initContainerStatuses[0].restartCount}=1", "60s")?;
+    space.wait(&format!("pod/{pod}"), "jsonpath={.status.initContainerStatuses[0].ready}=true", "60s")
+}
+
+#[test]
+fn without_an_operator_traffic_goes_on_and_a_restarted_sidecar_serves_from_its_journal() -> Result<()> {
+    let space = Space::new("outage")?;
+    space.apply(&[manifest::route("chat")])?;
+    space.start_app("app", 1)?;
+    space.wait("modelroute/chat", "condition=Programmed", "10s")?;
+    assert!(ask(&space)?.ok());
+
+    let outage = Outage::begin()?;
+    claim("with the operator scaled to 0, requests are answered");
+    assert!(ask(&space)?.ok());
+    claim("a sidecar that ends comes back and serves what it had, key included");
+    end_sidecar(&space)?;
+    let answer = ask(&space)?;
+    assert!(answer.ok(), "{answer:?}");
+    claim("a pod that asks for a sidecar is refused rather than started without one");
+    let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "late", "annotations": {"spillway.dev/inject": "true"}}});
+    pod["spec"] = manifest::pod_spec(&["python3", "app.py", "wait"]);
+    let said = space.apply_fails(&[pod])?;
+    assert!(said.contains("inject.spillway.dev"), "{said}");
+
+    drop(outage);
+    claim("with the operator back, a new route is programmed in the same sidecar");
+    space.apply(&[manifest::route("later")])?;
+    space.wait("modelroute/later", "condition=Programmed", "30s")?;
+    assert!(space.python("app", &json!({"api": "openai", "model": "later", "prompt": "hello"}))?.ok());
+    Ok(())
+}
