@@ -88,24 +88,14 @@ const OPENAI: &[Rule] = &[
     },
 ];
 
-/// Of Anthropic alone: its types say more than its statuses inside a stream, where there is none.
-const ANTHROPIC: &[Rule] = &[
-    Rule {
-        status: Statuses::Any,
-        codes: &["overloaded_error", "api_error"],
-        words: &[],
-        unless: &[],
-        class: Class::InternalServerError,
-    },
-    Rule { status: Statuses::Any, codes: &["timeout_error"], words: &[], unless: &[], class: Class::Timeout },
-    Rule {
-        status: Statuses::Any,
-        codes: &["permission_error"],
-        words: &[],
-        unless: &[],
-        class: Class::PermissionDenied,
-    },
-];
+/// Of Anthropic alone: it has a status of its own for what others call a server's failure.
+const ANTHROPIC: &[Rule] = &[Rule {
+    status: Statuses::Any,
+    codes: &["overloaded_error"],
+    words: &[],
+    unless: &[],
+    class: Class::InternalServerError,
+}];
 
 /// How providers say that a prompt does not fit.
 const OVERFLOW: &[&str] = &[
@@ -151,6 +141,10 @@ const POLICY: &[&str] = &[
 
 /// The class of what was said under a status.
 pub(super) fn class(dialect: Dialect, status: u16, report: &Report) -> Class {
+    // A gateway's failure around the limit of the provider behind it.
+    if status >= 500 && report.status == Some(429) {
+        return Class::RateLimited;
+    }
     // A key that is refused is refused, whatever type the body claims.
     if status == 401 {
         return Class::Authentication;

@@ -64,7 +64,7 @@ mod tests {
             (r#"{"error":{"code":429,"message":"slow down"}}"#, Class::RateLimited, "slow down"),
             (r#"{"error":{"message":"no","type":"invalid_request_error"}}"#, Class::BadRequest, "no"),
             ("<html>Access denied by proxy</html>", Class::InternalServerError, "Access denied by proxy"),
-            (r#"{"choices":[{"message":{"content":"Hel"#, Class::InternalServerError, "it ends after 37 bytes"),
+            (r#"{"choices":[{"message":{"content":"Hel"#, Class::InternalServerError, "it ends after 38 bytes"),
             (r#"{"choices":[]}"#, Class::InternalServerError, "no \"choices\""),
             ("", Class::InternalServerError, "answer is unreadable"),
         ];

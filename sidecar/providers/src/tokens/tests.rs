@@ -1,0 +1,123 @@
+use bytes::Bytes;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn body(value: &Value) -> Body {
+    Body::parse(Bytes::from(value.to_string())).unwrap()
+}
+
+/// Counts the recipe's authors published, and OpenAI's API confirmed.
+#[test]
+fn the_recipe_gives_the_published_counts() {
+    let messages = json!([
+        {"role": "system",
+            "content": "You are a helpful, pattern-following assistant that translates corporate jargon into plain English."},
+        {"role": "system", "name": "example_user", "content": "New synergies will help drive top-line growth."},
+        {"role": "system", "name": "example_assistant", "content": "Things working well together will increase revenue."},
+        {"role": "system", "name": "example_user",
+            "content": "Let's circle back when we have more bandwidth to touch base on opportunities for increased leverage."},
+        {"role": "system", "name": "example_assistant",
+            "content": "Let's talk later when we're less busy about how to do better."},
+        {"role": "user",
+            "content": "This late pivot means we don't have time to boil the ocean for the client deliverable."},
+    ]);
+    let body = body(&json!({"model": "m", "messages": messages}));
+    for (encoding, tokens) in [(Encoding::Cl100k, 129), (Encoding::O200k, 124)] {
+        assert_eq!(count(Api::ChatCompletions, &body, encoding), Count { tokens, exact: true }, "{encoding:?}");
+    }
+}
+
+#[test]
+fn tools_are_counted_as_they_are_rendered() {
+    let tools = json!([{"type": "function", "function": {"name": "get_weather", "description": "Gets it", "parameters": {
+        "type": "object", "required": ["place"], "properties": {
+            "place": {"type": "string", "description": "City"}, "unit": {"type": "string", "enum": ["c", "f"]},
+            "at": {"type": "object", "properties": {"hour": {"type": "integer"}}},
+            "tags": {"type": "array", "items": {"type": "string"}}}}}},
+        {"type": "function", "function": {"name": "ping"}}]);
+    let want = "namespace functions {\n\n// Gets it\ntype get_weather = (_: {\n// City\nplace: string,\n\
+        unit?: \"c\" | \"f\",\nat?: {\n  hour?: number,\n},\ntags?: string[],\n}) => any;\n\n\
+        type ping = () => any;\n\n} // namespace functions";
+    assert_eq!(rendering::tools(&tools), want);
+    let anthropic =
+        json!([{"name": "ping", "input_schema": {"type": "object", "properties": {"a": {"type": "null"}}}}]);
+    assert!(rendering::tools(&anthropic).contains("type ping = (_: {\na?: null,\n}) => any;"));
+}
+
+#[test]
+fn both_dialects_and_every_api_are_counted() {
+    let rows = [
+        (Api::ChatCompletions, json!({"messages": [{"role": "user", "content": "hello world"}]}), 9, true),
+        (
+            Api::ChatCompletions,
+            json!({"messages": [{"role": "user", "content": [{"type": "text", "text": "hello world"},
+            {"type": "image_url", "image_url": {"url": "data:x"}}]}]}),
+            94,
+            false,
+        ),
+        (
+            Api::Messages,
+            json!({"system": "hello world", "messages": [{"role": "user", "content": [
+            {"type": "tool_result", "content": [{"type": "text", "text": "hello world"}]}]}]}),
+            15,
+            true,
+        ),
+        (Api::Completions, json!({"prompt": "hello world"}), 2, true),
+        (Api::Completions, json!({"prompt": [[1, 2, 3], [4]]}), 4, true),
+        (Api::Embeddings, json!({"input": ["hello", "hello world"]}), 3, true),
+    ];
+    for (api, value, tokens, exact) in rows {
+        let body = body(&value);
+        assert_eq!(count(api, &body, Encoding::O200k), Count { tokens, exact }, "{value}");
+        let bounds = bounds(api, &body);
+        assert!((bounds.lower..=bounds.upper).contains(&tokens), "{value}: {bounds:?}");
+    }
+}
+
+#[test]
+fn a_message_counts_as_much_alone_as_among_others() {
+    let messages =
+        json!([{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hello world", "name": "x"}]);
+    let alone: u64 = messages.as_array().unwrap().iter().map(|message| count_message(message, Encoding::Cl100k)).sum();
+    let body = body(&json!({"messages": messages}));
+    assert_eq!(count(Api::ChatCompletions, &body, Encoding::Cl100k).tokens, alone + PER_PROMPT);
+}
+
+#[test]
+fn a_run_without_a_break_is_cut_and_said_to_be_inexact() {
+    let run = "a".repeat(50_000);
+    let text = body(&json!({"input": run}));
+    let counted = count(Api::Embeddings, &text, Encoding::O200k);
+    assert!(!counted.exact);
+    assert!((6_000..=6_500).contains(&counted.tokens), "{counted:?}");
+    let spaced = body(&json!({"input": "word ".repeat(10_000)}));
+    assert_eq!(count(Api::Embeddings, &spaced, Encoding::O200k), Count { tokens: 10_001, exact: true });
+}
+
+#[test]
+fn estimates_err_on_the_safe_side() {
+    let text = "The quick brown fox jumps over the lazy dog, twice a day, and 你好 to all of you.";
+    let body = body(&json!({"input": text}));
+    let exact = count(Api::Embeddings, &body, Encoding::Cl100k).tokens;
+    let estimate = count(Api::Embeddings, &body, Encoding::Estimate);
+    assert!(!estimate.exact);
+    assert!((exact..exact * 2).contains(&estimate.tokens), "{exact} {estimate:?}");
+}
+
+proptest! {
+    #[test]
+    fn no_count_exceeds_the_bound(
+        texts in prop::collection::vec("\\PC{0,40}", 1..5),
+        role in prop::sample::select(vec!["user", "assistant", "system", "tool"]),
+    ) {
+        let messages: Vec<Value> = texts.iter().map(|text| json!({"role": role, "content": text})).collect();
+        let body = body(&json!({"model": "m", "messages": messages}));
+        for encoding in [Encoding::O200k, Encoding::Cl100k, Encoding::Estimate] {
+            let bounds = bounds(Api::ChatCompletions, &body);
+            let count = count(Api::ChatCompletions, &body, encoding);
+            prop_assert!((bounds.lower..=bounds.upper).contains(&count.tokens), "{:?} {:?} {:?}", encoding, bounds, count);
+        }
+    }
+}
