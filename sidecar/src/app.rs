@@ -17,7 +17,6 @@ use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
     task::{JoinHandle, JoinSet},
-    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -71,13 +70,13 @@ fn protect_memory() {
 
 async fn serve(settings: Settings, log: Log) -> Result<(), StartError> {
     let mut signals = Signals::new()?;
-    let Listeners { data, admin } = listen::bind(settings.data_addr, settings.admin_addr).await?;
+    let Listeners { data, admin, bound } = listen::bind(settings.data_addr, settings.admin_addr).await?;
     let telemetry = Arc::new(Telemetry::new(log, &settings.log));
     let seed = RandomState::new().hash_one("boot");
     let runtime = Runtime::new(Limits::default(), telemetry, Arc::new(UsageTable::default()), seed);
     let boot = format!("{seed:016x}");
     let version = env!("CARGO_PKG_VERSION");
-    tracing::info!(version, boot, pod = settings.pod, data = %settings.data_addr, admin = %settings.admin_addr, "starting");
+    tracing::info!(version, boot, pod = settings.pod, data = %bound.data, admin = %bound.admin, "starting");
 
     let draining = CancellationToken::new();
     let (intake, feed, reporter) = sources(settings.source, Journal::open(settings.journal_dir), &runtime, boot)?;
@@ -89,15 +88,16 @@ async fn serve(settings: Settings, log: Log) -> Result<(), StartError> {
     });
     let mut serving = JoinSet::new();
     for listener in data {
-        serving.spawn(server::serve(listener, Arc::clone(&runtime), draining.clone()));
+        serving.spawn(server::serve(listener, Arc::clone(&runtime), draining.clone(), settings.drain));
     }
 
     let name = signals.next().await;
     tracing::info!(signal = name, in_flight = runtime.in_flight(), limit = ?settings.drain, "draining");
     draining.cancel();
     let finished = async {
-        if timeout(settings.drain, async { while serving.join_next().await.is_some() {} }).await.is_err() {
-            tracing::warn!(in_flight = runtime.in_flight(), "drain time is over, open requests are cut");
+        let cut: usize = serving.join_all().await.into_iter().sum();
+        if cut > 0 {
+            tracing::warn!(connections = cut, "drain time is over, open requests are cut");
         }
         farewell(reporter, reporting).await;
     };

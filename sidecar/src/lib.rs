@@ -3,6 +3,7 @@
 //! Modules point one way: `clock, record, usage` <- `runtime` <- `pipeline` <- `server`, and beside them `journal, link` <-
 //! `feed, report`; `app` joins them.
 
+pub mod app;
 pub mod backoff;
 pub mod chain;
 pub mod clock;

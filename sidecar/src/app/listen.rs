@@ -13,6 +13,14 @@ pub(super) struct Listeners {
     /// Both loopback families where the pod has both: what `localhost` means is the application's affair.
     pub(super) data: Vec<TcpListener>,
     pub(super) admin: std::net::TcpListener,
+    pub(super) bound: Bound,
+}
+
+/// The addresses that were had: a setting may leave the choice of a port to the system.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) data: SocketAddr,
+    pub(super) admin: SocketAddr,
 }
 
 /// A port that cannot be had.
@@ -39,23 +47,30 @@ fn hint(error: &io::Error, variable: &str) -> String {
 
 pub(super) async fn bind(data: SocketAddr, admin: SocketAddr) -> Result<Listeners, BindError> {
     let failed = |address, variable| move |source| BindError { address, variable, source };
-    let first = TcpListener::bind(data).await.map_err(failed(data, "SPILLWAY_DATA_ADDR"))?;
-    let other = match data.ip() {
-        IpAddr::V4(Ipv4Addr::LOCALHOST) => Some(IpAddr::V6(Ipv6Addr::LOCALHOST)),
-        IpAddr::V6(Ipv6Addr::LOCALHOST) => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        IpAddr::V4(_) | IpAddr::V6(_) => None,
+    let data_failed = failed(data, "SPILLWAY_DATA_ADDR");
+    let admin_failed = failed(admin, "SPILLWAY_ADMIN_ADDR");
+    let first = TcpListener::bind(data).await.map_err(data_failed)?;
+    let data = first.local_addr().map_err(data_failed)?;
+    let second = match other_family(data) {
+        None => None,
+        // A pod with one address family is normal.
+        Some(address) => TcpListener::bind(address)
+            .await
+            .inspect_err(|error| tracing::debug!(%address, %error, "the other loopback family is not served"))
+            .ok(),
     };
-    let mut listeners = vec![first];
-    if let (Some(ip), Ok(bound)) = (other, listeners[0].local_addr()) {
-        let address = SocketAddr::new(ip, bound.port());
-        match TcpListener::bind(address).await {
-            Ok(second) => listeners.push(second),
-            // A pod with one address family is normal.
-            Err(error) => tracing::debug!(%address, %error, "the other loopback family is not served"),
-        }
-    }
-    let admin = std::net::TcpListener::bind(admin).map_err(failed(admin, "SPILLWAY_ADMIN_ADDR"))?;
-    Ok(Listeners { data: listeners, admin })
+    let admin = std::net::TcpListener::bind(admin).map_err(admin_failed)?;
+    let bound = Bound { data, admin: admin.local_addr().map_err(admin_failed)? };
+    Ok(Listeners { data: std::iter::once(first).chain(second).collect(), admin, bound })
+}
+
+fn other_family(data: SocketAddr) -> Option<SocketAddr> {
+    let ip = match data.ip() {
+        IpAddr::V4(Ipv4Addr::LOCALHOST) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::LOCALHOST) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V4(_) | IpAddr::V6(_) => return None,
+    };
+    Some(SocketAddr::new(ip, data.port()))
 }
 
 #[cfg(test)]
@@ -68,10 +83,11 @@ mod tests {
 
     #[tokio::test]
     async fn loopback_is_served_in_every_family_there_is_on_one_port() {
-        let Listeners { data, admin } = bind(any("127.0.0.1"), any("127.0.0.1")).await.unwrap();
+        let Listeners { data, bound, .. } = bind(any("127.0.0.1"), any("127.0.0.1")).await.unwrap();
         let ports: Vec<_> = data.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
         assert!(ports.iter().all(|port| *port == ports[0]), "{ports:?}");
-        assert_ne!(admin.local_addr().unwrap().port(), ports[0]);
+        assert_eq!(ports[0], bound.data.port());
+        assert_ne!(ports[0], bound.admin.port());
     }
 
     #[tokio::test]
