@@ -18,12 +18,6 @@ source <(cat "$CACHE/$CLUSTER".{spillway,app}-images)
 demo_app=localhost/spillway-app:$VERSION
 
 # --- images to the cluster ----------------------------------------------------------------------------------------------
-on_node() { # whether the node has exactly this image under this name
-  local want have
-  want=$(docker image inspect -f '{{.Id}}' "$1")
-  have=$(docker exec "$NODE" crictl inspecti "$1" 2>/dev/null | jq -r '.status.id' || true)
-  [ "$want" = "$have" ]
-}
 push() { # NAME: gives an image a name in the registry, and makes that its name
   local there=$SPILLWAY_REGISTRY/${!1#localhost/}
   docker tag "${!1}" "$there"
@@ -33,10 +27,8 @@ push() { # NAME: gives an image a name in the registry, and makes that its name
 if [ -n "${KUBECONFIG_E2E:-}" ]; then
   if [ -n "${SPILLWAY_REGISTRY:-}" ]; then for name in operator sidecar llm demo_app; do push "$name"; done; fi
 else
-  packages jq
-  missing=()
-  for image in "$operator" "$sidecar" "$llm" "$demo_app"; do on_node "$image" || missing+=("$image"); done
-  [ ${#missing[@]} = 0 ] || work "images into the cluster (${#missing[@]})" kind load docker-image --name "$CLUSTER" "${missing[@]}"
+  # kind compares image ids, and copies only what the node has not got.
+  work "images into the cluster" kind load docker-image --name "$CLUSTER" "$operator" "$sidecar" "$llm" "$demo_app"
 fi
 echo "$demo_app" >"$CACHE/$CLUSTER.demo-app"
 
