@@ -1,9 +1,10 @@
 //! Child processes that cannot outlive a test: ended by their id when dropped, pinned to a core where that helps.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
-use std::sync::OnceLock;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, ensure};
 
@@ -109,25 +110,25 @@ pub fn built() -> anyhow::Result<PathBuf> {
     Ok(if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder }.to_path_buf())
 }
 
-/// Builds both programs, once per test process, with the profile of the test. Cargo offers no way to depend on
+/// Builds a program of ours, once per test process, with the profile of the test. Cargo offers no way to depend on
 /// another package's program, and a stale one would prove nothing.
-pub fn program(name: &str) -> anyhow::Result<PathBuf> {
-    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let folder = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
-    Ok(folder.as_ref().map_err(|error| anyhow::anyhow!("{error}"))?.join(name))
-}
-
-fn build() -> anyhow::Result<PathBuf> {
+pub fn program(name: &'static str) -> anyhow::Result<PathBuf> {
+    static BUILT: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
     let folder = built()?;
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["build", "--quiet", "-p", "spillway-sidecar", "-p", "spillway-operator"]);
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    if folder.ends_with("release") {
-        command.arg("--release");
+    // Held while cargo runs: the other tests of this process wait for the same program.
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if !built.contains(name) {
+        let mut command = Command::new(env!("CARGO"));
+        command.args(["build", "--quiet", "--bin", name]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        command.args(["-p", if name == "spillway" { "spillway-operator" } else { name }]);
+        if folder.ends_with("release") {
+            command.arg("--release");
+        }
+        let status = command.status().context("run cargo")?;
+        ensure!(status.success(), "cargo build of {name}: {status}");
+        built.insert(name);
     }
-    let status = command.status().context("run cargo")?;
-    ensure!(status.success(), "cargo build: {status}");
-    Ok(folder)
+    Ok(folder.join(name))
 }
 
 /// Ports that are free now. They are all held until all are known, so that one call never returns a port twice.
