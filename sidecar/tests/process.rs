@@ -1,4 +1,5 @@
 //! The binary as a pod runs it: its settings, its start, and its end with a stream open.
+#![expect(clippy::unwrap_used, reason = "what fails in a step of a test fails the test")]
 
 use std::{
     collections::BTreeMap,
@@ -184,7 +185,7 @@ fn until(log: &mut impl BufRead, message: &str) -> Value {
     loop {
         let mut line = String::new();
         assert_ne!(log.read_line(&mut line).unwrap(), 0, "the log ended before {message:?}");
-        let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let line: Value = serde_json::from_str(&line).unwrap();
         if line["message"] == message {
             return line;
         }

@@ -76,7 +76,10 @@ pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle:
     settle.attempt(plan, &call.sizes, call.truncated, now);
     let attempt = Attempt { runtime, call, backend, sent: now, total: after(now, backend.provider.total) };
     let outcome = attempt.exchange(request, settle).await;
-    settle.go_on(clock::now());
+    let ended = clock::now();
+    settle.go_on(ended);
+    let failed = if let Outcome::Failed(failure) = &outcome { Some(failure.class) } else { None };
+    runtime.telemetry.metrics.attempt(&call.route.name, &backend.provider.name, failed, ended - now);
     outcome
 }
 
