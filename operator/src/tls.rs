@@ -12,8 +12,8 @@ mod store;
 
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::version::TLS13;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +38,12 @@ pub enum TlsError {
     #[error("rustls does not take the certificate")]
     Rustls(#[from] rustls::Error),
     #[error("the API server refused to {verb} {object}")]
-    Api { verb: &'static str, object: String, #[source] source: Box<kube::Error> },
+    Api {
+        verb: &'static str,
+        object: String,
+        #[source]
+        source: Box<kube::Error>,
+    },
 }
 
 /// The authority and this replica's certificate.
@@ -100,6 +105,20 @@ impl Tls {
     #[must_use]
     pub fn webhook_config(&self) -> Arc<ServerConfig> {
         self.config(rustls::DEFAULT_VERSIONS)
+    }
+
+    /// Trusts our authority and nothing else, and speaks what our own port speaks.
+    #[must_use]
+    pub fn client_config(&self) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.authority.borrow().cert().clone()).expect("an authority's certificate was parsed when it was made");
+        let mut config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&TLS13])
+            .expect("ring has cipher suites for this version")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        config
     }
 
     /// Keeps certificate, Secret and webhooks as they should be. Without a client (`spillway dev`) it only renews.

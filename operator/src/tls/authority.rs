@@ -55,7 +55,8 @@ impl Authority {
             .map_err(|_| unusable("tls.crt is not a certificate in PEM format"))?;
         let key = KeyPair::from_pem(key_pem).map_err(|_| unusable("tls.key is not a private key in PEM format"))?;
         let signing = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let signing = provider().key_provider.load_private_key(signing).map_err(|_| unusable("tls.key has an unknown type"))?;
+        let signing =
+            provider().key_provider.load_private_key(signing).map_err(|_| unusable("tls.key has an unknown type"))?;
         CertifiedKey::new(vec![cert.clone()], signing)
             .keys_match()
             .map_err(|_| unusable("tls.key is not the key of tls.crt"))?;
@@ -69,6 +70,10 @@ impl Authority {
     #[must_use]
     pub fn cert_pem(&self) -> &str {
         &self.cert_pem
+    }
+
+    pub(super) fn cert(&self) -> &CertificateDer<'static> {
+        &self.cert
     }
 
     /// For the Secret, and for nothing else.

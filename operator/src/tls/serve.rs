@@ -63,8 +63,13 @@ pub fn full(bytes: impl Into<Bytes>) -> Body {
 
 /// Serves until `stop`, then until every connection has ended or its grace is over. The handler's token is
 /// cancelled when its connection is to end: an endless answer ends then.
-pub async fn serve<H, F>(listener: TcpListener, tls: Arc<ServerConfig>, limits: Limits, handler: H, stop: CancellationToken)
-where
+pub async fn serve<H, F>(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    limits: Limits,
+    handler: H,
+    stop: CancellationToken,
+) where
     H: Fn(Request<Incoming>, CancellationToken) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {

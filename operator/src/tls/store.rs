@@ -44,7 +44,11 @@ pub async fn restore(client: &kube::Client, namespace: &str, tls: &Tls) -> Resul
     match read(&stored) {
         Ok(authority) if authority.cert_pem() == mine.cert_pem() => Ok(()),
         Ok(authority) => {
-            tracing::warn!(namespace, name = SECRET_NAME, "the authority was replaced; pods trust the new one after a restart");
+            tracing::warn!(
+                namespace,
+                name = SECRET_NAME,
+                "the authority was replaced; pods trust the new one after a restart"
+            );
             tls.adopt(authority)
         }
         Err(error) => {

@@ -102,6 +102,11 @@ impl Ledger {
         folds | self.fold_past_days(today) | (before != (self.folded.len(), self.tombstones.len()))
     }
 
+    /// Drops live sources without folding them: a replica that does not lead leaves their sums to the one that does.
+    pub fn forget(&mut self, is_gone: impl Fn(&Source) -> bool) {
+        self.live.retain(|source, _| !is_gone(source));
+    }
+
     /// Replaces everything that is not live here by what storage knows, and keeps the larger of what both have. For a replica that
     /// takes over: its own folded totals and the stored ones describe the same past, and must not be added up.
     pub fn take_over(&mut self, stored: Self) {
@@ -124,19 +129,14 @@ impl Ledger {
         self.live.keys()
     }
 
-    /// How many boots of one pod are kept apart.
-    #[must_use]
-    pub fn boots(&self, uid: &str) -> usize {
-        let first = Source { uid: uid.to_owned(), boot: String::new() };
-        self.live.range(first..).take_while(|(source, _)| source.uid == uid).count()
-    }
-
     /// Every line, live and folded. One row may come more than once.
     pub fn rows(&self) -> impl Iterator<Item = (&str, &str, &UsageKey, &UsageTotals)> {
         let live = self.live.values().flat_map(|live| {
             live.totals.iter().map(|(key, totals)| (live.namespace.as_str(), live.workload.as_str(), key, totals))
         });
-        live.chain(self.folded.iter().map(|(row, totals)| (row.namespace.as_str(), row.workload.as_str(), &row.key, totals)))
+        live.chain(
+            self.folded.iter().map(|(row, totals)| (row.namespace.as_str(), row.workload.as_str(), &row.key, totals)),
+        )
     }
 
     /// Today's and this month's totals by route (`namespace/name`).

@@ -61,7 +61,8 @@ async fn fetch_keys(client: kube::Client) -> Result<Published, String> {
         client.request_text(request).await.map_err(|error| format!("GET {path}: {error}"))
     };
     let (configuration, jwks) = (get(CONFIGURATION).await?, get(JWKS).await?);
-    Published::parse(&configuration, &jwks).map_err(|error| format!("{CONFIGURATION} or {JWKS} does not parse: {error}"))
+    Published::parse(&configuration, &jwks)
+        .map_err(|error| format!("{CONFIGURATION} or {JWKS} does not parse: {error}"))
 }
 
 async fn review(client: kube::Client, token: String) -> Result<Claims, Refusal> {
@@ -69,7 +70,8 @@ async fn review(client: kube::Client, token: String) -> Result<Claims, Refusal> 
     let review = TokenReview { spec, ..TokenReview::default() };
     let answer = Api::<TokenReview>::all(client).create(&PostParams::default(), &review).await;
     // The error of a failed call could quote its body, which is the token.
-    let answer = answer.map_err(|_| Refusal::Unavailable("neither token keys nor token reviews can be had".to_owned()))?;
+    let answer =
+        answer.map_err(|_| Refusal::Unavailable("neither token keys nor token reviews can be had".to_owned()))?;
     judge(answer.status.unwrap_or_default())
 }
 

@@ -19,7 +19,17 @@ struct Cluster {
     jwks: Arc<Mutex<Option<Vec<Value>>>>,
     asked: Arc<AtomicUsize>,
     reviewed: Arc<AtomicUsize>,
-    pods: Pods,
+    pods: Ready,
+}
+
+/// An index whose first list is complete, and empty.
+#[derive(Clone)]
+struct Ready(Pods);
+
+impl Default for Ready {
+    fn default() -> Self {
+        Self(Pods::fixed([]))
+    }
 }
 
 struct Signer {
@@ -61,7 +71,7 @@ impl Cluster {
     }
 
     fn with_pod(self) -> Self {
-        self.pods.update(|index| index.insert(pod()));
+        self.pods.0.update(|index| index.insert(pod()));
         self
     }
 
@@ -84,7 +94,7 @@ impl Cluster {
             },
         );
         let clock = Clock::starting_at(jiff::Timestamp::from_second(NOW).unwrap());
-        Authenticator::cluster(TokenVerifier::new(api, clock), self.pods.clone(), "spillway-system/spillway".to_owned())
+        Authenticator::cluster(TokenVerifier::new(api, clock), self.pods.0.clone(), "spillway-system/spillway".to_owned())
     }
 }
 
@@ -219,10 +229,10 @@ async fn a_pod_that_the_watch_has_not_brought_yet_is_waited_for_and_a_gone_one_i
         async move { authenticator.sidecar(&token).await }
     });
     tokio::time::advance(Duration::from_secs(2)).await;
-    cluster.pods.update(|index| index.insert(pod()));
+    cluster.pods.0.update(|index| index.insert(pod()));
     assert_eq!(early.await.unwrap().unwrap().identity.pod, "web-1");
 
-    cluster.pods.update(|index| index.remove("u1"));
+    cluster.pods.0.update(|index| index.remove("u1"));
     let asked = tokio::time::Instant::now();
     assert_eq!(authenticator.sidecar(&token).await.unwrap_err(), unknown("web-1"));
     assert_eq!(asked.elapsed(), POD_PATIENCE);

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 
+use super::Refusal;
 use super::claims::{Claims, Payload};
 use super::cluster::ApiServer;
 use super::keys::KeyRing;
-use super::Refusal;
 use crate::clock::Clock;
 
 /// What sidecars' tokens are made for.
@@ -98,7 +98,8 @@ fn signed_by(token: &str) -> Result<String, Refusal> {
     if token.len() > MAX_TOKEN_BYTES {
         return Err(Refusal::Malformed("it has more than 16384 bytes"));
     }
-    let header = decode_header(token).map_err(|_| Refusal::Malformed("its header does not parse or names no usable algorithm"))?;
+    let header = decode_header(token)
+        .map_err(|_| Refusal::Malformed("its header does not parse or names no usable algorithm"))?;
     if !matches!(header.alg, Algorithm::RS256 | Algorithm::ES256) {
         return Err(Refusal::Algorithm(format!("{:?}", header.alg)));
     }

@@ -99,7 +99,8 @@ pub fn decode(bytes: &[u8]) -> Result<Ledger, Corrupt> {
     if version != VERSION {
         return Err(Corrupt::Version { found: version });
     }
-    let Stored { version: _, keys, live, folded, tombstones } = serde_json::from_slice(&json).map_err(Corrupt::Parse)?;
+    let Stored { version: _, keys, live, folded, tombstones } =
+        serde_json::from_slice(&json).map_err(Corrupt::Parse)?;
     let key = |place: usize| keys.get(place).cloned().ok_or(Corrupt::Dangling(place));
     let mut ledger = Ledger::default();
     for StoredSource { uid, boot, owner: StoredOwner { namespace, workload, lines } } in live {

@@ -1,0 +1,198 @@
+//! Which replica writes status and keeps the ledger: the holder of a Lease.
+//!
+//! Nothing else depends on it. Every replica serves config, webhooks and identity, whoever leads and whether or not anyone does.
+//! The holder's identity is its pod's name and address, so that the others know where to pass reports on to.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::Api;
+use kube_lease_manager::{LeaseManager, LeaseManagerBuilder, LeaseManagerError};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+/// The Lease in the operator's own namespace.
+pub const LEASE_NAME: &str = "spillway-leader";
+
+/// A crashed leader is replaced after this time. It renews 5 s before.
+const LEASE_SECONDS: u64 = 15;
+const RENEW_BEFORE_SECONDS: u64 = 5;
+/// How often the others look who leads.
+const LOOK: Duration = Duration::from_secs(2);
+const RETRY: Duration = Duration::from_secs(2);
+/// Giving the Lease back is a courtesy that must not hold up the end.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Who leads, as seen from here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Leadership {
+    /// Nobody is known to.
+    Unknown,
+    /// This replica.
+    Leading,
+    /// Another replica, reached at this address.
+    Following { name: String, ip: IpAddr },
+}
+
+/// This replica's candidacy.
+#[derive(Clone)]
+pub struct Candidate {
+    pub client: kube::Client,
+    pub namespace: String,
+    pub pod_name: String,
+    pub pod_ip: IpAddr,
+}
+
+// === impl Leadership ===
+
+impl Leadership {
+    #[must_use]
+    pub fn is_leading(&self) -> bool {
+        *self == Self::Leading
+    }
+
+    /// From the holder that the Lease names: `pod name/pod address`.
+    fn of_holder(holder: Option<&str>, own: &str) -> Self {
+        match holder.map(|holder| (holder, holder.split_once('/'))) {
+            Some((holder, _)) if holder == own => Self::Leading,
+            Some((_, Some((name, ip)))) => match ip.parse() {
+                Ok(ip) => Self::Following { name: name.to_owned(), ip },
+                Err(_) => Self::Unknown,
+            },
+            Some((_, None)) | None => Self::Unknown,
+        }
+    }
+}
+
+/// A process without a Lease, such as `spillway dev`, always leads.
+#[must_use]
+pub fn always() -> watch::Receiver<Leadership> {
+    watch::channel(Leadership::Leading).1
+}
+
+// === impl Candidate ===
+
+impl Candidate {
+    fn identity(&self) -> String {
+        format!("{}/{}", self.pod_name, self.pod_ip)
+    }
+
+    /// Competes for the Lease until `stop`, then gives it back.
+    pub async fn run(self, leadership: watch::Sender<Leadership>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let stood = stop.run_until_cancelled(self.manager()).await;
+            match stood {
+                Some(Ok(manager)) => {
+                    let (held, task) = manager.watch().await;
+                    self.follow(held, task, &leadership, &stop).await;
+                }
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "the Lease cannot be used, trying again");
+                    stop.run_until_cancelled(sleep(RETRY)).await;
+                }
+                None => {}
+            }
+            set(&leadership, Leadership::Unknown);
+        }
+    }
+
+    async fn manager(&self) -> Result<LeaseManager, LeaseManagerError> {
+        LeaseManagerBuilder::new(self.client.clone(), LEASE_NAME)
+            .with_namespace(&self.namespace)
+            .with_identity(self.identity())
+            .with_field_manager(&self.pod_name)
+            .with_duration(LEASE_SECONDS)
+            .with_grace(RENEW_BEFORE_SECONDS)
+            .build()
+            .await
+    }
+
+    async fn follow(
+        &self,
+        mut held: watch::Receiver<bool>,
+        mut task: JoinHandle<Result<LeaseManager, LeaseManagerError>>,
+        leadership: &watch::Sender<Leadership>,
+        stop: &CancellationToken,
+    ) {
+        let leases: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            if *held.borrow_and_update() {
+                set(leadership, Leadership::Leading);
+            } else {
+                self.look(&leases, leadership).await;
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                changed = held.changed() => if changed.is_err() { break },
+                _ = look.tick() => {}
+            }
+        }
+        set(leadership, Leadership::Unknown);
+        // The manager gives the Lease back once nobody listens to it.
+        drop(held);
+        if timeout(RELEASE_PATIENCE, &mut task).await.is_err() {
+            task.abort();
+        }
+    }
+
+    /// Finds out who leads. When that cannot be found out, the last known leader stays the best guess.
+    async fn look(&self, leases: &Api<Lease>, leadership: &watch::Sender<Leadership>) {
+        match leases.get_opt(LEASE_NAME).await {
+            Ok(lease) => {
+                let holder = lease.and_then(|lease| lease.spec).and_then(|spec| spec.holder_identity);
+                let seen = Leadership::of_holder(holder.as_deref(), &self.identity());
+                // Our own name in a Lease we do not hold any more is that of this replica's past.
+                set(leadership, if seen.is_leading() { Leadership::Unknown } else { seen });
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the Lease could not be read");
+                leadership.send_if_modified(|known| {
+                    let was_leading = known.is_leading();
+                    if was_leading {
+                        *known = Leadership::Unknown;
+                    }
+                    was_leading
+                });
+            }
+        }
+    }
+}
+
+fn set(leadership: &watch::Sender<Leadership>, seen: Leadership) {
+    leadership.send_if_modified(|known| {
+        let is_new = *known != seen;
+        if is_new {
+            tracing::info!(before = ?known, now = ?seen, "leadership changed");
+            *known = seen;
+        }
+        is_new
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_holder_says_who_leads_and_where() {
+        let other = |name: &str, ip: &str| Leadership::Following { name: name.into(), ip: ip.parse().unwrap() };
+        let rows = [
+            (Some("spillway-a/10.0.0.1"), Leadership::Leading),
+            (Some("spillway-a/10.0.0.9"), other("spillway-a", "10.0.0.9")),
+            (Some("spillway-b/10.0.0.2"), other("spillway-b", "10.0.0.2")),
+            (Some("spillway-b/fd00::2"), other("spillway-b", "fd00::2")),
+            (Some("spillway-b/nowhere"), Leadership::Unknown),
+            (Some("someone-else"), Leadership::Unknown),
+            (Some(""), Leadership::Unknown),
+            (None, Leadership::Unknown),
+        ];
+        for (holder, seen) in rows {
+            assert_eq!(Leadership::of_holder(holder, "spillway-a/10.0.0.1"), seen, "{holder:?}");
+        }
+    }
+}
