@@ -13,7 +13,10 @@ runtime=()
 if ! capsh --has-p=cap_sys_resource 2>/dev/null; then # no capsh counts as "lacks it": the runtime then has nothing to strike
   runtime=(--add-runtime "no-sys-resource=$CACHE/bin/runc-no-sys-resource" --default-runtime no-sys-resource)
 fi
-rm -f /var/run/docker.pid /var/run/docker/containerd/containerd.pid # left by a daemon that was killed
+# A daemon that was killed leaves its pid file, and the number may belong to somebody else by now.
+for file in /var/run/docker.pid /var/run/docker/containerd/containerd.pid; do
+  [ ! -s "$file" ] || grep -qE '^(dockerd|containerd)$' "/proc/$(<"$file")/comm" 2>/dev/null || rm -f "$file"
+done
 setsid dockerd "${runtime[@]}" >"$CACHE/log/dockerd.log" 2>&1 </dev/null &
 for _ in $(seq 120); do
   docker version >/dev/null 2>&1 && exit
