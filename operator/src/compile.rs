@@ -169,3 +169,6 @@ impl Providers<'_> {
         (providers, credentials)
     }
 }
+
+#[cfg(test)]
+mod tests;

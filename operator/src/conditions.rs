@@ -162,3 +162,6 @@ impl Writer<'_> {
         condition(kind, value, message, self.generation, self.previous, self.now)
     }
 }
+
+#[cfg(test)]
+mod tests;

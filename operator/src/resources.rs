@@ -28,3 +28,6 @@ pub struct CompileSettings {
     /// line of `spillway dev`, so they are trusted: the Secret's list of hosts does not apply to them.
     pub endpoint_overrides: BTreeMap<String, String>,
 }
+
+#[cfg(test)]
+pub(crate) mod world;

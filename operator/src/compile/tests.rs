@@ -1,0 +1,142 @@
+mod diagnostics;
+mod properties;
+mod references;
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::*;
+use crate::resources::world::{SHOP, world};
+
+pub(super) fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn defaults_are_all_written_out() {
+    let compiled = compile(&world(&[SHOP]));
+    assert_eq!(compiled.diagnostics, [], "nothing to say");
+    let route = serde_json::to_value(&compiled.routes["shop/chat"].route).unwrap();
+    let mini = &route["backends"][0];
+    assert_eq!(mini["model"]["context_window_tokens"], 128_000);
+    assert_eq!(mini["model"]["tokenizer"], "O200kBase");
+    assert_eq!(mini["model"]["price"]["cache_read_nanos"], 75_000_000);
+    assert_eq!((&mini["role"], &mini["provider"]), (&json!("Primary"), &json!("shop/openai")));
+    assert_eq!(route["models"], json!(["chat"]));
+    assert_eq!(
+        route["retries"],
+        json!({"attempts": 1, "on": ["ConnectionError"], "backoff_base_ms": 250, "backoff_max_ms": 8000, "honour_retry_after_ms": 30_000})
+    );
+    assert_eq!(
+        route["context_window"],
+        json!({"on_exceeded": "Reject", "reserve_output_tokens": 1024, "truncate": {"keep_system": true, "keep_last": 4}})
+    );
+    assert_eq!(route["request"], json!({"unsupported": "Drop", "max_body_bytes": 33_554_432, "timeout_ms": 120_000}));
+    assert_eq!(route["streaming"], json!({"first_token_timeout_ms": 30_000, "idle_timeout_ms": 60_000}));
+    assert_eq!(
+        serde_json::to_value(&compiled.providers["shop/openai"]).unwrap(),
+        json!({
+            "kind": "OpenAI", "dialect": "OpenAi", "base_url": "https://api.openai.com/v1", "auth": "None", "headers": {},
+            "timeouts": {"connect_ms": 5000, "first_byte_ms": 60_000, "idle_ms": 60_000, "total_ms": 600_000},
+        })
+    );
+}
+
+#[test]
+fn what_is_written_is_what_is_sent() {
+    let policy = "
+kind: FallbackPolicy
+metadata: {name: chat, namespace: shop}
+spec:
+  targetRefs: [{group: spillway.dev, kind: ModelRoute, name: chat}]
+  contextWindow: {onExceeded: Hybrid, reserveOutputTokens: 64, truncate: {keepSystem: false, keepLast: 2}}
+  fallbacks:
+  - {onErrors: [ContextWindowExceeded], to: [large]}
+  - {onErrors: [RateLimited, ConnectionError], to: [small, large]}
+  - {onErrors: [ContentPolicyViolation], to: []}
+  retries: {attempts: 3, onErrors: [Timeout], backoff: {base: 1s, max: 4s}, honourRetryAfter: 1m}
+";
+    let compiled = compile(&world(&[SHOP, policy]));
+    assert_eq!(compiled.diagnostics, []);
+    let route = serde_json::to_value(&compiled.routes["shop/chat"].route).unwrap();
+    assert_eq!(
+        route["context_window"],
+        json!({"on_exceeded": "Hybrid", "reserve_output_tokens": 64, "truncate": {"keep_system": false, "keep_last": 2}})
+    );
+    assert_eq!(
+        route["fallbacks"],
+        json!([
+            {"on": ["ContextWindowExceeded"], "to": ["large"]},
+            {"on": ["RateLimited", "ConnectionError"], "to": ["small", "large"]},
+            {"on": ["ContentPolicyViolation"], "to": []},
+        ])
+    );
+    assert_eq!(
+        route["retries"],
+        json!({"attempts": 3, "on": ["Timeout"], "backoff_base_ms": 1000, "backoff_max_ms": 4000, "honour_retry_after_ms": 60_000})
+    );
+    assert_eq!(compiled.facts["shop/chat"].policy.as_deref(), Some("chat"));
+}
+
+#[test]
+fn a_small_window_keeps_room_for_the_prompt() {
+    let tiny = SHOP.replace("contextWindow: 8192", "contextWindow: 512");
+    let route = &compile(&world(&[&tiny])).routes["shop/chat"].route;
+    assert_eq!(route.context_window.reserve_output_tokens, 128, "a quarter of the smallest window");
+}
+
+#[test]
+fn a_pod_sees_its_own_routes_and_their_providers_only() {
+    let more = "
+kind: ModelProvider
+metadata: {name: anthropic, namespace: shop}
+spec: {type: Anthropic, credentials: {none: {}}}
+---
+kind: ModelRoute
+metadata: {name: write, namespace: shop}
+spec:
+  workloadSelector: {matchLabels: {app: checkout}}
+  backends: [{name: a, providerRef: {name: anthropic}, model: claude-haiku-4-5}]
+---
+kind: ModelRoute
+metadata: {name: chat, namespace: shop-2}
+spec: {backends: [{name: a, providerRef: {name: openai, namespace: shop}, model: gpt-4o}]}
+";
+    let mut resources = world(&[SHOP, more]);
+    resources.settings.allowed_private_ranges = vec!["10.0.0.0/8".into()];
+    let compiled = compile(&resources);
+    let rows: [(&str, BTreeMap<String, String>, &[&str], &[&str]); 4] = [
+        ("shop", labels(&[("app", "checkout")]), &["shop/chat", "shop/write"], &["shop/anthropic", "shop/openai"]),
+        ("shop", labels(&[("app", "web")]), &["shop/chat"], &["shop/openai"]),
+        ("shop-2", labels(&[]), &[], &[]),
+        ("elsewhere", labels(&[]), &[], &[]),
+    ];
+    for (namespace, labels, routes, providers) in rows {
+        let view = compiled.view(namespace, &labels);
+        assert_eq!(view.routes.keys().collect::<Vec<_>>(), routes, "{namespace} {labels:?}");
+        assert_eq!(view.providers.keys().collect::<Vec<_>>(), providers, "{namespace} {labels:?}");
+        assert_eq!(view.egress.allowed_private_ranges, ["10.0.0.0/8"]);
+        assert_eq!(view.revision.len(), 16);
+    }
+}
+
+#[test]
+fn an_endpoint_from_the_command_line_is_trusted() {
+    let documents = "
+kind: ModelProvider
+metadata: {name: openai, namespace: shop}
+spec: {type: OpenAI, credentials: {secretRef: {name: k}}}
+---
+kind: Secret
+metadata: {name: k, namespace: shop, labels: {spillway.dev/provider-key: 'true'}}
+data: {apiKey: c2VjcmV0}
+";
+    let mut resources = world(&[documents]);
+    resources.settings.endpoint_overrides.insert("shop/openai".into(), "http://127.0.0.1:9000/v1".into());
+    let compiled = compile(&resources);
+    assert_eq!(compiled.diagnostics, []);
+    assert_eq!(compiled.providers["shop/openai"].base_url, "http://127.0.0.1:9000/v1");
+    assert!(compiled.credentials.contains_key("shop/openai"));
+    assert!(!format!("{compiled:?}").contains("secret\""), "keys do not print");
+}

@@ -1,0 +1,376 @@
+//! What is said about every kind of bad input: reason, field and words.
+
+use spillway_crds::Reason::{
+    self, BackendNotFound, FallbackNeverHelps, Invalid, ModelUnknown, SmallerWindow, TargetNotFound, UnsupportedValue,
+};
+
+use crate::compile::{Severity, compile};
+use crate::resources::world::{SHOP, object, world};
+
+/// A spec; reason, path and part of the message of the one thing that is to be said about it.
+type Row = (&'static str, Reason, &'static str, &'static str);
+
+const PROVIDER: &[Row] = &[
+    ("{type: Gemini, credentials: {none: {}}}", UnsupportedValue, "spec.type", "cannot talk to Gemini"),
+    ("{type: Bedrock, credentials: {none: {}}}", UnsupportedValue, "spec.type", "cannot talk to Bedrock"),
+    ("{type: AzureOpenAI, credentials: {none: {}}}", UnsupportedValue, "spec.type", "cannot talk to AzureOpenAI"),
+    (
+        "{type: OpenAI, credentials: {workloadIdentity: {}}}",
+        UnsupportedValue,
+        "spec.credentials.workloadIdentity",
+        "use secretRef",
+    ),
+    ("{type: OpenAI, credentials: {none: {}}, proxy: {url: 'http://p'}}", UnsupportedValue, "spec.proxy", "remove it"),
+    ("{type: OpenAI, credentials: {none: {}}, quota: {concurrency: 5}}", UnsupportedValue, "spec.quota", "remove it"),
+    ("{type: OpenAI, credentials: {none: {}}, health: {passive: {}}}", UnsupportedValue, "spec.health", "remove it"),
+    ("{type: OpenAI, credentials: {}}", Invalid, "spec.credentials", "exactly one"),
+    ("{type: OpenAI, credentials: {none: {}, secretRef: {name: a}}}", Invalid, "spec.credentials", "exactly one"),
+    ("{type: VLLM, credentials: {none: {}}}", Invalid, "spec.endpoint", "VLLM has no public endpoint"),
+    (
+        "{type: OpenAI, endpoint: 'http://a/v1', credentials: {none: {}}}",
+        Invalid,
+        "spec.endpoint",
+        "allowInsecure: true",
+    ),
+    (
+        "{type: OpenAI, endpoint: 'https://u:p@a', credentials: {none: {}}}",
+        Invalid,
+        "spec.endpoint",
+        "belong into a Secret",
+    ),
+    ("{type: OpenAI, endpoint: 'https://a/v1?k=1', credentials: {none: {}}}", Invalid, "spec.endpoint", "a query"),
+    (
+        "{type: OpenAI, credentials: {none: {}}, headers: {set: {Authorization: x}}}",
+        Invalid,
+        "spec.headers.set.Authorization",
+        "put it into a Secret",
+    ),
+    (
+        "{type: OpenAI, credentials: {none: {}}, headers: {set: {Host: x}}}",
+        Invalid,
+        "spec.headers.set.Host",
+        "the sidecar itself",
+    ),
+    (
+        "{type: OpenAI, credentials: {none: {}}, headers: {set: {'a b': x}}}",
+        Invalid,
+        "spec.headers.set.a b",
+        "not the name of a header",
+    ),
+    (
+        "{type: OpenAI, credentials: {none: {}}, headers: {set: {a: \"x\\ny\"}}}",
+        Invalid,
+        "spec.headers.set.a",
+        "printable ASCII",
+    ),
+    (
+        "{type: OpenAI, credentials: {none: {}}, headers: {set: {a: x, A: y}}}",
+        Invalid,
+        "spec.headers.set.a",
+        "set twice",
+    ),
+    (
+        "{type: OpenAI, credentials: {none: {}}, headers: {set: {a: x}, remove: [A]}}",
+        Invalid,
+        "spec.headers.remove[0]",
+        "also set",
+    ),
+    (
+        "{type: OpenAI, credentials: {none: {}}, timeouts: {connect: 0s}}",
+        Invalid,
+        "spec.timeouts.connect",
+        "outside of 1ms to 1h",
+    ),
+    (
+        "{type: OpenAI, credentials: {none: {}}, timeouts: {idle: soon}}",
+        Invalid,
+        "spec.timeouts.idle",
+        "not a duration",
+    ),
+    (
+        "{type: OpenAI, credentials: {none: {}}, timeouts: {firstByte: 2m, total: 1m}}",
+        Invalid,
+        "spec.timeouts.firstByte",
+        "longer than timeouts.total",
+    ),
+    (
+        "{type: OpenAI, credentials: {none: {}}, models: [{name: a}, {name: a}]}",
+        Invalid,
+        "spec.models[1].name",
+        "described twice",
+    ),
+    (
+        "{type: OpenAI, credentials: {none: {}}, models: [{name: a, contextWindow: 5, maxOutputTokens: 6}]}",
+        Invalid,
+        "spec.models[0].maxOutputTokens",
+        "6 is more than",
+    ),
+    (
+        "{type: OpenAI, credentials: {none: {}}, models: [{name: a, pricing: {inputPerMillion: free, outputPerMillion: '1'}}]}",
+        Invalid,
+        "spec.models[0].pricing.inputPerMillion",
+        "\"free\" is not an amount",
+    ),
+    (
+        "{type: OpenAI, credentials: {none: {}}, allowedNamespaces: {from: Selector}}",
+        Invalid,
+        "spec.allowedNamespaces.selector",
+        "goes with",
+    ),
+];
+
+/// `@b` stands for a backend that works.
+const ROUTE: &[Row] = &[
+    ("{backends: [@b], strategy: Weighted}", UnsupportedValue, "spec.strategy", "use Priority"),
+    ("{backends: [@b], cascade: {escalateWhen: 'true'}}", UnsupportedValue, "spec.cascade", "remove it"),
+    ("{backends: [@b], maxCostPerRequest: '0.05'}", UnsupportedValue, "spec.maxCostPerRequest", "remove it"),
+    ("{backends: [@b], limits: [{name: a, concurrency: 5}]}", UnsupportedValue, "spec.limits", "remove it"),
+    ("{backends: [@b], validation: {}}", UnsupportedValue, "spec.validation", "remove it"),
+    ("{backends: [@b], cache: {ttl: 1m}}", UnsupportedValue, "spec.cache", "remove it"),
+    ("{backends: [@b], deduplicate: {ttl: 1m}}", UnsupportedValue, "spec.deduplicate", "remove it"),
+    ("{backends: [@b], batching: {}}", UnsupportedValue, "spec.batching", "remove it"),
+    ("{backends: [@b], streaming: {hold: {bytes: 1}}}", UnsupportedValue, "spec.streaming.hold", "remove it"),
+    (
+        "{backends: [@b, {name: c, providerRef: {name: openai}, model: m, weight: 1}]}",
+        UnsupportedValue,
+        "spec.backends[1].weight",
+        "remove it",
+    ),
+    (
+        "{backends: [@b, {name: c, providerRef: {name: openai}, model: m, when: 'true'}]}",
+        UnsupportedValue,
+        "spec.backends[1].when",
+        "remove it",
+    ),
+    (
+        "{backends: [@b, {name: c, providerRef: {name: openai}, model: m, role: Shadow}]}",
+        UnsupportedValue,
+        "spec.backends[1].role",
+        "use Primary or Fallback",
+    ),
+    ("{backends: []}", Invalid, "spec.backends", "nobody to ask first"),
+    (
+        "{backends: [{name: b, providerRef: {name: openai}, model: gpt-4o, role: Fallback}]}",
+        Invalid,
+        "spec.backends",
+        "nobody to ask first",
+    ),
+    ("{backends: [@b, @b]}", Invalid, "spec.backends[1].name", "the name of two backends"),
+    (
+        "{backends: [{name: 'B_1', providerRef: {name: openai}, model: gpt-4o}]}",
+        Invalid,
+        "spec.backends[0].name",
+        "is no name",
+    ),
+    (
+        "{backends: [{name: b, providerRef: {name: openai}, model: ''}]}",
+        Invalid,
+        "spec.backends[0].model",
+        "printable ASCII",
+    ),
+    ("{models: ['gpt*4'], backends: [@b]}", Invalid, "spec.models[0]", "is no name of a model"),
+    ("{models: [a, a], backends: [@b]}", Invalid, "spec.models[1]", "named twice"),
+    ("{backends: [@b], request: {timeout: 2h}}", Invalid, "spec.request.timeout", "outside of 1ms to 1h"),
+    ("{backends: [@b], request: {maxBodyBytes: 0}}", Invalid, "spec.request.maxBodyBytes", "0 is outside of 1"),
+    ("{backends: [@b], request: {set: {model: x}}}", Invalid, "spec.request.set.model", "spec.backends[].model"),
+    (
+        "{backends: [@b], request: {defaults: {stream: true}}}",
+        Invalid,
+        "spec.request.defaults.stream",
+        "the application's own",
+    ),
+    ("{backends: [@b], streaming: {idleTimeout: 0s}}", Invalid, "spec.streaming.idleTimeout", "outside of 1ms"),
+    (
+        "{backends: [{name: b, providerRef: {name: openai}, model: mystery}]}",
+        ModelUnknown,
+        "spec.backends[0].model",
+        "nothing is known of \"mystery\" at OpenAI",
+    ),
+];
+
+/// `@t` stands for a target that exists.
+const POLICY: &[Row] = &[
+    ("{targetRefs: [@t], hedge: {after: 3s}}", UnsupportedValue, "spec.hedge", "remove it"),
+    ("{targetRefs: [@t], circuitBreaker: {}}", UnsupportedValue, "spec.circuitBreaker", "remove it"),
+    ("{targetRefs: [@t], retries: {budget: {ratio: 0.2}}}", UnsupportedValue, "spec.retries.budget", "remove it"),
+    (
+        "{targetRefs: [@t], contextWindow: {onExceeded: Summarize}}",
+        UnsupportedValue,
+        "spec.contextWindow.onExceeded",
+        "use Truncate",
+    ),
+    (
+        "{targetRefs: [@t], contextWindow: {summarize: {backend: mini}}}",
+        UnsupportedValue,
+        "spec.contextWindow.summarize",
+        "remove it",
+    ),
+    (
+        "{targetRefs: [@t], contextWindow: {truncate: {drop: MiddleOut}}}",
+        UnsupportedValue,
+        "spec.contextWindow.truncate.drop",
+        "use OldestFirst",
+    ),
+    (
+        "{targetRefs: [{group: spillway.dev, kind: ModelRoute, name: nope}]}",
+        TargetNotFound,
+        "spec.targetRefs[0]",
+        "ModelRoute shop/nope does not exist",
+    ),
+    ("{targetRefs: []}", Invalid, "spec.targetRefs", "names no ModelRoute"),
+    (
+        "{targetRefs: [{group: apps, kind: Deployment, name: chat}]}",
+        Invalid,
+        "spec.targetRefs[0]",
+        "applies to kind ModelRoute",
+    ),
+    ("{targetRefs: [@t, @t]}", Invalid, "spec.targetRefs[1].name", "named twice"),
+    (
+        "{targetRefs: [@t], fallbacks: [{onErrors: [], to: []}]}",
+        Invalid,
+        "spec.fallbacks[0].onErrors",
+        "names no failure",
+    ),
+    ("{targetRefs: [@t], retries: {attempts: 11}}", Invalid, "spec.retries.attempts", "11 is more than 10"),
+    (
+        "{targetRefs: [@t], retries: {honourRetryAfter: 2h}}",
+        Invalid,
+        "spec.retries.honourRetryAfter",
+        "outside of 0s to 1h",
+    ),
+    (
+        "{targetRefs: [@t], retries: {backoff: {base: 9s, max: 1s}}}",
+        Invalid,
+        "spec.retries.backoff.base",
+        "longer than backoff.max",
+    ),
+    (
+        "{targetRefs: [@t], fallbacks: [{onErrors: [Timeout], to: [large, nope]}]}",
+        BackendNotFound,
+        "spec.fallbacks[0].to[1]",
+        "has no backend \"nope\": add it, or use one of mini, small, large",
+    ),
+    (
+        "{targetRefs: [@t], fallbacks: [{onErrors: [ContextWindowExceeded], to: [small, large]}]}",
+        SmallerWindow,
+        "spec.fallbacks[0].to",
+        "overflows \"mini\" (128000 tokens) does not fit \"small\" (8192 tokens)",
+    ),
+    (
+        "{targetRefs: [@t], contextWindow: {onExceeded: LargerModel}, fallbacks: [{onErrors: [Timeout], to: [large]}]}",
+        FallbackNeverHelps,
+        "spec.contextWindow.onExceeded",
+        "more than the 128000 tokens of \"mini\"",
+    ),
+    (
+        "{targetRefs: [@t], contextWindow: {onExceeded: Hybrid}}",
+        FallbackNeverHelps,
+        "spec.contextWindow.onExceeded",
+        "add one to spec.fallbacks",
+    ),
+];
+
+const BUDGET: &[Row] = &[
+    ("{limit: '5', period: Day}", UnsupportedValue, "spec.enforcement", "use Warn"),
+    ("{limit: '5', period: Day, enforcement: Strict}", UnsupportedValue, "spec.enforcement", "use Warn"),
+    (
+        "{limit: '5', period: Day, enforcement: Warn, onExhausted: {action: Block}}",
+        UnsupportedValue,
+        "spec.onExhausted.action",
+        "use Warn",
+    ),
+    ("{limit: '5', period: Week, enforcement: Warn}", UnsupportedValue, "spec.period", "use Day or Month"),
+    (
+        "{limit: '5', period: Day, enforcement: Warn, timeZone: Europe/Berlin}",
+        UnsupportedValue,
+        "spec.timeZone",
+        "use UTC",
+    ),
+    ("{limit: '5', period: Day, enforcement: Warn, alertAt: [50]}", UnsupportedValue, "spec.alertAt", "remove it"),
+    (
+        "{limit: '5', period: Day, enforcement: Warn, selector: {per: Workload}}",
+        UnsupportedValue,
+        "spec.selector.per",
+        "use Namespace",
+    ),
+    (
+        "{limit: '5', period: Day, enforcement: Warn, selector: {header: x-a}}",
+        UnsupportedValue,
+        "spec.selector.header",
+        "remove it",
+    ),
+    (
+        "{limit: '5', period: Day, enforcement: Warn, selector: {routes: [chat, nope]}}",
+        TargetNotFound,
+        "spec.selector.routes[1]",
+        "shop/nope does not exist",
+    ),
+    ("{limit: '0', period: Day, enforcement: Warn}", Invalid, "spec.limit", "is 0"),
+    ("{limit: lots, period: Day, enforcement: Warn}", Invalid, "spec.limit", "\"lots\" is not an amount"),
+];
+
+fn check(kind: &str, rows: &[Row]) {
+    for (spec, reason, path, part) in rows {
+        let spec = spec
+            .replace("@b", "{name: b, providerRef: {name: openai}, model: gpt-4o}")
+            .replace("@t", "{group: spillway.dev, kind: ModelRoute, name: chat}");
+        let compiled = compile(&world(&[SHOP, &object(kind, &spec)]));
+        let of_x: Vec<_> = compiled.diagnostics.iter().filter(|one| one.object.name == "x").collect();
+        // A second backend of an unknown model is not what a row is about.
+        let of_x: Vec<_> =
+            of_x.into_iter().filter(|one| *reason == ModelUnknown || one.reason != ModelUnknown).collect();
+        let [one] = of_x[..] else { panic!("{kind} {spec}\n  said {of_x:#?}") };
+        assert_eq!((one.reason, one.path.as_deref()), (*reason, Some(*path)), "{kind} {spec}: {one}");
+        assert!(one.message.contains(part), "{kind} {spec}: {one}");
+        let refused = matches!(reason, Invalid | UnsupportedValue);
+        assert_eq!(one.severity == Severity::Refuse, refused, "{kind} {spec}");
+        let still_there = compiled.routes.contains_key("shop/x") || compiled.providers.contains_key("shop/x");
+        if kind == "ModelRoute" || kind == "ModelProvider" {
+            assert_eq!(still_there, !refused, "{kind} {spec}: what is refused is not sent");
+        }
+        assert!(compiled.routes.contains_key("shop/chat"), "{kind} {spec}: the neighbour ships");
+    }
+}
+
+#[test]
+fn a_provider_is_told_what_is_wrong_with_it() {
+    check("ModelProvider", PROVIDER);
+}
+
+#[test]
+fn a_route_is_told_what_is_wrong_with_it() {
+    check("ModelRoute", ROUTE);
+}
+
+#[test]
+fn a_policy_is_told_what_is_wrong_with_it() {
+    check("FallbackPolicy", POLICY);
+}
+
+#[test]
+fn a_budget_is_told_what_is_wrong_with_it() {
+    check("ModelBudget", BUDGET);
+}
+
+#[test]
+fn what_is_fine_is_not_talked_about() {
+    let rows = [
+        ("ModelProvider", "{type: Groq, credentials: {none: {}}, timeouts: {total: 10s}}"),
+        (
+            "ModelProvider",
+            "{type: Ollama, endpoint: 'http://o:11434/v1', allowInsecure: true, credentials: {none: {}}}",
+        ),
+        ("ModelRoute", "{models: ['gpt-4o*', '*'], backends: [{name: b, providerRef: {name: openai}, model: gpt-4o}]}"),
+        (
+            "FallbackPolicy",
+            "{targetRefs: [{group: spillway.dev, kind: ModelRoute, name: chat}], fallbacks: [{onErrors: [ContextWindowExceeded], to: [large]}], contextWindow: {onExceeded: LargerModel}}",
+        ),
+        (
+            "ModelBudget",
+            "{limit: '5', period: Month, enforcement: Warn, timeZone: UTC, onExhausted: {action: Warn}, selector: {routes: [chat], per: Namespace}}",
+        ),
+    ];
+    for (kind, spec) in rows {
+        assert_eq!(compile(&world(&[SHOP, &object(kind, spec)])).diagnostics, [], "{kind} {spec}");
+    }
+}
