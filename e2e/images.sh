@@ -15,7 +15,7 @@ binaries() {
 }
 
 spillway_images() {
-  local out=$ROOT/target/$static/release stage=$ROOT/target/images name binary
+  local out=$ROOT/target/$static/release stage=$ROOT/target/images
   mkdir -p "$stage"
   cp "$out/spillway" "$out/spillway-sidecar" "$stage/"
   operator=localhost/spillway:$VERSION-$(digest "$stage/spillway" "$ROOT/Dockerfile")

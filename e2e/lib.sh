@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034 # its variables are used by the scripts that source it
 # Sourced by the scripts of this folder: where things lie, which versions, and how progress is shown.
 #
 # Everything that takes minutes to make lives in a cache outside the clone, so that a fresh clone on a warm machine
@@ -7,7 +8,6 @@ set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${SPILLWAY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/spillway}
 CLUSTER=${SPILLWAY_CLUSTER:-spillway}
-NODE=$CLUSTER-control-plane
 NAMESPACE=spillway-system
 VERSION=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml" | head -1)
 
