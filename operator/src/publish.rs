@@ -10,6 +10,8 @@ pub mod ack;
 pub mod auth;
 mod config;
 mod endpoint;
+#[cfg(test)]
+mod samples;
 mod session;
 mod stream;
 mod view;

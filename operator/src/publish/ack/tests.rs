@@ -1,1 +1,37 @@
+use super::*;
+use crate::publish::samples::{delivery, running, subscribe};
 
+fn told(acks: &mut Acks, boot: &str, sequence: u64, revision: &str) -> (Heard, String) {
+    let heard = acks.record("u1", &delivery("u1", boot, sequence, running(revision)).report);
+    (heard, acks.get("u1").and_then(|ack| ack.running.clone()).unwrap_or_default())
+}
+
+#[test]
+fn the_newest_word_of_the_newest_boot_counts() {
+    let mut acks = Acks::default();
+    let rows = [
+        ("a", 1, "r1", Heard::News, "r1"),
+        ("a", 3, "r3", Heard::News, "r3"),
+        ("a", 2, "r2", Heard::Nothing, "r3"),
+        ("a", 4, "r3", Heard::Nothing, "r3"),
+        ("b", 1, "r4", Heard::News, "r4"),
+        ("a", 9, "r3", Heard::Nothing, "r4"),
+        ("b", 2, "r5", Heard::News, "r5"),
+    ];
+    for (row, (boot, sequence, revision, heard, runs)) in rows.into_iter().enumerate() {
+        assert_eq!(told(&mut acks, boot, sequence, revision), (heard, runs.to_owned()), "row {row}");
+    }
+}
+
+#[test]
+fn a_subscription_says_what_runs_and_does_not_undo_what_was_reported() {
+    let mut acks = Acks::default();
+    acks.subscribed("u1", &subscribe("a", Some("r1")));
+    assert_eq!(acks.get("u1").unwrap(), &running("r1"));
+    told(&mut acks, "a", 1, "r2");
+    acks.subscribed("u1", &subscribe("a", Some("r1")));
+    assert_eq!(acks.get("u1").unwrap(), &running("r2"));
+    assert_eq!(acks.running(), HashSet::from(["r2".to_owned()]));
+    acks.retain(|uid| uid != "u1");
+    assert!(acks.get("u1").is_none());
+}
