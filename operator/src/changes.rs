@@ -1,10 +1,10 @@
 //! Tells the reconcile loop that something is new, and how long to wait for more of it.
 //!
 //! A `kubectl apply -f dir/` is a burst of events; one compile answers all of them. What changed is kept as two bits: the
-//! resources (compile again) or only the fleet (the same config, other acks and usage).
+//! resources, which someone waits for, or only the fleet (acks, usage, pods), which never stops changing and can wait.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -50,13 +50,15 @@ impl Changes {
     }
 
     fn ring(&self, what: impl FnOnce(&mut Changed)) {
-        what(&mut self.inner.changed.lock().expect("nothing panics while holding two booleans"));
+        what(&mut self.lock());
         self.inner.bell.notify_one();
     }
 
-    /// Waits for a change, then for the burst around it to end. Safe to drop at any point: nothing is forgotten.
-    pub async fn settle(&self) -> Changed {
+    /// Waits for a change, then for the burst around it to end; for a change of the fleet alone, at least until
+    /// `fleet_after`. Safe to drop at any point: nothing is forgotten.
+    pub async fn settle(&self, fleet_after: time::Instant) -> Changed {
         self.inner.bell.notified().await;
+        while !self.peek().resources && time::timeout_at(fleet_after, self.inner.bell.notified()).await.is_ok() {}
         let limit = time::Instant::now() + PATIENCE;
         loop {
             let quiet = (time::Instant::now() + QUIET).min(limit);
@@ -64,7 +66,15 @@ impl Changes {
                 break;
             }
         }
-        std::mem::take(&mut *self.inner.changed.lock().expect("nothing panics while holding two booleans"))
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn peek(&self) -> Changed {
+        *self.lock()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Changed> {
+        self.inner.changed.lock().expect("nothing panics while holding two booleans")
     }
 }
 
@@ -79,9 +89,9 @@ mod tests {
         changes.resources();
         changes.fleet();
         changes.resources();
-        assert_eq!(changes.settle().await, Changed { resources: true, fleet: true });
+        assert_eq!(changes.settle(start).await, Changed { resources: true, fleet: true });
         assert_eq!(start.elapsed().as_millis() / 10, QUIET.as_millis() / 10);
-        assert!(time::timeout(Duration::from_secs(60), changes.settle()).await.is_err(), "nothing new");
+        assert!(time::timeout(Duration::from_secs(60), changes.settle(start)).await.is_err(), "nothing new");
     }
 
     #[tokio::test(start_paused = true)]
@@ -95,8 +105,23 @@ mod tests {
                 time::sleep(QUIET / 2).await;
             }
         });
-        assert_eq!(changes.settle().await, Changed { resources: false, fleet: true });
+        assert_eq!(changes.settle(start).await, Changed { resources: false, fleet: true });
         assert!(start.elapsed() <= PATIENCE + QUIET, "{:?}", start.elapsed());
         trickle.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_fleet_waits_for_its_turn_and_a_resource_does_not() {
+        let changes = Changes::default();
+        let start = time::Instant::now();
+        let turn = start + Duration::from_secs(2);
+        changes.fleet();
+        changes.settle(turn).await;
+        assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
+        let start = time::Instant::now();
+        changes.fleet();
+        changes.resources();
+        assert!(changes.settle(start + Duration::from_secs(2)).await.resources);
+        assert!(start.elapsed() <= PATIENCE, "{:?}", start.elapsed());
     }
 }

@@ -37,11 +37,12 @@ pub fn review(request: &AdmissionRequest<Pod>, namespace_asks: bool, injection: 
     let response = AdmissionResponse::from(request);
     let Some(pod) = &request.object else { return response };
     let namespace = request.namespace.as_deref().or(pod.metadata.namespace.as_deref()).unwrap_or("default");
-    let injected = match wanted(&pod.metadata, namespace_asks).map(|wanted| wanted.then(|| patch(pod, namespace, injection))) {
-        Ok(None) => return response,
-        Ok(Some(Ok(injected))) => injected,
-        Ok(Some(Err(refusal))) | Err(refusal) => return response.deny(format!("spillway: {refusal}")),
-    };
+    let injected =
+        match wanted(&pod.metadata, namespace_asks).map(|wanted| wanted.then(|| patch(pod, namespace, injection))) {
+            Ok(None) => return response,
+            Ok(Some(Ok(injected))) => injected,
+            Ok(Some(Err(refusal))) | Err(refusal) => return response.deny(format!("spillway: {refusal}")),
+        };
     let warnings = injected.warnings.into_iter().map(|warning| format!("spillway: {warning}")).collect();
     let patched = if injected.patch.0.is_empty() { Ok(response) } else { response.with_patch(injected.patch) };
     match patched {

@@ -1,16 +1,21 @@
 //! The control plane: resources in, per-pod config out, status conditions back; and the spillway CLI.
 
 pub mod admin;
+pub mod app;
 pub mod catalogue;
 pub mod changes;
+pub mod cli;
 pub mod clock;
 pub mod compile;
 pub mod conditions;
+pub mod context;
+pub mod gather;
 pub mod inject;
 pub mod lease;
 pub mod metrics;
 pub mod pods;
 pub mod publish;
+pub mod reconcile;
 pub mod relay;
 pub mod resources;
 pub mod schema;
@@ -20,3 +25,5 @@ pub mod status;
 pub mod stores;
 pub mod tls;
 pub mod usage;
+pub mod validate;
+pub mod webhook;

@@ -55,6 +55,9 @@ pub struct OperatorArgs {
     /// The name of the operator's Service, which is the name in its certificate.
     #[arg(long, env = "SPILLWAY_SERVICE_NAME", value_name = "NAME", default_value = "spillway")]
     service_name: String,
+    /// The operator's ServiceAccount: who may pass reports on between replicas.
+    #[arg(long, env = "SPILLWAY_SERVICE_ACCOUNT", value_name = "NAME", default_value = "spillway")]
+    service_account: String,
     /// This replica's pod IP (downward API): other replicas reach it there.
     #[arg(long, env = "POD_IP", value_name = "IP")]
     pod_ip: Option<IpAddr>,
@@ -85,6 +88,7 @@ pub struct Settings {
     pub sidecar_image_pull_policy: String,
     pub allowed_private_ranges: Vec<String>,
     pub service_name: String,
+    pub service_account: String,
     pub pod_ip: Option<IpAddr>,
     pub pod_name: String,
     pub token_file: PathBuf,
@@ -114,11 +118,15 @@ pub struct DirectorySettings {
 /// Why the flags cannot be used together.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
-    #[error("--pod-ip is required with leader election, other replicas reach this one there (fix: set POD_IP from status.podIP, or --leader-election=false)")]
+    #[error(
+        "--pod-ip is required with leader election, other replicas reach this one there (fix: set POD_IP from status.podIP, or --leader-election=false)"
+    )]
     PodIp,
     #[error("--{one} and --{other} are both {addr}, each needs its own port")]
     SamePort { one: &'static str, other: &'static str, addr: SocketAddr },
-    #[error("--allow-private-range {range} contains link-local or metadata addresses, which stay forbidden (fix: list narrower ranges)")]
+    #[error(
+        "--allow-private-range {range} contains link-local or metadata addresses, which stay forbidden (fix: list narrower ranges)"
+    )]
     Range { range: IpNet },
 }
 
@@ -133,11 +141,8 @@ impl OperatorArgs {
 
     /// Checks what clap cannot.
     pub fn check(self) -> Result<Settings, SettingsError> {
-        let addrs = [
-            ("webhook-addr", self.webhook_addr),
-            ("sidecar-addr", self.sidecar_addr),
-            ("admin-addr", self.admin_addr),
-        ];
+        let addrs =
+            [("webhook-addr", self.webhook_addr), ("sidecar-addr", self.sidecar_addr), ("admin-addr", self.admin_addr)];
         for (index, (one, addr)) in addrs.into_iter().enumerate() {
             let twin = addrs.into_iter().skip(index + 1).find(|(_, other)| *other == addr && addr.port() != 0);
             if let Some((other, _)) = twin {
@@ -170,6 +175,7 @@ impl OperatorArgs {
             sidecar_image_pull_policy: self.sidecar_image_pull_policy,
             allowed_private_ranges: self.allow_private_range.iter().map(ToString::to_string).collect(),
             service_name: self.service_name,
+            service_account: self.service_account,
             pod_ip: self.pod_ip,
             pod_name: self.pod_name,
             token_file: self.token_file,

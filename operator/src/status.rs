@@ -19,7 +19,7 @@ use tokio::{sync::watch, time};
 
 pub use schedule::{Key, Schedule, Wanted};
 
-use crate::clock::Clock;
+use crate::{clock::Clock, metrics::Metrics};
 
 /// The owner of what we write, in `managedFields`.
 pub const FIELD_MANAGER: &str = "spillway";
@@ -29,10 +29,10 @@ const CONCURRENCY: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Writes what is wanted until the sender goes away. An empty list (another replica leads) forgets everything.
-pub async fn run(client: Client, clock: Clock, mut wanted: watch::Receiver<Vec<Wanted>>) {
+pub async fn run(client: Client, clock: Clock, metrics: Metrics, mut wanted: watch::Receiver<Vec<Wanted>>) {
     let mut schedule = Schedule::default();
     loop {
-        let due = schedule.next_due().map_or_else(|| clock.monotonic() + Duration::from_secs(3600), |due| due);
+        let due = schedule.next_due().unwrap_or_else(|| clock.monotonic() + Duration::from_secs(3600));
         tokio::select! {
             changed = wanted.changed() => {
                 if changed.is_err() {
@@ -48,8 +48,12 @@ pub async fn run(client: Client, clock: Clock, mut wanted: watch::Receiver<Vec<W
         let results: Vec<_> = written.collect().await;
         for (wanted, result) in results {
             match result {
-                Ok(()) => schedule.written(wanted, clock.monotonic()),
+                Ok(()) => {
+                    metrics.status_writes.with_label_values(&["ok"]).inc();
+                    schedule.written(wanted, clock.monotonic());
+                }
                 Err(error) => {
+                    metrics.status_writes.with_label_values(&["failed"]).inc();
                     tracing::warn!(object = %wanted.key, error, "status not written, trying again");
                     schedule.failed(wanted, clock.monotonic());
                 }

@@ -134,7 +134,9 @@ where
             match event {
                 Ok(event) if fresh.concerns(&event) => changes.resources(),
                 Ok(_) => {}
-                Err(error) => tracing::warn!(kind = name, %error, "the watch failed and is tried again, what is known stays"),
+                Err(error) => {
+                    tracing::warn!(kind = name, %error, "the watch failed and is tried again, what is known stays")
+                }
             }
         }
     };

@@ -13,13 +13,19 @@ use super::{
 /// A pod that cannot be injected, worded for the person who applies it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    #[error("pod {pod} sets {field}: true, so {harm} (fix: remove {field}, or opt out with annotation spillway.dev/inject: \"false\")")]
+    #[error(
+        "pod {pod} sets {field}: true, so {harm} (fix: remove {field}, or opt out with annotation spillway.dev/inject: \"false\")"
+    )]
     Shares { pod: String, field: &'static str, harm: &'static str },
-    #[error("container {container:?} of pod {pod} takes port {port}, which the sidecar needs as its {role} port (fix: set annotation config.spillway.dev/{role}-port to a free port)")]
+    #[error(
+        "container {container:?} of pod {pod} takes port {port}, which the sidecar needs as its {role} port (fix: set annotation config.spillway.dev/{role}-port to a free port)"
+    )]
     PortTaken { pod: String, container: String, port: u16, role: &'static str },
     #[error("pod {pod} has a {what} named {name:?} that Spillway did not add (fix: rename it)")]
     NameTaken { pod: String, what: &'static str, name: String },
-    #[error("pod {pod} runs on Windows, the sidecar is built for Linux only (fix: opt out with annotation spillway.dev/inject: \"false\")")]
+    #[error(
+        "pod {pod} runs on Windows, the sidecar is built for Linux only (fix: opt out with annotation spillway.dev/inject: \"false\")"
+    )]
     Windows { pod: String },
     #[error("annotation {name} is {value:?}, but must be {want}")]
     Annotation { name: String, value: String, want: &'static str },
@@ -55,7 +61,11 @@ fn shared_namespaces(subject: &Subject<'_>) -> Result<(), Refusal> {
     let spec = subject.spec;
     let rows = [
         (spec.host_network, "hostNetwork", "the sidecar's loopback port would be open to the whole node"),
-        (spec.share_process_namespace, "shareProcessNamespace", "the application could read the provider keys in the sidecar's memory"),
+        (
+            spec.share_process_namespace,
+            "shareProcessNamespace",
+            "the application could read the provider keys in the sidecar's memory",
+        ),
         (spec.host_pid, "hostPID", "the application could read the provider keys in the sidecar's memory"),
     ];
     if let Some((_, field, harm)) = rows.into_iter().find(|(set, ..)| *set == Some(true)) {

@@ -82,7 +82,8 @@ fn quantity(text: String) -> Result<String, &'static str> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let suffix = &text[digits.len()..];
     let known = ["", "m", "k", "M", "G", "Ki", "Mi", "Gi"].contains(&suffix);
-    let number = digits.parse::<f64>().is_ok_and(|n| n > 0.0) && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let number =
+        digits.parse::<f64>().is_ok_and(|n| n > 0.0) && digits.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     if known && number { Ok(text) } else { Err(WANT) }
 }
 

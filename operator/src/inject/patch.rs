@@ -76,7 +76,8 @@ struct Additions {
 
 impl Additions {
     fn add(&mut self, path: &[&str], value: Value) {
-        self.operations.push(PatchOperation::Add(AddOperation { path: PointerBuf::from_tokens(path.iter().copied()), value }));
+        self.operations
+            .push(PatchOperation::Add(AddOperation { path: PointerBuf::from_tokens(path.iter().copied()), value }));
     }
 
     /// Puts `item` first into a list that may not exist yet.

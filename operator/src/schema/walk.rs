@@ -104,7 +104,8 @@ impl Walk {
     /// A list of type `map` may not hold two items with equal keys.
     fn map_keys(&mut self, schema: &Value, items: &[Value], path: &str) {
         let Some(keys) = schema["x-kubernetes-list-map-keys"].as_array() else { return };
-        let key_of = |item: &Value| keys.iter().filter_map(Value::as_str).map(|key| item[key].clone()).collect::<Vec<_>>();
+        let key_of =
+            |item: &Value| keys.iter().filter_map(Value::as_str).map(|key| item[key].clone()).collect::<Vec<_>>();
         for (index, item) in items.iter().enumerate() {
             if items.iter().take(index).any(|earlier| key_of(earlier) == key_of(item)) {
                 self.say(&format!("{path}[{index}]"), format!("repeats {}", brief(&Value::Array(key_of(item)))));

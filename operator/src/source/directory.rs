@@ -59,9 +59,9 @@ impl Directory {
         true
     }
 
-    /// What is in force now.
-    pub fn objects(&self) -> impl Iterator<Item = &Object> {
-        self.files.values().flatten()
+    /// What is in force now, with the file it is from.
+    pub fn objects(&self) -> impl Iterator<Item = (&Path, &Object)> {
+        self.files.iter().flat_map(|(file, objects)| objects.iter().map(move |object| (file.as_path(), object)))
     }
 
     /// What could not be read in the last refresh.
@@ -154,11 +154,11 @@ mod tests {
     }
 
     fn titles(directory: &Directory) -> Vec<String> {
-        directory.objects().map(Object::title).collect()
+        directory.objects().map(|(_, object)| object.title()).collect()
     }
 
     fn model(directory: &Directory) -> String {
-        let found = directory.objects().find_map(|object| match object {
+        let found = directory.objects().find_map(|(_, object)| match object {
             Object::Route(route) => Some(route.spec.backends[0].model.clone()),
             _ => None,
         });
@@ -197,7 +197,10 @@ mod tests {
         std::fs::write(folder.path().join("notes.txt"), "[").unwrap();
         let mut directory = Directory::new(vec![folder.path().to_owned()], "shop");
         directory.refresh();
-        assert_eq!((titles(&directory), model(&directory)), (vec!["ModelRoute shop/chat".to_owned()], "one".to_owned()));
+        assert_eq!(
+            (titles(&directory), model(&directory)),
+            (vec!["ModelRoute shop/chat".to_owned()], "one".to_owned())
+        );
         let problem = directory.problems()[0].to_string();
         assert!(problem.contains("b.yml") && problem.contains("a.yaml"), "{problem}");
     }

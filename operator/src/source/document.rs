@@ -123,7 +123,8 @@ impl Reader<'_> {
             return;
         }
         let ours = self.schemas.knows(&kind) && version.starts_with(GROUP);
-        if !ours && !(version == "v1" && ["Secret", "Namespace"].contains(&kind.as_str())) {
+        let core = version == "v1" && ["Secret", "Namespace"].contains(&kind.as_str());
+        if !ours && !core {
             if kind.is_empty() || version.is_empty() {
                 self.problem(None, "is no Kubernetes object: apiVersion and kind are required".to_owned());
             } else {
@@ -198,6 +199,19 @@ impl Object {
             Self::Namespace(object) => title(object),
         }
     }
+
+    /// The namespace it is in.
+    #[must_use]
+    pub fn namespace(&self) -> Option<String> {
+        match self {
+            Self::Provider(object) => object.namespace(),
+            Self::Route(object) => object.namespace(),
+            Self::Policy(object) => object.namespace(),
+            Self::Budget(object) => object.namespace(),
+            Self::Secret(object) => object.namespace(),
+            Self::Namespace(_) => None,
+        }
+    }
 }
 
 fn title<K: Resource<DynamicType = ()>>(object: &K) -> String {
@@ -222,7 +236,9 @@ mod tests {
 
     #[test]
     fn a_document_that_does_not_read_costs_only_itself() {
-        let text = format!("# first\n---\n{ROUTE}\n---\nkind: [\n---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: shop}}\n");
+        let text = format!(
+            "# first\n---\n{ROUTE}\n---\nkind: [\n---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: shop}}\n"
+        );
         let (objects, problems) = read(&text);
         assert_eq!(objects, ["ModelRoute shop/chat", "Namespace shop"]);
         assert_eq!(problems.len(), 1, "{problems:?}");
@@ -235,7 +251,12 @@ mod tests {
                     apiVersion: spillway.dev/v1alpha1\nkind: ModelRoute\nmetadata: {name: chat}\nspec: {backend: []}\n";
         let (objects, problems) = read(text);
         assert!(objects.is_empty());
-        assert!(problems.iter().any(|problem| problem.starts_with("a.yaml:5: ModelRoute shop/chat: spec.backend: is not a field")), "{problems:?}");
+        assert!(
+            problems
+                .iter()
+                .any(|problem| problem.starts_with("a.yaml:5: ModelRoute shop/chat: spec.backend: is not a field")),
+            "{problems:?}"
+        );
     }
 
     #[test]

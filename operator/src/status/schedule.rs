@@ -30,7 +30,7 @@ pub struct Wanted {
     pub uid: Option<String>,
     pub generation: Option<i64>,
     pub status: Value,
-    /// What the watch says its status is.
+    /// What the watch says its status is. Null: it cannot tell, so only what was written counts.
     pub current: Value,
 }
 
@@ -117,7 +117,9 @@ impl Entry {
     }
 
     fn want(&mut self, wanted: Wanted, now: Instant) {
-        let settled = self.written.as_ref().filter(|(_, at)| now.saturating_duration_since(*at) < SETTLE);
+        let unknown = wanted.current.is_null();
+        let believed = |at: &Instant| unknown || now.saturating_duration_since(*at) < SETTLE;
+        let settled = self.written.as_ref().filter(|(_, at)| believed(at));
         let present = settled.map_or(&wanted.current, |(written, _)| &written.status);
         if same(present, &wanted.status) {
             self.wanted = None;
@@ -161,7 +163,9 @@ fn turns(status: &Value) -> Vec<(&str, &str)> {
     let mut lists = vec![&status["conditions"]];
     lists.extend(status["ancestors"].as_array().into_iter().flatten().map(|ancestor| &ancestor["conditions"]));
     let conditions = lists.into_iter().filter_map(Value::as_array).flatten();
-    conditions.map(|item| (item["type"].as_str().unwrap_or_default(), item["status"].as_str().unwrap_or_default())).collect()
+    conditions
+        .map(|item| (item["type"].as_str().unwrap_or_default(), item["status"].as_str().unwrap_or_default()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -193,7 +197,7 @@ mod tests {
 
     #[test]
     fn turns_and_new_specs_go_at_once_and_counters_wait_for_their_second() {
-        let start = Instant::now();
+        let start = crate::clock::Clock::system().monotonic();
         let mut schedule = Schedule::default();
         let rows = [
             // at ms, wanted, goes out
@@ -214,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_flapping_condition_is_held_to_the_pace() {
-        let start = Instant::now();
+        let start = crate::clock::Clock::system().monotonic();
         let mut schedule = Schedule::default();
         let writes = (0..100_u64).filter(|step_number| {
             let flap = if step_number % 2 == 0 { "True" } else { "False" };
@@ -226,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_failed_write_comes_back_unless_something_newer_is_wanted() {
-        let start = Instant::now();
+        let start = crate::clock::Clock::system().monotonic();
         let mut schedule = Schedule::default();
         schedule.replace(vec![wanted(1, status("True", 0, 0))], start);
         let taken = schedule.take_due(start).remove(0);
@@ -237,7 +241,7 @@ mod tests {
 
     #[test]
     fn the_watch_is_believed_again_once_our_write_has_settled() {
-        let start = Instant::now();
+        let start = crate::clock::Clock::system().monotonic();
         let mut schedule = Schedule::default();
         assert!(step(&mut schedule, start, 0, Some(wanted(1, status("True", 0, 0)))));
         let tampered = Wanted { current: status("False", 0, 0), ..wanted(1, status("True", 0, 0)) };
@@ -247,7 +251,7 @@ mod tests {
 
     #[test]
     fn an_object_made_again_starts_afresh() {
-        let start = Instant::now();
+        let start = crate::clock::Clock::system().monotonic();
         let mut schedule = Schedule::default();
         assert!(step(&mut schedule, start, 0, Some(wanted(1, status("True", 0, 0)))));
         let again = Wanted { uid: Some("u2".into()), ..wanted(1, status("True", 0, 0)) };

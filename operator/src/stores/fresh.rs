@@ -51,7 +51,10 @@ mod tests {
 
     fn object(generation: Option<i64>, version: &str) -> Secret {
         let (uid, resource_version) = (Some("u".to_owned()), Some(version.to_owned()));
-        Secret { metadata: ObjectMeta { uid, generation, resource_version, ..ObjectMeta::default() }, ..Secret::default() }
+        Secret {
+            metadata: ObjectMeta { uid, generation, resource_version, ..ObjectMeta::default() },
+            ..Secret::default()
+        }
     }
 
     #[test]

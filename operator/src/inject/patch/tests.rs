@@ -85,7 +85,9 @@ fn a_pod_that_cannot_be_injected_is_refused_with_reason_and_fix() {
 
 #[test]
 fn another_port_frees_the_default_one_for_the_application() {
-    let pod = pod("{metadata: {annotations: {config.spillway.dev/data-port: '5050'}}, spec: {containers: [{name: app, ports: [{containerPort: 4040}]}]}}");
+    let pod = pod(
+        "{metadata: {annotations: {config.spillway.dev/data-port: '5050'}}, spec: {containers: [{name: app, ports: [{containerPort: 4040}]}]}}",
+    );
     let patched = apply(&pod, &patch(&pod, "shop", &injection()).unwrap().patch);
     let env = patched.spec.unwrap().containers[0].env.clone().unwrap();
     assert!(env.iter().any(|variable| variable.value.as_deref() == Some("http://127.0.0.1:5050/v1")), "{env:?}");
@@ -116,7 +118,8 @@ prop_compose! {
 }
 
 fn containers(prefix: &'static str, at_least: usize) -> impl Strategy<Value = Vec<Value>> {
-    (at_least..4).prop_flat_map(move |count| (0..count).map(|i| a_container(format!("{prefix}{i}"))).collect::<Vec<_>>())
+    (at_least..4)
+        .prop_flat_map(move |count| (0..count).map(|i| a_container(format!("{prefix}{i}"))).collect::<Vec<_>>())
 }
 
 prop_compose! {

@@ -1,0 +1,100 @@
+//! A control plane without a cluster: resources from files, one sidecar, a CA that lives as long as the process.
+//!
+//! The same compile and the same push over TLS as in a cluster; `spillway dev` and `spillway operator --resources` run this.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context as _;
+use secrecy::SecretString;
+use tokio::{net::TcpListener, sync::watch, task::spawn_blocking, time};
+
+use super::tasks::Tasks;
+use crate::{
+    changes::Changes,
+    clock::Clock,
+    context::Context,
+    lease,
+    metrics::Metrics,
+    pods::{PodEntry, Pods},
+    publish::{Endpoint, Publisher, auth::Authenticator},
+    reconcile,
+    relay::Relay,
+    resources::CompileSettings,
+    source::{Files, POLL, Source},
+    tls::{Authority, Limits, Tls},
+    usage::{Intake, Store},
+};
+
+/// What a local control plane is made of.
+pub struct Plan {
+    pub files: Arc<Files>,
+    pub allowed_private_ranges: Vec<String>,
+    pub sidecar_addr: SocketAddr,
+    /// What the sidecar proves itself with.
+    pub token: SecretString,
+    /// What it is taken for.
+    pub pod: PodEntry,
+}
+
+/// A running one.
+pub struct Local {
+    /// Where its sidecar finds it.
+    pub addr: SocketAddr,
+    pub ca_pem: String,
+    pub context: Context,
+}
+
+/// Starts it.
+pub async fn start(plan: Plan, tasks: &mut Tasks) -> anyhow::Result<Local> {
+    let Plan { files, allowed_private_ranges, sidecar_addr, token, pod } = plan;
+    let (clock, metrics, changes) = (Clock::system(), Metrics::new(), Changes::default());
+    let listener = TcpListener::bind(sidecar_addr).await.with_context(|| format!("listen on {sidecar_addr}"))?;
+    let addr = listener.local_addr()?;
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), sidecar_addr.ip().to_string()];
+    let tls = Tls::new(Authority::generate(clock.wall())?, names, clock)?;
+    let ca_pem = tls.ca_pem();
+    let (statuses, _) = watch::channel(Vec::new());
+    let usage = Intake::new(Relay::default(), lease::always(), changes.clone(), clock);
+    let pods = Pods::fixed([pod.clone()]);
+    let publisher = Publisher::new(pods.clone(), changes.clone(), metrics.clone());
+    let context = Context {
+        source: Source::Directory(files.clone()),
+        compile: CompileSettings { allowed_private_ranges, ..CompileSettings::default() },
+        changes: changes.clone(),
+        publisher: publisher.clone(),
+        pods: pods.clone(),
+        usage: usage.clone(),
+        clock,
+        metrics: metrics.clone(),
+        statuses,
+    };
+    let authenticator = Authenticator::fixed(&token, pod);
+    let endpoint = Endpoint { publisher, authenticator, intake: usage.clone(), tls: tls.clone(), metrics: metrics.clone() };
+    let stop = tasks.stop();
+    tasks.spawn("sidecars", endpoint.serve(listener, Limits::default(), stop.clone()));
+    tasks.spawn("ledger", Store::nowhere(metrics).run(usage, pods, stop.clone()));
+    tasks.spawn("certificates", async move { tls.keep(None, stop).await });
+    tasks.spawn_forever("files", poll(files, changes));
+    tasks.spawn_forever("reconcile", reconcile::run(context.clone()));
+    Ok(Local { addr, ca_pem, context })
+}
+
+/// Rings when a file has changed, and tells what is wrong with it.
+async fn poll(files: Arc<Files>, changes: Changes) {
+    let mut told = files.problems();
+    changes.resources();
+    loop {
+        time::sleep(POLL).await;
+        let look = files.clone();
+        if !spawn_blocking(move || look.refresh()).await.unwrap_or(false) {
+            continue;
+        }
+        let problems = files.problems();
+        for problem in problems.iter().filter(|problem| !told.contains(problem)) {
+            tracing::warn!("{problem}");
+        }
+        told = problems;
+        tracing::info!("files have changed");
+        changes.resources();
+    }
+}

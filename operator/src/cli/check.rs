@@ -1,0 +1,66 @@
+//! `spillway check`: what the API server, the webhook and the conditions would say, without any of them.
+
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+
+use super::output;
+use crate::{
+    compile::{Severity, compile},
+    gather::gather,
+    resources::CompileSettings,
+    source::{Directory, Files, Source},
+};
+
+/// Flags of `spillway check`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Files and directories of YAML. Kinds that are not Spillway's are skipped.
+    #[arg(required = true, value_name = "FILE|DIR")]
+    paths: Vec<PathBuf>,
+    /// The namespace of objects that name none.
+    #[arg(short, long, value_name = "NS", default_value = "default")]
+    namespace: String,
+    /// Let warnings fail the check too.
+    #[arg(long)]
+    strict: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  spillway check examples/
+  spillway check --strict -n shop provider.yaml route.yaml
+
+Each line names the file, the object and the field. An error can never work: the cluster would refuse it. A warning
+may come to work when other objects appear, such as a Secret that is in no file.
+
+Exit codes: 0 nothing to object to; 1 at least one error (with --strict: or warning).";
+
+/// Prints every problem; the exit code says whether any of them is an error.
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let directory = Directory::new(args.paths.clone(), &args.namespace);
+    let files = std::sync::Arc::new(Files::new(directory, Vec::new(), Vec::new()));
+    let origins = files.origins();
+    let mut errors: Vec<String> = files.problems().iter().map(|problem| format!("error: {problem}")).collect();
+    let mut warnings = Vec::new();
+    let diagnostics = compile(&gather(&Source::Directory(files), &CompileSettings::default()).resources).diagnostics;
+    for diagnostic in diagnostics {
+        let file = origins.get(&diagnostic.object.to_string()).map(|file| format!("{}: ", file.display()));
+        let line = format!("{}{diagnostic} ({})", file.unwrap_or_default(), diagnostic.reason);
+        match diagnostic.severity {
+            Severity::Refuse => errors.push(format!("error: {line}")),
+            Severity::Warn => warnings.push(format!("warning: {line}")),
+        }
+    }
+    for line in errors.iter().chain(&warnings) {
+        output::print(&format!("{line}\n"))?;
+    }
+    output::note(&summary(origins, errors.len(), warnings.len()));
+    let failed = !errors.is_empty() || (args.strict && !warnings.is_empty());
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn summary(origins: BTreeMap<String, PathBuf>, errors: usize, warnings: usize) -> String {
+    let count = |n: usize, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
+    let read = count(origins.len(), "object");
+    format!("{read} read, {}, {}", count(errors, "error"), count(warnings, "warning"))
+}

@@ -1,0 +1,60 @@
+//! The one loop: something changed → gather → compile → publish → conditions → status.
+//!
+//! IO is at both ends; what is between is pure. Every replica publishes; only the one that leads hands statuses on. There
+//! is no error path: a broken resource is a diagnostic, a broken watch keeps the last store, and a failed status write
+//! is tried again by its own task.
+
+mod transitions;
+mod wanted;
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time;
+
+use self::transitions::Transitions;
+use crate::{
+    compile::{Compiled, compile},
+    context::Context,
+    gather::{Gathered, gather},
+};
+
+/// Days end and periods turn over without anyone ringing; statuses follow within this.
+const AT_LEAST_EVERY: Duration = Duration::from_secs(30);
+/// After a look at a large fleet, this many times as long passes before the next one: a tenth of a core at most.
+const REST: u32 = 9;
+const LONGEST_REST: Duration = Duration::from_secs(2);
+
+/// Runs for ever.
+pub async fn run(context: Context) {
+    let mut transitions = Transitions::default();
+    let mut rested = time::Instant::now();
+    loop {
+        // Compiling again for a change of the fleet alone costs little, and a status can then never speak of
+        // another generation than the one it was worked out from.
+        let _ = time::timeout(AT_LEAST_EVERY, context.changes.settle(rested)).await;
+        let pending = context.source.pending();
+        if !pending.is_empty() {
+            // Never publish half a world; whoever completes its list rings again.
+            tracing::info!(waiting_for = pending.join(","), "not everything has been read yet");
+            continue;
+        }
+        let started = context.clock.monotonic();
+        let gathered = gather(&context.source, &context.compile);
+        let compiled = Arc::new(compile(&gathered.resources));
+        context.publisher.publish(compiled.clone());
+        transitions.tell(&gathered, &compiled);
+        hand_over(&context, &gathered, &compiled);
+        let took = context.clock.monotonic() - started;
+        context.metrics.reconcile_seconds.observe(took.as_secs_f64());
+        rested = time::Instant::now() + (took * REST).min(LONGEST_REST);
+    }
+}
+
+/// Statuses of everything, to the task that knows which of them are news.
+fn hand_over(context: &Context, gathered: &Gathered, compiled: &Compiled) {
+    if context.statuses.is_closed() {
+        return;
+    }
+    let statuses = if context.usage.is_leading() { wanted::all(context, gathered, compiled) } else { Vec::new() };
+    context.statuses.send_replace(statuses);
+}
