@@ -141,6 +141,7 @@ fn add_message(message: &Value, counter: &mut Counter) {
                     counter.text(call["function"]["arguments"].as_str().unwrap_or_default());
                 }
             }
+            "function_call" => counter.text(value["arguments"].as_str().unwrap_or_default()),
             "name" => {
                 counter.add(1);
                 counter.text(value.as_str().unwrap_or_default());

@@ -32,12 +32,16 @@ impl Usage {
         let cache_read =
             ["/prompt_tokens_details/cached_tokens", "/prompt_cache_hit_tokens", "/cache_read_input_tokens"];
         let cache_write = ["/prompt_tokens_details/cache_write_tokens", "/cache_creation_input_tokens"];
+        let output = count(usage, "/completion_tokens").or_else(|| count(usage, "/output_tokens")).unwrap_or(0);
+        let reasoning = first(usage, &["/completion_tokens_details/reasoning_tokens"]);
+        // Some leave reasoning out of the answer's tokens and bill it all the same; the total gives it away.
+        let beside = count(usage, "/total_tokens") == Some(input.saturating_add(output).saturating_add(reasoning));
         Some(Self {
             input,
-            output: count(usage, "/completion_tokens").or_else(|| count(usage, "/output_tokens")).unwrap_or(0),
+            output: if beside { output.saturating_add(reasoning) } else { output },
             cache_read: first(usage, &cache_read).min(input),
             cache_write: first(usage, &cache_write).min(input),
-            reasoning: first(usage, &["/completion_tokens_details/reasoning_tokens"]),
+            reasoning,
         })
     }
 
@@ -110,6 +114,12 @@ mod tests {
                 json!({"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4},
                     "completion_tokens_details": {"reasoning_tokens": 2}}),
                 (9, 3, 4, 0, 2),
+            ),
+            (
+                Dialect::OpenAi,
+                json!({"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 112,
+                    "completion_tokens_details": {"reasoning_tokens": 100}}),
+                (9, 103, 0, 0, 100),
             ),
             (Dialect::OpenAi, json!({"prompt_tokens": 9, "prompt_cache_hit_tokens": 4}), (9, 0, 4, 0, 0)),
             (Dialect::OpenAi, json!({"prompt_tokens": 3, "prompt_cache_hit_tokens": 4}), (3, 0, 3, 0, 0)),

@@ -30,7 +30,7 @@ fn block(part: Value, at: &str) -> Result<Option<Value>, BadRequest> {
             _ => Err(BadRequest::at(at, format!("{at} must be an object"))),
         };
     };
-    let mark = part.remove("cache_control");
+    let mark = part.shift_remove("cache_control");
     let kind = part.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
     let block = match kind.as_str() {
         "text" | "input_text" | "output_text" => text_block(take_text(&mut part, "text", at)?),

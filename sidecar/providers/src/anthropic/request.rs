@@ -245,7 +245,7 @@ impl Draft<'_> {
         if format["type"] != "json_schema" {
             return self.refuse("response_format", format);
         }
-        let schema = format["json_schema"]["schema"].take();
+        let schema = format.pointer_mut("/json_schema/schema").map(Value::take).unwrap_or_default();
         if self.traits.schema {
             self.set("output_format", json!({"type": "json_schema", "schema": schema::strict(&schema)}));
             self.headers = SCHEMA_HEADERS;

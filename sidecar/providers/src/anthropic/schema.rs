@@ -29,7 +29,7 @@ pub(super) fn strict(schema: &Value) -> Value {
     let mut cleaner = Cleaner { definitions: definitions.unwrap_or(&Value::Null), left: MAX_PARTS };
     let mut cleaned = cleaner.clean(schema, 0);
     if let Some(schema) = cleaned.as_object_mut() {
-        schema.remove("$schema");
+        schema.shift_remove("$schema");
     }
     cleaned
 }

@@ -79,9 +79,12 @@ impl Native {
         if let Some(mut value) = read(&event)? {
             self.seen.bill(usage(&value));
             match value["type"].as_str().unwrap_or_default() {
-                "message_start" if !self.shown_model.is_empty() => {
-                    value["message"]["model"] = self.shown_model.as_str().into();
-                    bytes = named("message_start", &value);
+                "message_start" => {
+                    let message = value.get_mut("message").and_then(Value::as_object_mut);
+                    if let Some(message) = message.filter(|_| !self.shown_model.is_empty()) {
+                        message.insert("model".into(), self.shown_model.as_str().into());
+                        bytes = named("message_start", &value);
+                    }
                 }
                 "content_block_start" => content = value["content_block"]["type"] == "tool_use",
                 "content_block_delta" => {

@@ -35,7 +35,7 @@ fn tool(mut tool: Value, at: &str) -> Result<Value, BadRequest> {
 /// Anthropic wants an object and has no use for the dialect of the schema.
 pub(super) fn input_schema(parameters: Value) -> Value {
     let Value::Object(mut schema) = parameters else { return json!({"type": "object", "properties": {}}) };
-    schema.remove("$schema");
+    schema.shift_remove("$schema");
     if !schema.contains_key("type") {
         schema.insert("type".into(), "object".into());
     }

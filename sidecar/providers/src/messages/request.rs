@@ -89,7 +89,7 @@ impl Draft<'_> {
                 if let Some(effort) = value.get_mut("effort").map(Value::take) {
                     self.effort("output_config", effort)?;
                 }
-                self.format(value["format"].take())?;
+                self.format(value.get_mut("format").map(Value::take).unwrap_or_default())?;
             }
             "output_format" => self.format(value)?,
             // All else is Anthropic's alone: top_k, service_tier, container, mcp_servers, …

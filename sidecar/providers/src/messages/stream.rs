@@ -120,7 +120,11 @@ impl ToMessages {
     fn piece(&mut self, block: Block, kind: &str, text: Option<&str>, out: &mut Vec<Frame>) {
         let Some(text) = text.filter(|text| !text.is_empty()) else { return };
         if self.open != Some(block) {
-            self.begin(block, &json!({"type": kind, kind: ""}), out);
+            let mut content = json!({"type": kind, kind: ""});
+            if block == Block::Thinking {
+                content["signature"] = "".into(); // Clients take the field for granted.
+            }
+            self.begin(block, &content, out);
         }
         self.emit_delta(&json!({"type": format!("{kind}_delta"), kind: text}), out);
     }

@@ -33,7 +33,7 @@ pub(crate) fn path(api: Api) -> &'static str {
 
 /// Without the usage of a stream nobody could say what it cost; the application sees it only if it asked.
 pub(crate) fn with_usage(options: Option<Value>) -> Value {
-    let mut options = options.unwrap_or_else(|| json!({}));
+    let mut options = options.filter(Value::is_object).unwrap_or_else(|| json!({}));
     options["include_usage"] = Value::Bool(true);
     options
 }

@@ -1,0 +1,149 @@
+//! Translations as pairs of files: what comes in, and what goes out to each dialect or each API.
+//!
+//! `golden/<api>/<case>.json` becomes `<case>.<dialect>.json`, `golden/answers/<dialect>/<case>.json` becomes
+//! `<case>.<api>.json`, and `golden/streams/<dialect>/<case>.sse` becomes `<case>.<api>.sse`. `UPDATE=1` rewrites what
+//! goes out; the diff is then for the reviewer.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use spillway_providers::{Api, Body, Dialect, Fault, StreamDecoder, Target, Unsupported, decode, encode, read};
+
+const DIALECTS: [(Dialect, &str, &str); 2] =
+    [(Dialect::OpenAi, "openai", "gpt-4o"), (Dialect::Anthropic, "anthropic", "claude-sonnet-4-5")];
+
+const APIS: [(Api, &str); 4] = [
+    (Api::ChatCompletions, "chat"),
+    (Api::Completions, "completions"),
+    (Api::Embeddings, "embeddings"),
+    (Api::Messages, "messages"),
+];
+
+/// APIs whose answers every dialect can give.
+const CHATS: [(Api, &str); 2] = [(Api::ChatCompletions, "chat"), (Api::Messages, "messages")];
+
+#[test]
+fn requests_go_out_as_recorded() {
+    for (api, folder) in APIS {
+        for case in cases(folder, "json") {
+            let input: Value = serde_json::from_str(&text(&case)).expect("a case is JSON");
+            for (dialect, name, model) in DIALECTS {
+                let model = input["models"][name].as_str().unwrap_or(model);
+                let out = request(api, &input, dialect, model);
+                check(&case.with_extension(format!("{name}.json")), &pretty(&out));
+            }
+        }
+    }
+}
+
+fn request(api: Api, input: &Value, dialect: Dialect, model: &str) -> Value {
+    let unsupported = match input["unsupported"].as_str() {
+        Some("Reject") => Unsupported::Reject,
+        Some("Pass") => Unsupported::Pass,
+        _ => Unsupported::Drop,
+    };
+    let body = Body::parse(Bytes::from(input["request"].to_string())).expect("a case is a request");
+    let need = read(api, &body).expect("a case is a request");
+    let target = Target { dialect, model, max_output_tokens: Some(64_000), unsupported };
+    match encode(api, &body, &need, &target) {
+        Ok(out) => {
+            let body: Value = serde_json::from_slice(&out.body).expect("what goes out is JSON");
+            json!({"path": out.path, "headers": out.headers, "dropped": out.dropped, "body": body})
+        }
+        Err(refusal) => json!({"refused": refusal.message, "param": refusal.param}),
+    }
+}
+
+#[test]
+fn answers_come_back_as_recorded() {
+    for (dialect, folder, _) in DIALECTS {
+        for case in cases(&format!("answers/{folder}"), "json") {
+            for (api, name) in CHATS {
+                let out = match decode(api, dialect, "chat", text(&case).into()) {
+                    Ok(answer) => {
+                        let body: Value = serde_json::from_slice(&answer.body).expect("an answer is JSON");
+                        json!({"usage": format!("{:?}", answer.usage), "body": body})
+                    }
+                    Err(fault) => said(&fault),
+                };
+                check(&case.with_extension(format!("{name}.json")), &pretty(&out));
+            }
+        }
+    }
+}
+
+#[test]
+fn streams_come_back_as_recorded_however_they_are_cut() {
+    for (dialect, folder, _) in DIALECTS {
+        for case in cases(&format!("streams/{folder}"), "sse") {
+            for (api, name) in CHATS {
+                let whole = stream(api, dialect, &case, usize::MAX);
+                check(&case.with_extension(format!("{name}.sse")), &whole);
+                for size in [1, 2, 3, 7, 64] {
+                    assert_eq!(stream(api, dialect, &case, size), whole, "{} in chunks of {size}", case.display());
+                }
+            }
+        }
+    }
+}
+
+/// What the application got, a mark before each frame with content, and how it ended.
+fn stream(api: Api, dialect: Dialect, case: &Path, size: usize) -> String {
+    let mut decoder = StreamDecoder::new(api, dialect, "chat", true);
+    let mut frames = Vec::new();
+    let bytes = text(case).into_bytes();
+    let mut pieces = bytes.chunks(size.min(bytes.len()));
+    let pushed = pieces.try_for_each(|piece| decoder.push(Bytes::copy_from_slice(piece), &mut frames));
+    let ended = pushed.and_then(|()| decoder.end(&mut frames));
+    let mut out = String::new();
+    for frame in frames {
+        out.push_str(if frame.content { "# content\n" } else { "" });
+        out.push_str(&String::from_utf8(frame.bytes.to_vec()).expect("frames are text"));
+    }
+    let end = match ended {
+        Ok(()) => json!({"done": decoder.done(), "usage": format!("{:?}", decoder.usage())}),
+        Err(fault) => said(&fault),
+    };
+    format!("{out}# {} bytes of output, {end}\n", decoder.seen_output_bytes())
+}
+
+fn said(fault: &Fault) -> Value {
+    json!({"fault": format!("{:?}", fault.class), "code": fault.code, "message": fault.message})
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+/// Files that go in: their names have one extension, those that come out have two.
+fn cases(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let folder = root().join(folder);
+    let files = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let paths = files.map(|file| file.expect("a readable folder").path());
+    let is_case = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.split_once('.').is_some_and(|(_, rest)| rest == extension)
+    };
+    let mut paths: Vec<PathBuf> = paths.filter(is_case).collect();
+    paths.sort();
+    assert!(!paths.is_empty(), "{} has no cases", folder.display());
+    paths
+}
+
+fn text(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn pretty(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+fn check(path: &Path, got: &str) {
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(path, got).expect("golden files can be written");
+        return;
+    }
+    assert_eq!(got, text(path), "{} (UPDATE=1 rewrites it)", path.display());
+}
