@@ -4,6 +4,7 @@ mod accept;
 mod attempt;
 mod count;
 mod fallback;
+mod pieces;
 mod reply;
 mod resolve;
 mod settle;

@@ -182,46 +182,6 @@ fn decoded(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn open(method: &str, path: &str, host: &str) -> String {
-        let request = Request::builder().method(method).uri(path).header("host", host).body(()).unwrap();
-        match Door::of(&request) {
-            Ok(door) => format!("{door:?}"),
-            Err((_, error)) => error.shape().code,
-        }
-    }
-
-    #[test]
-    fn every_door_opens_to_its_method_and_to_our_own_name_only() {
-        let here = "127.0.0.1:4040";
-        let rows = [
-            ("POST", "/v1/chat/completions", here, "Call(ChatCompletions)"),
-            ("POST", "/v1/completions?a=b", here, "Call(Completions)"),
-            ("POST", "/v1/embeddings", "localhost", "Call(Embeddings)"),
-            ("POST", "/v1/messages", "[::1]:4040", "Call(Messages)"),
-            ("GET", "/v1/models", "LOCALHOST:80", "Models(None)"),
-            ("GET", "/v1/models/a/b", "[::1]", "Models(Some(\"a/b\"))"),
-            ("GET", "/v1/models/", here, "not_found"),
-            ("POST", "/v1/models", here, "method_not_allowed"),
-            ("GET", "/v1/messages", here, "method_not_allowed"),
-            ("POST", "/chat/completions", here, "not_found"),
-            ("POST", "/v1/../v1/messages", here, "not_found"),
-            ("POST", "/v1/messages", "evil.example", "invalid_request"),
-            ("POST", "/v1/messages", "127.0.0.1.evil.example:80", "invalid_request"),
-            ("POST", "/v1/messages", "localhost:x", "invalid_request"),
-            ("GET", "/v1/models", "", "invalid_request"),
-        ];
-        for (method, path, host, want) in rows {
-            assert_eq!(open(method, path, host), want, "{method} {path} {host}");
-        }
-    }
-
-    #[test]
-    fn escapes_are_undone_and_what_is_none_is_kept() {
-        for (text, want) in [("a%2Fb", "a/b"), ("100%", "100%"), ("%zz%4", "%zz%4"), ("%c3%bc", "ü")] {
-            assert_eq!(decoded(text), want);
-        }
-    }
-}
+mod fake;
+#[cfg(test)]
+mod tests;

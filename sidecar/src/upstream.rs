@@ -261,7 +261,7 @@ mod tests {
         for (url, host, port, prefix) in rows {
             let place = Place::parse(url).unwrap();
             assert_eq!((place.host(), place.port), (host, port), "{url}");
-            assert_eq!(place.uri("/chat/completions"), format!("{prefix}/chat/completions"), "{url}");
+            assert_eq!(place.uri("/embeddings").to_string(), format!("{prefix}/embeddings"), "{url}");
         }
     }
 

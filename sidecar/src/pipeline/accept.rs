@@ -2,11 +2,12 @@
 
 use std::{pin::pin, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 
+use super::pieces::Pieces;
 use crate::{
     error::ProxyError,
     runtime::{Hold, Runtime},
@@ -77,8 +78,8 @@ async fn collect(incoming: Incoming, limit: u64, held: &mut Hold<'_>) -> Result<
         return too_large(announced);
     }
     let mut incoming = pin!(incoming);
-    let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
-    loop {
+    let mut pieces = Pieces::expecting(announced);
+    while !incoming.is_end_stream() {
         let frame = match tokio::time::timeout(BODY_IDLE, incoming.frame()).await {
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(error))) => return Err(ProxyError::Incomplete { reason: error.to_string() }),
@@ -86,30 +87,16 @@ async fn collect(incoming: Incoming, limit: u64, held: &mut Hold<'_>) -> Result<
             Err(_) => return Err(ProxyError::Incomplete { reason: format!("nothing came for {BODY_IDLE:?}") }),
         };
         let Ok(data) = frame.into_data() else { continue };
-        let total = (first.len() + rest.len() + data.len()) as u64;
+        let total = (pieces.len() + data.len()) as u64;
         if total > limit {
             return too_large(None);
         }
         if !held.grow_to(total) {
             return Err(ProxyError::Overloaded { what: "memory for request bodies", limit: held.limit() });
         }
-        if first.is_empty() {
-            // Most bodies come in one piece, which is kept as it is.
-            first = data;
-        } else {
-            if rest.is_empty() {
-                let expected = announced.and_then(|size| usize::try_from(size).ok()).unwrap_or(first.len() * 2);
-                rest.reserve(expected);
-                rest.extend_from_slice(&first);
-                first = Bytes::new();
-            }
-            rest.extend_from_slice(&data);
-        }
-        if incoming.is_end_stream() {
-            break;
-        }
+        pieces.push(data);
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    Ok(pieces.join())
 }
 
 fn forwarded(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {

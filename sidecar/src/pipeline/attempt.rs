@@ -3,15 +3,17 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Body;
 use spillway_policy::Class;
 use spillway_providers::{Fault, Outgoing, Target, decode, encode, fault};
 use spillway_wire::AuthScheme;
 
 use super::{
     fallback::Plan,
+    pieces::Pieces,
     reply::passed,
     resolve::Call,
     settle::Settle,
@@ -208,31 +210,25 @@ impl Attempt<'_> {
 
     /// Reads a body to its end, within the attempt's time and the provider's idle time.
     async fn read(&self, mut body: UpstreamBody, limit: u64, mut take: impl FnMut(u64) -> bool) -> Result<Bytes, Cut> {
-        let (mut first, mut rest) = (Bytes::new(), BytesMut::new());
+        let mut pieces = Pieces::expecting(body.size_hint().exact().filter(|size| *size <= limit));
         loop {
             let until = self.until().min(after(clock::now(), self.backend.provider.idle));
             let frame = match tokio::time::timeout_at(until.into(), body.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(Some(Err(error))) => return Err(Cut::Broken(error)),
-                Ok(None) => break,
+                Ok(None) => return Ok(pieces.join()),
                 Err(_) => return Err(Cut::Idle),
             };
             let Ok(data) = frame.into_data() else { continue };
-            let total = (first.len() + rest.len() + data.len()) as u64;
+            let total = (pieces.len() + data.len()) as u64;
             if total > limit {
                 return Err(Cut::TooLarge(limit));
             }
             if !take(total) {
                 return Err(Cut::Memory);
             }
-            if first.is_empty() && rest.is_empty() {
-                first = data;
-            } else {
-                rest.extend_from_slice(&std::mem::take(&mut first));
-                rest.extend_from_slice(&data);
-            }
+            pieces.push(data);
         }
-        Ok(if rest.is_empty() { first } else { rest.freeze() })
     }
 
     async fn rejected(&self, status: StatusCode, headers: &HeaderMap, body: UpstreamBody) -> Box<Failure> {

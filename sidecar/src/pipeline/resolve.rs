@@ -6,6 +6,7 @@ use std::{
 };
 
 use http::{HeaderName, HeaderValue};
+use serde_json::Value;
 use spillway_policy::fallback::{Demand, Output, Sizes};
 use spillway_providers::{Api, Body, Need, read};
 
@@ -44,11 +45,14 @@ pub(super) fn call(
 ) -> Result<Call, ProxyError> {
     let size = accepted.body.len() as u64;
     let mut body = Body::parse(accepted.body.clone())?;
-    let mut need = read(api, &body)?;
+    // Whoever asks for a model that is not here learns that first, whatever else is wrong.
+    let unknown = |model| ProxyError::UnknownModel { model, known: known(generation) };
+    let mut need = read(api, &body).map_err(|bad| match body.value("model") {
+        Some(Value::String(model)) if generation.route(&model).is_none() => unknown(model),
+        _ => bad.into(),
+    })?;
     let model = std::mem::take(&mut need.model);
-    let Some(route) = generation.route(&model) else {
-        return Err(ProxyError::UnknownModel { model, known: known(generation) });
-    };
+    let Some(route) = generation.route(&model) else { return Err(unknown(model)) };
     if size > route.request.max_body_bytes {
         return Err(ProxyError::TooLarge { size: Some(size), limit: route.request.max_body_bytes });
     }

@@ -113,8 +113,9 @@ pub(crate) struct StreamReply {
 // === impl StreamReply ===
 
 impl StreamReply {
-    pub(super) fn new(started: Started, settle: Settle) -> Self {
+    pub(super) fn new(started: Started, mut settle: Settle) -> Self {
         let Started { ready, body, decoder, ended, bounds } = started;
+        settle.seen(decoder.seen_output_bytes());
         let open = settle.runtime().telemetry.metrics.open_stream();
         let first = clock::now() + bounds.idle.min(bounds.content);
         let mut reply = Self {

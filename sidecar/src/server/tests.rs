@@ -1,0 +1,6 @@
+//! What an application sees, with a provider that does what it is told.
+
+mod attempts;
+mod doors;
+mod streams;
+mod windows;

@@ -1,0 +1,141 @@
+use crate::runtime::Limits;
+use crate::server::fake::*;
+use crate::server::*;
+
+fn open(method: &str, path: &str, host: &str) -> String {
+    let request = Request::builder().method(method).uri(path).header("host", host).body(()).unwrap();
+    match Door::of(&request) {
+        Ok(door) => format!("{door:?}"),
+        Err((_, error)) => error.shape().code,
+    }
+}
+
+#[test]
+fn every_door_opens_to_its_method_and_to_our_own_name_only() {
+    let here = "127.0.0.1:4040";
+    let rows = [
+        ("POST", "/v1/chat/completions", here, "Call(ChatCompletions)"),
+        ("POST", "/v1/completions?a=b", here, "Call(Completions)"),
+        ("POST", "/v1/embeddings", "localhost", "Call(Embeddings)"),
+        ("POST", "/v1/messages", "[::1]:4040", "Call(Messages)"),
+        ("GET", "/v1/models", "LOCALHOST:80", "Models(None)"),
+        ("GET", "/v1/models/a/b", "[::1]", "Models(Some(\"a/b\"))"),
+        ("GET", "/v1/models/", here, "not_found"),
+        ("POST", "/v1/models", here, "method_not_allowed"),
+        ("GET", "/v1/messages", here, "method_not_allowed"),
+        ("POST", "/chat/completions", here, "not_found"),
+        ("POST", "/v1/../v1/messages", here, "not_found"),
+        ("POST", "/v1/messages", "evil.example", "invalid_request"),
+        ("POST", "/v1/messages", "127.0.0.1.evil.example:80", "invalid_request"),
+        ("POST", "/v1/messages", "localhost:x", "invalid_request"),
+        ("GET", "/v1/models", "", "invalid_request"),
+    ];
+    for (method, path, host, want) in rows {
+        assert_eq!(open(method, path, host), want, "{method} {path} {host}");
+    }
+}
+
+#[test]
+fn escapes_are_undone_and_what_is_none_is_kept() {
+    for (text, want) in [("a%2Fb", "a/b"), ("100%", "100%"), ("%zz%4", "%zz%4"), ("%c3%bc", "ü")] {
+        assert_eq!(decoded(text), want);
+    }
+}
+
+#[tokio::test]
+async fn a_body_in_many_pieces_arrives_whole_and_one_too_large_is_not_kept() {
+    let world = World::new(|_| ()).await;
+    for (size, status) in [(50_000, 200), (99_000, 200), (100_001, 413), (40_000_000, 413)] {
+        let mut body = chat();
+        body["metadata"] = "x".repeat(size).into();
+        assert_eq!(world.chat(&body).await.status, status, "{size}");
+        if status == 200 {
+            let arrived = body_of(world.provider.seen().last().unwrap());
+            assert_eq!(arrived["metadata"], body["metadata"], "{size}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_full_budget_of_bytes_is_said_and_given_back() {
+    let limits = Limits { buffered_bytes: 20_000, ..Limits::default() };
+    let world = World::with_limits(limits, |_| ()).await;
+    let mut large = chat();
+    large["metadata"] = "x".repeat(30_000).into();
+    let got = world.chat(&large).await;
+    assert_eq!((got.status.as_u16(), got.code().as_str(), got.header("retry-after")), (503, "overloaded", "1"));
+    for _ in 0..5 {
+        assert_eq!(world.chat(&chat()).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn more_requests_than_there_are_places_are_refused_at_once() {
+    let world = World::with_limits(Limits { requests: 1, ..Limits::default() }, |_| ()).await;
+    world.provider.then([Act::events(&[&piece("a")], false)]);
+    let mut sender = connect(world.addr).await;
+    let held = sender.send_request(post("/v1/chat/completions", streamed().to_string().into())).await.unwrap();
+    let got = world.chat(&chat()).await;
+    assert_eq!((got.status.as_u16(), got.code().as_str()), (503, "overloaded"));
+    drop((held, sender));
+    world.provider.abandoned().await;
+    while world.runtime.in_flight() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.chat(&chat()).await.status, 200);
+}
+
+#[tokio::test]
+async fn without_a_config_the_answer_says_so() {
+    let telemetry =
+        Arc::new(crate::telemetry::Telemetry::new(crate::telemetry::Log::default(), &"off".parse().unwrap()));
+    let runtime = Runtime::new(Limits::default(), telemetry, Arc::default(), 7);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, runtime, CancellationToken::new(), Duration::ZERO));
+    let got = receive(&mut connect(addr).await, "/v1/messages", chat().to_string().into()).await;
+    assert_eq!((got.status.as_u16(), got.header("retry-after")), (503, "1"), "{got:?}");
+    assert_eq!(got.json()["type"], "error", "in the words of the API that was called");
+}
+
+#[tokio::test]
+async fn draining_ends_idle_connections_and_lets_a_stream_finish() {
+    let world = World::new(|_| ()).await;
+    let mut idle = connect(world.addr).await;
+    assert_eq!(receive(&mut idle, "/v1/chat/completions", chat().to_string().into()).await.status, 200);
+    world.provider.then([Act::events(&[&piece("a")], false)]);
+    let mut busy = connect(world.addr).await;
+    let open = busy.send_request(post("/v1/chat/completions", streamed().to_string().into())).await.unwrap();
+    world.shutdown.cancel();
+    while idle.ready().await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!world.served.is_finished(), "the stream is still open");
+    drop((open, busy));
+    assert_eq!(world.served.await.unwrap(), 0, "nothing was cut off");
+}
+
+#[tokio::test]
+async fn both_kinds_of_sdk_can_list_the_models() {
+    let world = World::new(|config| route(config)["models"] = serde_json::json!(["chat", "gpt-*"])).await;
+    let rows = [
+        ("/v1/models", false, 200, "/data/0/id", "chat"),
+        ("/v1/models", true, 200, "/first_id", "chat"),
+        ("/v1/models/gpt-4", false, 200, "/owned_by", "shop/chat"),
+        ("/v1/models/gpt-4", true, 200, "/type", "model"),
+        ("/v1/models/nobody", false, 404, "/error/code", "model_not_found"),
+        ("/v1/models/nobody", true, 404, "/type", "error"),
+    ];
+    for (path, anthropic, status, pointer, want) in rows {
+        let mut request = Request::get(path).header("host", "127.0.0.1");
+        if anthropic {
+            request = request.header("anthropic-version", "2023-06-01");
+        }
+        let request = request.body(http_body_util::Full::default()).unwrap();
+        let response = connect(world.addr).await.send_request(request).await.unwrap();
+        assert_eq!(response.status(), status, "{path}");
+        let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+        let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(body.pointer(pointer).and_then(|value| value.as_str()), Some(want), "{path}: {body}");
+    }
+}
