@@ -9,6 +9,8 @@ pub mod clock;
 pub mod compile;
 pub mod conditions;
 pub mod context;
+#[cfg(test)]
+mod fake_cluster;
 pub mod gather;
 pub mod inject;
 pub mod lease;

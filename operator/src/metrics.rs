@@ -1,9 +1,7 @@
 //! What the operator counts. One registry per process, handed down; labels have few, fixed values.
 
 use prometheus::core::{Collector, GenericCounter};
-use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-};
+use prometheus::{Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 /// Handles to every metric of the operator. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -53,11 +51,25 @@ impl Metrics {
             streams: gauge(&r, "streams", "Sidecars with an open config stream to this replica."),
             streams_ended: counters(&r, "streams_ended_total", "Config streams that ended.", "reason"),
             snapshots_pushed: counter(&r, "snapshots_pushed_total", "Snapshots sent to sidecars."),
-            credentials_pushed: counters(&r, "credentials_pushed_total", "Provider keys sent to or withdrawn from sidecars.", "action"),
+            credentials_pushed: counters(
+                &r,
+                "credentials_pushed_total",
+                "Provider keys sent to or withdrawn from sidecars.",
+                "action",
+            ),
             reports: counters(&r, "reports_total", "Reports received from sidecars.", "ack"),
-            refused: counters(&r, "sidecar_requests_refused_total", "Requests of sidecars that were refused.", "status"),
+            refused: counters(
+                &r,
+                "sidecar_requests_refused_total",
+                "Requests of sidecars that were refused.",
+                "status",
+            ),
             relayed: counter(&r, "relayed_reports_total", "Reports passed on to the replica that leads."),
-            relay_failures: counter(&r, "relay_failures_total", "Attempts to pass reports on that failed and are repeated."),
+            relay_failures: counter(
+                &r,
+                "relay_failures_total",
+                "Attempts to pass reports on that failed and are repeated.",
+            ),
             leader: gauge(&r, "leader", "1 if this replica holds the Lease."),
             ledger_bytes: gauge(&r, "ledger_bytes", "Size of the stored usage ledger; it has to stay below 1048576."),
             ledger_failures: counter(&r, "ledger_failures_total", "Attempts to store the usage ledger that failed."),

@@ -55,15 +55,16 @@ impl PodEntry {
     pub fn from_pod(pod: &Pod) -> Option<Self> {
         let meta = &pod.metadata;
         let spec = pod.spec.as_ref()?;
-        let injected = spec.init_containers.iter().flatten().chain(&spec.containers).any(|c| c.name == SIDECAR_CONTAINER);
+        let injected =
+            spec.init_containers.iter().flatten().chain(&spec.containers).any(|c| c.name == SIDECAR_CONTAINER);
         let status = pod.status.as_ref();
         let over = matches!(status.and_then(|s| s.phase.as_deref()), Some("Succeeded" | "Failed"));
         if !injected || over {
             return None;
         }
-        let statuses = status.into_iter().flat_map(|s| {
-            s.init_container_statuses.iter().flatten().chain(s.container_statuses.iter().flatten())
-        });
+        let statuses = status
+            .into_iter()
+            .flat_map(|s| s.init_container_statuses.iter().flatten().chain(s.container_statuses.iter().flatten()));
         Some(Self {
             uid: meta.uid.clone()?,
             namespace: meta.namespace.clone()?,

@@ -227,7 +227,12 @@ impl State {
         pod.is_expected() || (!pod.terminating && self.streams.contains_key(&pod.uid))
     }
 
-    fn connect(&mut self, publisher: &Publisher, pod: Arc<PodEntry>, subscribe: &Subscribe) -> (Slot, Option<Connected>) {
+    fn connect(
+        &mut self,
+        publisher: &Publisher,
+        pod: Arc<PodEntry>,
+        subscribe: &Subscribe,
+    ) -> (Slot, Option<Connected>) {
         let uid = pod.uid.clone();
         self.acks.subscribed(&uid, subscribe);
         self.streams_opened += 1;
@@ -275,7 +280,8 @@ impl Connected {
     fn offer(&self, config: &Arc<Config>) {
         let view = config.view(&self.pod.namespace, &self.pod.labels);
         self.push.send_if_modified(|current| {
-            let same = |push: &Push| push.view.revision == view.revision && Arc::ptr_eq(&push.config.keys, &config.keys);
+            let same =
+                |push: &Push| push.view.revision == view.revision && Arc::ptr_eq(&push.config.keys, &config.keys);
             let is_new = !current.as_ref().is_some_and(same);
             *current = Some(Push { view, config: config.clone() });
             is_new

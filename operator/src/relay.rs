@@ -159,7 +159,8 @@ impl Line {
             Some(client) => client,
             None => self.connect()?,
         };
-        let answer = client.post(url).bearer_auth(token.trim()).body(body).send().await.map_err(RelayError::Unreachable)?;
+        let answer =
+            client.post(url).bearer_auth(token.trim()).body(body).send().await.map_err(RelayError::Unreachable)?;
         if !answer.status().is_success() {
             return Err(RelayError::Refused(answer.status()));
         }
@@ -169,7 +170,8 @@ impl Line {
 
     fn connect(&self) -> Result<reqwest::Client, RelayError> {
         let Link { tls, host, port, .. } = &self.link;
-        let builder = reqwest::Client::builder().no_proxy().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
+        let builder =
+            reqwest::Client::builder().no_proxy().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
         let builder = builder.tls_backend_preconfigured(tls.client_config());
         let builder = match self.ip {
             Some(ip) => builder.resolve(host, SocketAddr::new(ip, *port)),

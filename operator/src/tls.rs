@@ -111,7 +111,9 @@ impl Tls {
     #[must_use]
     pub fn client_config(&self) -> ClientConfig {
         let mut roots = RootCertStore::empty();
-        roots.add(self.authority.borrow().cert().clone()).expect("an authority's certificate was parsed when it was made");
+        roots
+            .add(self.authority.borrow().cert().clone())
+            .expect("an authority's certificate was parsed when it was made");
         let mut config = ClientConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&TLS13])
             .expect("ring has cipher suites for this version")

@@ -79,14 +79,15 @@ struct Books {
 impl Intake {
     #[must_use]
     pub fn new(relay: Relay, leadership: watch::Receiver<Leadership>, changes: Changes, clock: Clock) -> Self {
-        let inner = Inner { books: Mutex::default(), complete: AtomicBool::new(false), relay, leadership, changes, clock };
+        let inner =
+            Inner { books: Mutex::default(), complete: AtomicBool::new(false), relay, leadership, changes, clock };
         Self { inner: Arc::new(inner) }
     }
 
     /// Books what a sidecar reported to this replica, and sees to it that the leader hears of it.
-    pub fn receive(&self, mut delivery: Delivery) -> Result<(), BadReport> {
-        self.book(&mut delivery)?;
-        self.inner.relay.offer(delivery);
+    pub fn receive(&self, delivery: &mut Delivery) -> Result<(), BadReport> {
+        self.book(delivery)?;
+        self.inner.relay.offer(delivery.clone());
         Ok(())
     }
 
@@ -194,11 +195,14 @@ fn check(delivery: &Delivery) -> Result<(), BadReport> {
     if report.boot.is_empty() {
         return Err(BadReport::NoBoot);
     }
+    if report.boot.len() > MAX_NAME_BYTES {
+        return Err(BadReport::LongName(report.boot.len()));
+    }
     if report.usage.len() > MAX_LINES {
         return Err(BadReport::TooManyLines(report.usage.len()));
     }
     for key in report.usage.iter().map(|line| &line.key) {
-        let names = [&report.boot, &key.day, &key.route, &key.backend, &key.provider, &key.model];
+        let names = [&key.day, &key.route, &key.backend, &key.provider, &key.model];
         if let Some(long) = names.iter().map(|name| name.len()).find(|bytes| *bytes > MAX_NAME_BYTES) {
             return Err(BadReport::LongName(long));
         }

@@ -21,7 +21,11 @@ fn only_living_pods_with_a_sidecar_are_kept() {
         ("as injected", |_| {}, Some(true)),
         ("no sidecar", |p| p["spec"]["initContainers"] = json!([]), None),
         ("a finished job", |p| p["status"]["phase"] = json!("Succeeded"), None),
-        ("sidecar still being pulled", |p| p["status"]["initContainerStatuses"][0]["state"] = json!({"waiting": {}}), Some(false)),
+        (
+            "sidecar still being pulled",
+            |p| p["status"]["initContainerStatuses"][0]["state"] = json!({"waiting": {}}),
+            Some(false),
+        ),
         ("terminating", |p| p["metadata"]["deletionTimestamp"] = json!("2026-11-21T00:00:00Z"), Some(false)),
         ("just created", |p| p["status"] = json!({}), Some(false)),
     ];
@@ -33,7 +37,11 @@ fn only_living_pods_with_a_sidecar_are_kept() {
 #[test]
 fn a_workload_keeps_its_name_over_rollouts() {
     let rows = [
-        (json!([{"kind": "ReplicaSet", "name": "checkout-7d4b9c", "controller": true}]), "7d4b9c", "Deployment/checkout"),
+        (
+            json!([{"kind": "ReplicaSet", "name": "checkout-7d4b9c", "controller": true}]),
+            "7d4b9c",
+            "Deployment/checkout",
+        ),
         (json!([{"kind": "ReplicaSet", "name": "by-hand", "controller": true}]), "7d4b9c", "ReplicaSet/by-hand"),
         (json!([{"kind": "StatefulSet", "name": "queue", "controller": true}]), "", "StatefulSet/queue"),
         (json!([{"kind": "Job", "name": "nightly-29394720", "controller": true}]), "", "CronJob/nightly"),

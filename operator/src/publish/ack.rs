@@ -42,9 +42,13 @@ impl Acks {
         self.by_uid.insert(uid.to_owned(), Word { boot: subscribe.boot.clone(), boot_before, sequence: 0, ack });
     }
 
-    /// A sidecar has reported. Older reports of a boot, and those of the boot before, say nothing any more.
+    /// A sidecar has reported. Older reports of a boot, those of the boot before, and the last of any boot say nothing
+    /// any more.
     pub(super) fn record(&mut self, uid: &str, report: &Report) -> Heard {
-        let Report { boot, sequence, ack, usage: _, last: _ } = report;
+        let Report { boot, sequence, ack, usage: _, last } = report;
+        if *last {
+            return Heard::Nothing;
+        }
         let known = self.by_uid.get_mut(uid);
         let boot_before = match known {
             Some(word) if word.boot_before.as_ref() == Some(boot) => return Heard::Nothing,
@@ -60,7 +64,8 @@ impl Acks {
             Some(word) => Some(std::mem::take(&mut word.boot)),
             None => None,
         };
-        self.by_uid.insert(uid.to_owned(), Word { boot: boot.clone(), boot_before, sequence: *sequence, ack: ack.clone() });
+        self.by_uid
+            .insert(uid.to_owned(), Word { boot: boot.clone(), boot_before, sequence: *sequence, ack: ack.clone() });
         Heard::News
     }
 
@@ -93,7 +98,9 @@ pub(super) fn tally(
         let is_current = runs.and_then(|runs| runs.get(route)) == Some(hash);
         let degraded = ack.and_then(|ack| ack.degraded.get(route)).filter(|_| is_current);
         match (degraded, is_current, refusal) {
-            (Some(reason), ..) | (None, false, Some((_, reason))) => fleet.rejected.push((pod.to_owned(), reason.clone())),
+            (Some(reason), ..) | (None, false, Some((_, reason))) => {
+                fleet.rejected.push((pod.to_owned(), reason.clone()))
+            }
             (None, true, _) => fleet.programmed += 1,
             (None, false, None) => fleet.waiting.push(pod.to_owned()),
         }

@@ -139,7 +139,9 @@ impl Authenticator {
                 // A uid is never used twice; the names are compared because an answer about another pod must be impossible.
                 match found.filter(|pod| pod.namespace == claims.namespace && pod.name == claims.pod) {
                     Some(pod) => Ok(caller(&pod, Some(expires))),
-                    None if !pods.read().is_ready() => Err(Refusal::Unavailable("pods are still being listed".to_owned())),
+                    None if !pods.read().is_ready() => {
+                        Err(Refusal::Unavailable("pods are still being listed".to_owned()))
+                    }
                     None => Err(Refusal::UnknownPod { namespace: claims.namespace, pod: claims.pod }),
                 }
             }

@@ -37,7 +37,8 @@ struct Views {
 impl Config {
     /// The config after `before`. What is equal is carried over: a new Secret does not make new views, a new route does not make new keys.
     pub(super) fn succeed(before: Option<&Self>, compiled: Arc<Compiled>) -> Self {
-        let keys: Keys = compiled.credentials.iter().map(|(name, value)| (name.clone(), Key::new(name, value))).collect();
+        let keys: Keys =
+            compiled.credentials.iter().map(|(name, value)| (name.clone(), Key::new(name, value))).collect();
         let same_keys = before.filter(|before| versions(&before.keys).eq(versions(&keys)));
         let same_views = before.filter(|before| {
             let Compiled { routes, providers, egress, credentials: _, diagnostics: _, facts: _ } = &*before.compiled;

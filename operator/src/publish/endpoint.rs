@@ -104,7 +104,12 @@ impl Endpoint {
         }
     }
 
-    async fn subscribe(&self, headers: &HeaderMap, body: Incoming, closing: CancellationToken) -> Result<Response<Body>, Problem> {
+    async fn subscribe(
+        &self,
+        headers: &HeaderMap,
+        body: Incoming,
+        closing: CancellationToken,
+    ) -> Result<Response<Body>, Problem> {
         let caller = self.authenticator.sidecar(headers).await?;
         let subscribe: Subscribe = read(body, MAX_BODY_BYTES).await?;
         let identity = caller.identity;
@@ -115,15 +120,25 @@ impl Endpoint {
         if subscribe.protocol != PROTOCOL {
             let theirs = subscribe.protocol;
             let fix = if theirs > PROTOCOL { "upgrade the operator" } else { "restart the pod for a newer sidecar" };
-            return Err(Problem::Content(format!("the sidecar speaks protocol {theirs}, the operator {PROTOCOL} (fix: {fix})")));
+            return Err(Problem::Content(format!(
+                "the sidecar speaks protocol {theirs}, the operator {PROTOCOL} (fix: {fix})"
+            )));
         }
         if subscribe.boot.is_empty() || subscribe.boot.len() > MAX_BOOT_BYTES {
-            return Err(Problem::Content(format!("boot has {} bytes, 1 to {MAX_BOOT_BYTES} are accepted", subscribe.boot.len())));
+            return Err(Problem::Content(format!(
+                "boot has {} bytes, 1 to {MAX_BOOT_BYTES} are accepted",
+                subscribe.boot.len()
+            )));
         }
         let Some(slot) = self.publisher.open(&identity, &subscribe) else {
             return Err(Refusal::UnknownPod { namespace: identity.namespace, pod: identity.pod }.into());
         };
-        tracing::info!(namespace = identity.namespace, pod = identity.pod, version = subscribe.version, "a sidecar subscribed");
+        tracing::info!(
+            namespace = identity.namespace,
+            pod = identity.pod,
+            version = subscribe.version,
+            "a sidecar subscribed"
+        );
         let stream = Stream {
             slot,
             session: Session::new(&subscribe),
@@ -139,9 +154,9 @@ impl Endpoint {
     async fn report(&self, headers: &HeaderMap, body: Incoming) -> Result<Response<Body>, Problem> {
         let caller = self.authenticator.sidecar(headers).await?;
         let report: Report = read(body, MAX_BODY_BYTES).await?;
-        let delivery = Delivery { from: caller.identity, report };
+        let mut delivery = Delivery { from: caller.identity, report };
+        self.intake.receive(&mut delivery).map_err(|bad| Problem::Content(bad.to_string()))?;
         self.publisher.record(&delivery);
-        self.intake.receive(delivery).map_err(|bad| Problem::Content(bad.to_string()))?;
         Ok(no_content())
     }
 
@@ -152,10 +167,10 @@ impl Endpoint {
         }
         let deliveries: Vec<Delivery> = read(body, MAX_RELAY_BYTES).await?;
         for mut delivery in deliveries {
-            self.publisher.record(&delivery);
             // One bad report must not hold up the others; its sender was told already.
-            if let Err(bad) = self.intake.receive_relayed(&mut delivery) {
-                tracing::warn!(pod = delivery.from.pod, %bad, "a relayed report is not booked");
+            match self.intake.receive_relayed(&mut delivery) {
+                Ok(()) => self.publisher.record(&delivery),
+                Err(bad) => tracing::warn!(pod = delivery.from.pod, %bad, "a relayed report is not booked"),
             }
         }
         Ok(no_content())

@@ -83,7 +83,9 @@ impl Session {
 
     fn withdraw(&mut self, lines: &mut Vec<Line>, is_over: impl Fn(&str) -> bool) {
         for (key, version) in self.held.extract_if(.., |key, _| is_over(key)) {
-            lines.push(Line::Withdrawal(line(&Down::Credential { credential: Credential { key, version, value: None } })));
+            lines.push(Line::Withdrawal(line(&Down::Credential {
+                credential: Credential { key, version, value: None },
+            })));
         }
     }
 }

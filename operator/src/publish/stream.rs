@@ -60,7 +60,9 @@ impl Stream {
     pub(super) fn spawn(self) -> Body {
         let (lines, mut body) = mpsc::channel::<Bytes>(BUFFERED_LINES);
         tokio::spawn(self.run(lines));
-        let frames = poll_fn(move |context| body.poll_recv(context).map(|line| line.map(|l| Ok::<_, Infallible>(Frame::data(l)))));
+        let frames = poll_fn(move |context| {
+            body.poll_recv(context).map(|line| line.map(|l| Ok::<_, Infallible>(Frame::data(l))))
+        });
         StreamBody::new(frames).boxed_unsync()
     }
 

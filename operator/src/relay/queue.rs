@@ -68,7 +68,9 @@ impl Queue {
     /// Marks what was passed on, unless something newer came meanwhile.
     pub(super) fn delivered(&mut self, batch: &Batch) {
         for (source, delivery) in &batch.reports {
-            if let Some(waiting) = self.newest.get_mut(source).filter(|waiting| Arc::ptr_eq(&waiting.delivery, delivery)) {
+            if let Some(waiting) =
+                self.newest.get_mut(source).filter(|waiting| Arc::ptr_eq(&waiting.delivery, delivery))
+            {
                 waiting.delivered = true;
             }
         }
@@ -103,7 +105,12 @@ mod tests {
     fn delivery(uid: &str, sequence: u64, padding: usize) -> Delivery {
         let ack = Ack { refused: Some(("r".into(), "x".repeat(padding))), ..Ack::default() };
         Delivery {
-            from: SidecarIdentity { namespace: "shop".into(), pod: uid.into(), uid: uid.into(), workload: "Pod/x".into() },
+            from: SidecarIdentity {
+                namespace: "shop".into(),
+                pod: uid.into(),
+                uid: uid.into(),
+                workload: "Pod/x".into(),
+            },
             report: Report { boot: "b".into(), sequence, ack, usage: Vec::new(), last: false },
         }
     }

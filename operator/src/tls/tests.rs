@@ -6,6 +6,8 @@ use tokio::net::TcpListener;
 
 use super::*;
 
+mod cluster;
+
 const NAME: &str = "spillway.spillway-system.svc";
 
 fn tls(clock: Clock) -> Tls {

@@ -159,7 +159,8 @@ impl Store {
             }
             Err(error) => {
                 // Someone else wrote, or it was deleted: read it again before the next write.
-                if matches!(&error, kube::Error::Api(status) if status.is_conflict() || status.is_not_found() || status.is_already_exists()) {
+                if matches!(&error, kube::Error::Api(status) if status.is_conflict() || status.is_not_found() || status.is_already_exists())
+                {
                     self.known = None;
                 }
                 Err(StoreError::Api("write", Box::new(error)))
@@ -169,7 +170,11 @@ impl Store {
 }
 
 fn config_map(bytes: Vec<u8>, version: Option<String>) -> ConfigMap {
-    let metadata = ObjectMeta { name: Some(CONFIG_MAP_NAME.to_owned()), resource_version: version, ..ObjectMeta::default() };
+    let metadata =
+        ObjectMeta { name: Some(CONFIG_MAP_NAME.to_owned()), resource_version: version, ..ObjectMeta::default() };
     let binary_data = Some(BTreeMap::from([(FIELD.to_owned(), ByteString(bytes))]));
     ConfigMap { metadata, binary_data, ..ConfigMap::default() }
 }
+
+#[cfg(test)]
+mod tests;

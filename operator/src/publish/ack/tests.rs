@@ -35,3 +35,15 @@ fn a_subscription_says_what_runs_and_does_not_undo_what_was_reported() {
     acks.retain(|uid| uid != "u1");
     assert!(acks.get("u1").is_none());
 }
+
+#[test]
+fn the_last_totals_of_a_boot_that_is_over_say_nothing_of_the_config() {
+    let mut acks = Acks::default();
+    told(&mut acks, "now", 1, "r1");
+    for boot in ["before", "long-before", "now"] {
+        let mut report = delivery("u1", boot, 9, running("r0")).report;
+        report.last = true;
+        assert_eq!(acks.record("u1", &report), Heard::Nothing, "{boot}");
+    }
+    assert_eq!(told(&mut acks, "now", 2, "r2"), (Heard::News, "r2".to_owned()));
+}

@@ -17,7 +17,7 @@ pub struct Claims {
 }
 
 /// The token's payload, as the API server writes it.
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 pub(super) struct Payload {
     pub(super) exp: i64,
     #[serde(default)]
@@ -26,14 +26,14 @@ pub(super) struct Payload {
     kubernetes: Option<Kubernetes>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct Kubernetes {
     namespace: String,
     pod: Option<Bound>,
     serviceaccount: Bound,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct Bound {
     name: String,
     uid: String,

@@ -104,18 +104,19 @@ mod tests {
 
     #[test]
     fn a_review_counts_only_for_our_audience_and_for_a_pod() {
+        type Edit = fn(&mut Value);
         let good = json!({
             "authenticated": true, "audiences": ["spillway"],
             "user": {"username": "system:serviceaccount:shop:default", "extra": {POD_NAME: ["web-1"], POD_UID: ["u1"]}},
         });
-        let with = |edit: fn(&mut Value)| {
+        let with = |edit: Edit| {
             let mut value = good.clone();
             edit(&mut value);
             judge(serde_json::from_value(value).unwrap())
         };
         let claims = with(|_| {}).unwrap();
         assert_eq!((claims.namespace.as_str(), claims.pod.as_str(), claims.pod_uid.as_str()), ("shop", "web-1", "u1"));
-        let rows: [(fn(&mut Value), Refusal); 5] = [
+        let rows: [(Edit, Refusal); 5] = [
             (|v| v["authenticated"] = json!(false), Refusal::Review),
             (|v| v["audiences"] = json!([]), Refusal::Audience),
             (|v| v["audiences"] = json!(["https://kubernetes.default.svc"]), Refusal::Audience),

@@ -94,7 +94,11 @@ impl Cluster {
             },
         );
         let clock = Clock::starting_at(jiff::Timestamp::from_second(NOW).unwrap());
-        Authenticator::cluster(TokenVerifier::new(api, clock), self.pods.0.clone(), "spillway-system/spillway".to_owned())
+        Authenticator::cluster(
+            TokenVerifier::new(api, clock),
+            self.pods.0.clone(),
+            "spillway-system/spillway".to_owned(),
+        )
     }
 }
 

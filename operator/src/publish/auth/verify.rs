@@ -1,10 +1,12 @@
 //! A token in, its claims out; the API server is asked only for keys it has not shown yet.
 
-use std::sync::{PoisonError, RwLock};
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use sha2::{Digest, Sha256};
 
 use super::Refusal;
 use super::claims::{Claims, Payload};
@@ -16,13 +18,20 @@ use crate::clock::Clock;
 pub(super) const AUDIENCE: &str = "spillway";
 /// However many unknown keys callers come up with, the API server is asked this often at most.
 const REFETCH: Duration = Duration::from_secs(30);
+const LONGEST_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Real ones have some 1,200 characters.
 const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// Tokens whose signatures are remembered. A sidecar shows one token for most of an hour.
+const MAX_REMEMBERED: usize = 20_000;
 
 /// Verifies tokens offline.
 pub struct TokenVerifier {
     api: ApiServer,
     ring: RwLock<KeyRing>,
+    /// What was in tokens that passed every check but that of time, by the token's hash: a fleet that reports every few seconds would
+    /// otherwise keep a core busy with signatures.
+    remembered: Mutex<HashMap<[u8; 32], Payload>>,
     /// When the keys were last asked for; held while asking, so that one caller asks and the others wait for it.
     asked: tokio::sync::Mutex<Option<Instant>>,
     clock: Clock,
@@ -33,29 +42,43 @@ pub struct TokenVerifier {
 impl TokenVerifier {
     #[must_use]
     pub fn new(api: ApiServer, clock: Clock) -> Self {
-        Self { api, ring: RwLock::default(), asked: tokio::sync::Mutex::default(), clock }
+        Self { api, ring: RwLock::default(), remembered: Mutex::default(), asked: tokio::sync::Mutex::default(), clock }
     }
 
     /// The claims of a token that is ours and valid now, and when it ends.
     pub async fn verify(&self, token: &str) -> Result<(Claims, Instant), Refusal> {
-        let kid = signed_by(token)?;
-        if !self.knows(&kid) {
-            self.refetch(&kid).await;
-        }
-        let checked = self.check(token, &kid);
-        let payload = match checked {
-            Some(payload) => payload?,
+        let name: [u8; 32] = Sha256::digest(token).into();
+        let known = self.remembered().get(&name).cloned();
+        let payload = match known {
+            Some(payload) => payload,
             None => {
-                // No keys yet: a cluster that hides them, or an API server that is starting.
-                let claims = self.api.review(token).await?;
-                return Ok((claims, self.clock.monotonic() + REFETCH));
+                let kid = signed_by(token)?;
+                if !self.knows(&kid) {
+                    self.refetch(&kid).await;
+                }
+                let Some(checked) = self.check(token, &kid) else {
+                    // No keys yet: a cluster that hides them, or an API server that is starting.
+                    let claims = self.api.review(token).await?;
+                    return Ok((claims, self.clock.monotonic() + REFETCH));
+                };
+                let payload = checked?;
+                let mut remembered = self.remembered();
+                if remembered.len() >= MAX_REMEMBERED {
+                    remembered.clear();
+                }
+                remembered.insert(name, payload.clone());
+                payload
             }
         };
         let now = self.clock.unix();
         let left = Duration::from_secs(u64::try_from(payload.exp.saturating_sub(now)).unwrap_or_default());
         // Clamped, because the sum of an instant and an absurd duration does not exist.
-        let expires = self.clock.monotonic() + left.min(Duration::from_secs(365 * 24 * 3600));
+        let expires = self.clock.monotonic() + left.min(LONGEST_LIFE);
         Ok((payload.claims(now)?, expires))
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, HashMap<[u8; 32], Payload>> {
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn knows(&self, kid: &str) -> bool {
