@@ -27,20 +27,11 @@ use serde::{Deserialize, Serialize};
     status = "FallbackPolicyStatus",
     derive = "PartialEq",
     label("gateway.networking.k8s.io/policy", "Direct"),
-    printcolumn(name = "Targets", type_ = "string", json_path = ".status.targets"),
-    printcolumn(name = "On-Exceeded", type_ = "string", json_path = ".spec.contextWindow.onExceeded"),
-    printcolumn(
-        name = "Accepted",
-        type_ = "string",
-        json_path = ".status.ancestors[0].conditions[?(@.type=='Accepted')].status"
-    ),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(
-        name = "Message",
-        type_ = "string",
-        json_path = ".status.ancestors[0].conditions[?(@.type=='Accepted')].message",
-        priority = 1
-    )
+    printcolumn = r#"{"name": "Targets", "type": "string", "jsonPath": ".status.targets"}"#,
+    printcolumn = r#"{"name": "On-Exceeded", "type": "string", "jsonPath": ".spec.contextWindow.onExceeded"}"#,
+    printcolumn = r#"{"name": "Accepted", "type": "string", "jsonPath": ".status.ancestors[0].conditions[?(@.type=='Accepted')].status"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name": "Message", "type": "string", "jsonPath": ".status.ancestors[0].conditions[?(@.type=='Accepted')].message", "priority": 1}"#
 )]
 #[serde(rename_all = "camelCase")]
 pub struct FallbackPolicySpec {

@@ -23,20 +23,15 @@ use crate::Money;
     category = "spillway",
     status = "ModelBudgetStatus",
     derive = "PartialEq",
-    printcolumn(name = "Limit", type_ = "string", json_path = ".spec.limit"),
-    printcolumn(name = "Period", type_ = "string", json_path = ".spec.period"),
-    printcolumn(name = "Spent", type_ = "string", json_path = ".status.spent"),
-    printcolumn(name = "Remaining", type_ = "string", json_path = ".status.remaining"),
-    printcolumn(name = "Exhausted", type_ = "boolean", json_path = ".status.exhausted"),
-    printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type=='Accepted')].status"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Resets", type_ = "string", json_path = ".status.resetsAt", priority = 1),
-    printcolumn(
-        name = "Message",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Accepted')].message",
-        priority = 1
-    )
+    printcolumn = r#"{"name": "Limit", "type": "string", "jsonPath": ".spec.limit"}"#,
+    printcolumn = r#"{"name": "Period", "type": "string", "jsonPath": ".spec.period"}"#,
+    printcolumn = r#"{"name": "Spent", "type": "string", "jsonPath": ".status.spent"}"#,
+    printcolumn = r#"{"name": "Remaining", "type": "string", "jsonPath": ".status.remaining"}"#,
+    printcolumn = r#"{"name": "Exhausted", "type": "boolean", "jsonPath": ".status.exhausted"}"#,
+    printcolumn = r#"{"name": "Accepted", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Accepted')].status"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name": "Resets", "type": "string", "jsonPath": ".status.resetsAt", "priority": 1}"#,
+    printcolumn = r#"{"name": "Message", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Accepted')].message", "priority": 1}"#
 )]
 #[x_kube(validation = Rule::new("self.limit.matches('[1-9]')")
     .message("a budget is more than 0: to stop all use, delete the route")
@@ -58,7 +53,7 @@ pub struct ModelBudgetSpec {
     /// aside. `Warn`: only reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enforcement: Option<Enforcement>,
-    /// What happens when the budget is used up. Default: requests are refused.
+    /// What happens when the budget is used up. Default: `Block`; under `enforcement: Warn`, `Warn`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_exhausted: Option<OnExhausted>,
     /// Percentages of the limit at which an Event is written. Default: 50, 80 and 100.

@@ -26,22 +26,13 @@ use serde::{Deserialize, Serialize};
     category = "spillway",
     status = "ModelProviderStatus",
     derive = "PartialEq",
-    printcolumn(name = "Type", type_ = "string", json_path = ".spec.type"),
-    printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type=='Accepted')].status"),
-    printcolumn(
-        name = "ResolvedRefs",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='ResolvedRefs')].status"
-    ),
-    printcolumn(name = "Routes", type_ = "integer", json_path = ".status.routes"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoint", priority = 1),
-    printcolumn(
-        name = "Message",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='ResolvedRefs')].message",
-        priority = 1
-    )
+    printcolumn = r#"{"name": "Type", "type": "string", "jsonPath": ".spec.type"}"#,
+    printcolumn = r#"{"name": "Accepted", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Accepted')].status"}"#,
+    printcolumn = r#"{"name": "ResolvedRefs", "type": "string", "jsonPath": ".status.conditions[?(@.type=='ResolvedRefs')].status"}"#,
+    printcolumn = r#"{"name": "Routes", "type": "integer", "jsonPath": ".status.routes"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name": "Endpoint", "type": "string", "jsonPath": ".status.endpoint", "priority": 1}"#,
+    printcolumn = r#"{"name": "Message", "type": "string", "jsonPath": ".status.conditions[?(@.type=='ResolvedRefs')].message", "priority": 1}"#
 )]
 #[x_kube(validation = Rule::new("has(self.endpoint) || !(self.type in ['OpenAICompatible', 'AzureOpenAI', 'Ollama', 'VLLM', 'LlamaCpp', 'SGLang', 'LiteLLM'])")
     .message("this type has no public endpoint: set spec.endpoint, for example http://llm.models.svc:8000/v1")

@@ -30,30 +30,16 @@ use crate::{LabelSelector, Money, ProviderRef};
     category = "spillway",
     status = "ModelRouteStatus",
     derive = "PartialEq",
-    printcolumn(name = "Models", type_ = "string", json_path = ".status.summary.models"),
-    printcolumn(name = "Backends", type_ = "string", json_path = ".status.summary.backends"),
-    printcolumn(name = "Sidecars", type_ = "string", json_path = ".status.summary.sidecars"),
-    printcolumn(name = "Accepted", type_ = "string", json_path = ".status.conditions[?(@.type=='Accepted')].status"),
-    printcolumn(
-        name = "Programmed",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Programmed')].status"
-    ),
-    printcolumn(name = "Spend(Day)", type_ = "string", json_path = ".status.spend.day"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(
-        name = "ResolvedRefs",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='ResolvedRefs')].status",
-        priority = 1
-    ),
-    printcolumn(name = "Spend(Month)", type_ = "string", json_path = ".status.spend.month", priority = 1),
-    printcolumn(
-        name = "Message",
-        type_ = "string",
-        json_path = ".status.conditions[?(@.type=='Programmed')].message",
-        priority = 1
-    )
+    printcolumn = r#"{"name": "Models", "type": "string", "jsonPath": ".status.summary.models"}"#,
+    printcolumn = r#"{"name": "Backends", "type": "string", "jsonPath": ".status.summary.backends"}"#,
+    printcolumn = r#"{"name": "Sidecars", "type": "string", "jsonPath": ".status.summary.sidecars"}"#,
+    printcolumn = r#"{"name": "Accepted", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Accepted')].status"}"#,
+    printcolumn = r#"{"name": "Programmed", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Programmed')].status"}"#,
+    printcolumn = r#"{"name": "Spend(Day)", "type": "string", "jsonPath": ".status.spend.day"}"#,
+    printcolumn = r#"{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name": "ResolvedRefs", "type": "string", "jsonPath": ".status.conditions[?(@.type=='ResolvedRefs')].status", "priority": 1}"#,
+    printcolumn = r#"{"name": "Spend(Month)", "type": "string", "jsonPath": ".status.spend.month", "priority": 1}"#,
+    printcolumn = r#"{"name": "Message", "type": "string", "jsonPath": ".status.conditions[?(@.type=='Programmed')].message", "priority": 1}"#
 )]
 #[x_kube(validation = Rule::new("self.backends.exists(b, !has(b.role) || b.role == 'Primary')")
     .message("give at least one backend the role Primary (the default): Fallback and Shadow backends are not asked first")

@@ -1,5 +1,7 @@
 //! The chart's definitions are the ones these types generate. `UPDATE=1` rewrites them.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use std::path::PathBuf;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{

@@ -19,8 +19,8 @@ pub struct ContextWindow {
     /// them by a summary. `Hybrid`: LargerModel, and Truncate when no window is large enough.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_exceeded: Option<OnExceeded>,
-    /// Tokens kept free for the answer when the request sets no limit of its own. Default: 1024, and never more than half
-    /// the window.
+    /// Tokens kept free for the answer when the request sets no limit of its own. Default: 1024, and at most a quarter
+    /// of the smallest window among the route's backends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000_000))]
     pub reserve_output_tokens: Option<u64>,
@@ -136,7 +136,7 @@ pub struct Retries {
     /// The share of requests that may be retries. Default: no bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<RetryBudget>,
-    /// The longest `Retry-After` that is waited for; a longer one sends the request to the next backend. Default: `120s`.
+    /// The longest `Retry-After` that is waited for; a longer one sends the request to the next backend. Default: `30s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub honour_retry_after: Option<Duration>,
 }

@@ -95,7 +95,8 @@ pub struct ProviderTimeouts {
     /// To connect, TLS included. Default: `5s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<Duration>,
-    /// From the last byte of the request to the head of the answer. Default: `30s`.
+    /// From the last byte of the request to the head of the answer, which comes only when all of it is generated unless it
+    /// is streamed. Default: `60s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_byte: Option<Duration>,
     /// Between two pieces of the answer. Default: `60s`.
