@@ -156,3 +156,6 @@ impl End {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
