@@ -85,7 +85,7 @@ async fn a_damaged_ledger_is_reported_and_not_overwritten() {
 #[tokio::test]
 async fn the_ledger_is_written_a_last_time_at_the_end() {
     let cluster = FakeCluster::default();
-    let (intake, store, _held) = leader(&cluster).await;
+    let (intake, store, leadership) = leader(&cluster).await;
     let stop = CancellationToken::new();
     let runs = tokio::spawn(store.run(intake.clone(), Pods::fixed([]), stop.clone()));
     while !intake.is_complete() {
@@ -93,6 +93,7 @@ async fn the_ledger_is_written_a_last_time_at_the_end() {
     }
     intake.receive(&mut delivery("u1", "a", TODAY, 5)).unwrap();
     stop.cancel();
+    leadership.send_replace(Leadership::Unknown);
     runs.await.unwrap();
     assert_eq!(cluster.writes(), [format!("POST {MAP}")]);
 }
