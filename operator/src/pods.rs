@@ -31,6 +31,13 @@ pub struct PodEntry {
     pub running: bool,
 }
 
+/// One boot of one pod's sidecar: a counter that only ever grows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Incarnation {
+    pub uid: String,
+    pub boot: String,
+}
+
 /// Every injected pod, by uid.
 #[derive(Clone, Debug, Default)]
 pub struct PodIndex {

@@ -19,8 +19,8 @@ use tokio_util::sync::CancellationToken;
 use crate::clock;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
+use crate::pods::Incarnation;
 use crate::tls::Tls;
-use crate::usage::ledger::Source;
 use queue::Queue;
 
 /// For one batch, from connecting to the answer.
@@ -74,7 +74,7 @@ impl Relay {
     }
 
     /// Forgets sources that will not report again.
-    pub fn retain(&self, keep: impl Fn(&Source) -> bool) {
+    pub fn retain(&self, keep: impl Fn(&Incarnation) -> bool) {
         self.queue().retain(keep);
     }
 

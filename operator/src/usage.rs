@@ -18,9 +18,9 @@ use tokio::sync::watch;
 use crate::changes::Changes;
 use crate::clock::Clock;
 use crate::lease::Leadership;
-use crate::pods::PodIndex;
+use crate::pods::{Incarnation, PodIndex};
 use crate::relay::Relay;
-use ledger::{Ledger, Source, Spend, oldest_reportable};
+use ledger::{Ledger, Spend, oldest_reportable};
 
 pub use store::{CONFIG_MAP_NAME, Store};
 
@@ -69,7 +69,7 @@ struct Inner {
 struct Books {
     ledger: Ledger,
     /// When every source reported last.
-    heard: BTreeMap<Source, Instant>,
+    heard: BTreeMap<Incarnation, Instant>,
     /// Counts changes of the ledger, so that it is stored only when there was one.
     edition: u64,
 }
@@ -135,12 +135,12 @@ impl Intake {
             let newest = newest.entry(&source.uid).or_insert(*at);
             *newest = (*newest).max(*at);
         }
-        let is_gone = |source: &Source| {
+        let is_gone = |source: &Incarnation| {
             let Some(at) = heard.get(source) else { return true };
             let is_replaced = newest.get(source.uid.as_str()).is_some_and(|newest| newest > at);
             now.duration_since(*at) >= SILENCE && (is_replaced || pods.get(&source.uid).is_none())
         };
-        let gone: Vec<Source> = heard.keys().filter(|source| is_gone(source)).cloned().collect();
+        let gone: Vec<Incarnation> = heard.keys().filter(|source| is_gone(source)).cloned().collect();
         let (today, unix) = (self.inner.clock.today(), self.inner.clock.unix());
         let changed = if self.is_leading() {
             ledger.tidy(today, unix, is_gone)
@@ -160,7 +160,7 @@ impl Intake {
         let today = self.inner.clock.today();
         let (first, last) = (oldest_reportable(today), today.saturating_add(jiff::Span::new().days(1)).to_string());
         delivery.report.usage.retain(|line| *first <= *line.key.day && *line.key.day <= *last);
-        let source = Source { uid: delivery.from.uid.clone(), boot: delivery.report.boot.clone() };
+        let source = Incarnation { uid: delivery.from.uid.clone(), boot: delivery.report.boot.clone() };
         let mut books = self.books();
         if !books.heard.contains_key(&source) && books.boots(&source.uid) >= MAX_BOOTS {
             return Err(BadReport::TooManyBoots { pod: delivery.from.pod.clone() });
@@ -184,7 +184,7 @@ impl Intake {
 
 impl Books {
     fn boots(&self, uid: &str) -> usize {
-        let first = Source { uid: uid.to_owned(), boot: String::new() };
+        let first = Incarnation { uid: uid.to_owned(), boot: String::new() };
         self.heard.range(first..).take_while(|(source, _)| source.uid == uid).count()
     }
 }

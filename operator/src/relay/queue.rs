@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use spillway_wire::Delivery;
 
-use crate::usage::ledger::Source;
+use crate::pods::Incarnation;
 
 /// What one request carries; the receiver takes twice this much.
 const BATCH_BYTES: usize = 900 << 10;
 
 #[derive(Default)]
 pub(super) struct Queue {
-    newest: BTreeMap<Source, Waiting>,
+    newest: BTreeMap<Incarnation, Waiting>,
 }
 
 struct Waiting {
@@ -23,7 +23,7 @@ struct Waiting {
 /// Some reports the leader does not have, as JSON.
 #[derive(Default)]
 pub(super) struct Batch {
-    reports: Vec<(Source, Arc<Delivery>)>,
+    reports: Vec<(Incarnation, Arc<Delivery>)>,
     body: Vec<u8>,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Batch {
 
 impl Queue {
     pub(super) fn offer(&mut self, delivery: Delivery) {
-        let source = Source { uid: delivery.from.uid.clone(), boot: delivery.report.boot.clone() };
+        let source = Incarnation { uid: delivery.from.uid.clone(), boot: delivery.report.boot.clone() };
         let is_old = |known: &Waiting| known.delivery.report.sequence > delivery.report.sequence;
         if self.newest.get(&source).is_some_and(is_old) {
             return;
@@ -46,7 +46,7 @@ impl Queue {
         }
     }
 
-    pub(super) fn retain(&mut self, keep: impl Fn(&Source) -> bool) {
+    pub(super) fn retain(&mut self, keep: impl Fn(&Incarnation) -> bool) {
         self.newest.retain(|source, _| keep(source));
     }
 

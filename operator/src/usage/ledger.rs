@@ -18,17 +18,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::civil::Date;
 use spillway_wire::{Delivery, Report, SidecarIdentity, UsageKey, UsageTotals};
 
+use crate::pods::Incarnation;
+
 pub use persist::{Corrupt, decode, encode};
 
 /// How long a folded source is refused: twice the life of a sidecar's token.
 pub const TOMBSTONE_SECONDS: i64 = 2 * 3600;
-
-/// One boot of one pod's sidecar.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Source {
-    pub uid: String,
-    pub boot: String,
-}
 
 /// A line of the bill.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,10 +43,10 @@ struct Live {
 /// Everything that was reported, see the module's header.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ledger {
-    live: BTreeMap<Source, Live>,
+    live: BTreeMap<Incarnation, Live>,
     folded: BTreeMap<Row, UsageTotals>,
     /// Folded sources, and when that was (seconds since 1970).
-    tombstones: BTreeMap<Source, i64>,
+    tombstones: BTreeMap<Incarnation, i64>,
 }
 
 /// Today's and this month's totals of one thing.
@@ -68,7 +63,7 @@ impl Ledger {
     pub fn merge(&mut self, delivery: &Delivery) -> bool {
         let Delivery { from, report: Report { boot, usage, sequence: _, ack: _, last: _ } } = delivery;
         let SidecarIdentity { namespace, pod: _, uid, workload } = from;
-        let source = Source { uid: uid.clone(), boot: boot.clone() };
+        let source = Incarnation { uid: uid.clone(), boot: boot.clone() };
         if usage.is_empty() || self.tombstones.contains_key(&source) {
             return false;
         }
@@ -89,8 +84,8 @@ impl Ledger {
     }
 
     /// Folds what can no longer grow and drops what nobody asks for any more. `now` in seconds since 1970. True: it changed something.
-    pub fn tidy(&mut self, today: Date, now: i64, is_gone: impl Fn(&Source) -> bool) -> bool {
-        let gone: BTreeSet<Source> = self.live.keys().filter(|source| is_gone(source)).cloned().collect();
+    pub fn tidy(&mut self, today: Date, now: i64, is_gone: impl Fn(&Incarnation) -> bool) -> bool {
+        let gone: BTreeSet<Incarnation> = self.live.keys().filter(|source| is_gone(source)).cloned().collect();
         let folds = !gone.is_empty();
         for source in &gone {
             self.fold(source, now);
@@ -103,7 +98,7 @@ impl Ledger {
     }
 
     /// Drops live sources without folding them: a replica that does not lead leaves their sums to the one that does.
-    pub fn forget(&mut self, is_gone: impl Fn(&Source) -> bool) {
+    pub fn forget(&mut self, is_gone: impl Fn(&Incarnation) -> bool) {
         self.live.retain(|source, _| !is_gone(source));
     }
 
@@ -125,7 +120,7 @@ impl Ledger {
     }
 
     /// The boots of every pod that may still report.
-    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+    pub fn sources(&self) -> impl Iterator<Item = &Incarnation> {
         self.live.keys()
     }
 
@@ -172,7 +167,7 @@ impl Ledger {
         sums
     }
 
-    fn fold(&mut self, source: &Source, now: i64) {
+    fn fold(&mut self, source: &Incarnation, now: i64) {
         let Some(live) = self.live.remove(source) else { return };
         for (key, totals) in live.totals {
             let row = Row { namespace: live.namespace.clone(), workload: live.workload.clone(), key };

@@ -10,7 +10,8 @@ use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use serde::{Deserialize, Serialize};
 use spillway_wire::{UsageKey, UsageTotals};
 
-use super::{Ledger, Live, Row, Source};
+use super::{Ledger, Live, Row};
+use crate::pods::Incarnation;
 
 const VERSION: u32 = 1;
 /// No stored ledger unpacks to more; a larger one was not written by us.
@@ -33,13 +34,13 @@ pub enum Corrupt {
 struct Stored {
     version: u32,
     keys: Vec<UsageKey>,
-    live: Vec<StoredSource>,
+    live: Vec<StoredIncarnation>,
     folded: Vec<StoredOwner>,
     tombstones: Vec<(String, String, i64)>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct StoredSource {
+struct StoredIncarnation {
     uid: String,
     boot: String,
     #[serde(flatten)]
@@ -64,10 +65,10 @@ pub fn encode(ledger: &Ledger) -> Vec<u8> {
         let next = index.len();
         (*index.entry(key).or_insert(next), numbers(totals))
     };
-    let live = live.iter().map(|(Source { uid, boot }, Live { namespace, workload, totals })| {
+    let live = live.iter().map(|(Incarnation { uid, boot }, Live { namespace, workload, totals })| {
         let lines = totals.iter().map(|(key, totals)| line(key, totals)).collect();
         let owner = StoredOwner { namespace: namespace.clone(), workload: workload.clone(), lines };
-        StoredSource { uid: uid.clone(), boot: boot.clone(), owner }
+        StoredIncarnation { uid: uid.clone(), boot: boot.clone(), owner }
     });
     let live: Vec<_> = live.collect();
     let mut owners: BTreeMap<(&str, &str), Vec<(usize, Numbers)>> = BTreeMap::new();
@@ -80,7 +81,8 @@ pub fn encode(ledger: &Ledger) -> Vec<u8> {
         lines,
     });
     let folded = folded.collect();
-    let tombstones = tombstones.iter().map(|(Source { uid, boot }, at)| (uid.clone(), boot.clone(), *at)).collect();
+    let tombstones =
+        tombstones.iter().map(|(Incarnation { uid, boot }, at)| (uid.clone(), boot.clone(), *at)).collect();
     let mut keys: Vec<(&UsageKey, usize)> = index.into_iter().collect();
     keys.sort_by_key(|(_, place)| *place);
     let keys = keys.into_iter().map(|(key, _)| key.clone()).collect();
@@ -103,10 +105,10 @@ pub fn decode(bytes: &[u8]) -> Result<Ledger, Corrupt> {
         serde_json::from_slice(&json).map_err(Corrupt::Parse)?;
     let key = |place: usize| keys.get(place).cloned().ok_or(Corrupt::Dangling(place));
     let mut ledger = Ledger::default();
-    for StoredSource { uid, boot, owner: StoredOwner { namespace, workload, lines } } in live {
+    for StoredIncarnation { uid, boot, owner: StoredOwner { namespace, workload, lines } } in live {
         let totals = lines.into_iter().map(|(place, numbers)| Ok((key(place)?, totals(numbers))));
         let totals = totals.collect::<Result<_, Corrupt>>()?;
-        ledger.live.insert(Source { uid, boot }, Live { namespace, workload, totals });
+        ledger.live.insert(Incarnation { uid, boot }, Live { namespace, workload, totals });
     }
     for StoredOwner { namespace, workload, lines } in folded {
         for (place, numbers) in lines {
@@ -114,7 +116,7 @@ pub fn decode(bytes: &[u8]) -> Result<Ledger, Corrupt> {
             ledger.folded.insert(row, totals(numbers));
         }
     }
-    ledger.tombstones = tombstones.into_iter().map(|(uid, boot, at)| (Source { uid, boot }, at)).collect();
+    ledger.tombstones = tombstones.into_iter().map(|(uid, boot, at)| (Incarnation { uid, boot }, at)).collect();
     Ok(ledger)
 }
 
