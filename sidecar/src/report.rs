@@ -136,7 +136,7 @@ impl Reporter {
     async fn send_all(&self, ack: &Ack, last: bool) -> Result<(), LinkError> {
         let report = self.prepare(|outbox| outbox.report(ack.clone(), last));
         self.send(&report).await?;
-        while let Some(report) = self.prepare_earlier(ack) {
+        while let Some(report) = self.prepare(Outbox::earlier_report) {
             match self.send(&report).await {
                 Err(error) if error.is_final() => {
                     tracing::error!(boot = report.boot, error = %Chain(&error), "totals of an earlier boot are given up");
@@ -161,10 +161,6 @@ impl Reporter {
         let made = change(&mut outbox);
         self.journal.save(Slot::Usage, &outbox.saved());
         made
-    }
-
-    fn prepare_earlier(&self, ack: &Ack) -> Option<Report> {
-        self.prepare(|outbox| outbox.earlier_report(ack.clone()))
     }
 
     fn lock(&self) -> MutexGuard<'_, Outbox> {

@@ -35,9 +35,10 @@ pub(super) struct Outbox {
 // === impl Account ===
 
 impl Account {
-    fn report(&mut self, ack: Ack) -> Report {
+    fn report(&mut self) -> Report {
         self.sequence += 1;
-        Report { boot: self.boot.clone(), sequence: self.sequence, ack, usage: self.usage.clone(), last: false }
+        let (boot, usage) = (self.boot.clone(), self.usage.clone());
+        Report { boot, sequence: self.sequence, ack: Ack::default(), usage, last: true }
     }
 }
 
@@ -69,10 +70,9 @@ impl Outbox {
         Report { boot: self.boot.clone(), sequence: self.sequence, ack, usage, last }
     }
 
-    /// A report for an earlier boot, if one was left undelivered. What this sidecar runs is said in it too: a receiver
-    /// that looks at the ack of any report then sees the truth.
-    pub(super) fn earlier_report(&mut self, ack: Ack) -> Option<Report> {
-        self.earlier.first_mut().map(|account| account.report(ack))
+    /// The last report of an earlier boot, if one was left undelivered.
+    pub(super) fn earlier_report(&mut self) -> Option<Report> {
+        self.earlier.first_mut().map(Account::report)
     }
 
     /// The operator has it. `oldest_day` is the first one that is still counted.
@@ -153,20 +153,18 @@ mod tests {
         second.note(vec![line(DAYS[1], 1)]);
         let mut third = Outbox::new("three".into(), Some(second.saved()));
         for (boot, sequence, count) in [("one", 2, 7), ("two", 2, 1)] {
-            let ack = Ack { running: Some("rev".into()), ..Ack::default() };
-            let report = third.earlier_report(ack.clone()).unwrap();
+            let report = third.earlier_report().unwrap();
             assert_eq!((report.boot.as_str(), report.sequence, requests(&report)), (boot, sequence, vec![count]));
-            assert_eq!(report.ack, ack);
-            assert!(!report.last, "the sidecar is not going away");
+            assert!(report.last, "that boot is over");
             third.delivered(&report, DAYS[1]);
         }
-        assert_eq!(third.earlier_report(Ack::default()), None);
+        assert_eq!(third.earlier_report(), None);
     }
 
     #[test]
     fn a_boot_that_used_nothing_leaves_nothing() {
         let saved = Outbox::new("one".into(), None).saved();
-        assert_eq!(Outbox::new("two".into(), Some(saved)).earlier_report(Ack::default()), None);
+        assert_eq!(Outbox::new("two".into(), Some(saved)).earlier_report(), None);
     }
 
     #[test]
@@ -175,9 +173,9 @@ mod tests {
         let saved = Saved { accounts: (0..MAX_EARLIER + 2).map(account).collect() };
         let mut outbox = Outbox::new("now".into(), Some(saved));
         assert_eq!(outbox.earlier.len(), MAX_EARLIER);
-        let report = outbox.earlier_report(Ack::default()).unwrap();
+        let report = outbox.earlier_report().unwrap();
         assert_eq!(report.boot, "2");
         outbox.refused(&report);
-        assert_eq!(outbox.earlier_report(Ack::default()).unwrap().boot, "3");
+        assert_eq!(outbox.earlier_report().unwrap().boot, "3");
     }
 }

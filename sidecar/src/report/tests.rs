@@ -133,8 +133,8 @@ async fn a_killed_container_loses_no_totals() {
         let report = operator.report(|_| true).await;
         told.push((report.boot.clone(), requests(&report), report.last));
     }
-    let row = |boot: &str| (boot.to_owned(), 1, false);
-    assert_eq!(told, [row("two"), row("one"), row("two")], "the old boot is told once");
+    let row = |boot: &str, last| (boot.to_owned(), 1, last);
+    assert_eq!(told, [row("two", false), row("one", true), row("two", false)], "the old boot is told once");
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn totals_the_operator_will_never_take_hold_nothing_up() {
     operator.refuse_boot("one");
     second.reporter.send_all(&Ack::default(), false).await.unwrap();
     assert_eq!(operator.report(|_| true).await.boot, "two");
-    assert_eq!(second.reporter.prepare_earlier(&Ack::default()), None, "given up");
+    assert_eq!(second.reporter.prepare(Outbox::earlier_report), None, "given up");
 }
 
 #[tokio::test]

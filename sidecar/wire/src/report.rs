@@ -17,7 +17,8 @@ pub struct Report {
     pub ack: Ack,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub usage: Vec<UsageLine>,
-    /// True for the last report of a sidecar that is going away.
+    /// True for the last report of its boot: of a sidecar that is going away, or of a boot that is over and whose totals
+    /// the next one delivers. What such a report says of the config is of no interest any more.
     #[serde(default)]
     pub last: bool,
 }
