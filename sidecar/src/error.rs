@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 use spillway_policy::Class;
 use spillway_providers::{BadRequest, Fault};
 
@@ -55,6 +55,8 @@ pub struct Exhausted {
     /// Why there was no further candidate: `big takes no images`.
     pub skipped: String,
     pub retry_after: Option<Duration>,
+    /// The provider's headers that are passed on: its limits, its request id.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// How an error looks over HTTP.
@@ -146,7 +148,7 @@ impl Exhausted {
 
 impl std::fmt::Display for Exhausted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { route, backend, class, fault, attempts, skipped, retry_after: _ } = self;
+        let Self { route, backend, class, fault, attempts, skipped, retry_after: _, headers: _ } = self;
         write!(f, "backend {backend:?} of route {route} failed with {class}")?;
         if let Some(status) = fault.status {
             write!(f, " (status {status})")?;
@@ -238,6 +240,7 @@ mod tests {
             attempts,
             skipped: "big takes no images".into(),
             retry_after: Some(SOON),
+            headers: Vec::new(),
         }))
     }
 

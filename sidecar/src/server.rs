@@ -27,7 +27,8 @@ const MAX_HEADERS: usize = 100;
 /// Out of file descriptors: a moment without new connections lets the open ones finish.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `shutdown`, then lets open requests finish for up to `drain`. Returns how many were cut off.
+/// Serves until `shutdown`, then lets open requests finish for up to `drain`. Returns how many connections were cut off;
+/// what they used is settled by then.
 pub async fn serve(
     listener: TcpListener,
     runtime: Arc<Runtime>,
@@ -35,6 +36,7 @@ pub async fn serve(
     drain: Duration,
 ) -> usize {
     let connections = TaskTracker::new();
+    let cut = CancellationToken::new();
     loop {
         let accepted = tokio::select! {
             biased;
@@ -43,7 +45,7 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, _)) => {
-                connections.spawn(connection(stream, Arc::clone(&runtime), shutdown.clone()));
+                connections.spawn(connection(stream, Arc::clone(&runtime), shutdown.clone(), cut.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -54,13 +56,16 @@ pub async fn serve(
     // From here on new connections are refused by the system, which an SDK retries.
     drop(listener);
     connections.close();
-    match tokio::time::timeout(drain, connections.wait()).await {
-        Ok(()) => 0,
-        Err(_) => connections.len(),
+    if tokio::time::timeout(drain, connections.wait()).await.is_ok() {
+        return 0;
     }
+    let late = connections.len();
+    cut.cancel();
+    connections.wait().await;
+    late
 }
 
-async fn connection(stream: TcpStream, runtime: Arc<Runtime>, shutdown: CancellationToken) {
+async fn connection(stream: TcpStream, runtime: Arc<Runtime>, shutdown: CancellationToken, cut: CancellationToken) {
     // Small frames of a stream are not to wait for an acknowledgement.
     _ = stream.set_nodelay(true);
     let service = service_fn(move |request| answer(Arc::clone(&runtime), request));
@@ -75,7 +80,10 @@ async fn connection(stream: TcpStream, runtime: Arc<Runtime>, shutdown: Cancella
         ended = served.as_mut() => ended,
         () = shutdown.cancelled() => {
             served.as_mut().graceful_shutdown();
-            served.await
+            tokio::select! {
+                ended = served => ended,
+                () = cut.cancelled() => return,
+            }
         }
     };
     if let Err(error) = ended {

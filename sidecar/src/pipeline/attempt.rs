@@ -52,6 +52,8 @@ pub(super) struct Failure {
     pub(super) class: Class,
     pub(super) fault: Fault,
     pub(super) retry_after: Option<Duration>,
+    /// The provider's headers that are passed on.
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// Nothing came although a stream was asked for. Whoever is silent is not asked again at once.
     pub(super) silent: bool,
 }
@@ -240,7 +242,7 @@ impl Attempt<'_> {
             let text = self.read(body, MAX_ERROR_BYTES, |_| true).await.unwrap_or_default();
             fault::classify(self.backend.provider.dialect, status.as_u16(), &text)
         };
-        Box::new(Failure { retry_after: retry_after(headers), ..*Failure::new(fault) })
+        Box::new(Failure { retry_after: retry_after(headers), headers: passed(headers), ..*Failure::new(fault) })
     }
 
     /// No head of an answer came.
@@ -283,7 +285,7 @@ pub(super) enum Cut {
 
 impl Failure {
     pub(super) fn new(fault: Fault) -> Box<Self> {
-        Box::new(Self { class: class_of(fault.class), fault, retry_after: None, silent: false })
+        Box::new(Self { class: class_of(fault.class), fault, retry_after: None, headers: Vec::new(), silent: false })
     }
 }
 

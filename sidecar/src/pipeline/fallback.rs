@@ -195,15 +195,16 @@ impl Plan {
     }
 
     fn exhausted(&self, call: &Call, failure: Failure, skips: &Skips) -> ProxyError {
-        let Failure { class, fault, retry_after, silent: _ } = failure;
+        let Failure { class, fault, retry_after, headers, silent: _ } = failure;
         ProxyError::Upstream(Box::new(Exhausted {
             route: call.route.name.clone(),
             backend: call.route.backends[self.backend].name.clone(),
             class,
             fault,
             attempts: self.attempts,
-            skipped: describe(&call.route, skips.iter().filter(|(_, skip)| *skip != Skip::Out)),
+            skipped: describe(&call.route, skips.iter().filter(|(index, _)| !self.tried.contains(*index))),
             retry_after,
+            headers,
         }))
     }
 }

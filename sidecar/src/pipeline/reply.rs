@@ -96,6 +96,11 @@ pub(crate) fn error_response(api: Api, error: &ProxyError) -> Response<ReplyBody
     let body = render::error_body(api, status.as_u16(), kind, &code, &error.to_string(), param.as_deref());
     let mut response = json_response(status, body);
     let headers = response.headers_mut();
+    match error {
+        ProxyError::Method { allowed, .. } => _ = headers.insert(header::ALLOW, HeaderValue::from_static(allowed)),
+        ProxyError::Upstream(exhausted) => headers.extend(exhausted.headers.iter().cloned()),
+        _ => {}
+    }
     if let Some(wait) = retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
     }

@@ -27,6 +27,9 @@ use crate::{
     usage::UsageTable,
 };
 
+/// Longer than a request that ends by itself takes, and no longer than a test can wait.
+const DRAIN: Duration = Duration::from_millis(500);
+
 /// What the provider does with one request.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
@@ -243,8 +246,7 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let served =
-            tokio::spawn(super::serve(listener, Arc::clone(&runtime), shutdown.clone(), Duration::from_secs(5)));
+        let served = tokio::spawn(super::serve(listener, Arc::clone(&runtime), shutdown.clone(), DRAIN));
         Self { provider, runtime, addr, shutdown, served }
     }
 

@@ -61,7 +61,10 @@ impl Dialer {
     /// Trusts the public certificate authorities that are compiled in.
     #[must_use]
     pub fn new() -> Self {
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        Self::trusting(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
+    }
+
+    fn trusting(roots: RootCertStore) -> Self {
         let mut tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring supports the TLS versions that rustls enables")
@@ -205,6 +208,54 @@ mod tests {
             .unwrap_err();
         assert!(matches!(error, ConnectError::Refused { .. }), "{error}");
         assert!(futures::poll!(std::pin::pin!(listener.accept())).is_pending());
+    }
+
+    /// A server with a certificate for `localhost` that nobody else trusts, and what trusts it.
+    async fn a_tls_server() -> (u16, RootCertStore) {
+        let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(issued.cert.der().clone()).unwrap();
+        let key = rustls_pki_types::PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
+        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![issued.cert.der().clone()], key)
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(acceptor.accept(stream));
+            }
+        });
+        (port, roots)
+    }
+
+    #[tokio::test]
+    async fn a_certificate_must_be_trusted_and_made_out_to_the_host() {
+        let (port, roots) = a_tls_server().await;
+        let rule = AddressRule::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        let rows = [
+            (Dialer::trusting(roots.clone()), "localhost", "ok"),
+            (Dialer::trusting(roots), "127.0.0.1", "certificate"),
+            (Dialer::new(), "localhost", "certificate"),
+        ];
+        for (dialer, host, want) in rows {
+            let connected = dialer.connect(host, port, true, &rule, Duration::from_secs(5)).await;
+            let got = connected.map_or_else(|error| error.to_string(), |_| "ok".to_owned());
+            assert!(got.contains(want), "{host}: {got}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_says_nothing_is_given_up() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let rule = AddressRule::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        let error = Dialer::new().connect("127.0.0.1", port, true, &rule, Duration::from_millis(50)).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Timeout { .. }), "{error}");
     }
 
     #[tokio::test]

@@ -139,3 +139,15 @@ async fn both_kinds_of_sdk_can_list_the_models() {
         assert_eq!(body.pointer(pointer).and_then(|value| value.as_str()), Some(want), "{path}: {body}");
     }
 }
+
+#[tokio::test]
+async fn what_does_not_finish_in_time_is_cut_off_and_still_settled() {
+    let world = World::new(|_| ()).await;
+    world.provider.then([Act::events(&[&piece("a")], false)]);
+    let mut sender = connect(world.addr).await;
+    let open = sender.send_request(post("/v1/chat/completions", streamed().to_string().into())).await.unwrap();
+    world.shutdown.cancel();
+    assert_eq!(world.served.await.unwrap(), 1);
+    assert_eq!((world.runtime.in_flight(), world.runtime.usage.lines().len()), (0, 1));
+    drop(open);
+}
