@@ -87,6 +87,8 @@ impl Intake {
             Ok(()) => {
                 tracing::info!(revision, "last-good config is in use until the operator is reached");
                 self.acknowledge(|ack| ack.running = Some(revision));
+                // Its age is counted from here; how long the boot before had waited is not known any more.
+                self.confirm();
             }
             // Another version of this program wrote it; the operator sends one that fits.
             Err(reason) => tracing::warn!(revision, reason, "journalled config cannot be used"),

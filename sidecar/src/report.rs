@@ -116,7 +116,11 @@ impl Reporter {
                 }
                 Err(error) => {
                     tracing::warn!(error = %Chain(&error), "report was not taken, totals are kept and sent again");
-                    sleep(backoff.next(self.runtime.roll())).await;
+                    // A config that was just taken says that the operator is back.
+                    tokio::select! {
+                        Ok(()) = ack.changed() => {}
+                        () = sleep(backoff.next(self.runtime.roll())) => {}
+                    }
                 }
             }
         }
