@@ -31,7 +31,9 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
             let secret_namespaces = secret_namespaces.clone();
             stop.run_until_cancelled(cluster::start(&settings, &secret_namespaces, draining, &mut tasks)).await
         }
-        SourceSettings::Directory(directory) => Some(standalone::start(&settings, directory, draining, &mut tasks).await),
+        SourceSettings::Directory(directory) => {
+            Some(standalone::start(&settings, directory, draining, &mut tasks).await)
+        }
     };
     tasks.spawn_forever("signals", signals);
     match started {

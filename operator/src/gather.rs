@@ -109,7 +109,8 @@ fn from_files(files: &Files) -> Gathered {
         labels.insert(NAME_LABEL.to_owned(), name.clone());
     }
     for fill in files.fills() {
-        let hosts = resources.providers.iter().filter(|provider| uses(provider, fill)).filter_map(host).collect::<Vec<_>>();
+        let hosts =
+            resources.providers.iter().filter(|provider| uses(provider, fill)).filter_map(host).collect::<Vec<_>>();
         fill.apply(&mut resources.secrets, &hosts);
     }
     for provider in &resources.providers {
@@ -131,3 +132,6 @@ fn host(provider: &ModelProvider) -> Option<String> {
     let endpoint: http::Uri = provider.spec.endpoint.as_deref()?.parse().ok()?;
     Some(endpoint.authority()?.to_string())
 }
+
+#[cfg(test)]
+mod tests;

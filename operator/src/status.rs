@@ -4,6 +4,7 @@
 //! around it does the writing, eight at a time. A write that fails is tried again at the same pace with whatever is
 //! wanted by then.
 
+mod events;
 mod schedule;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ use tokio::{sync::watch, time};
 
 pub use schedule::{Key, Schedule, Wanted};
 
+use self::events::Events;
 use crate::{clock::Clock, metrics::Metrics};
 
 /// The owner of what we write, in `managedFields`.
@@ -27,36 +29,61 @@ pub const FIELD_MANAGER: &str = "spillway";
 const CONCURRENCY: usize = 8;
 /// A write that takes longer is given up and counted as failed.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// An Event that takes longer is given up.
+const TELL_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Writes what is wanted until the sender goes away. An empty list (another replica leads) forgets everything.
-pub async fn run(client: Client, clock: Clock, metrics: Metrics, mut wanted: watch::Receiver<Vec<Wanted>>) {
-    let mut schedule = Schedule::default();
-    loop {
-        let due = schedule.next_due().unwrap_or_else(|| clock.monotonic() + Duration::from_secs(3600));
-        tokio::select! {
-            changed = wanted.changed() => {
-                if changed.is_err() {
-                    return;
+/// What the writer works with.
+pub struct Writer {
+    pub client: Client,
+    pub clock: Clock,
+    pub metrics: Metrics,
+    /// This replica, as the reporter of Events.
+    pub instance: String,
+}
+
+// === impl Writer ===
+
+impl Writer {
+    /// Writes what is wanted until the sender goes away. An empty list (another replica leads) forgets everything.
+    pub async fn run(self, mut wanted: watch::Receiver<Vec<Wanted>>) {
+        let events = Events::new(self.client.clone(), self.instance.clone());
+        let mut schedule = Schedule::default();
+        loop {
+            let due = schedule.next_due().unwrap_or_else(|| self.clock.monotonic() + Duration::from_secs(3600));
+            tokio::select! {
+                changed = wanted.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let now = self.clock.monotonic();
+                    schedule.replace(wanted.borrow_and_update().clone(), now);
                 }
-                let now = clock.monotonic();
-                schedule.replace(wanted.borrow_and_update().clone(), now);
+                () = time::sleep_until(due.into()) => {}
             }
-            () = time::sleep_until(due.into()) => {}
+            let writes = schedule.take_due(self.clock.monotonic());
+            let written = futures::stream::iter(writes).map(|wanted| write(&self.client, wanted));
+            let results: Vec<_> = written.buffer_unordered(CONCURRENCY).collect().await;
+            for (wanted, result) in results {
+                self.note(&mut schedule, &events, wanted, result).await;
+            }
         }
-        let writes = schedule.take_due(clock.monotonic());
-        let written = futures::stream::iter(writes).map(|wanted| write(&client, wanted)).buffer_unordered(CONCURRENCY);
-        let results: Vec<_> = written.collect().await;
-        for (wanted, result) in results {
-            match result {
-                Ok(()) => {
-                    metrics.status_writes.with_label_values(&["ok"]).inc();
-                    schedule.written(wanted, clock.monotonic());
+    }
+
+    async fn note(&self, schedule: &mut Schedule, events: &Events, wanted: Wanted, result: Result<(), String>) {
+        match result {
+            Ok(()) => {
+                self.metrics.status_writes.with_label_values(&["ok"]).inc();
+                let told = events.tell(schedule.shown(&wanted), &wanted);
+                // Telling is a courtesy: it must not hold up the statuses of others.
+                if time::timeout(TELL_PATIENCE, told).await.is_err() {
+                    tracing::debug!(object = %wanted.key, "an Event was given up");
                 }
-                Err(error) => {
-                    metrics.status_writes.with_label_values(&["failed"]).inc();
-                    tracing::warn!(object = %wanted.key, error, "status not written, trying again");
-                    schedule.failed(wanted, clock.monotonic());
-                }
+                schedule.written(wanted, self.clock.monotonic());
+            }
+            Err(error) => {
+                self.metrics.status_writes.with_label_values(&["failed"]).inc();
+                tracing::warn!(object = %wanted.key, error, "status not written, trying again");
+                schedule.failed(wanted, self.clock.monotonic());
             }
         }
     }

@@ -47,7 +47,8 @@ pub fn review(request: &AdmissionRequest<DynamicObject>, gather: impl FnOnce() -
     if !refused.is_empty() {
         response = response.deny(format!("spillway: {}", sentence(&refused)));
     }
-    response.warnings = Some(warned.iter().take(SHOWN).map(|warning| format!("spillway: {}", warning.text())).collect());
+    response.warnings =
+        Some(warned.iter().take(SHOWN).map(|warning| format!("spillway: {}", warning.text())).collect());
     response
 }
 
@@ -84,3 +85,6 @@ fn sentence(refused: &[&Diagnostic]) -> String {
     }
     text.join("; ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,10 +102,11 @@ where
     K: Resource + Debug + DeserializeOwned,
 {
     let read = serde_json::from_slice::<AdmissionReview<K>>(body).map_err(|error| error.to_string());
-    let request: AdmissionRequest<K> = match read.and_then(|review| review.try_into().map_err(|_| "it has no request".to_owned())) {
-        Ok(request) => request,
-        Err(error) => return refuse(StatusCode::BAD_REQUEST, &format!("this is no admission review: {error}")),
-    };
+    let request: AdmissionRequest<K> =
+        match read.and_then(|review| review.try_into().map_err(|_| "it has no request".to_owned())) {
+            Ok(request) => request,
+            Err(error) => return refuse(StatusCode::BAD_REQUEST, &format!("this is no admission review: {error}")),
+        };
     match serde_json::to_vec(&decide(&request).into_review()) {
         Ok(json) => {
             let mut response = Response::new(full(json));
@@ -122,3 +123,6 @@ fn refuse(status: StatusCode, message: &str) -> Response<Body> {
     *response.status_mut() = status;
     response
 }
+
+#[cfg(test)]
+mod tests;

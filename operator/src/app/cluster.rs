@@ -90,7 +90,13 @@ pub(super) async fn start(
     serve_webhooks(settings, &parts, &context, webhooks, tasks);
     serve_sidecars(settings, &parts, sidecars, tasks);
     keep_books(settings, &parts, tasks);
-    tasks.spawn_forever("status", status::run(parts.client.clone(), parts.clock, parts.metrics.clone(), wanted));
+    let writer = status::Writer {
+        client: parts.client.clone(),
+        clock: parts.clock,
+        metrics: parts.metrics.clone(),
+        instance: settings.pod_name.clone(),
+    };
+    tasks.spawn_forever("status", writer.run(wanted));
     tasks.spawn_forever("reconcile", reconcile::run(context));
     Ok(())
 }
@@ -105,7 +111,7 @@ async fn parts(
 ) -> anyhow::Result<Parts> {
     let clock = Clock::system();
     let tls = certificates(settings, &client, clock).await?;
-    let leadership = compete(settings, &client, &changes, tasks);
+    let leadership = compete(settings, &client, &changes, &metrics, tasks);
     let publisher = Publisher::new(pods.clone(), changes.clone(), metrics.clone());
     let relay = Relay::default();
     let intake = Intake::new(relay.clone(), leadership.clone(), changes.clone(), clock);
@@ -117,7 +123,10 @@ async fn certificates(settings: &Settings, client: &Client, clock: Clock) -> any
     let authority = loop {
         match tls::load_or_create(client, &settings.namespace, clock).await {
             Ok(authority) => break authority,
-            Err(error) => tracing::warn!(error = format!("{:#}", anyhow::Error::from(error)), "no certificate authority yet, trying again"),
+            Err(error) => tracing::warn!(
+                error = format!("{:#}", anyhow::Error::from(error)),
+                "no certificate authority yet, trying again"
+            ),
         }
         time::sleep(RETRY).await;
     };
@@ -132,9 +141,13 @@ fn compete(
     settings: &Settings,
     client: &Client,
     changes: &Changes,
+    metrics: &Metrics,
     tasks: &mut Tasks,
 ) -> watch::Receiver<Leadership> {
-    let (Some(pod_ip), true) = (settings.pod_ip, settings.leader_election) else { return lease::always() };
+    let (Some(pod_ip), true) = (settings.pod_ip, settings.leader_election) else {
+        metrics.leader.set(1);
+        return lease::always();
+    };
     let (sender, leadership) = watch::channel(Leadership::Unknown);
     let candidate = Candidate {
         client: client.clone(),
@@ -143,9 +156,10 @@ fn compete(
         pod_ip,
     };
     tasks.spawn("lease", candidate.run(sender, tasks.stop()));
-    let (mut seen, changes) = (leadership.clone(), changes.clone());
+    let (mut seen, changes, leader) = (leadership.clone(), changes.clone(), metrics.leader.clone());
     tasks.spawn_forever("leadership", async move {
         while seen.changed().await.is_ok() {
+            leader.set(i64::from(seen.borrow_and_update().is_leading()));
             changes.fleet();
         }
         std::future::pending::<()>().await;

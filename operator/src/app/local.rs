@@ -69,7 +69,8 @@ pub async fn start(plan: Plan, tasks: &mut Tasks) -> anyhow::Result<Local> {
         statuses,
     };
     let authenticator = Authenticator::fixed(&token, pod);
-    let endpoint = Endpoint { publisher, authenticator, intake: usage.clone(), tls: tls.clone(), metrics: metrics.clone() };
+    let endpoint =
+        Endpoint { publisher, authenticator, intake: usage.clone(), tls: tls.clone(), metrics: metrics.clone() };
     let stop = tasks.stop();
     tasks.spawn("sidecars", endpoint.serve(listener, Limits::default(), stop.clone()));
     tasks.spawn("ledger", Store::nowhere(metrics).run(usage, pods, stop.clone()));

@@ -49,7 +49,10 @@ pub(super) fn run(args: Args) -> ExitCode {
 
 async fn dev(args: Args) -> anyhow::Result<ExitCode> {
     if !args.path.exists() {
-        bail!("{} does not exist (fix: name a file or directory of ModelProviders and ModelRoutes)", args.path.display());
+        bail!(
+            "{} does not exist (fix: name a file or directory of ModelProviders and ModelRoutes)",
+            args.path.display()
+        );
     }
     let files = files(&args)?;
     for problem in files.problems() {
@@ -147,7 +150,8 @@ fn told(resources: &Resources, pod: &PodEntry, port: u16) -> String {
     let models: Vec<&str> = view.routes.values().flat_map(|route| &route.models).map(String::as_str).collect();
     if models.is_empty() {
         let wants: Vec<String> = compiled.routes.keys().cloned().collect();
-        let wants = if wants.is_empty() { "there is none".to_owned() } else { format!("there is {}", wants.join(", ")) };
+        let wants =
+            if wants.is_empty() { "there is none".to_owned() } else { format!("there is {}", wants.join(", ")) };
         return format!(
             "no ModelRoute is for a pod in namespace {:?} with labels {:?} (hint: {wants}; see --namespace and --labels)",
             pod.namespace, pod.labels

@@ -10,9 +10,7 @@ use spillway_crds::{ConditionStatus, ModelBudget, ModelBudgetStatus, Period, con
 
 use crate::{
     compile::{Compiled, Kind, ObjectRef},
-    conditions::{
-        BudgetFigures, SpendFigures, budget_status, policy_status, provider_status, route_status,
-    },
+    conditions::{BudgetFigures, SpendFigures, budget_status, policy_status, provider_status, route_status},
     context::Context,
     gather::{Gathered, Unreadable},
     status::{Key, Wanted},
@@ -129,7 +127,9 @@ mod tests {
             let totals = UsageTotals { cost_nanos: nanos, ..UsageTotals::default() };
             Spend { day: totals, month: UsageTotals { cost_nanos: nanos * 10, ..totals } }
         };
-        rows.iter().map(|(route, workload, nanos)| (((*route).to_owned(), (*workload).to_owned()), spend(*nanos))).collect()
+        rows.iter()
+            .map(|(route, workload, nanos)| (((*route).to_owned(), (*workload).to_owned()), spend(*nanos)))
+            .collect()
     }
 
     fn a_budget(routes: &[&str], period: &str) -> ModelBudget {

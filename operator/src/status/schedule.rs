@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use k8s_openapi::api::core::v1::ObjectReference;
 use serde_json::Value;
 
 /// The pace of one object: a write a second.
@@ -68,6 +69,23 @@ impl std::fmt::Display for Key {
     }
 }
 
+// === impl Wanted ===
+
+impl Wanted {
+    /// How Events name the object.
+    #[must_use]
+    pub fn reference(&self) -> ObjectReference {
+        ObjectReference {
+            api_version: Some(format!("{}/{}", spillway_crds::GROUP, spillway_crds::VERSION)),
+            kind: Some(self.key.kind.clone()),
+            namespace: Some(self.key.namespace.clone()),
+            name: Some(self.key.name.clone()),
+            uid: self.uid.clone(),
+            ..ObjectReference::default()
+        }
+    }
+}
+
 // === impl Schedule ===
 
 impl Schedule {
@@ -85,6 +103,13 @@ impl Schedule {
     #[must_use]
     pub fn next_due(&self) -> Option<Instant> {
         self.entries.values().filter_map(|entry| entry.wanted.as_ref().map(|(_, due)| *due)).min()
+    }
+
+    /// What an object shows now, as far as is known.
+    #[must_use]
+    pub fn shown<'a>(&'a self, wanted: &'a Wanted) -> &'a Value {
+        let written = self.entries.get(&wanted.key).and_then(|entry| entry.written.as_ref());
+        written.map_or(&wanted.current, |(written, _)| &written.status)
     }
 
     /// What has to be written now. Each is to be given back by [`Schedule::written`] or [`Schedule::failed`].

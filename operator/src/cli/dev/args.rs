@@ -90,7 +90,8 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
 
 fn label(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(key, _)| !key.is_empty());
-    pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| "is not KEY=VALUE (example: app=checkout)".to_owned())
+    pair.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .ok_or_else(|| "is not KEY=VALUE (example: app=checkout)".to_owned())
 }
 
 #[cfg(test)]
