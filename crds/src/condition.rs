@@ -65,6 +65,8 @@ pub enum Reason {
     SmallerWindow,
     /// A fallback is configured that can never be of use.
     FallbackNeverHelps,
+    /// So much room is kept for the answer that a backend has none left for the prompt.
+    ReserveTooLarge,
     /// The model is not in the catalogue and the provider does not describe it.
     ModelUnknown,
 }
@@ -158,6 +160,7 @@ impl Reason {
             Self::NotAccepted => "NotAccepted",
             Self::SmallerWindow => "SmallerWindow",
             Self::FallbackNeverHelps => "FallbackNeverHelps",
+            Self::ReserveTooLarge => "ReserveTooLarge",
             Self::ModelUnknown => "ModelUnknown",
         }
     }
@@ -165,7 +168,7 @@ impl Reason {
     /// True for reasons that are worth a warning but leave the condition true.
     #[must_use]
     pub const fn is_advice(self) -> bool {
-        matches!(self, Self::SmallerWindow | Self::FallbackNeverHelps | Self::ModelUnknown)
+        matches!(self, Self::SmallerWindow | Self::FallbackNeverHelps | Self::ReserveTooLarge | Self::ModelUnknown)
     }
 }
 

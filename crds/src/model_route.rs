@@ -109,7 +109,7 @@ pub struct Backend {
     /// The ModelProvider to ask.
     pub provider_ref: ProviderRef,
     /// The name the provider knows the model by.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[!-~]+$"))]
     pub model: String,
     /// Share of the requests under strategy Weighted, relative to the other weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]

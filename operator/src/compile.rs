@@ -27,7 +27,7 @@ pub use diagnostic::{Diagnostic, Kind, ObjectRef, Severity};
 pub use secret::{HOSTS_ANNOTATION, SECRET_LABEL};
 
 use crate::resources::Resources;
-use conflict::{Claim, by_age, oldest_wins};
+use conflict::{by_age, oldest_wins};
 use provider::Provider;
 
 /// Everything that follows from a state of the world.
@@ -97,7 +97,7 @@ pub fn compile(resources: &Resources) -> Compiled {
         let outcome = route::compile(given, &providers, policy, &mut diagnostics);
         let policy = policy.map(|(policy, _)| policy.name.clone());
         facts.insert(object.key(), RouteFacts { models: outcome.models, backends: outcome.backends, policy });
-        claims.extend(outcome.route.map(|route| Claim { object, route }));
+        claims.extend(outcome.claim);
     }
     let routes = oldest_wins(claims, &mut diagnostics);
     for given in budgets {

@@ -46,7 +46,7 @@ pub enum ProviderType {
 #[serde(rename_all = "camelCase")]
 pub struct ProviderModel {
     /// The name the provider knows the model by.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^[!-~]+$"))]
     pub name: String,
     /// Tokens of prompt and answer together. Default: from the catalogue, else unknown, and then only the provider refuses
     /// what is too long.

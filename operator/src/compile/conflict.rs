@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource, ResourceExt};
 use spillway_crds::{ConditionType, LabelSelector, Reason, SelectorOperator};
+use spillway_wire as wire;
 
 use super::CompiledRoute;
 use super::diagnostic::{Diagnostic, ObjectRef};
@@ -21,22 +22,27 @@ pub(crate) fn by_age<K: Resource>(objects: &[K]) -> Vec<&K> {
     sorted
 }
 
-/// A route that was understood, in the order of age.
+/// A route that was understood. It holds its names even while none of its backends can be used, so that a missing
+/// provider never hands its traffic to a younger route.
 pub(crate) struct Claim {
     pub(crate) object: ObjectRef,
-    pub(crate) route: CompiledRoute,
+    pub(crate) selector: Option<LabelSelector>,
+    pub(crate) models: Vec<String>,
+    /// What is sent to sidecars, if anything can be.
+    pub(crate) route: Option<wire::Route>,
 }
 
-/// Drops every claim to a name that an older route has on a workload both may select.
+/// Drops every claim, given from the oldest to the youngest, to a name that an older route has on a workload both may
+/// select.
 pub(crate) fn oldest_wins(claims: Vec<Claim>, diagnostics: &mut Vec<Diagnostic>) -> BTreeMap<String, CompiledRoute> {
     let mut kept: Vec<Claim> = Vec::new();
     // Which of `kept` have a name, so that a thousand routes are not compared with each other.
     let mut holders: BTreeMap<(String, String), Vec<usize>> = BTreeMap::new();
     for claim in claims {
-        let names = claim.route.route.models.iter().map(|model| (claim.object.namespace.clone(), model.clone()));
+        let names = claim.models.iter().map(|model| (claim.object.namespace.clone(), model.clone()));
         let winner = names.clone().find_map(|name| {
             let of_name = holders.get(&name)?;
-            let winner = of_name.iter().find(|&&holder| may_overlap(&kept[holder].route, &claim.route))?;
+            let winner = of_name.iter().find(|&&holder| may_overlap(&kept[holder], &claim))?;
             Some((*winner, name.1))
         });
         match winner {
@@ -49,7 +55,10 @@ pub(crate) fn oldest_wins(claims: Vec<Claim>, diagnostics: &mut Vec<Diagnostic>)
             }
         }
     }
-    kept.into_iter().map(|Claim { object, route }| (object.key(), route)).collect()
+    let sent = kept.into_iter().filter_map(|Claim { object, selector, models: _, route }| {
+        Some((object.key(), CompiledRoute { namespace: object.namespace, selector, route: route? }))
+    });
+    sent.collect()
 }
 
 fn conflict(younger: &ObjectRef, older: &ObjectRef, model: &str) -> Diagnostic {
@@ -61,7 +70,7 @@ fn conflict(younger: &ObjectRef, older: &ObjectRef, model: &str) -> Diagnostic {
 }
 
 /// False only where no pod can be selected by both.
-fn may_overlap(one: &CompiledRoute, other: &CompiledRoute) -> bool {
+fn may_overlap(one: &Claim, other: &Claim) -> bool {
     match (&one.selector, &other.selector) {
         (Some(one), Some(other)) => !is_disjoint(one, other),
         _ => true,

@@ -5,6 +5,9 @@ use std::fmt;
 use kube::{Resource, ResourceExt};
 use spillway_crds::{ConditionType, Reason};
 
+/// The longest path or message.
+const TEXT_BYTES: usize = 1024;
+
 /// The kinds that are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -105,8 +108,8 @@ impl Diagnostic {
             object: object.clone(),
             condition: ConditionType::Accepted,
             reason,
-            path: Some(path.into()),
-            message: message.into(),
+            path: Some(clean(path.into())),
+            message: clean(message.into()),
             severity: Severity::Refuse,
             route: None,
         }
@@ -123,8 +126,8 @@ impl Diagnostic {
             object: object.clone(),
             condition,
             reason,
-            path: Some(path.into()),
-            message: message.into(),
+            path: Some(clean(path.into())),
+            message: clean(message.into()),
             severity: Severity::Warn,
             route: None,
         }
@@ -146,8 +149,30 @@ impl Diagnostic {
     }
 }
 
+/// Names and values come from anyone who may write a resource and end up on terminals: no escapes, no novels.
+fn clean(text: String) -> String {
+    if text.len() <= TEXT_BYTES && !text.contains(char::is_control) {
+        return text;
+    }
+    let plain = text.chars().map(|one| if one.is_control() { char::REPLACEMENT_CHARACTER } else { one });
+    plain.take(TEXT_BYTES / 4).collect()
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.object, self.text())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_read_has_no_escapes_in_it() {
+        let object = ObjectRef { kind: Kind::ModelRoute, namespace: "shop".into(), name: "chat".into() };
+        let one = Diagnostic::refuse(&object, Reason::Invalid, "spec.\u{1b}[31m", "é".repeat(5000));
+        assert_eq!(one.path.as_deref(), Some("spec.\u{fffd}[31m"));
+        assert!(one.message.len() <= TEXT_BYTES);
     }
 }

@@ -171,4 +171,17 @@ mod tests {
             assert!(error.contains(want), "{text}: {error}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_accepted_is_a_url_and_reads_back_the_same(text in "https?://[a-zA-Z0-9.:@\\[\\]/?#%_-]{1,24}") {
+            if let Ok(endpoint) = Endpoint::parse(&text) {
+                let shown = endpoint.to_string();
+                proptest::prop_assert_eq!(Endpoint::parse(&shown), Ok(endpoint.clone()));
+                let url: http::Uri = shown.parse().unwrap();
+                proptest::prop_assert_eq!(url.host(), Some(endpoint.host.as_str()));
+                proptest::prop_assert_eq!(url.port_u16().unwrap_or_else(|| endpoint.default_port()), endpoint.port);
+            }
+        }
+    }
 }

@@ -72,6 +72,7 @@ pub(crate) fn compile(
         retries: retries(retry.as_ref()),
     };
     advise(object, &rules, backends, diagnostics);
+    advise_on_reserve(object, &rules, backends, diagnostics);
     rules
 }
 
@@ -139,6 +140,21 @@ fn advise(object: &ObjectRef, rules: &Rules, backends: &Backends<'_>, diagnostic
         );
         let about = (ConditionType::Accepted, Reason::FallbackNeverHelps);
         let path = "spec.contextWindow.onExceeded";
+        diagnostics.push(Diagnostic::warn(object, about, path, message).about(backends.route));
+    }
+}
+
+fn advise_on_reserve(object: &ObjectRef, rules: &Rules, backends: &Backends<'_>, diagnostics: &mut Vec<Diagnostic>) {
+    let reserve = rules.context_window.reserve_output_tokens;
+    for backend in backends.usable {
+        let Some(window) = backend.model.context_window_tokens.filter(|window| *window <= reserve) else { continue };
+        let message = format!(
+            "{reserve} tokens kept for the answer leave no room for a prompt in backend {:?} ({window} tokens), so it serves \
+             only requests that set a limit of their own: keep less",
+            backend.name
+        );
+        let about = (ConditionType::Accepted, Reason::ReserveTooLarge);
+        let path = "spec.contextWindow.reserveOutputTokens";
         diagnostics.push(Diagnostic::warn(object, about, path, message).about(backends.route));
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use spillway_crds::{ConditionType, ContextWindow, FallbackPolicy, FallbackPolicySpec, GROUP, Reason, Retries};
+use spillway_crds::{
+    ConditionType, ContextWindow, FallbackPolicy, FallbackPolicySpec, FallbackRule, GROUP, Reason, Retries,
+};
 
 use super::conflict::by_age;
 use super::diagnostic::{Diagnostic, Kind, ObjectRef};
@@ -85,12 +87,31 @@ fn check(object: &ObjectRef, spec: &FallbackPolicySpec) -> Vec<Diagnostic> {
             invalid(format!("spec.fallbacks[{index}].onErrors"), "names no failure, so the rule is for nothing".into());
         }
     }
+    found.extend(never_reached(object, fallbacks));
+    let mut invalid = |path: String, message: String| {
+        found.push(Diagnostic::refuse(object, Reason::Invalid, path, message));
+    };
     let tokens = context_window.as_ref().and_then(|ContextWindow { reserve_output_tokens, .. }| *reserve_output_tokens);
     if let Some(tokens) = tokens.filter(|tokens| *tokens > 1_000_000_000) {
         invalid("spec.contextWindow.reserveOutputTokens".into(), format!("{tokens} is more than 1000000000"));
     }
     if let Some(retries) = retries {
         check_retries(retries, &mut invalid);
+    }
+    found
+}
+
+/// The first rule that names a failure decides; a later one that names it too is for nothing there.
+fn never_reached(object: &ObjectRef, rules: &[FallbackRule]) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    for (index, rule) in rules.iter().enumerate() {
+        for class in &rule.on {
+            let Some(earlier) = rules[..index].iter().position(|earlier| earlier.on.contains(class)) else { continue };
+            let message =
+                format!("spec.fallbacks[{earlier}] names {class:?} already, and the first rule decides: remove one");
+            let about = (ConditionType::Accepted, Reason::FallbackNeverHelps);
+            found.push(Diagnostic::warn(object, about, format!("spec.fallbacks[{index}].onErrors"), message));
+        }
     }
     found
 }

@@ -6,9 +6,10 @@ mod request;
 use spillway_crds::{BackendStatus, FallbackPolicySpec, ModelRoute, ModelRouteSpec, Reason, Role};
 use spillway_wire as wire;
 
+use super::conflict::Claim;
 use super::diagnostic::{Diagnostic, Kind, ObjectRef};
 use super::fallback::{self, Backends};
-use super::{CompiledRoute, Providers, unsupported};
+use super::{Providers, unsupported};
 
 /// The most names a route serves, as in the schema.
 const MODELS: usize = 32;
@@ -17,8 +18,8 @@ const BACKENDS: usize = 16;
 
 /// What became of a route.
 pub(crate) struct Outcome {
-    /// None: nothing is sent to sidecars, and a diagnostic says why.
-    pub(crate) route: Option<CompiledRoute>,
+    /// None: it was refused, and a diagnostic says why.
+    pub(crate) claim: Option<Claim>,
     /// For the status.
     pub(crate) backends: Vec<BackendStatus>,
     /// For the status.
@@ -58,31 +59,26 @@ pub(crate) fn compile(
     let refused = !refusals.is_empty();
     diagnostics.append(&mut refusals);
     if refused {
-        return Outcome { route: None, backends: resolved.statuses, models };
+        return Outcome { claim: None, backends: resolved.statuses, models };
     }
     let named: Vec<String> = backends.iter().map(|backend| backend.name.clone()).collect();
     let about = Backends { route: &object.name, named: &named, usable: &resolved.usable };
     let rules = fallback::compile(policy, &about, diagnostics);
-    if !resolved.usable.iter().any(|backend| backend.role == wire::Role::Primary) {
-        // Each missing backend has its own diagnostic.
-        return Outcome { route: None, backends: resolved.statuses, models };
-    }
-    let route = CompiledRoute {
+    // Without one there is nobody to ask first; each missing backend has its own diagnostic.
+    let has_primary = resolved.usable.iter().any(|backend| backend.role == wire::Role::Primary);
+    let route = has_primary.then(|| wire::Route {
         namespace: object.namespace.clone(),
-        selector: workload_selector.clone(),
-        route: wire::Route {
-            namespace: object.namespace,
-            name: object.name,
-            models: models.clone(),
-            backends: resolved.usable,
-            context_window: rules.context_window,
-            fallbacks: rules.fallbacks,
-            retries: rules.retries,
-            request,
-            streaming,
-        },
-    };
-    Outcome { route: Some(route), backends: resolved.statuses, models }
+        name: object.name.clone(),
+        models: models.clone(),
+        backends: resolved.usable,
+        context_window: rules.context_window,
+        fallbacks: rules.fallbacks,
+        retries: rules.retries,
+        request,
+        streaming,
+    });
+    let claim = Claim { object, selector: workload_selector.clone(), models: models.clone(), route };
+    Outcome { claim: Some(claim), backends: resolved.statuses, models }
 }
 
 /// The names the route serves.

@@ -1,7 +1,8 @@
 //! What is said about every kind of bad input: reason, field and words.
 
 use spillway_crds::Reason::{
-    self, BackendNotFound, FallbackNeverHelps, Invalid, ModelUnknown, SmallerWindow, TargetNotFound, UnsupportedValue,
+    self, BackendNotFound, FallbackNeverHelps, Invalid, ModelUnknown, ReserveTooLarge, SmallerWindow, TargetNotFound,
+    UnsupportedValue,
 };
 
 use crate::compile::{Severity, compile};
@@ -267,6 +268,18 @@ const POLICY: &[Row] = &[
         FallbackNeverHelps,
         "spec.contextWindow.onExceeded",
         "add one to spec.fallbacks",
+    ),
+    (
+        "{targetRefs: [@t], contextWindow: {reserveOutputTokens: 8192}}",
+        ReserveTooLarge,
+        "spec.contextWindow.reserveOutputTokens",
+        "no room for a prompt in backend \"small\" (8192 tokens)",
+    ),
+    (
+        "{targetRefs: [@t], fallbacks: [{onErrors: [Timeout], to: [large]}, {onErrors: [Timeout], to: [small]}]}",
+        FallbackNeverHelps,
+        "spec.fallbacks[1].onErrors",
+        "spec.fallbacks[0] names Timeout already",
     ),
 ];
 

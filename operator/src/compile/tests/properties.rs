@@ -200,9 +200,7 @@ proptest! {
     #[test]
     fn the_order_of_resources_does_not_matter(resources in resources(), turn in 0_usize..5) {
         let mut turned = resources.clone();
-        for list in [&mut turned.secrets] {
-            list.reverse();
-        }
+        turned.secrets.reverse();
         turned.routes.reverse();
         turned.policies.rotate_left(turn.min(resources.policies.len()));
         turned.providers.rotate_left(turn.min(resources.providers.len()));

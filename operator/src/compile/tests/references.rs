@@ -152,6 +152,10 @@ fn of_two_routes_with_one_name_the_older_one_serves_it() {
             matches!(&said[..], [(Reason::Conflicted, message)] if message.contains("ModelRoute shop/b is older"));
         assert_eq!(conflicted, !both, "{older} | {younger}: {said:?}");
     }
+    let broken = route("b", old, &all).replace("name: openai", "name: nope");
+    let compiled = compile(&world(&[SHOP, &broken, &route("a", new, &all)]));
+    assert!(!compiled.routes.contains_key("shop/a"), "one that cannot serve just now keeps its names");
+
     let tie = [SHOP, &route("b", old, &all), &route("a", old, &all)];
     assert!(compile(&world(&tie)).routes.contains_key("shop/a"), "equally old: by name");
 }
