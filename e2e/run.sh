@@ -7,4 +7,5 @@ kubectl --request-timeout=5s get --raw /readyz >/dev/null 2>&1 || die "no cluste
 SPILLWAY_DEMO_APP=$(cat "$CACHE/$CLUSTER.demo-app")
 export SPILLWAY_DEMO_APP
 cd "$ROOT"
-cargo test --locked -p spillway-e2e -- --test-threads=1 "$@"
+export RUST_BACKTRACE=0 # an error names the object and the command; where in the test it was says the claim above it
+cargo test --locked --no-fail-fast -p spillway-e2e --tests -- --test-threads=1 "$@"

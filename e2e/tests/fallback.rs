@@ -96,7 +96,7 @@ fn a_server_that_is_gone_is_replaced_where_a_policy_says_so_and_a_clear_error_wh
     space.wait("modelroute/chat", "condition=Programmed", "10s")?;
     let refused = ask(&space, "hello")?;
     assert!(!refused.ok() && refused.status() >= 500, "{refused:?}");
-    assert!(refused.message().contains("small") && refused.message().contains("FallbackPolicy"), "{refused:?}");
+    assert!(refused.message().contains("\"small\"") && refused.message().contains("FallbackPolicy"), "{refused:?}");
 
     drop(outage);
     claim("when the server is back, so is its answer");

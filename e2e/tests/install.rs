@@ -101,12 +101,22 @@ fn what_can_never_be_right_is_refused_by_schema_and_cel() -> Result<()> {
 #[test]
 fn what_can_never_work_is_refused_with_the_field_and_what_may_come_later_only_warns() -> Result<()> {
     let space = Space::new("admission")?;
-    claim("a rule that falls back to a backend nobody defines is refused by the webhook, with the field's path");
+    claim(
+        "a field that this version does not enforce is refused by the webhook, with its path: nothing is silently ignored",
+    );
+    let mut limited = manifest::route("limited");
+    limited["spec"]["limits"] = json!([{"name": "rpm", "per": "Route", "requests": 60, "window": "1m"}]);
+    let said = space.apply_fails(&[limited])?;
+    assert!(said.contains("validate.spillway.dev") && said.contains("spec.limits"), "{said}");
+    claim("a rule that falls back to a backend the route has not got is a warning that names it");
     space.apply(&[manifest::route("chat")])?;
     let mut policy = manifest::policy("chat", "LargerModel");
     policy["spec"]["fallbacks"][0]["to"] = json!(["larg"]);
-    let said = space.apply_fails(&[policy])?;
-    assert!(said.contains("spec.fallbacks[0].to") && said.contains("larg"), "{said}");
+    let warned = space.apply_warns(&[policy])?;
+    assert!(
+        warned.contains("Warning") && warned.contains("spec.fallbacks[0].to") && warned.contains("larg"),
+        "{warned:?}"
+    );
     claim("a provider that does not exist yet is a warning, because GitOps applies in any order");
     let route = manifest::route_by("early", &json!([manifest::backend("small", "not-there-yet", "Primary")]));
     let warned = space.apply_warns(&[route])?;

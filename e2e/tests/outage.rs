@@ -81,9 +81,9 @@ fn without_an_operator_traffic_goes_on_and_a_restarted_sidecar_serves_from_its_j
     assert!(said.contains("inject.spillway.dev"), "{said}");
 
     drop(outage);
-    claim("with the operator back, a new route is programmed in the same sidecar");
+    claim("with the operator back, a new route is programmed in the same sidecar, which asks at least every 30 s");
     space.apply(&[manifest::route("later")])?;
-    space.wait("modelroute/later", "condition=Programmed", "30s")?;
+    space.wait("modelroute/later", "condition=Programmed", "60s")?;
     assert!(space.python("app", &json!({"api": "openai", "model": "later", "prompt": "hello"}))?.ok());
     Ok(())
 }

@@ -59,18 +59,12 @@ fn a_bad_resource_says_why_and_does_not_stop_its_neighbour() -> Result<()> {
     let space = Space::new("bad")?;
     space.start_app("app", 1)?;
     let dangling = manifest::route_by("dangling", &json!([manifest::backend("small", "nobody", "Primary")]));
-    let mut limited = manifest::route("limited");
-    limited["spec"]["limits"] = json!([{"name": "rpm", "per": "Route", "requests": 60, "window": "1m"}]);
     let mut younger = manifest::route("younger");
     younger["spec"]["models"] = json!(["chat"]);
     space.apply(&[manifest::route("chat")])?;
     space.wait("modelroute/chat", "condition=Accepted", "10s")?;
-    space.apply(&[dangling, limited, younger])?;
-    let rows = [
-        ("dangling", "ResolvedRefs", "nobody"),
-        ("limited", "Accepted", "spec.limits"),
-        ("younger", "Accepted", "chat"),
-    ];
+    space.apply(&[dangling, younger])?;
+    let rows = [("dangling", "ResolvedRefs", "nobody"), ("younger", "Accepted", "chat")];
     for (route, condition, want) in rows {
         let object = format!("modelroute/{route}");
         space.wait(&object, &format!("condition={condition}=False"), "10s")?;
@@ -78,7 +72,6 @@ fn a_bad_resource_says_why_and_does_not_stop_its_neighbour() -> Result<()> {
         claim(&format!("{route}: {said}"));
         assert!(said.contains(want), "wanted {want:?} in {said:?}");
     }
-    assert!(space.condition("modelroute/limited", "Accepted")?.contains("UnsupportedValue"));
     assert!(space.condition("modelroute/younger", "Accepted")?.contains("Conflicted"));
     claim("the neighbour is programmed and serves");
     space.wait("modelroute/chat", "condition=Programmed", "5s")?;
