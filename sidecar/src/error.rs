@@ -54,6 +54,8 @@ pub struct Exhausted {
     pub attempts: u32,
     /// Why there was no further candidate: `big takes no images`.
     pub skipped: String,
+    /// The route has no fallback rule for the class. An empty rule is one: somebody wanted the error to come through.
+    pub unruled: bool,
     pub retry_after: Option<Duration>,
     /// The provider's headers that are passed on: its limits, its request id.
     pub headers: Vec<(HeaderName, HeaderValue)>,
@@ -148,7 +150,7 @@ impl Exhausted {
 
 impl std::fmt::Display for Exhausted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { route, backend, class, fault, attempts, skipped, retry_after: _, headers: _ } = self;
+        let Self { route, backend, class, fault, attempts, skipped, unruled, retry_after: _, headers: _ } = self;
         write!(f, "backend {backend:?} of route {route} failed with {class}")?;
         if let Some(status) = fault.status {
             write!(f, " (status {status})")?;
@@ -160,7 +162,32 @@ impl std::fmt::Display for Exhausted {
         if !skipped.is_empty() {
             write!(f, "; not tried: {skipped}")?;
         }
+        if *unruled && let Some(remedy) = remedy(*class) {
+            write!(f, " (hint: {remedy})")?;
+        }
         Ok(())
+    }
+}
+
+/// What a FallbackPolicy could do about a failure. Nothing, where another backend would be told the same.
+fn remedy(class: Class) -> Option<String> {
+    match class {
+        Class::ContextWindowExceeded => {
+            Some("a FallbackPolicy with contextWindow.onExceeded LargerModel, Truncate or Hybrid helps".to_owned())
+        }
+        Class::Connection
+        | Class::Timeout
+        | Class::InternalServerError
+        | Class::RateLimited
+        | Class::ServiceUnavailable => {
+            Some(format!("a FallbackPolicy with a rule for {class} in spec.fallbacks would ask another backend"))
+        }
+        Class::BadRequest
+        | Class::NotFound
+        | Class::ContentPolicyViolation
+        | Class::Authentication
+        | Class::PermissionDenied
+        | Class::UnprocessableEntity => None,
     }
 }
 
@@ -239,6 +266,7 @@ mod tests {
             fault,
             attempts,
             skipped: "big takes no images".into(),
+            unruled: attempts == 1,
             retry_after: Some(SOON),
             headers: Vec::new(),
         }))
@@ -264,6 +292,11 @@ mod tests {
                 exhausted(spillway_providers::Class::RateLimited, None, 3),
                 "backend \"mini\" of route shop/chat failed with RateLimited (status 429): slow down; 3 attempts were \
                  made; not tried: big takes no images",
+            ),
+            (
+                exhausted(spillway_providers::Class::RateLimited, None, 1),
+                "backend \"mini\" of route shop/chat failed with RateLimited (status 429): slow down; not tried: big takes \
+                 no images (hint: a FallbackPolicy with a rule for RateLimited in spec.fallbacks would ask another backend)",
             ),
         ];
         for (error, want) in rows {

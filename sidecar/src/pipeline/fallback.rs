@@ -203,6 +203,7 @@ impl Plan {
             fault,
             attempts: self.attempts,
             skipped: describe(&call.route, skips.iter().filter(|(index, _)| !self.tried.contains(*index))),
+            unruled: !call.route.rules.iter().any(|rule| rule.on.contains(class)),
             retry_after,
             headers,
         }))

@@ -34,6 +34,9 @@ pub(crate) type Nack = String;
 const OURS: [HeaderName; 4] =
     [http::header::HOST, http::header::CONTENT_LENGTH, http::header::TRANSFER_ENCODING, http::header::CONNECTION];
 
+/// What is read of a request where no route says: enough to tell any application that its model is served by nobody.
+const NO_ROUTE_BODY_BYTES: u64 = 32 << 20;
+
 pub(crate) fn lower(snapshot: wire::Snapshot, parts: &Parts<'_>) -> Result<Generation, Nack> {
     let wire::Snapshot { revision: _, routes, providers, egress } = &snapshot;
     let rule = address_rule(egress)?;
@@ -64,6 +67,9 @@ pub(crate) fn lower(snapshot: wire::Snapshot, parts: &Parts<'_>) -> Result<Gener
         }
         generation.max_body_bytes = generation.max_body_bytes.max(lowered.request.max_body_bytes);
         generation.routes.push(lowered);
+    }
+    if generation.routes.is_empty() {
+        generation.max_body_bytes = NO_ROUTE_BODY_BYTES;
     }
     generation.globs.sort_by(|(a, _), (b, _)| b.0.len().cmp(&a.0.len()).then_with(|| a.0.cmp(&b.0)));
     generation.snapshot = Arc::new(snapshot);
