@@ -134,6 +134,10 @@ where
             match event {
                 Ok(event) if fresh.concerns(&event) => changes.resources(),
                 Ok(_) => {}
+                // Every watch that was away for a while is told so; it lists again at once.
+                Err(watcher::Error::WatchError(status)) if status.code == 410 => {
+                    tracing::debug!(kind = name, "the watch starts again from a list");
+                }
                 Err(error) => {
                     tracing::warn!(kind = name, %error, "the watch failed and is tried again, what is known stays")
                 }

@@ -96,7 +96,7 @@ async fn beside_a_sidecar(
     let place = sidecar::Place::prepare(args.data_addr(), token)?;
     let binary = sidecar::binary(args.sidecar_bin.clone());
     let env = place.env(local.addr, &local.ca_pem, args.verbose);
-    let hint = || format!("{} (fix: build spillway-sidecar, or name it with --sidecar-bin)", binary.display());
+    let hint = || format!("{} cannot be run (fix: build spillway-sidecar, or name it with --sidecar-bin)", binary.display());
     let mut child = process::spawn_sidecar(&binary, &env, args.verbose).with_context(hint)?;
     if let Err(error) = place.ready(&mut child).await {
         process::end_sidecar(child).await;

@@ -8,11 +8,11 @@ use super::{Injection, Refusal, patch, wanted};
 /// Why a manifest could not be injected.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
-    #[error("{object}: {source}")]
+    #[error("{object} cannot be injected")]
     Refused { object: String, source: Refusal },
-    #[error("{object} has no pod in it that can be read: {source}")]
+    #[error("{object} has no pod in it that can be read")]
     Unreadable { object: String, source: serde_json::Error },
-    #[error("{object}: the patch does not apply: {source}")]
+    #[error("{object}: the patch does not apply")]
     Patch { object: String, source: json_patch::PatchError },
 }
 

@@ -148,14 +148,14 @@ mod tests {
             ("shop/embed", "Deployment/a", 4),
             ("shopping/chat", "Deployment/a", 8),
         ]);
-        let rows: [(&[&str], &str, &[(&str, u64)]); 3] = [
-            (&[], "Day", &[("Deployment/a", 5), ("Deployment/b", 2)]),
-            (&["chat"], "Day", &[("Deployment/a", 1), ("Deployment/b", 2)]),
-            (&["embed"], "Month", &[("Deployment/a", 40)]),
+        let rows = [
+            (vec![], "Day", vec![("Deployment/a", 5), ("Deployment/b", 2)]),
+            (vec!["chat"], "Day", vec![("Deployment/a", 1), ("Deployment/b", 2)]),
+            (vec!["embed"], "Month", vec![("Deployment/a", 40)]),
         ];
         for (routes, period, want) in rows {
-            let got = figures(&a_budget(routes, period), &bill).by_workload;
-            let want: Vec<(String, u64)> = want.iter().map(|(name, nanos)| ((*name).to_owned(), *nanos)).collect();
+            let got = figures(&a_budget(&routes, period), &bill).by_workload;
+            let want: Vec<(String, u64)> = want.into_iter().map(|(name, nanos)| (name.to_owned(), nanos)).collect();
             assert_eq!(got, want, "{routes:?} {period}");
         }
     }
