@@ -63,13 +63,24 @@ impl Writer {
             let writes = schedule.take_due(self.clock.monotonic());
             let written = futures::stream::iter(writes).map(|wanted| write(&self.client, wanted));
             let results: Vec<_> = written.buffer_unordered(CONCURRENCY).collect().await;
+            let mut failures = Vec::new();
             for (wanted, result) in results {
-                self.note(&mut schedule, &events, wanted, result).await;
+                failures.extend(self.note(&mut schedule, &events, wanted, result).await);
+            }
+            if let Some(first) = failures.first() {
+                tracing::warn!(count = failures.len(), "statuses not written, trying again: {first}");
             }
         }
     }
 
-    async fn note(&self, schedule: &mut Schedule, events: &Events, wanted: Wanted, result: Result<(), String>) {
+    /// Returns what went wrong.
+    async fn note(
+        &self,
+        schedule: &mut Schedule,
+        events: &Events,
+        wanted: Wanted,
+        result: Result<(), String>,
+    ) -> Option<String> {
         match result {
             Ok(()) => {
                 self.metrics.status_writes.with_label_values(&["ok"]).inc();
@@ -79,11 +90,13 @@ impl Writer {
                     tracing::debug!(object = %wanted.key, "an Event was given up");
                 }
                 schedule.written(wanted, self.clock.monotonic());
+                None
             }
             Err(error) => {
                 self.metrics.status_writes.with_label_values(&["failed"]).inc();
-                tracing::warn!(object = %wanted.key, error, "status not written, trying again");
+                let told = format!("{}: {error}", wanted.key);
                 schedule.failed(wanted, self.clock.monotonic());
+                Some(told)
             }
         }
     }

@@ -78,7 +78,10 @@ impl Webhooks {
             (true, false) => "unchanged",
         };
         self.count("inject", verdict);
-        tracing::info!(namespace, pod = request.name, verdict, "admission of a pod");
+        // A pod of a controller has only the beginning of a name yet.
+        let metadata = request.object.as_ref().map(|pod| &pod.metadata);
+        let name = metadata.and_then(|metadata| metadata.name.as_ref().or(metadata.generate_name.as_ref()));
+        tracing::info!(namespace, pod = name, verdict, "admission of a pod");
         response
     }
 

@@ -68,7 +68,8 @@ pub(super) async fn start(
     }
     tasks.spawn_forever("pods", stores::follow_pods(client.clone(), pods.clone()));
     let source = Source::Cluster(stores);
-    let pages = pages(source.clone(), pods.clone(), metrics.clone(), draining);
+    let serving = CancellationToken::new();
+    let pages = pages(source.clone(), pods.clone(), metrics.clone(), serving.clone(), draining);
     tasks.spawn("admin", admin::serve(admin, pages, tasks.stop()));
     let parts = parts(settings, client, metrics, changes, pods, tasks).await?;
     let (statuses, wanted) = watch::channel(Vec::new());
@@ -98,6 +99,7 @@ pub(super) async fn start(
     };
     tasks.spawn_forever("status", writer.run(wanted));
     tasks.spawn_forever("reconcile", reconcile::run(context));
+    serving.cancel();
     Ok(())
 }
 
@@ -219,10 +221,19 @@ fn keep_books(settings: &Settings, parts: &Parts, tasks: &mut Tasks) {
     tasks.spawn("certificates", async move { tls.keep(Some(cluster), stop).await });
 }
 
-fn pages(source: Source, pods: Pods, metrics: Metrics, draining: CancellationToken) -> Pages {
+fn pages(
+    source: Source,
+    pods: Pods,
+    metrics: Metrics,
+    serving: CancellationToken,
+    draining: CancellationToken,
+) -> Pages {
     Pages {
         pending: Arc::new(move || {
             let mut pending: Vec<String> = source.pending().into_iter().map(str::to_owned).collect();
+            if !serving.is_cancelled() {
+                pending.push("certificates".to_owned());
+            }
             if !pods.read().is_ready() {
                 pending.push("pods".to_owned());
             }

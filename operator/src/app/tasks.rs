@@ -53,9 +53,12 @@ impl Tasks {
             () = self.stop.cancelled() => None,
             ended = self.running.join_next_with_id() => ended,
         };
+        let asked = self.stop.is_cancelled();
         self.stop.cancel();
         let result = match ended {
             None => Ok(()),
+            // It was asked to, and was faster than we.
+            Some(Ok(_)) if asked => Ok(()),
             Some(Ok((id, ()))) => Err(anyhow::anyhow!("task {:?} ended by itself", self.name(id))),
             Some(Err(error)) => Err(anyhow::anyhow!("task {:?} died: {error}", self.name(error.id()))),
         };
@@ -82,6 +85,19 @@ mod tests {
         tasks.spawn("server", async {});
         let error = tasks.run().await.unwrap_err().to_string();
         assert!(error.contains("server") && stop.is_cancelled(), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn tasks_that_end_because_they_were_asked_to_are_no_error() {
+        for _ in 0..50 {
+            let mut tasks = Tasks::new(CancellationToken::new());
+            for _ in 0..10 {
+                tasks.spawn_forever("watch", std::future::pending());
+            }
+            let stop = tasks.stop();
+            let (running, ()) = tokio::join!(tasks.run(), async { stop.cancel() });
+            running.unwrap();
+        }
     }
 
     #[tokio::test(start_paused = true)]

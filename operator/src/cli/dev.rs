@@ -7,11 +7,12 @@ mod args;
 mod process;
 mod sidecar;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::{Context, bail};
 use kube::ResourceExt;
 use secrecy::SecretString;
+use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use args::Args;
@@ -31,6 +32,8 @@ use crate::{
 
 /// As `env` and `timeout` have it: the failure is ours and not the command's.
 const OWN_FAILURE: u8 = 125;
+/// As the kubelet does it, if less patiently.
+const RESTART: Duration = Duration::from_secs(1);
 /// The namespace of objects that name none, as kubectl has it.
 const DEFAULT_NAMESPACE: &str = "default";
 
@@ -96,24 +99,43 @@ async fn beside_a_sidecar(
     let place = sidecar::Place::prepare(args.data_addr(), token)?;
     let binary = sidecar::binary(args.sidecar_bin.clone());
     let env = place.env(local.addr, &local.ca_pem, args.verbose);
-    let hint = || format!("{} cannot be run (fix: build spillway-sidecar, or name it with --sidecar-bin)", binary.display());
-    let mut child = process::spawn_sidecar(&binary, &env, args.verbose).with_context(hint)?;
+    let hint =
+        || format!("{} cannot be run (fix: build spillway-sidecar, or name it with --sidecar-bin)", binary.display());
+    let spawn = || process::spawn_sidecar(&binary, &env, args.verbose);
+    let mut child = spawn().with_context(hint)?;
     if let Err(error) = place.ready(&mut child).await {
         process::end_sidecar(child).await;
         return Err(error);
     }
-    let env = app_env(place.data.port());
     output::note(&format!("spillway: {}", told(resources, pod, place.data.port())));
-    let code = if args.command.is_empty() {
-        for (name, value) in &env {
-            output::note(&format!("export {name}={value}"));
+    let mut work = std::pin::pin!(work(args, place.data.port()));
+    loop {
+        tokio::select! {
+            code = work.as_mut() => {
+                process::end_sidecar(child).await;
+                return code;
+            }
+            ended = child.wait() => {
+                let ended = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+                output::note(&format!("spillway: the sidecar ended ({ended}) and is started again"));
+                time::sleep(RESTART).await;
+                child = spawn().with_context(hint)?;
+            }
         }
-        process::until_interrupted().await.map(|()| ExitCode::SUCCESS)
-    } else {
-        process::run_command(&args.command, &env).await
-    };
-    process::end_sidecar(child).await;
-    Ok(code?)
+    }
+}
+
+/// The command, or the wait for Ctrl-C.
+async fn work(args: &Args, port: u16) -> anyhow::Result<ExitCode> {
+    let env = app_env(port);
+    if !args.command.is_empty() {
+        return Ok(process::run_command(&args.command, &env).await?);
+    }
+    for (name, value) in &env {
+        output::note(&format!("export {name}={value}"));
+    }
+    process::until_interrupted().await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The files, with keys and endpoints of the command line.

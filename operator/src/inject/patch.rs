@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use json_patch::{AddOperation, Patch, PatchOperation, jsonptr::PointerBuf};
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodSpec};
 use serde_json::{Value, json};
 
 use super::{
@@ -152,8 +152,25 @@ impl Additions {
                 Some(_) => {}
             }
         }
+        if let Some(proxy) = proxied(present) {
+            warnings.push(format!(
+                "container {:?} sets {proxy}: most HTTP clients would send calls to 127.0.0.1 there too (fix: set NO_PROXY=127.0.0.1,localhost)",
+                container.name
+            ));
+        }
         self.append(&["spec", list, &index.to_string(), "env"], present.is_empty(), missing);
     }
+}
+
+/// The proxy variable that would catch calls to the sidecar.
+fn proxied(env: &[EnvVar]) -> Option<&str> {
+    let is = |variable: &EnvVar, names: &[&str]| names.iter().any(|name| variable.name.eq_ignore_ascii_case(name));
+    let exempt = |variable: &EnvVar| {
+        is(variable, &["NO_PROXY"])
+            && variable.value.as_ref().is_none_or(|list| list.contains("127.0.0.1") || list == "*")
+    };
+    let proxy = env.iter().find(|variable| is(variable, &["HTTP_PROXY", "ALL_PROXY"]))?;
+    (!env.iter().any(exempt)).then_some(proxy.name.as_str())
 }
 
 #[cfg(test)]

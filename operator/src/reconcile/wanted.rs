@@ -53,7 +53,7 @@ pub(super) fn all(context: &Context, gathered: &Gathered, compiled: &Compiled) -
         }
         all.extend(wanted(Kind::ModelBudget, budget, &status, &budget.status));
     }
-    all.extend(gathered.unreadable.iter().map(|unreadable| refused(unreadable, now)));
+    all.extend(gathered.unreadable.iter().filter_map(|unreadable| refused(unreadable, now)));
     all
 }
 
@@ -68,12 +68,16 @@ where
     Some(entry(ObjectRef::of(kind, object), object.meta(), status, current))
 }
 
-/// What little can be said of an object that could not be read.
-fn refused(unreadable: &Unreadable, now: Timestamp) -> Wanted {
+/// What little can be said of an object that could not be read. A policy's status is about its targets, which are not
+/// known; its author finds the reason in the log.
+fn refused(unreadable: &Unreadable, now: Timestamp) -> Option<Wanted> {
     let Unreadable { metadata, diagnostic } = unreadable;
+    if diagnostic.object.kind == Kind::FallbackPolicy {
+        return None;
+    }
     let (verdict, text) = ((ConditionStatus::False, diagnostic.reason), diagnostic.text());
     let condition = condition(diagnostic.condition, verdict, &text, metadata.generation, &[], now);
-    entry(diagnostic.object.clone(), metadata, json!({"conditions": [condition]}), Value::Null)
+    Some(entry(diagnostic.object.clone(), metadata, json!({"conditions": [condition]}), Value::Null))
 }
 
 fn entry(object: ObjectRef, metadata: &ObjectMeta, status: Value, current: Value) -> Wanted {

@@ -12,6 +12,9 @@ use serde_json::Value;
 const PACE: Duration = Duration::from_secs(1);
 /// Turns of a condition may go at once, this many in a row: applied, programmed, and one more.
 const BURST: u32 = 3;
+/// The longest pause between attempts while the API server refuses, and how often a pause doubles until then.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MOST_DOUBLINGS: u32 = 5;
 /// How long our own write is believed rather than the watch, which may not have brought it back yet.
 const SETTLE: Duration = Duration::from_secs(5);
 
@@ -47,6 +50,9 @@ struct Entry {
     wanted: Option<(Wanted, Instant)>,
     /// Writes in quick succession that are still allowed, and since when.
     burst: Option<(u32, Instant)>,
+    /// Failed writes in a row, and when the next one may go.
+    failures: u32,
+    retry_at: Option<Instant>,
 }
 
 // === impl Key ===
@@ -122,13 +128,18 @@ impl Schedule {
     pub fn written(&mut self, wanted: Wanted, now: Instant) {
         if let Some(entry) = self.entries.get_mut(&wanted.key) {
             entry.written = Some((wanted, now));
+            (entry.failures, entry.retry_at) = (0, None);
         }
     }
 
     /// The write did not go through; it is due again unless something newer is wanted by now.
     pub fn failed(&mut self, wanted: Wanted, now: Instant) {
         if let Some(entry) = self.entries.get_mut(&wanted.key) {
-            entry.wanted.get_or_insert((wanted, now + PACE));
+            let pause = (PACE * 2_u32.saturating_pow(entry.failures)).min(LONGEST_PAUSE);
+            entry.failures = (entry.failures + 1).min(MOST_DOUBLINGS);
+            let (_, due) = entry.wanted.get_or_insert((wanted, now));
+            *due = now + pause;
+            entry.retry_at = Some(now + pause);
         }
     }
 }
@@ -154,6 +165,7 @@ impl Entry {
         let fresh = self.written.as_ref().is_none_or(|(written, _)| written.generation != wanted.generation);
         let paced = self.written.as_ref().map_or(now, |(_, at)| *at + PACE);
         let due = if fresh || (turned && self.spend_burst(now)) { now } else { paced };
+        let due = self.retry_at.map_or(due, |retry| due.max(retry));
         // A wish that waits already keeps its turn: a stream of small changes must not push it away.
         let due = self.wanted.as_ref().map_or(due, |(_, earlier)| due.min(*earlier));
         self.wanted = Some((wanted, due));
@@ -262,6 +274,24 @@ mod tests {
         schedule.failed(taken, start);
         assert!(schedule.take_due(start).is_empty());
         assert_eq!(schedule.take_due(start + PACE).len(), 1);
+    }
+
+    #[test]
+    fn attempts_thin_out_while_the_api_server_refuses() {
+        let start = crate::clock::Clock::system().monotonic();
+        let mut schedule = Schedule::default();
+        schedule.replace(vec![wanted(1, status("True", 0, 0))], start);
+        let mut attempts = Vec::new();
+        for second in 0..200 {
+            let now = start + Duration::from_secs(second);
+            for taken in schedule.take_due(now) {
+                attempts.push(second);
+                schedule.failed(taken, now);
+            }
+            // What is wanted changes all the time, which is no reason to hurry.
+            schedule.replace(vec![wanted(1, status("True", 1, 0))], now);
+        }
+        assert_eq!(attempts, [0, 1, 3, 7, 15, 31, 61, 91, 121, 151, 181]);
     }
 
     #[test]

@@ -30,7 +30,8 @@ pub(super) struct Place {
 impl Place {
     /// Finds two free ports and makes a private folder for token and journal.
     pub(super) fn prepare(data: SocketAddr, token: &SecretString) -> anyhow::Result<Self> {
-        let data = free(data).with_context(|| format!("port {} cannot be used (fix: choose another with --port)", data.port()))?;
+        let data = free(data)
+            .with_context(|| format!("port {} cannot be used (fix: choose another with --port)", data.port()))?;
         let admin = free(SocketAddr::from(([127, 0, 0, 1], 0)))?;
         // Readable by this user only: it is made with mode 0700.
         let folder = tempfile::Builder::new().prefix("spillway-dev-").tempdir().context("temporary folder")?;

@@ -84,6 +84,21 @@ fn a_pod_that_cannot_be_injected_is_refused_with_reason_and_fix() {
 }
 
 #[test]
+fn a_proxy_that_would_catch_our_calls_is_warned_of() {
+    let rows = [
+        ("[{name: HTTP_PROXY, value: 'http://proxy:3128'}]", 1),
+        ("[{name: all_proxy, value: 'http://proxy:3128'}, {name: NO_PROXY, value: .svc}]", 1),
+        ("[{name: http_proxy, value: 'http://proxy:3128'}, {name: no_proxy, value: 'localhost,127.0.0.1'}]", 0),
+        ("[{name: HTTPS_PROXY, value: 'http://proxy:3128'}]", 0), // our calls are plain HTTP
+    ];
+    for (env, want) in rows {
+        let pod = pod(&format!("{{spec: {{containers: [{{name: app, env: {env}}}]}}}}"));
+        let warnings = patch(&pod, "shop", &injection()).unwrap().warnings;
+        assert_eq!(warnings.len(), want, "{env}: {warnings:?}");
+    }
+}
+
+#[test]
 fn another_port_frees_the_default_one_for_the_application() {
     let pod = pod(
         "{metadata: {annotations: {config.spillway.dev/data-port: '5050'}}, spec: {containers: [{name: app, ports: [{containerPort: 4040}]}]}}",
