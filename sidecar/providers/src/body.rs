@@ -186,7 +186,7 @@ impl Body {
     }
 
     /// [`Self::set`] for JSON that is known to be valid.
-    fn set_raw(&mut self, key: &str, value: Bytes, items: usize) {
+    pub(crate) fn set_raw(&mut self, key: &str, value: Bytes, items: usize) {
         self.edited = true;
         let position = self.fields.iter().position(|field| self.raw(&field.key) == key.as_bytes());
         if let Some(field) = position.and_then(|position| self.fields.get_mut(position)) {

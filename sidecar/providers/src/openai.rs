@@ -4,6 +4,7 @@
 //! of models is known to refuse. All else goes through as it came, fields nobody here has heard of included.
 
 pub(crate) mod answer;
+pub(crate) mod chunk;
 pub(crate) mod family;
 pub(crate) mod request;
 pub(crate) mod stream;

@@ -38,6 +38,18 @@ const UNSUPPORTED: &[&str] = &[
     "safety_identifier",
 ];
 
+/// Not looked at field by field.
+const READ_ELSEWHERE: &[&str] = &[
+    "model",
+    "messages",
+    "max_tokens",
+    "max_completion_tokens",
+    "stream_options",
+    "tool_choice",
+    "parallel_tool_calls",
+    "response_format",
+];
+
 /// The request as it grows.
 struct Draft<'a> {
     target: &'a Target<'a>,
@@ -86,11 +98,11 @@ impl Draft<'_> {
     }
 
     fn parameter(&mut self, key: &str, body: &Body) -> Result<(), BadRequest> {
+        if READ_ELSEWHERE.contains(&key) {
+            return Ok(());
+        }
         let Some(value) = body.value(key) else { return Ok(()) };
         match key {
-            // Read elsewhere, or said already.
-            "model" | "messages" | "max_tokens" | "max_completion_tokens" | "stream_options" => Ok(()),
-            "tool_choice" | "parallel_tool_calls" | "response_format" => Ok(()),
             "stream" => {
                 if value == Value::Bool(true) {
                     self.set(key, true);

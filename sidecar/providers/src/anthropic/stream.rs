@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use super::response::chat_id;
 use super::{JSON_TOOL, finish_reason};
-use crate::openai::stream::frame;
 use crate::sse::Event;
 use crate::stream::Seen;
 use crate::{Dialect, Fault, Frame, Usage, fault};
@@ -25,7 +24,8 @@ pub(crate) struct ToChat {
     shown_model: String,
     wants_usage: bool,
     created: u64,
-    id: String,
+    /// What every chunk begins with, up to its choices.
+    head: String,
     block: Block,
     /// Tool calls so far. Their index is not the block's: text and thinking are blocks too.
     calls: u64,
@@ -119,20 +119,37 @@ pub(crate) fn named(name: &str, value: &Value) -> Bytes {
 
 impl ToChat {
     pub(crate) fn new(shown_model: &str, wants_usage: bool) -> Self {
-        Self {
+        let mut new = Self {
             shown_model: shown_model.to_owned(),
             wants_usage,
             created: 0,
-            id: chat_id(None),
+            head: String::new(),
             block: Block::Other,
             calls: 0,
             finish: None,
             seen: Seen::default(),
-        }
+        };
+        new.begin(&Value::Null);
+        new
+    }
+
+    /// The first event names the answer.
+    fn begin(&mut self, message: &Value) {
+        let model =
+            if self.shown_model.is_empty() { message["model"].clone() } else { self.shown_model.as_str().into() };
+        let head = json!({
+            "id": chat_id(message.get("id")),
+            "object": "chat.completion.chunk",
+            "created": self.created,
+            "model": model,
+        });
+        let head = head.to_string();
+        self.head = format!("data: {},\"choices\":", head.strip_suffix('}').unwrap_or(&head));
     }
 
     pub(crate) fn created(&mut self, seconds: u64) {
         self.created = seconds;
+        self.begin(&Value::Null);
     }
 
     /// An event nobody can read is skipped: there is nothing to translate.
@@ -141,11 +158,8 @@ impl ToChat {
         self.seen.bill(usage(&value));
         match value["type"].as_str().unwrap_or_default() {
             "message_start" => {
-                self.id = chat_id(value.pointer("/message/id"));
-                if let (true, Some(model)) = (self.shown_model.is_empty(), value["message"]["model"].as_str()) {
-                    self.shown_model = model.to_owned();
-                }
-                self.chunk(out, json!({"role": "assistant", "content": ""}), false);
+                self.begin(&value["message"]);
+                self.chunk(out, &json!({"role": "assistant", "content": ""}), false);
             }
             "content_block_start" => self.open(out, &value["content_block"]),
             "content_block_delta" => {
@@ -166,7 +180,7 @@ impl ToChat {
         match block["type"].as_str().unwrap_or_default() {
             "text" => self.text(out, "content", &block["text"]),
             "thinking" => self.text(out, "reasoning_content", &block["thinking"]),
-            "redacted_thinking" => self.chunk(out, json!({"thinking_blocks": [block]}), false),
+            "redacted_thinking" => self.chunk(out, &json!({"thinking_blocks": [block]}), false),
             "tool_use" if block["name"] == JSON_TOOL => self.block = Block::Json,
             "tool_use" => {
                 let index = self.calls;
@@ -177,7 +191,7 @@ impl ToChat {
                 self.block = Block::Tool { index, any_arguments: input.is_some() };
                 let function = json!({"name": block["name"], "arguments": input.unwrap_or_default()});
                 let call = json!({"index": index, "id": block["id"], "type": "function", "function": function});
-                self.chunk(out, json!({"tool_calls": [call]}), true);
+                self.chunk(out, &json!({"tool_calls": [call]}), true);
             }
             _ => {}
         }
@@ -189,7 +203,7 @@ impl ToChat {
             "thinking_delta" => self.text(out, "reasoning_content", &delta["thinking"]),
             "signature_delta" => {
                 let block = json!({"type": "thinking", "thinking": "", "signature": delta["signature"]});
-                self.chunk(out, json!({"thinking_blocks": [block]}), false);
+                self.chunk(out, &json!({"thinking_blocks": [block]}), false);
             }
             "input_json_delta" => self.arguments(out, &delta["partial_json"]),
             _ => {}
@@ -198,7 +212,7 @@ impl ToChat {
 
     fn text(&mut self, out: &mut Vec<Frame>, key: &str, text: &Value) {
         if text.as_str().is_some_and(|text| !text.is_empty()) {
-            self.chunk(out, json!({key: text}), true);
+            self.chunk(out, &json!({key: text}), true);
         }
     }
 
@@ -212,7 +226,7 @@ impl ToChat {
             Block::Tool { index, any_arguments } => {
                 *any_arguments = true;
                 let delta = json!({"tool_calls": [{"index": index, "function": {"arguments": part}}]});
-                self.chunk(out, delta, true);
+                self.chunk(out, &delta, true);
             }
         }
     }
@@ -221,7 +235,7 @@ impl ToChat {
     fn close(&mut self, out: &mut Vec<Frame>) {
         if let Block::Tool { index, any_arguments: false } = self.block {
             let delta = json!({"tool_calls": [{"index": index, "function": {"arguments": "{}"}}]});
-            self.chunk(out, delta, true);
+            self.chunk(out, &delta, true);
         }
         self.block = Block::Other;
     }
@@ -233,34 +247,29 @@ impl ToChat {
             finish => finish,
         };
         self.finish = Some(finish);
-        self.emit(out, &json!([{"index": 0, "delta": {}, "logprobs": null, "finish_reason": finish}]), None, false);
+        let choice = json!({"index": 0, "delta": {}, "logprobs": null, "finish_reason": finish});
+        self.emit(out, &format!("[{choice}]"), false);
     }
 
     fn finish(&mut self, out: &mut Vec<Frame>) {
         self.seen.done = true;
         if let Some(usage) = self.seen.usage.filter(|_| self.wants_usage) {
-            self.emit(out, &json!([]), Some(usage), false);
+            self.emit(out, &format!("[],\"usage\":{}", usage.to_openai()), false);
         }
         out.push(Frame { bytes: Bytes::from_static(b"data: [DONE]\n\n"), content: false });
     }
 
-    fn chunk(&self, out: &mut Vec<Frame>, delta: Value, content: bool) {
-        let choices = json!([{"index": 0, "delta": delta, "logprobs": null, "finish_reason": null}]);
-        self.emit(out, &choices, None, content);
+    fn chunk(&self, out: &mut Vec<Frame>, delta: &Value, content: bool) {
+        self.emit(
+            out,
+            &format!("[{{\"index\":0,\"delta\":{delta},\"logprobs\":null,\"finish_reason\":null}}]"),
+            content,
+        );
     }
 
-    fn emit(&self, out: &mut Vec<Frame>, choices: &Value, usage: Option<Usage>, content: bool) {
-        let mut chunk = json!({
-            "id": self.id,
-            "object": "chat.completion.chunk",
-            "created": self.created,
-            "model": self.shown_model,
-            "choices": choices,
-        });
-        if let Some(usage) = usage {
-            chunk["usage"] = usage.to_openai();
-        }
-        out.push(Frame { bytes: frame(chunk.to_string().as_bytes()), content });
+    /// Writes a chunk. `rest` is JSON: the choices, and what follows them.
+    fn emit(&self, out: &mut Vec<Frame>, rest: &str, content: bool) {
+        out.push(Frame { bytes: format!("{}{rest}}}\n\n", self.head).into(), content });
     }
 
     /// The connection is closed. With a reason to stop, only the terminal event is missing.

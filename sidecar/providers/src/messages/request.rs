@@ -70,9 +70,11 @@ impl Draft<'_> {
     }
 
     fn parameter(&mut self, key: &str, body: &Body) -> Result<(), BadRequest> {
+        if matches!(key, "model" | "messages" | "system" | "max_tokens" | "stream") {
+            return Ok(()); // Read elsewhere.
+        }
         let Some(mut value) = body.value(key) else { return Ok(()) };
         match key {
-            "model" | "messages" | "system" | "max_tokens" | "stream" => {}
             "temperature" | "top_p" if self.family.refuses(key, &value) => self.refuse(key, value)?,
             "temperature" | "top_p" => self.set(key, value),
             "stop_sequences" => self.stop(value)?,

@@ -9,7 +9,8 @@ use super::response::message_id;
 use super::stop_reason;
 use crate::anthropic::stream::named;
 use crate::openai::answer::usage;
-use crate::openai::stream::{Choices, refuse_error};
+use crate::openai::chunk::Choices;
+use crate::openai::stream::refuse_error;
 use crate::sse::Event;
 use crate::stream::Seen;
 use crate::{Body, Class, Fault, Frame};
@@ -61,8 +62,8 @@ impl ToMessages {
         refuse_error(&chunk)?;
         self.seen.bill(usage(&chunk));
         self.start(&chunk, out);
+        self.seen.output_bytes += self.choices.read(chunk.get_bytes("choices")).bytes;
         let choices = chunk.value("choices").unwrap_or_default();
-        self.seen.output_bytes += self.choices.read(&choices).bytes;
         // Anthropic's callers ask for one answer.
         if let Some(choice) = choices.get(0) {
             self.delta(&choice["delta"], out)?;

@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::Value;
 
 use super::answer;
+use super::chunk::Choices;
 use crate::sse::Event;
 use crate::stream::Seen;
 use crate::{Body, Dialect, Fault, Frame, fault};
@@ -16,31 +17,17 @@ const DONE: &[u8] = b"[DONE]";
 #[derive(Debug)]
 pub(crate) struct PassThrough {
     /// The model's name as JSON. None: keep the provider's.
-    shown_model: Option<Value>,
+    shown_model: Option<Bytes>,
     wants_usage: bool,
     choices: Choices,
     pub(crate) seen: Seen,
-}
-
-/// Which of the answers have begun and which are finished, by index. An application asks for at most 128.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Choices {
-    begun: u128,
-    finished: u128,
-}
-
-/// What one chunk's choices hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Delta {
-    pub(crate) content: bool,
-    pub(crate) bytes: u64,
 }
 
 // === impl PassThrough ===
 
 impl PassThrough {
     pub(crate) fn new(shown_model: &str, wants_usage: bool) -> Self {
-        let shown_model = (!shown_model.is_empty()).then(|| shown_model.into());
+        let shown_model = (!shown_model.is_empty()).then(|| Value::from(shown_model).to_string().into());
         Self { shown_model, wants_usage, choices: Choices::default(), seen: Seen::default() }
     }
 
@@ -60,13 +47,11 @@ impl PassThrough {
             return Ok(());
         };
         refuse_error(&chunk)?;
-        let choices = chunk.value("choices").unwrap_or_default();
-        let delta = self.choices.read(&choices);
+        let delta = self.choices.read(chunk.get_bytes("choices"));
         self.seen.output_bytes += delta.bytes;
         let usage = answer::usage(&chunk);
         self.seen.bill(usage);
-        let only_usage = usage.is_some() && choices.as_array().is_some_and(Vec::is_empty);
-        if only_usage && !self.wants_usage {
+        if usage.is_some() && delta.empty && !self.wants_usage {
             return Ok(());
         }
         out.push(Frame { bytes: self.renamed(&mut chunk, event.raw), content: delta.content });
@@ -75,13 +60,11 @@ impl PassThrough {
 
     /// The event with the model's name as the application knows it.
     fn renamed(&self, chunk: &mut Body, raw: Bytes) -> Bytes {
-        let (Some(name), Some(current)) = (&self.shown_model, chunk.get_bytes("model")) else { return raw };
-        if name.as_str().is_some_and(|name| {
-            current.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) == Some(name.as_bytes())
-        }) {
+        let Some(name) = &self.shown_model else { return raw };
+        if chunk.get_bytes("model").is_none_or(|current| current == name) {
             return raw;
         }
-        chunk.set("model", name);
+        chunk.set_raw("model", name.clone(), 0);
         frame(&chunk.to_bytes())
     }
 
@@ -118,53 +101,4 @@ pub(crate) fn frame(json: &[u8]) -> Bytes {
     }
     out.put_slice(b"\n\n");
     out.freeze()
-}
-
-// === impl Choices ===
-
-impl Choices {
-    /// Notes what a chunk's choices begin and finish.
-    pub(crate) fn read(&mut self, choices: &Value) -> Delta {
-        let mut all = Delta::default();
-        for choice in choices.as_array().into_iter().flatten() {
-            let index = choice.get("index").and_then(Value::as_u64).unwrap_or(0).min(127);
-            self.begun |= 1 << index;
-            if choice.get("finish_reason").is_some_and(|reason| !reason.is_null()) {
-                self.finished |= 1 << index;
-            }
-            let bytes = delta_bytes(choice);
-            all.bytes += bytes;
-            all.content |= bytes > 0 || has_call(choice);
-        }
-        all
-    }
-
-    pub(crate) fn all_finished(self) -> bool {
-        self.begun != 0 && self.begun == self.finished
-    }
-}
-
-/// Bytes of text, reasoning and arguments in one choice.
-fn delta_bytes(choice: &Value) -> u64 {
-    let Some(delta) = choice.get("delta") else { return choice.get("text").map_or(0, text_bytes) };
-    let texts = ["content", "refusal", "reasoning_content", "reasoning"].iter().filter_map(|key| delta.get(*key));
-    let calls = delta.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
-    let calls = calls.filter_map(|call| call.get("function")).chain(delta.get("function_call"));
-    texts.map(text_bytes).sum::<u64>() + calls.filter_map(|call| call.get("arguments")).map(text_bytes).sum::<u64>()
-}
-
-/// Some send a list of parts where a string belongs.
-fn text_bytes(value: &Value) -> u64 {
-    match value {
-        Value::String(text) => text.len() as u64,
-        Value::Array(parts) => parts.iter().map(text_bytes).sum(),
-        Value::Object(part) => ["text", "thinking"].iter().filter_map(|key| part.get(*key)).map(text_bytes).sum(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-    }
-}
-
-fn has_call(choice: &Value) -> bool {
-    let Some(delta) = choice.get("delta") else { return false };
-    let has = |key: &str| delta.get(key).is_some_and(|value| !value.is_null() && *value != Value::Array(Vec::new()));
-    has("tool_calls") || has("function_call") || has("audio")
 }
