@@ -1,7 +1,7 @@
 //! What people read: results on stdout, everything else on stderr. A closed pipe ends the program quietly.
 
 use std::{
-    io::{ErrorKind, Write},
+    io::{ErrorKind, IsTerminal, Write},
     process::ExitCode,
 };
 
@@ -40,6 +40,8 @@ pub(super) fn log_json(filter: &str) -> anyhow::Result<()> {
 pub(super) fn log_plain(filter: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| anyhow::anyhow!("--log-level {filter:?} is no log filter: {error} (try: warn)"))?;
-    tracing_subscriber::fmt().without_time().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let colours = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt().without_time().with_target(false).with_ansi(colours);
+    lines.with_env_filter(filter).with_writer(std::io::stderr).init();
     Ok(())
 }
