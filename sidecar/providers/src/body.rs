@@ -15,7 +15,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::Value;
 
 use crate::BadRequest;
-use scan::{Flaw, MAX_DEPTH, Scanner, Text};
+use scan::{Flaw, MAX_DEPTH, Scanner, Text, Words};
 
 /// No API has a quarter as many; the bound keeps the search for duplicates linear in practice.
 const MAX_FIELDS: usize = 256;
@@ -25,6 +25,7 @@ const MAX_FIELDS: usize = 256;
 pub struct Body {
     bytes: Bytes,
     fields: Vec<Field>,
+    words: Words,
     edited: bool,
 }
 
@@ -67,9 +68,10 @@ impl Body {
         if let Err(error) = std::str::from_utf8(&bytes) {
             return Err(BadRequest::new(format!("body is not UTF-8 from byte {} on", error.valid_up_to())));
         }
-        let mut body = Self { bytes: bytes.clone(), fields: Vec::with_capacity(12), edited: false };
+        let mut body = Self { bytes: bytes.clone(), fields: Vec::with_capacity(12), ..Self::default() };
         let mut scan = Scanner::new(&bytes);
         body.cut(&mut scan, duplicates)?;
+        body.words = scan.words;
         scan.skip_space();
         if scan.peek().is_some() {
             return Err(refusal(&bytes, &scan.flaw("nothing after the object")));
@@ -170,6 +172,16 @@ impl Body {
         self.raw(&field.value).starts_with(b"[").then_some(field.items)
     }
 
+    /// Whether any string in it is the name of an image part. False is certain, true is worth a look.
+    pub(crate) fn may_have_images(&self) -> bool {
+        self.words.image
+    }
+
+    /// Whether any string in it is the role `developer`. False is certain, true is worth a look.
+    pub(crate) fn may_have_developer(&self) -> bool {
+        self.words.developer
+    }
+
     /// The keys, in the order they came.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.fields.iter().map(|field| std::str::from_utf8(self.raw(&field.key)).unwrap_or_default())
@@ -188,6 +200,7 @@ impl Body {
     /// [`Self::set`] for JSON that is known to be valid.
     pub(crate) fn set_raw(&mut self, key: &str, value: Bytes, items: usize) {
         self.edited = true;
+        self.words.add(Words::of(&value));
         let position = self.fields.iter().position(|field| self.raw(&field.key) == key.as_bytes());
         if let Some(field) = position.and_then(|position| self.fields.get_mut(position)) {
             field.value = Raw::Own(value);

@@ -1,6 +1,5 @@
 //! What a request asks for, read once and used by every decision.
 
-use memchr::memmem;
 use serde_json::Value;
 
 use crate::{Api, BadRequest, Body};
@@ -152,18 +151,9 @@ fn messages(api: Api, body: &Body) -> Result<usize, BadRequest> {
     }
 }
 
-/// Whether any part of any message is an image.
-///
-/// The names of image parts are looked for as they would be written; only a hit pays for a real look. Inside a JSON string
-/// a quote is escaped, so prose about `"image_url"` is no hit.
+/// Whether any part of any message is an image. Only a body that has the name of one somewhere pays for a look.
 fn has_images(api: Api, body: &Body) -> bool {
-    let names: &[&str] = match api {
-        Api::ChatCompletions => &["\"image_url\"", "\"input_image\""],
-        Api::Messages => &["\"image\""],
-        Api::Completions | Api::Embeddings => return false,
-    };
-    let Some(raw) = body.get_bytes("messages") else { return false };
-    if !names.iter().any(|name| memmem::find(raw, name.as_bytes()).is_some()) {
+    if !matches!(api, Api::ChatCompletions | Api::Messages) || !body.may_have_images() {
         return false;
     }
     let messages = body.value("messages").unwrap_or_default();

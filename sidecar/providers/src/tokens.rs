@@ -71,7 +71,7 @@ pub fn bounds(api: Api, body: &Body) -> Bounds {
     }
     let messages = body.array_len("messages").unwrap_or(0) as u64;
     upper += SLACK + messages * 2 * PER_MESSAGE;
-    if raw().any(|raw| memmem::find(raw, b"\"image").is_some()) {
+    if body.may_have_images() {
         let images: usize = raw().map(|raw| memmem::find_iter(raw, b"\"image").count()).sum();
         upper += images as u64 * IMAGE_UPPER;
     }

@@ -20,6 +20,40 @@ pub(super) enum Flaw {
 pub(super) struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
+    pub(super) words: Words,
+}
+
+/// Short strings met on the way that decide whether anyone has to look closer: without them, no message holds an image
+/// or comes from a developer, however long it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Words {
+    pub(super) image: bool,
+    pub(super) developer: bool,
+}
+
+// === impl Words ===
+
+impl Words {
+    /// The words of a text that is known to be JSON.
+    pub(super) fn of(json: &[u8]) -> Self {
+        let mut scanner = Scanner::new(json);
+        // What the scanner refuses has no reader behind it either.
+        let _ = scanner.value(1);
+        scanner.words
+    }
+
+    fn note(&mut self, text: &[u8]) {
+        match text {
+            b"image" | b"image_url" | b"input_image" => self.image = true,
+            b"developer" => self.developer = true,
+            _ => {}
+        }
+    }
+
+    pub(super) fn add(&mut self, other: Self) {
+        self.image |= other.image;
+        self.developer |= other.developer;
+    }
 }
 
 /// A string's content between the quotes.
@@ -32,7 +66,7 @@ pub(super) struct Text {
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
+        Self { bytes, at: 0, words: Words::default() }
     }
 
     pub(super) fn at(&self) -> usize {
@@ -134,8 +168,10 @@ impl<'a> Scanner<'a> {
             self.skip_plain();
             match self.peek() {
                 Some(b'"') => {
+                    let span = start..self.at;
                     self.at += 1;
-                    return Ok(Text { span: start..self.at - 1, escaped });
+                    self.words.note(&self.bytes[span.clone()]);
+                    return Ok(Text { span, escaped });
                 }
                 Some(b'\\') => {
                     escaped = true;

@@ -76,9 +76,9 @@ pub(crate) fn unsupported(key: &str, model: &str) -> BadRequest {
 /// Two habits of applications that only some backends forgive: the role `developer`, which only OpenAI's reasoning models
 /// tell from `system`, and an image's URL without its object. Messages that have neither are not looked into.
 fn fit_messages(out: &mut Body, family: Family) {
-    let Some(raw) = out.get_bytes("messages") else { return };
-    let developer = family != Family::OSeries && memmem::find(raw, b"\"developer\"").is_some();
-    if !developer && !has_bare_image(raw) {
+    let developer = family != Family::OSeries && out.may_have_developer();
+    let bare_image = || out.may_have_images() && out.get_bytes("messages").is_some_and(has_bare_image);
+    if !developer && !bare_image() {
         return;
     }
     let Some(mut messages) = out.value("messages") else { return };
