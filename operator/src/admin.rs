@@ -22,6 +22,8 @@ pub struct Pages {
     pub pending: Arc<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The metrics in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Statuses as JSON, where there is no API server to ask for them.
+    pub status: Option<Arc<dyn Fn() -> String + Send + Sync>>,
 }
 
 /// Serves until `stop`; answers under way are finished.
@@ -69,6 +71,7 @@ impl Pages {
                 }
             }
             "/metrics" => text(StatusCode::OK, (self.metrics)()),
+            "/status" if let Some(status) = &self.status => text(StatusCode::OK, status()),
             _ => text(StatusCode::NOT_FOUND, "known here: /livez /readyz /metrics\n".to_owned()),
         }
     }
@@ -91,6 +94,7 @@ mod tests {
         let pages = |pending: &'static [&'static str]| Pages {
             pending: Arc::new(move || pending.iter().map(|name| (*name).to_owned()).collect()),
             metrics: Arc::new(|| "spillway_up 1\n".to_owned()),
+            status: None,
         };
         let rows = [
             ("/livez", &["routes"][..], StatusCode::OK),
@@ -102,6 +106,9 @@ mod tests {
         for (path, pending, want) in rows {
             assert_eq!(pages(pending).answer(&Method::GET, path).status(), want, "{path} {pending:?}");
         }
+        let local = Pages { status: Some(Arc::new(|| "{}".to_owned())), ..pages(&[]) };
+        assert_eq!(pages(&[]).answer(&Method::GET, "/status").status(), StatusCode::NOT_FOUND);
+        assert_eq!(local.answer(&Method::GET, "/status").status(), StatusCode::OK);
         assert_eq!(pages(&[]).answer(&Method::POST, "/livez").status(), StatusCode::METHOD_NOT_ALLOWED);
     }
 }

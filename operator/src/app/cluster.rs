@@ -243,6 +243,7 @@ fn pages(
             pending
         }),
         metrics: Arc::new(move || metrics.render()),
+        status: None,
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
     relay::Relay,
     resources::CompileSettings,
     source::{Files, POLL, Source},
+    status::Wanted,
     tls::{Authority, Limits, Tls},
     usage::{Intake, Store},
 };
@@ -42,6 +43,8 @@ pub struct Local {
     pub addr: SocketAddr,
     pub ca_pem: String,
     pub context: Context,
+    /// What an API server would be told. Nothing is worked out when nobody keeps it.
+    pub statuses: watch::Receiver<Vec<Wanted>>,
 }
 
 /// Starts it.
@@ -53,7 +56,7 @@ pub async fn start(plan: Plan, tasks: &mut Tasks) -> anyhow::Result<Local> {
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), sidecar_addr.ip().to_string()];
     let tls = Tls::new(Authority::generate(clock.wall())?, names, clock)?;
     let ca_pem = tls.ca_pem();
-    let (statuses, _) = watch::channel(Vec::new());
+    let (statuses, told) = watch::channel(Vec::new());
     let usage = Intake::new(Relay::default(), lease::always(), changes.clone(), clock);
     let pods = Pods::fixed([pod.clone()]);
     let publisher = Publisher::new(pods.clone(), changes.clone(), metrics.clone());
@@ -77,7 +80,7 @@ pub async fn start(plan: Plan, tasks: &mut Tasks) -> anyhow::Result<Local> {
     tasks.spawn("certificates", async move { tls.keep(None, stop).await });
     tasks.spawn_forever("files", poll(files, changes));
     tasks.spawn_forever("reconcile", reconcile::run(context.clone()));
-    Ok(Local { addr, ca_pem, context })
+    Ok(Local { addr, ca_pem, context, statuses: told })
 }
 
 /// Rings when a file has changed, and tells what is wrong with it.

@@ -1,6 +1,6 @@
 //! `spillway operator --resources DIR`: a local control plane with an admin port, for whoever starts the sidecar elsewhere.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use secrecy::SecretString;
@@ -16,6 +16,7 @@ use crate::{
     pods::PodEntry,
     settings::{DirectorySettings, Settings},
     source::{Directory, Files},
+    status::Wanted,
 };
 
 /// Starts it.
@@ -51,14 +52,21 @@ pub(super) async fn start(
     }
     let listener = TcpListener::bind(settings.admin_addr).await;
     let listener = listener.with_context(|| format!("--admin-addr {}", settings.admin_addr))?;
-    let metrics = local.context.metrics;
+    let (metrics, statuses) = (local.context.metrics, local.statuses);
     let pages = Pages {
         pending: Arc::new(move || draining.is_cancelled().then(|| "the end".to_owned()).into_iter().collect()),
         metrics: Arc::new(move || metrics.render()),
+        status: Some(Arc::new(move || shown(&statuses.borrow()))),
     };
     tasks.spawn("admin", admin::serve(listener, pages, tasks.stop()));
     tracing::info!(sidecars = %local.addr, "serving resources from files");
     Ok(())
+}
+
+/// What `kubectl get` would show of each object, by its name.
+fn shown(statuses: &[Wanted]) -> String {
+    let statuses = statuses.iter().map(|wanted| (wanted.key.to_string(), &wanted.status));
+    serde_json::to_string_pretty(&statuses.collect::<BTreeMap<_, _>>()).expect("names and JSON always serialise")
 }
 
 /// What the one sidecar is taken for.
@@ -67,7 +75,7 @@ fn pod(namespace: &str) -> PodEntry {
         uid: "standalone".to_owned(),
         namespace: namespace.to_owned(),
         name: "standalone".to_owned(),
-        labels: std::collections::BTreeMap::new(),
+        labels: BTreeMap::new(),
         workload: "Process/standalone".to_owned(),
         terminating: false,
         running: true,
