@@ -23,15 +23,20 @@ const AT_LEAST_EVERY: Duration = Duration::from_secs(30);
 /// After a look at a large fleet, this many times as long passes before the next one: a tenth of a core at most.
 const REST: u32 = 9;
 const LONGEST_REST: Duration = Duration::from_secs(2);
+/// After taking over, sidecars have this long to say what they run before their silence shows in a status: an upgrade of the
+/// operator must not look like an outage of the fleet.
+const HEARING: Duration = Duration::from_secs(5);
 
 /// Runs for ever.
 pub async fn run(context: Context) {
     let mut transitions = Transitions::default();
     let mut rested = time::Instant::now();
+    let mut leading: Option<time::Instant> = None;
     loop {
         // Compiling again for a change of the fleet alone costs little, and a status can then never speak of
         // another generation than the one it was worked out from.
-        let _ = time::timeout(AT_LEAST_EVERY, context.changes.settle(rested)).await;
+        let hearing = leading.map(|since| HEARING.saturating_sub(since.elapsed())).filter(|left| !left.is_zero());
+        let _ = time::timeout(hearing.unwrap_or(AT_LEAST_EVERY), context.changes.settle(rested)).await;
         let pending = context.source.pending();
         if !pending.is_empty() {
             // Never publish half a world; whoever completes its list rings again.
@@ -43,7 +48,8 @@ pub async fn run(context: Context) {
         let compiled = Arc::new(compile(&gathered.resources));
         context.publisher.publish(compiled.clone());
         transitions.tell(&gathered, &compiled);
-        hand_over(&context, &gathered, &compiled);
+        leading = context.usage.is_leading().then(|| leading.unwrap_or_else(time::Instant::now));
+        hand_over(&context, &gathered, &compiled, leading);
         let took = context.clock.monotonic() - started;
         context.metrics.reconcile_seconds.observe(took.as_secs_f64());
         rested = time::Instant::now() + (took * REST).min(LONGEST_REST);
@@ -51,10 +57,10 @@ pub async fn run(context: Context) {
 }
 
 /// Statuses of everything, to the task that knows which of them are news.
-fn hand_over(context: &Context, gathered: &Gathered, compiled: &Compiled) {
+fn hand_over(context: &Context, gathered: &Gathered, compiled: &Compiled, leading: Option<time::Instant>) {
     if context.statuses.is_closed() {
         return;
     }
-    let statuses = if context.usage.is_leading() { wanted::all(context, gathered, compiled) } else { Vec::new() };
-    context.statuses.send_replace(statuses);
+    let statuses = leading.map(|since| wanted::all(context, gathered, compiled, since.elapsed() < HEARING));
+    context.statuses.send_replace(statuses.unwrap_or_default());
 }

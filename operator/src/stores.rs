@@ -6,9 +6,10 @@
 //!
 //! A store shows nothing until its first list is complete, and keeps what it has while a watch is broken: a relist never
 //! looks like a mass deletion, and an API server that is away changes nothing. One object that does not deserialise is kept as
-//! such, with its name, and costs its neighbours nothing.
+//! such, with its name, and costs its neighbours nothing. So does one namespace whose Secrets may not be read.
 
 mod fresh;
+mod gate;
 
 use std::fmt::Debug;
 
@@ -26,7 +27,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use spillway_crds::{FallbackPolicy, ModelBudget, ModelProvider, ModelRoute};
 
-use self::fresh::Fresh;
+use self::{fresh::Fresh, gate::Gate};
 use crate::{changes::Changes, inject::INJECTED_LABEL, pods::Pods};
 
 /// Marks a Secret whose owner lets Spillway use it.
@@ -45,6 +46,8 @@ pub struct Stores {
     /// One for each namespace, or one for all.
     pub secrets: Vec<Store<Secret>>,
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    /// In the order of `secrets`.
+    gates: Vec<Gate>,
 }
 
 /// The watches behind the stores. They end only when dropped.
@@ -64,6 +67,8 @@ impl Stores {
         } else {
             secret_namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect()
         };
+        let gates = vec![Gate::default(); secrets.len()];
+        let all = Gate::default();
         let stores = Self {
             providers: typed("modelproviders", client, changes, &mut watches),
             routes: typed("modelroutes", client, changes, &mut watches),
@@ -71,12 +76,14 @@ impl Stores {
             budgets: typed("modelbudgets", client, changes, &mut watches),
             secrets: secrets
                 .into_iter()
-                .map(|api| follow("secrets", watcher(api, labelled.clone()), changes, &mut watches))
+                .zip(&gates)
+                .map(|(api, gate)| follow("secrets", watcher(api, labelled.clone()), changes, gate, &mut watches))
                 .collect(),
             namespaces: {
                 let api = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
-                follow("namespaces", watcher(api, everything), changes, &mut watches)
+                follow("namespaces", watcher(api, everything), changes, &all, &mut watches)
             },
+            gates,
         };
         (stores, watches)
     }
@@ -84,7 +91,7 @@ impl Stores {
     /// Which stores have not seen their first complete list yet.
     #[must_use]
     pub fn pending(&self) -> Vec<&'static str> {
-        let secrets = self.secrets.iter().all(ready);
+        let secrets = self.secrets.iter().zip(&self.gates).all(|(store, gate)| ready(store) || gate.is_closed());
         let rows = [
             ("modelproviders", ready(&self.providers)),
             ("modelroutes", ready(&self.routes)),
@@ -110,7 +117,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let api: Api<Tolerant<K>> = Api::all(client.clone());
-    follow(name, watcher(api, watcher::Config::default()), changes, watches)
+    follow(name, watcher(api, watcher::Config::default()), changes, &Gate::default(), watches)
 }
 
 /// Fills a store from a watch for ever, and rings for events that `compile` could care about.
@@ -118,6 +125,7 @@ fn follow<K>(
     name: &'static str,
     events: impl futures::Stream<Item = watcher::Result<watcher::Event<K>>> + Send + 'static,
     changes: &Changes,
+    gate: &Gate,
     watches: &mut Watches,
 ) -> Store<K>
 where
@@ -125,7 +133,7 @@ where
 {
     let writer = reflector::store::Writer::<K>::default();
     let store = writer.as_reader();
-    let changes = changes.clone();
+    let (changes, gate) = (changes.clone(), gate.clone());
     let task = async move {
         let events = events.default_backoff().modify(|object| object.managed_fields_mut().clear()).reflect(writer);
         let mut events = std::pin::pin!(events);
@@ -139,6 +147,7 @@ where
                     tracing::debug!(kind = name, "the watch starts again from a list");
                 }
                 Err(error) => {
+                    gate.note(&error);
                     tracing::warn!(kind = name, %error, "the watch failed and is tried again, what is known stays")
                 }
             }

@@ -20,8 +20,9 @@ use crate::{
 /// Spend by route (`namespace/name`) and workload.
 type Bill = BTreeMap<(String, String), Spend>;
 
-/// Statuses of all four kinds, and of what could not be read.
-pub(super) fn all(context: &Context, gathered: &Gathered, compiled: &Compiled) -> Vec<Wanted> {
+/// Statuses of all four kinds, and of what could not be read. While this replica is still `hearing` from the fleet, routes
+/// whose sidecars have not all spoken are left as they are.
+pub(super) fn all(context: &Context, gathered: &Gathered, compiled: &Compiled, hearing: bool) -> Vec<Wanted> {
     let resources = &gathered.resources;
     let now = context.clock.wall();
     let bill = context.usage.read(bill);
@@ -32,6 +33,9 @@ pub(super) fn all(context: &Context, gathered: &Gathered, compiled: &Compiled) -
     for route in &resources.routes {
         let key = ObjectRef::of(Kind::ModelRoute, route).key();
         let fleet = fleets.get(&key).cloned().unwrap_or_default();
+        if hearing && !fleet.waiting.is_empty() {
+            continue;
+        }
         let mut status = route_status(route, compiled, &fleet, spend_of(&bill, &key), now);
         if let Some(shown) = route.status.as_ref().filter(|_| !complete) {
             status.spend.clone_from(&shown.spend);
