@@ -50,8 +50,9 @@ struct Bench {
     sidecar: Sidecar,
 }
 
-/// The whole bench. `sidecar` is the program to measure; by default the one built beside this one.
-pub async fn run(effort: Effort, sidecar: Option<PathBuf>) -> anyhow::Result<Figures> {
+/// The bench, of the rows whose name contains `rows`. `sidecar` is the program to measure; by default the one built
+/// beside this one.
+pub async fn run(effort: Effort, rows: &str, sidecar: Option<PathBuf>) -> anyhow::Result<Figures> {
     let cores = two_cores();
     if let Some((_, own)) = cores {
         pin_self(own)?;
@@ -66,7 +67,10 @@ pub async fn run(effort: Effort, sidecar: Option<PathBuf>) -> anyhow::Result<Fig
     let snapshot = scenario::snapshot(&format!("http://{upstream}/v1"));
     let sidecar = Sidecar::with_snapshot(&program, &snapshot, core).await?;
     let bench = Bench { epoch, effort, upstream, pass: passthrough(upstream, core)?, sidecar };
-    bench.measure(cores.is_some()).await.with_context(|| format!("sidecar's output:\n{}", last_lines(&bench.sidecar)))
+    bench
+        .measure(rows, cores.is_some())
+        .await
+        .with_context(|| format!("sidecar's output:\n{}", last_lines(&bench.sidecar)))
 }
 
 fn passthrough(upstream: SocketAddr, core: Option<usize>) -> anyhow::Result<(Process, SocketAddr)> {
@@ -88,16 +92,18 @@ fn last_lines(sidecar: &Sidecar) -> String {
 }
 
 impl Bench {
-    async fn measure(&self, pinned: bool) -> anyhow::Result<Figures> {
+    async fn measure(&self, rows: &str, pinned: bool) -> anyhow::Result<Figures> {
         let idle = self.resident();
         let mut served = 0;
         let mut latency = Vec::new();
-        for scenario in scenario::PLAIN.iter().chain([&scenario::STREAM, &scenario::PACED_STREAM]) {
+        let wanted = |scenario: &&Scenario| scenario.name.contains(rows);
+        let streams = [&scenario::STREAM, &scenario::PACED_STREAM];
+        for scenario in scenario::PLAIN.iter().chain(streams).filter(wanted) {
             progress(&format!("{}, one at a time", scenario.name))?;
             latency.push(self.latency(scenario, &mut served).await?);
         }
         let mut throughput = Vec::new();
-        for scenario in scenario::PLAIN.iter().chain([&scenario::STREAM]) {
+        for scenario in scenario::PLAIN.iter().chain([&scenario::STREAM]).filter(wanted) {
             progress(&format!("{}, {CONNECTIONS} at once", scenario.name))?;
             throughput.push(self.throughput(scenario, &mut served).await?);
         }
@@ -105,6 +111,8 @@ impl Bench {
         progress("200 KB prompt, counted")?;
         let long = &scenario::PLAIN[2];
         let direct = self.once(Target::Direct, long, COUNTED, 1).await?.0;
+        // The first one loads the tokenizer, which may take longer than a round.
+        self.once(Target::Sidecar, long, COUNTED, 1).await?;
         let counted = self.once(Target::Sidecar, long, COUNTED, 1).await?.0;
         let counted_micros = typical(counted) - typical(direct);
         let memory = Memory { idle, after, served, with_tokenizer: self.sidecar.process.resident_bytes() };

@@ -14,6 +14,9 @@ enum Arguments {
         /// Fewer and shorter rounds, in under a minute.
         #[arg(long)]
         quick: bool,
+        /// Only rows whose name contains TEXT, such as `200 KB` for a profiler to look at.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        rows: String,
         /// The program to measure [default: spillway-sidecar beside this one]
         #[arg(long)]
         sidecar: Option<PathBuf>,
@@ -30,9 +33,9 @@ enum Arguments {
 async fn main() -> anyhow::Result<()> {
     match Arguments::parse() {
         Arguments::Passthrough { upstream } => passthrough::serve(upstream).await,
-        Arguments::Run { quick, sidecar, strict } => {
+        Arguments::Run { quick, rows, sidecar, strict } => {
             let effort = if quick { run::Effort::QUICK } else { run::Effort::FULL };
-            let figures = tokio::task::LocalSet::new().run_until(run::run(effort, sidecar)).await?;
+            let figures = tokio::task::LocalSet::new().run_until(run::run(effort, &rows, sidecar)).await?;
             write!(std::io::stdout(), "{figures}")?;
             let missed = figures.missed().len();
             anyhow::ensure!(!strict || missed == 0, "{missed} goals missed");
