@@ -77,6 +77,7 @@ async fn connection(stream: TcpStream, runtime: Arc<Runtime>, shutdown: Cancella
         .max_headers(MAX_HEADERS);
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
+        biased;
         ended = served.as_mut() => ended,
         () = shutdown.cancelled() => {
             served.as_mut().graceful_shutdown();

@@ -100,7 +100,7 @@ async fn collect(incoming: Incoming, limit: u64, held: &mut Hold<'_>) -> Result<
 }
 
 fn forwarded(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
-    let named = |name: &&'static str| Some((HeaderName::from_static(name), headers.get(*name)?.clone()));
+    let named = |name: &&'static str| headers.get(*name).map(|value| (HeaderName::from_static(name), value.clone()));
     FORWARDED.iter().filter_map(named).collect()
 }
 
