@@ -52,9 +52,9 @@ pub fn route_status(
     let models = facts.models.join(",");
     let policy = facts.policy.map(|policy| format!(" with FallbackPolicy {policy}")).unwrap_or_default();
     let accepted = writer.of(ConditionType::Accepted, &found, &format!("serves {models}{policy}"));
-    let is_sent = compiled.routes.contains_key(&object.key());
+    let has_backend = compiled.routes.get(&object.key()).is_some_and(|route| !route.route.backends.is_empty());
     let is_accepted = accepted.status == ConditionStatus::True.as_str();
-    let (status, reason, message) = fleet.programmed(is_accepted, is_sent);
+    let (status, reason, message) = fleet.programmed(is_accepted, has_backend);
     let programmed = writer.condition(ConditionType::Programmed, (status, reason), &message);
     let usable = facts.backends.iter().filter(|backend| backend.state == BackendState::Closed).count();
     let SpendFigures { day_nanos, month_nanos, unpriced_requests } = spend;

@@ -1,7 +1,8 @@
 //! The validating webhook: the same compile, on what is known now, with the new object in its place.
 //!
 //! What can never work is refused with the field and the fix. What could come to work when other objects change only
-//! warns: GitOps applies in any order. An object whose spec did not change always passes, so that a stricter
+//! warns: GitOps applies in any order. So does a field that this version does not enforce yet: the object is well
+//! written, a later version will serve it, and its `Accepted=False, reason UnsupportedValue` says where it stands. An object whose spec did not change always passes, so that a stricter
 //! version of the operator never stands in the way of a label, a finalizer or a deletion.
 
 use kube::{
@@ -11,6 +12,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use spillway_crds::Reason;
 
 use crate::{
     compile::{Diagnostic, Kind, ObjectRef, Severity, compile},
@@ -42,7 +44,7 @@ pub fn review(request: &AdmissionRequest<DynamicObject>, gather: impl FnOnce() -
     }
     let diagnostics = compile(&resources).diagnostics;
     let about = diagnostics.iter().filter(|diagnostic| diagnostic.object == name);
-    let (refused, warned): (Vec<_>, Vec<_>) = about.partition(|diagnostic| diagnostic.severity == Severity::Refuse);
+    let (refused, warned): (Vec<_>, Vec<_>) = about.partition(|diagnostic| never_works(diagnostic));
     let mut response = response;
     if !refused.is_empty() {
         response = response.deny(format!("spillway: {}", sentence(&refused)));
@@ -50,6 +52,11 @@ pub fn review(request: &AdmissionRequest<DynamicObject>, gather: impl FnOnce() -
     response.warnings =
         Some(warned.iter().take(SHOWN).map(|warning| format!("spillway: {}", warning.text())).collect());
     response
+}
+
+/// Whatever else changes, in the cluster or in the next version.
+fn never_works(diagnostic: &Diagnostic) -> bool {
+    diagnostic.severity == Severity::Refuse && diagnostic.reason != Reason::UnsupportedValue
 }
 
 fn kind(name: &str) -> Option<Kind> {

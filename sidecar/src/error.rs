@@ -39,6 +39,8 @@ pub enum ProxyError {
     NoCandidate { model: String, reasons: String },
     #[error("no key has arrived for {providers} (hint: see ResolvedRefs of the ModelProvider)")]
     Credentials { providers: String },
+    #[error("route {route} has no usable backend (hint: its ResolvedRefs condition says which provider is missing)")]
+    NoBackend { route: String },
     #[error("{0}")]
     Upstream(Box<Exhausted>),
 }
@@ -116,6 +118,7 @@ impl ProxyError {
             }
             Self::NoCandidate { .. } => Shape::new(S::BAD_REQUEST, kind::REQUEST, "invalid_request"),
             Self::Credentials { .. } => Shape::new(S::SERVICE_UNAVAILABLE, kind::SERVER, "credentials_unavailable"),
+            Self::NoBackend { .. } => Shape::new(S::SERVICE_UNAVAILABLE, kind::SERVER, "no_usable_backend"),
             Self::Upstream(exhausted) => exhausted.shape(),
         };
         debug_assert!(!shape.status.is_success(), "an error is no success");

@@ -28,8 +28,8 @@ pub(crate) struct Claim {
     pub(crate) object: ObjectRef,
     pub(crate) selector: Option<LabelSelector>,
     pub(crate) models: Vec<String>,
-    /// What is sent to sidecars, if anything can be.
-    pub(crate) route: Option<wire::Route>,
+    /// What is sent to sidecars.
+    pub(crate) route: wire::Route,
 }
 
 /// Drops every claim, given from the oldest to the youngest, to a name that an older route has on a workload both may
@@ -55,8 +55,8 @@ pub(crate) fn oldest_wins(claims: Vec<Claim>, diagnostics: &mut Vec<Diagnostic>)
             }
         }
     }
-    let sent = kept.into_iter().filter_map(|Claim { object, selector, models: _, route }| {
-        Some((object.key(), CompiledRoute { namespace: object.namespace, selector, route: route? }))
+    let sent = kept.into_iter().map(|Claim { object, selector, models: _, route }| {
+        (object.key(), CompiledRoute { namespace: object.namespace, selector, route })
     });
     sent.collect()
 }

@@ -64,9 +64,9 @@ pub(crate) fn compile(
     let named: Vec<String> = backends.iter().map(|backend| backend.name.clone()).collect();
     let about = Backends { route: &object.name, named: &named, usable: &resolved.usable };
     let rules = fallback::compile(policy, &about, diagnostics);
-    // Without one there is nobody to ask first; each missing backend has its own diagnostic.
-    let has_primary = resolved.usable.iter().any(|backend| backend.role == wire::Role::Primary);
-    let route = has_primary.then(|| wire::Route {
+    // Even without a usable backend the route is sent: an application is told that its model is out of order, not that there
+    // is no such model. Each missing backend has its own diagnostic.
+    let route = wire::Route {
         namespace: object.namespace.clone(),
         name: object.name.clone(),
         models: models.clone(),
@@ -76,7 +76,7 @@ pub(crate) fn compile(
         retries: rules.retries,
         request,
         streaming,
-    });
+    };
     let claim = Claim { object, selector: workload_selector.clone(), models: models.clone(), route };
     Outcome { claim: Some(claim), backends: resolved.statuses, models }
 }

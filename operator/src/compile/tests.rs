@@ -109,7 +109,7 @@ spec: {backends: [{name: a, providerRef: {name: openai, namespace: shop}, model:
     let rows = [
         ("shop", "checkout", "shop/chat shop/write", "shop/anthropic shop/openai"),
         ("shop", "web", "shop/chat", "shop/openai"),
-        ("shop-2", "checkout", "", ""),
+        ("shop-2", "checkout", "shop-2/chat", ""),
         ("elsewhere", "checkout", "", ""),
     ];
     for (namespace, app, routes, providers) in rows {

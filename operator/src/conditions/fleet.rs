@@ -38,16 +38,15 @@ impl RouteFleet {
         format!("{}/{}", self.programmed, self.expected)
     }
 
-    /// The condition Programmed of a route that is, or is not, accepted and sent.
-    pub(super) fn programmed(&self, is_accepted: bool, is_sent: bool) -> (ConditionStatus, Reason, String) {
+    /// The condition Programmed of a route that is, or is not, accepted, and has, or has not, a backend.
+    pub(super) fn programmed(&self, is_accepted: bool, has_backend: bool) -> (ConditionStatus, Reason, String) {
         use ConditionStatus::{False, True};
         let Self { expected, programmed, rejected, waiting } = self;
         if !is_accepted {
             return (False, Reason::NotAccepted, "nothing is sent to sidecars: condition Accepted says why".to_owned());
         }
-        if !is_sent {
-            let message =
-                "nothing is sent to sidecars, as no Primary backend can be used: condition ResolvedRefs says why";
+        if !has_backend {
+            let message = "sidecars answer 503, as no backend can be used: condition ResolvedRefs says why";
             return (False, Reason::NoUsableBackend, message.to_owned());
         }
         let ratio = format!("{programmed} of {expected} sidecars run this revision");
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_sent_is_not_programmed() {
+    fn what_cannot_serve_is_not_programmed() {
         let fleet = a_fleet(3, 3, &[], &[]);
         assert_eq!(fleet.programmed(false, false).1, Reason::NotAccepted);
         assert_eq!(fleet.programmed(true, false).1, Reason::NoUsableBackend);

@@ -39,10 +39,18 @@ fn a_sound_object_passes_without_a_word() {
 #[test]
 fn what_can_never_work_is_refused_with_its_field() {
     let backend = json!({"name": "mini", "providerRef": {"name": "openai"}, "model": "gpt-4o-mini"});
-    let mut cached = a_route(backend);
+    let twice = json!({"models": ["x"], "backends": [backend, backend]});
+    let (allowed, message, _) = review_of("ModelRoute", twice);
+    assert!(!allowed && message.contains("spec.backends[1].name"), "{message}");
+}
+
+#[test]
+fn what_this_version_does_not_enforce_yet_is_stored_with_a_warning() {
+    let mut cached = a_route(json!({"name": "mini", "providerRef": {"name": "openai"}, "model": "gpt-4o-mini"}));
     cached["cache"] = json!({"ttl": "10m"});
-    let (allowed, message, _) = review_of("ModelRoute", cached);
-    assert!(!allowed && message.contains("spec.cache"), "{message}");
+    let (allowed, message, warnings) = review_of("ModelRoute", cached);
+    assert!(allowed, "{message}");
+    assert!(warnings.iter().any(|warning| warning.contains("spec.cache")), "{warnings:?}");
 }
 
 #[test]

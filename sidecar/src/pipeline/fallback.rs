@@ -46,7 +46,9 @@ pub(super) async fn first(call: &mut Call) -> Result<Plan, ProxyError> {
         Skip::TooLong { window, certain, .. } => Some((index, window, certain)),
         Skip::NotLarger { .. } | Skip::NoTools | Skip::NoImages | Skip::NoJsonSchema | Skip::Out => None,
     };
-    let Some((backend, window, certain)) = skips.iter().find_map(too_long) else { return Err(nobody(call, &skips)) };
+    let Some((backend, window, certain)) = skips.iter().find_map(too_long) else {
+        return Plan::without_primary(call, &mut skips).await;
+    };
     let mut plan = Plan::at(backend);
     // An estimate is a reason to look for more room, not one to refuse: then the provider decides.
     let solved = plan.make_room(call, window, &mut skips).await;
@@ -73,6 +75,18 @@ async fn pick(call: &mut Call, order: &[usize], out: Set, larger_than: u64, skip
 impl Plan {
     fn at(backend: usize) -> Self {
         Self { backend, attempts: 0, reason: None, repeats: 0, tried: Set::default(), shortened: false }
+    }
+
+    /// No first choice can be asked. If that is because each lacks its key or its provider, it is as if they were down.
+    async fn without_primary(call: &mut Call, skips: &mut Skips) -> Result<Self, ProxyError> {
+        let reasons = std::mem::take(skips);
+        if reasons.iter().all(|(_, skip)| *skip == Skip::Out) {
+            let order = targets(&call.route.rules, Class::ServiceUnavailable).to_vec();
+            if let Some(backend) = pick(call, &order, call.route.without_key(), 0, skips).await {
+                return Ok(Self { reason: Some(Class::ServiceUnavailable), ..Self::at(backend) });
+            }
+        }
+        Err(nobody(call, &reasons))
     }
 
     /// After a failed attempt: waits and stays, moves on, or gives up with the error for the application.
@@ -227,6 +241,9 @@ fn describe<'a>(route: &Route, skips: impl Iterator<Item = &'a (usize, Skip)>) -
 
 /// No first choice can serve the call, and its length is not why.
 fn nobody(call: &Call, skips: &Skips) -> ProxyError {
+    if call.route.primaries.is_empty() {
+        return ProxyError::NoBackend { route: call.route.name.clone() };
+    }
     if skips.iter().all(|(_, skip)| *skip == Skip::Out) {
         return ProxyError::Credentials { providers: call.route.providers_without_key() };
     }

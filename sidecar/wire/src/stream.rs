@@ -62,6 +62,10 @@ pub struct Credential {
 impl std::fmt::Debug for Credential {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let value = if self.value.is_some() { "[redacted]" } else { "withdrawn" };
-        f.debug_struct("Credential").field("key", &self.key).field("version", &self.version).field("value", &value).finish()
+        f.debug_struct("Credential")
+            .field("key", &self.key)
+            .field("version", &self.version)
+            .field("value", &value)
+            .finish()
     }
 }

@@ -56,11 +56,12 @@ fn a_broken_backend_is_left_out_and_its_neighbour_serves() {
 }
 
 #[test]
-fn a_route_without_a_usable_primary_is_not_sent() {
+fn a_route_without_a_usable_primary_is_sent_so_that_its_model_is_known() {
     let route = "kind: ModelRoute\nmetadata: {name: x, namespace: shop}\nspec:\n  backends:\n  \
         - {name: a, providerRef: {name: nope}, model: m}\n  - {name: b, providerRef: {name: openai}, model: large, role: Fallback}";
     let compiled = compile(&world(&[SHOP, route]));
-    assert!(!compiled.routes.contains_key("shop/x") && compiled.routes.contains_key("shop/chat"));
+    let backends: Vec<_> = compiled.routes["shop/x"].route.backends.iter().map(|backend| &backend.name[..]).collect();
+    assert_eq!(backends, ["b"]);
 }
 
 #[test]
@@ -154,6 +155,7 @@ fn of_two_routes_with_one_name_the_older_one_serves_it() {
     }
     let broken = route("b", old, &all).replace("name: openai", "name: nope");
     let compiled = compile(&world(&[SHOP, &broken, &route("a", new, &all)]));
+    assert!(compiled.routes["shop/b"].route.backends.is_empty());
     assert!(!compiled.routes.contains_key("shop/a"), "one that cannot serve just now keeps its names");
 
     let tie = [SHOP, &route("b", old, &all), &route("a", old, &all)];
