@@ -124,11 +124,7 @@ async fn a_plain_answer_that_is_none_is_never_shown_as_one() -> anyhow::Result<(
 async fn a_stream_that_breaks_after_content_ends_with_an_error_event_and_no_done() -> anyhow::Result<()> {
     // Anthropic's events before the first content are three, OpenAI's is one.
     for (dialect, events) in [(Dialect::OpenAi, 3), (Dialect::Anthropic, 5)] {
-        let mut faults = ["cut", "stall", "event-error"].map(|fault| format!("{fault}-{events}")).to_vec();
-        // Where nothing is translated, what a provider makes of an event is between it and the application.
-        if dialect == Dialect::Anthropic {
-            faults.push(format!("garble-{events}"));
-        }
+        let faults = ["cut", "stall", "event-error"].map(|fault| format!("{fault}-{events}"));
         let routes = faults.iter().map(|fault| {
             // A fallback that would answer, were it still allowed to.
             let mut route = with_spare(fault, ErrorClass::InternalServerError);
@@ -156,6 +152,14 @@ async fn a_finished_answer_is_complete_even_without_the_providers_last_event() -
         let reply = post(sidecar.data, CHAT, &streamed("no-end")).await?;
         assert!(reply.text() == ANSWER && reply.is_complete(), "{dialect:?}: {reply:?}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_event_that_is_no_json_is_skipped_where_streams_are_translated() -> anyhow::Result<()> {
+    let (_provider, sidecar) = serving(Dialect::Anthropic, vec![broken("garble-5")]).await?;
+    let reply = post(sidecar.data, CHAT, &streamed("garble-5")).await?;
+    assert!(reply.is_complete() && !reply.has_error_event() && !reply.text().is_empty(), "{reply:?}");
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, head
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use spillway_policy::Class;
-use spillway_providers::{Fault, Outgoing, Target, decode, encode, fault};
+use spillway_providers::{Fault, Outgoing, Target, decode_at, encode, fault};
 use spillway_wire::AuthScheme;
 
 use super::{
@@ -198,7 +198,7 @@ impl Attempt<'_> {
         };
         let Call { api, model, need, .. } = self.call;
         let length = bytes.len() as u64;
-        match decode(*api, self.backend.provider.dialect, model, bytes) {
+        match decode_at(*api, self.backend.provider.dialect, model, clock::since_epoch().as_secs(), bytes) {
             // Here a stream was asked for and something whole came: if it is no error, it is no stream either.
             Ok(_) if need.stream => Err(self.garbage("answered a request for a stream with something else".to_owned())),
             Ok(answer) => {

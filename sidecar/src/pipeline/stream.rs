@@ -58,7 +58,8 @@ pub(super) async fn start(
     settle: &mut Settle,
 ) -> Result<Started, Outcome> {
     let (call, backend) = (attempt.call, attempt.backend);
-    let mut decoder = StreamDecoder::new(call.api, backend.provider.dialect, &call.model, call.need.wants_stream_usage);
+    let mut decoder = StreamDecoder::new(call.api, backend.provider.dialect, &call.model, call.need.wants_stream_usage)
+        .created(clock::since_epoch().as_secs());
     let (mut frames, mut ready, mut bytes) = (Vec::with_capacity(4), VecDeque::with_capacity(4), 0);
     let first_content = attempt.until().min(attempt.sent + call.route.first_token_timeout);
     let failed = |fault| Outcome::Failed(Failure::new(fault));
