@@ -10,12 +10,14 @@ have() { docker image inspect "$1" >/dev/null 2>&1; }
 # --- operator and sidecar -------------------------------------------------------------------------------------------------
 binaries() {
   cd "$ROOT"
+  # In the cache, so that a fresh clone compiles what changed and not the world.
+  export CARGO_TARGET_DIR=$RELEASE_TARGET
   # Static, so that the image needs no libraries. With --target the flag does not reach build scripts and macros.
   RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$static" -p spillway-operator -p spillway-sidecar
 }
 
 spillway_images() {
-  local out=$ROOT/target/$static/release stage=$ROOT/target/images
+  local out=$RELEASE_TARGET/$static/release stage=$ROOT/target/images
   mkdir -p "$stage"
   cp "$out/spillway" "$out/spillway-sidecar" "$stage/"
   operator=localhost/spillway:$VERSION-$(digest "$stage/spillway" "$ROOT/Dockerfile")

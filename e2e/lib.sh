@@ -9,6 +9,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${SPILLWAY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/spillway}
 CLUSTER=${SPILLWAY_CLUSTER:-spillway}
 NAMESPACE=spillway-system
+RELEASE_TARGET=${CARGO_TARGET_DIR:-$CACHE/target}
 VERSION=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml" | head -1)
 
 KIND_VERSION=v0.33.0

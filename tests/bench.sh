@@ -4,9 +4,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 host="$(rustc -vV | sed -n 's/^host: //p')"
-# The same packages, target and flags as the images: what is built for one is not built again for the other.
+# The same packages, target, flags and folder as the images: what is built for one is not built again for the other.
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${SPILLWAY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/spillway}/target}"
 export RUSTFLAGS="-C target-feature=+crt-static"
 cargo build --locked --release --target "$host" -p spillway-operator -p spillway-sidecar
 cargo build --locked --release --target "$host" -p spillway-tests --bin bench
-target="$(cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')"
-exec "$target/$host/release/bench" run "$@"
+exec "$CARGO_TARGET_DIR/$host/release/bench" run "$@"
