@@ -101,13 +101,19 @@ fn what_can_never_be_right_is_refused_by_schema_and_cel() -> Result<()> {
 #[test]
 fn what_can_never_work_is_refused_with_the_field_and_what_may_come_later_only_warns() -> Result<()> {
     let space = Space::new("admission")?;
-    claim(
-        "a field that this version does not enforce is refused by the webhook, with its path: nothing is silently ignored",
-    );
+    claim("a request rule that would overrule the route itself is refused by the webhook, with its path");
+    let mut overruling = manifest::route("overruling");
+    overruling["spec"]["request"] = json!({"set": {"model": "another"}});
+    let said = space.apply_fails(&[overruling])?;
+    assert!(said.contains("validate.spillway.dev") && said.contains("spec.request.set"), "{said}");
+    claim("a field that this version does not enforce is a warning, and a condition: nothing is silently ignored");
     let mut limited = manifest::route("limited");
     limited["spec"]["limits"] = json!([{"name": "rpm", "per": "Route", "requests": 60, "window": "1m"}]);
-    let said = space.apply_fails(&[limited])?;
-    assert!(said.contains("validate.spillway.dev") && said.contains("spec.limits"), "{said}");
+    let warned = space.apply_warns(&[limited])?;
+    assert!(warned.contains("Warning") && warned.contains("spec.limits"), "{warned:?}");
+    space.wait("modelroute/limited", "condition=Accepted=False", "10s")?;
+    let condition = space.condition("modelroute/limited", "Accepted")?;
+    assert!(condition.contains("UnsupportedValue") && condition.contains("spec.limits"), "{condition}");
     claim("a rule that falls back to a backend the route has not got is a warning that names it");
     space.apply(&[manifest::route("chat")])?;
     let mut policy = manifest::policy("chat", "LargerModel");
