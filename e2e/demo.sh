@@ -17,6 +17,11 @@ run() { # shows a command as one would type it, and runs it
   printf '%s$%s%s\n' "$BOLD" "$line" "$PLAIN"
   "$@" </dev/null
 }
+in_force() { # WHAT: waits until the route says so of its policies and all its sidecars run that
+  kubectl -n shop wait --timeout=30s modelroute/chat \
+    --for="jsonpath={.status.conditions[?(@.type==\"Accepted\")].message}=serves chat$1" >/dev/null
+  kubectl -n shop wait --timeout=30s modelroute/chat --for=condition=Programmed >/dev/null
+}
 app() { run kubectl -n shop exec deploy/checkout -c app -- python3 app.py "$@"; }
 
 step "1. The resources"
@@ -53,11 +58,12 @@ app ask "Where is my order?"
 
 step "6. The same without a FallbackPolicy"
 run kubectl -n shop delete fallbackpolicy chat
-kubectl -n shop wait --for=condition=Programmed --timeout=30s modelroute/chat >/dev/null
+in_force ""
 look "an error that says which provider failed, how, and what would help"
 app ask "Where is my order?" || true
 kubectl apply -f "$ROOT/examples/40-fallback.yaml" >/dev/null
 kubectl -n llm scale deployment/small --replicas=1 >/dev/null
+in_force " with FallbackPolicy chat"
 
 step "7. What the resources say"
 look "accepted, resolved, programmed in 1 of 1 sidecars, and what it has cost"

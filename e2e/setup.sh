@@ -15,7 +15,7 @@ RANGES=${SPILLWAY_RANGES:-10.96.0.0/16,10.244.0.0/16}
 "$ROOT/e2e/images.sh"
 # shellcheck disable=SC1090 # operator, sidecar, llm, app
 source <(cat "$CACHE/$CLUSTER".{spillway,app}-images)
-demo_app=localhost/spillway-app:$VERSION
+named_app=localhost/spillway-app:$VERSION # as examples/60-app.yaml names it
 
 # --- images to the cluster ----------------------------------------------------------------------------------------------
 push() { # NAME: gives an image a name in the registry, and makes that its name
@@ -25,12 +25,12 @@ push() { # NAME: gives an image a name in the registry, and makes that its name
   printf -v "$1" %s "$there"
 }
 if [ -n "${KUBECONFIG_E2E:-}" ]; then
-  if [ -n "${SPILLWAY_REGISTRY:-}" ]; then for name in operator sidecar llm demo_app; do push "$name"; done; fi
+  if [ -n "${SPILLWAY_REGISTRY:-}" ]; then for name in operator sidecar llm app; do push "$name"; done; fi
 else
   # kind compares image ids, and copies only what the node has not got.
-  work "images into the cluster" kind load docker-image --name "$CLUSTER" "$operator" "$sidecar" "$llm" "$demo_app"
+  work "images into the cluster" kind load docker-image --name "$CLUSTER" "$operator" "$sidecar" "$llm" "$app" "$named_app"
 fi
-echo "$demo_app" >"$CACHE/$CLUSTER.demo-app"
+echo "$app" >"$CACHE/$CLUSTER.demo-app"
 
 # --- the LLM servers ----------------------------------------------------------------------------------------------------
 llm_servers() {
@@ -42,7 +42,7 @@ llm_servers() {
 # --- Spillway -----------------------------------------------------------------------------------------------------------
 namespaces() { # with the strictest Pod Security level where the operator runs
   local name
-  for name in "$NAMESPACE" "${KEY_NAMESPACES[@]}"; do kubectl create namespace "$name" --dry-run=client -o yaml | kubectl apply -f -; done
+  for name in "$NAMESPACE" "${KEY_NAMESPACES[@]}"; do kubectl get namespace "$name" || kubectl create namespace "$name"; done
   kubectl label --overwrite namespace "$NAMESPACE" pod-security.kubernetes.io/enforce=restricted
 }
 spillway() {

@@ -51,7 +51,7 @@ def main():
     parser.add_argument("--model", default="chat", help="the name of a ModelRoute, or one of its spec.models")
     parser.add_argument("--stream", action="store_true")
     parser.add_argument("--words", type=int, help="make the prompt this long")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     if options.what == "wait":
         wait()
     long = " ".join(itertools.islice(itertools.cycle(FILLER), options.words or 900))

@@ -1,8 +1,13 @@
 //! Prompts that do not fit, and servers that are not there.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use serde_json::json;
-use spillway_e2e::{Answer, Space, claim, kubectl, manifest};
+use spillway_e2e::{Answer, Space, claim, kubectl, manifest, wait};
+
+/// How long an edit of a policy may take to show in an answer: a second by design, and a call from a pod takes one itself.
+const PROMPTLY: Duration = Duration::from_secs(5);
 
 /// About 1,500 tokens for the servers' tokenizer: too many for 512, few enough for 8,192.
 fn long_prompt() -> String {
@@ -31,9 +36,7 @@ fn a_prompt_that_is_too_long_goes_where_it_fits_or_is_cut_or_refused_as_the_poli
 
     claim("LargerModel: the large model answers, and the headers say why");
     space.apply(&[manifest::policy("chat", "LargerModel")])?;
-    space.wait("modelroute/chat", "condition=Programmed", "10s")?;
-    let answered = ask(&space, &long_prompt())?;
-    assert!(answered.ok(), "{answered:?}");
+    let answered = wait::until("an answer", PROMPTLY, || ask(&space, &long_prompt()), Answer::ok)?;
     assert_eq!(answered.header("backend"), "large", "{answered:?}");
     assert!(answered.header("fallback-reason").contains("ContextWindowExceeded"), "{answered:?}");
     claim("LargerModel, streamed as well");
@@ -45,11 +48,11 @@ fn a_prompt_that_is_too_long_goes_where_it_fits_or_is_cut_or_refused_as_the_poli
 
     claim("Truncate: the small model answers after the oldest messages are dropped");
     space.apply(&[manifest::policy("chat", "Truncate")])?;
-    space.wait("modelroute/chat", "condition=Programmed", "10s")?;
     let mut messages = vec![json!({"role": "system", "content": "be brief"})];
     messages.extend((0..40).map(|_| json!({"role": "user", "content": "the customer wrote again about the parcel"})));
-    let cut = space.python("app", &json!({"api": "openai", "model": "chat", "messages": messages}))?;
-    assert!(cut.ok() && cut.header("backend") == "small", "{cut:?}");
+    let many = || space.python("app", &json!({"api": "openai", "model": "chat", "messages": messages}));
+    let cut = wait::until("the small model", PROMPTLY, many, |cut| cut.header("backend") == "small")?;
+    assert!(cut.ok(), "{cut:?}");
     assert!(cut.header("truncated-messages").parse::<u32>().is_ok_and(|dropped| dropped > 0), "{cut:?}");
     Ok(())
 }
@@ -93,9 +96,8 @@ fn a_server_that_is_gone_is_replaced_where_a_policy_says_so_and_a_clear_error_wh
 
     claim("without a policy the error names the backend, and what would help");
     space.kubectl(&["delete", "fallbackpolicy", "chat"])?;
-    space.wait("modelroute/chat", "condition=Programmed", "10s")?;
-    let refused = ask(&space, "hello")?;
-    assert!(!refused.ok() && refused.status() >= 500, "{refused:?}");
+    let refused = wait::until("a refusal", PROMPTLY, || ask(&space, "hello"), |refused| !refused.ok())?;
+    assert!(refused.status() >= 500, "{refused:?}");
     assert!(refused.message().contains("\"small\"") && refused.message().contains("FallbackPolicy"), "{refused:?}");
 
     drop(outage);

@@ -8,35 +8,29 @@ fn pod(name: &str, annotations: Value, spec: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "annotations": annotations}, "spec": spec})
 }
 
+/// A field of the Deployment's pod.
+fn of_pod(space: &Space, path: &str) -> Result<String> {
+    space.kubectl(&["get", "pods", "-l", "app=app", "-o", &format!("jsonpath={{.items[0].{path}}}")])
+}
+
+/// A field of the one pod of the Deployment `app`.
+fn of_pod(space: &Space, path: &str) -> Result<String> {
+    space.kubectl(&["get", "pods", "-l", "app=app", "-o", &format!("jsonpath={{.items[0]{path}}}")])
+}
+
 #[test]
 fn a_deployment_that_asks_starts_with_the_sidecar_first_and_the_sdks_variables_set() -> Result<()> {
     let space = Space::new("inject")?;
     let mut deployment = manifest::deployment("app", 1);
-    deployment["spec"]["template"]["spec"]["containers"][0]["env"] =
-        json!([{"name": "ANTHROPIC_API_KEY", "value": "my own"}]);
+    let own = json!([{"name": "ANTHROPIC_API_KEY", "value": "my own"}]);
+    deployment["spec"]["template"]["spec"]["containers"][0]["env"] = own;
     space.apply(&[deployment])?;
     space.kubectl(&["rollout", "status", "deployment/app", "--timeout=90s"])?;
     claim("the sidecar is a native one, first of the init containers");
-    let first = space.kubectl(&[
-        "get",
-        "pods",
-        "-l",
-        "app=app",
-        "-o",
-        "jsonpath={.items[0].spec.initContainers[0]['name','restartPolicy']}",
-    ])?;
-    assert_eq!(first, "spillway-sidecar Always");
+    assert_eq!(of_pod(&space, ".spec.initContainers[0]['name','restartPolicy']")?, "spillway-sidecar Always");
     claim("the application finds the sidecar in its environment, and keeps what it had set itself");
-    let env = space.kubectl(&[
-        "exec",
-        "deployment/app",
-        "-c",
-        "app",
-        "--",
-        "python3",
-        "-c",
-        "import os; print(dict(os.environ))",
-    ])?;
+    let print = "import os; print(dict(os.environ))";
+    let env = space.kubectl(&["exec", "deployment/app", "-c", "app", "--", "python3", "-c", print])?;
     for want in [
         "'OPENAI_BASE_URL': 'http://127.0.0.1:4040/v1'",
         "'OPENAI_API_KEY': 'spillway'",
@@ -46,24 +40,10 @@ fn a_deployment_that_asks_starts_with_the_sidecar_first_and_the_sdks_variables_s
         assert!(env.contains(want), "no {want} in {env}");
     }
     claim("the application cannot read the sidecar's token or journal");
-    let mounts = space.kubectl(&[
-        "get",
-        "pods",
-        "-l",
-        "app=app",
-        "-o",
-        "jsonpath={.items[0].spec.containers[0].volumeMounts[*].mountPath}",
-    ])?;
+    let mounts = of_pod(&space, ".spec.containers[0].volumeMounts[*].mountPath")?;
     assert!(!mounts.contains("/var/run/spillway"), "{mounts}");
     claim("the pod says what was done to it");
-    let status = space.kubectl(&[
-        "get",
-        "pods",
-        "-l",
-        "app=app",
-        "-o",
-        r"jsonpath={.items[0].metadata.annotations.spillway\.dev/status}",
-    ])?;
+    let status = of_pod(&space, r".metadata.annotations.spillway\.dev/status")?;
     assert!(serde_json::from_str::<Value>(&status).is_ok_and(|status| status.is_object()), "{status:?}");
     Ok(())
 }
