@@ -8,11 +8,6 @@ fn pod(name: &str, annotations: Value, spec: Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "annotations": annotations}, "spec": spec})
 }
 
-/// A field of the Deployment's pod.
-fn of_pod(space: &Space, path: &str) -> Result<String> {
-    space.kubectl(&["get", "pods", "-l", "app=app", "-o", &format!("jsonpath={{.items[0].{path}}}")])
-}
-
 /// A field of the one pod of the Deployment `app`.
 fn of_pod(space: &Space, path: &str) -> Result<String> {
     space.kubectl(&["get", "pods", "-l", "app=app", "-o", &format!("jsonpath={{.items[0]{path}}}")])

@@ -21,6 +21,7 @@ impl Drop for Shared {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "the life of one key, in the order it happens")]
 fn a_key_that_is_missing_created_rotated_and_deleted_takes_effect_without_a_restart() -> Result<()> {
     let space = Space::new("secret")?;
     let name = format!("secret-{}", std::process::id());
