@@ -27,6 +27,8 @@ pub struct CompileSettings {
     /// Endpoints by `namespace/name` of the ModelProvider, instead of what the resource says. They come from the command
     /// line of `spillway dev`, so they are trusted: the Secret's list of hosts does not apply to them.
     pub endpoint_overrides: BTreeMap<String, String>,
+    /// The namespaces whose Secrets can be read. Empty: all of them.
+    pub secret_namespaces: Vec<String>,
 }
 
 #[cfg(test)]

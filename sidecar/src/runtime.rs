@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 pub use generation::Generation;
 pub(crate) use generation::{Backend, RequestRules, Route};
+pub(crate) use keys::KeySlot;
 pub(crate) use memory::{Hold, Memory};
 
 use crate::{telemetry::Telemetry, upstream::connect::Dialer, usage::UsageTable};

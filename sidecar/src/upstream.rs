@@ -30,6 +30,9 @@ use connect::{ConnectError, Dialer};
 
 type Sender = SendRequest<Full<Bytes>>;
 
+/// How long a connection whose answer has ended may take to be free again.
+const NEARLY_IDLE: Duration = Duration::from_millis(20);
+
 /// A provider's address and its idle connections.
 #[derive(Debug)]
 pub struct Upstream {
@@ -181,8 +184,12 @@ impl Upstream {
     async fn idle(&self) -> Option<Sender> {
         loop {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
-            // A connection is given back when its body ends, a moment before its task has noticed.
-            if clock::now().duration_since(idle.since) < MAX_IDLE && idle.sender.ready().await.is_ok() {
+            if clock::now().duration_since(idle.since) >= MAX_IDLE {
+                continue;
+            }
+            // A connection is given back when its answer ends, a moment before its task has noticed. One that takes longer is
+            // still sending: its provider answered early and does not read the rest, and may never.
+            if let Ok(Ok(())) = tokio::time::timeout(NEARLY_IDLE, idle.sender.ready()).await {
                 return Some(idle.sender);
             }
         }

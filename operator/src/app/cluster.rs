@@ -75,6 +75,7 @@ pub(super) async fn start(
     let (statuses, wanted) = watch::channel(Vec::new());
     let compile = CompileSettings {
         allowed_private_ranges: settings.allowed_private_ranges.clone(),
+        secret_namespaces: secret_namespaces.to_vec(),
         ..CompileSettings::default()
     };
     let context = Context {

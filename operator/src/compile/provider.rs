@@ -209,6 +209,8 @@ impl Draft<'_> {
             endpoint,
             public,
             any_host: settings.endpoint_overrides.contains_key(&self.object.key()),
+            readable: settings.secret_namespaces.is_empty()
+                || settings.secret_namespaces.contains(&self.object.namespace),
         };
         let key = secret::resolve(secret_ref, &usage, secrets).map_err(|(reason, message)| {
             let path = "spec.credentials.secretRef";

@@ -26,6 +26,8 @@ pub(crate) struct Use<'a> {
     pub(crate) public: Option<HostPort>,
     /// The endpoint comes from the command line and is trusted.
     pub(crate) any_host: bool,
+    /// Whether the operator may read Secrets of the namespace at all.
+    pub(crate) readable: bool,
 }
 
 /// Why a key may not be used; never contains any of it.
@@ -42,6 +44,13 @@ pub(crate) fn resolve(wanted: &SecretKeyRef, usage: &Use<'_>, secrets: &[Secret]
         here && opted_in
     });
     let secret = found.ok_or_else(|| {
+        if !usage.readable {
+            let fix = format!("add it to the chart's secrets.namespaces: --set 'secrets.namespaces={{{namespace}}}'");
+            return (
+                Reason::SecretNotFound,
+                format!("the operator may read no Secrets of namespace {namespace}: {fix}"),
+            );
+        }
         let fix = format!("create it, or label it {SECRET_LABEL}=true");
         (Reason::SecretNotFound, format!("no Secret {namespace}/{name} with the label {SECRET_LABEL}: {fix}"))
     })?;

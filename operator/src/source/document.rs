@@ -125,7 +125,10 @@ impl Reader<'_> {
         let ours = self.schemas.knows(&kind) && version.starts_with(GROUP);
         let core = version == "v1" && ["Secret", "Namespace"].contains(&kind.as_str());
         if !ours && !core {
-            if kind.is_empty() || version.is_empty() {
+            if version.starts_with(GROUP) && !kind.is_empty() {
+                let known = "ModelProvider, ModelRoute, FallbackPolicy, ModelBudget";
+                self.problem(None, format!("{kind:?} is no kind of {GROUP} (known: {known})"));
+            } else if kind.is_empty() || version.is_empty() {
                 self.problem(None, "is no Kubernetes object: apiVersion and kind are required".to_owned());
             } else {
                 tracing::debug!(file = %self.file.display(), line = self.line, kind, "ignored, not a kind of Spillway");
@@ -133,7 +136,8 @@ impl Reader<'_> {
             return;
         }
         let Some(name) = value.pointer("/metadata/name").and_then(Value::as_str).map(str::to_owned) else {
-            return self.problem(Some(kind), "metadata.name is required".to_owned());
+            let message = "metadata.name is required, and is a string (in YAML, quote a number)";
+            return self.problem(Some(kind), message.to_owned());
         };
         if kind != "Namespace" && value["metadata"].get("namespace").is_none_or(Value::is_null) {
             value["metadata"]["namespace"] = self.namespace.into();

@@ -93,8 +93,13 @@ impl Usage {
     }
 }
 
+/// No answer has this many tokens, by orders of magnitude. A count beyond it is a provider's mistake, and believing it would
+/// fill every budget at once.
+const MOST_TOKENS: u64 = 1_000_000_000;
+
+/// A count that cannot be is none.
 fn count(usage: &Value, pointer: &str) -> Option<u64> {
-    usage.pointer(pointer)?.as_u64()
+    usage.pointer(pointer)?.as_u64().filter(|count| *count <= MOST_TOKENS)
 }
 
 fn first(usage: &Value, pointers: &[&str]) -> u64 {
@@ -104,6 +109,14 @@ fn first(usage: &Value, pointers: &[&str]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_count_that_cannot_be_is_not_believed() {
+        let absurd = json!({"prompt_tokens": u64::MAX, "completion_tokens": 3});
+        assert_eq!(Usage::read(Dialect::OpenAi, &absurd), None);
+        let absurd = json!({"input_tokens": 5, "output_tokens": u64::MAX});
+        assert_eq!(Usage::read(Dialect::Anthropic, &absurd).map(|usage| usage.output), Some(0));
+    }
 
     #[test]
     fn every_spelling_means_the_same() {

@@ -79,7 +79,10 @@ pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle:
     let now = clock::now();
     settle.attempt(plan, &call.sizes, call.truncated, now);
     let attempt = Attempt { runtime, call, backend, sent: now, total: after(now, backend.provider.total) };
-    let outcome = attempt.exchange(request, settle).await;
+    let mut outcome = attempt.exchange(request, settle).await;
+    if let Outcome::Failed(failure) = &mut outcome {
+        backend.provider.scrub(&mut failure.fault);
+    }
     let ended = clock::now();
     settle.go_on(ended);
     let failed = if let Outcome::Failed(failure) = &outcome { Some(failure.class) } else { None };
@@ -168,7 +171,7 @@ impl Attempt<'_> {
         if let Some(coding) = head.headers.get(header::CONTENT_ENCODING).filter(|coding| **coding != IDENTITY) {
             return self.garbage(format!("answered with content-encoding {coding:?}, which it was asked not to"));
         }
-        let headers = passed(&head.headers);
+        let headers = passed(&head.headers, provider.key.as_deref());
         let body = if self.call.need.stream && !is_json(&head.headers) {
             stream::start(self, body, settle).await.map(|started| Answer::Stream(Box::new(started)))
         } else {
@@ -242,7 +245,8 @@ impl Attempt<'_> {
             let text = self.read(body, MAX_ERROR_BYTES, |_| true).await.unwrap_or_default();
             fault::classify(self.backend.provider.dialect, status.as_u16(), &text)
         };
-        Box::new(Failure { retry_after: retry_after(headers), headers: passed(headers), ..*Failure::new(fault) })
+        let passed = passed(headers, self.backend.provider.key.as_deref());
+        Box::new(Failure { retry_after: retry_after(headers), headers: passed, ..*Failure::new(fault) })
     }
 
     /// No head of an answer came.

@@ -1,6 +1,7 @@
 //! What goes back to the application: the answer or an error, with headers that say what happened.
 
 use std::{
+    borrow::Cow,
     convert::Infallible,
     pin::Pin,
     task::{Context, Poll},
@@ -20,6 +21,7 @@ use super::{
 use crate::{
     clock,
     error::{ProxyError, Shape},
+    runtime::KeySlot,
 };
 
 /// The body of every answer on the data port.
@@ -48,10 +50,18 @@ const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 const PASSED: [&str; 6] =
     ["x-ratelimit-", "anthropic-ratelimit-", "retry-after", "openai-processing-ms", "x-request-id", "request-id"];
 
-/// The headers of a provider's answer that are passed on.
-pub(super) fn passed(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+/// The headers of a provider's answer that are passed on; one that repeats the key is not.
+pub(super) fn passed(headers: &HeaderMap, key: Option<&KeySlot>) -> Vec<(HeaderName, HeaderValue)> {
     let wanted = |name: &HeaderName| PASSED.iter().any(|start| name.as_str().starts_with(start));
-    headers.iter().filter(|(name, _)| wanted(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
+    let harmless = |value: &HeaderValue| {
+        let text = value.to_str();
+        text.is_ok_and(|text| key.is_none_or(|key| matches!(key.without_key(text), Cow::Borrowed(_))))
+    };
+    headers
+        .iter()
+        .filter(|(name, value)| wanted(name) && harmless(value))
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 /// The answer. A stream takes the settling along, to its end.
@@ -195,7 +205,7 @@ mod tests {
         ];
         for (name, want) in rows {
             let headers = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static("1"))]);
-            assert_eq!(!passed(&headers).is_empty(), want, "{name}");
+            assert_eq!(!passed(&headers, None).is_empty(), want, "{name}");
         }
     }
 }

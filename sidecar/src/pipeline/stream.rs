@@ -182,6 +182,10 @@ impl StreamReply {
     fn cut(&mut self, fault: &Fault) {
         self.body = None;
         let Some(mut settle) = self.settle.take() else { return };
+        let mut fault = fault.clone();
+        if let Some(backend) = settle.backend() {
+            backend.provider.scrub(&mut fault);
+        }
         let class = class_of(fault.class);
         let (status, kind, code) = of_class(class);
         let code = fault.code.as_deref().unwrap_or(code);

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use spillway_policy::{Price, fallback, retry, truncate};
-use spillway_providers::{Dialect, Unsupported, tokens::Encoding};
+use spillway_providers::{Dialect, Fault, Unsupported, tokens::Encoding};
 use spillway_wire::{AuthScheme, Map, OnExceeded, Snapshot};
 
 use super::keys::KeySlot;
@@ -149,6 +149,13 @@ impl Route {
 impl Provider {
     pub(crate) fn has_key(&self) -> bool {
         self.key.as_ref().is_none_or(|slot| slot.is_set())
+    }
+
+    /// Takes the key out of a provider's words. What looks like some key is gone already; this is about the very one.
+    pub(crate) fn scrub(&self, fault: &mut Fault) {
+        let Some(key) = &self.key else { return };
+        fault.message = key.without_key(&fault.message).into_owned();
+        fault.code = fault.code.take().map(|code| key.without_key(&code).into_owned());
     }
 }
 

@@ -1,6 +1,7 @@
 //! Provider keys: they come and go on their own, apart from the config that names them.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError, RwLock},
 };
@@ -58,6 +59,9 @@ impl Keys {
     }
 }
 
+/// A shorter one is no secret, and part of any text.
+const SHORTEST_SECRET: usize = 6;
+
 // === impl KeySlot ===
 
 impl KeySlot {
@@ -71,6 +75,16 @@ impl KeySlot {
             AuthScheme::Bearer => key.bearer.clone(),
             AuthScheme::XApiKey | AuthScheme::ApiKey | AuthScheme::None => key.plain.clone(),
         })
+    }
+
+    /// The text without the key, should a provider repeat it.
+    pub(crate) fn without_key<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let cleaned = self.read(|key| {
+            let secret =
+                key.plain.to_str().ok().filter(|secret| secret.len() >= SHORTEST_SECRET && text.contains(secret))?;
+            Some(text.replace(secret, "[redacted]"))
+        });
+        cleaned.flatten().map_or(Cow::Borrowed(text), Cow::Owned)
     }
 
     fn read<T>(&self, what: impl FnOnce(&Key) -> T) -> Option<T> {
@@ -108,6 +122,18 @@ impl std::fmt::Debug for Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_that_a_provider_repeats_is_taken_out_whatever_it_looks_like() {
+        let keys = Keys::default();
+        let credential = |value: &str| Credential { key: "a/b".into(), version: "1".into(), value: Some(value.into()) };
+        keys.set(credential("plain-words-only"));
+        let slot = keys.slot("a/b");
+        assert_eq!(slot.without_key("key plain-words-only refused"), "key [redacted] refused");
+        assert!(matches!(slot.without_key("nothing of it"), Cow::Borrowed("nothing of it")));
+        keys.set(credential("a"));
+        assert_eq!(slot.without_key("a b c"), "a b c", "too short to be a secret");
+    }
 
     fn credential(value: Option<&str>) -> Credential {
         Credential { key: "ai/openai".into(), version: "v1".into(), value: value.map(str::to_owned) }

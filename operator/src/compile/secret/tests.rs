@@ -26,7 +26,7 @@ fn a_secret(hosts: Option<&str>) -> Secret {
 fn resolve_for(secret: &Secret, key: Option<&str>, endpoint: &str, public: Option<&str>) -> Result<String, Refusal> {
     let endpoint = Endpoint::parse(endpoint).unwrap();
     let public = public.and_then(|host| HostPort::parse(host, 443));
-    let usage = Use { namespace: "ai", endpoint: &endpoint, public, any_host: false };
+    let usage = Use { namespace: "ai", endpoint: &endpoint, public, any_host: false, readable: true };
     let wanted = SecretKeyRef { name: "openai-key".into(), key: key.map(str::to_owned) };
     resolve(&wanted, &usage, std::slice::from_ref(secret)).map(|key| key.expose_secret().to_owned())
 }
