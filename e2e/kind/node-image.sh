@@ -38,6 +38,14 @@ programs() { # static, because they also run in images that hold nothing else
     gcc -Os -s -static -o "$GOFILES/pause" "$(cd kubebox && go list -m -f '{{.Dir}}' k8s.io/kubernetes)/build/pause/linux/pause.c"
 }
 
+programs_and_tree() { # one keeps the processors busy, the other the network
+  local tree
+  node_tree >"$CACHE/log/node-tree.log" 2>&1 &
+  tree=$!
+  programs
+  wait "$tree" || { cat "$CACHE/log/node-tree.log"; return 1; }
+}
+
 # kind's own module carries the files of its base image: entry point, units, containerd settings.
 kind_files() { go mod download -json "sigs.k8s.io/kind@$KIND_VERSION" | jq -r '.Dir + "/images/base/files"'; }
 
@@ -131,8 +139,7 @@ standard_image && exit
 say "no registry answers: building $IMAGE from Debian packages and Go modules (about 10 minutes, once)"
 packages docker.io containerd runc iptables iproute2 mmdebstrap gcc libc6-dev jq ca-certificates
 mkdir -p "$WORK"
-work "Kubernetes' programs (go build)" programs
-work "the node's file system (mmdebstrap)" node_tree
+work "Kubernetes' programs and the node's file system" programs_and_tree
 work "the control plane's images" pod_images
 work "the node's settings" furnish
 work "the control plane's images into the node" preload
