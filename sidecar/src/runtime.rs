@@ -2,6 +2,7 @@
 
 mod generation;
 mod keys;
+mod live;
 mod lower;
 mod memory;
 

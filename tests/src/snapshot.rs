@@ -2,8 +2,8 @@
 
 use spillway_wire::{
     AuthScheme, Backend, ContextWindow, Dialect, Egress, ErrorClass, FallbackRule, Headers, Map, Model, OnExceeded,
-    Price, Provider, ProviderTimeouts, RequestRules, Retries, Role, Route, Snapshot, Streaming, Tokenizer, Truncate,
-    Unsupported,
+    Price, Provider, ProviderTimeouts, RequestRules, Retries, Role, Route, Snapshot, Strategy, Streaming, Tokenizer,
+    Truncate, Unsupported,
 };
 
 /// Every route and provider made here lives in this namespace.
@@ -40,13 +40,23 @@ pub fn a_provider(name: &str, dialect: Dialect, base_url: &str) -> Provider {
         credential: Some(key(name)),
         headers: Headers::default(),
         timeouts: ProviderTimeouts { connect_ms: 1_000, first_byte_ms: 1_000, idle_ms: 1_000, total_ms: 10_000 },
+        active_health: None,
+        passive_health: None,
     }
 }
 
 /// A primary backend called after its model.
 #[must_use]
 pub fn a_backend(provider: &str, model: &str) -> Backend {
-    Backend { name: model.into(), provider: key(provider), model: a_model(model, 128_000), role: Role::Primary }
+    Backend {
+        name: model.into(),
+        provider: key(provider),
+        model: a_model(model, 128_000),
+        role: Role::Primary,
+        weight: 1,
+        when: None,
+        shadow_ppm: None,
+    }
 }
 
 /// The same, for fallback rules only.
@@ -91,6 +101,7 @@ pub fn a_route(name: &str, backends: Vec<Backend>) -> Route {
             backoff_base_ms: 10,
             backoff_max_ms: 50,
             honour_retry_after_ms: 2_000,
+            budget: None,
         },
         request: RequestRules {
             defaults: Map::new(),
@@ -99,7 +110,19 @@ pub fn a_route(name: &str, backends: Vec<Backend>) -> Route {
             max_body_bytes: 32 * 1024 * 1024,
             timeout_ms: 10_000,
         },
-        streaming: Streaming { first_token_timeout_ms: 1_000, idle_timeout_ms: 1_000 },
+        streaming: Streaming {
+            first_token_timeout_ms: 1_000,
+            idle_timeout_ms: 1_000,
+            hold_bytes: 0,
+            hold_ms: 0,
+            max_repeats: Some(100),
+        },
+        strategy: Strategy::Priority,
+        limits: Vec::new(),
+        breaker: None,
+        hedge: None,
+        max_cost_nanos: None,
+        affinity_header: None,
     }
 }
 

@@ -209,6 +209,7 @@ fn retries(given: Option<&Retries>) -> wire::Retries {
         backoff_base_ms: base,
         backoff_max_ms: max.unwrap_or_else(|| BACKOFF_MAX_MS.max(base)),
         honour_retry_after_ms: read(honour_retry_after.as_ref()).unwrap_or(HONOUR_RETRY_AFTER_MS),
+        budget: None,
     }
 }
 

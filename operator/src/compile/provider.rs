@@ -149,6 +149,8 @@ impl Draft<'_> {
                 credential: (auth != wire::AuthScheme::None).then(|| self.object.key()),
                 headers,
                 timeouts,
+                active_health: None,
+                passive_health: None,
             },
             key,
             models: models.clone(),

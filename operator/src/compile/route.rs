@@ -76,6 +76,12 @@ pub(crate) fn compile(
         retries: rules.retries,
         request,
         streaming,
+        strategy: wire::Strategy::Priority,
+        limits: Vec::new(),
+        breaker: None,
+        hedge: None,
+        max_cost_nanos: None,
+        affinity_header: None,
     };
     let claim = Claim { object, selector: workload_selector.clone(), models: models.clone(), route };
     Outcome { claim: Some(claim), backends: resolved.statuses, models }

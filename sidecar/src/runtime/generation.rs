@@ -8,7 +8,10 @@ use spillway_policy::{Price, fallback, retry, truncate};
 use spillway_providers::{Dialect, Fault, Unsupported, tokens::Encoding};
 use spillway_wire::{AuthScheme, Map, OnExceeded, Snapshot};
 
-use super::keys::KeySlot;
+use super::{
+    keys::KeySlot,
+    live::{BackendState, RouteState},
+};
 use crate::{upstream::Upstream, usage::Series};
 
 /// A config in use.
@@ -43,6 +46,7 @@ pub(crate) struct Route {
     pub(crate) request: RequestRules,
     pub(crate) first_token_timeout: Duration,
     pub(crate) idle_timeout: Duration,
+    pub(crate) state: Arc<RouteState>,
 }
 
 #[derive(Debug)]
@@ -66,6 +70,7 @@ pub(crate) struct Backend {
     pub(crate) encoding: Encoding,
     pub(crate) price: Option<Price>,
     pub(crate) series: Arc<Series>,
+    pub(crate) state: Arc<BackendState>,
 }
 
 #[derive(Debug)]

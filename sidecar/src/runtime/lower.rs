@@ -12,6 +12,7 @@ use spillway_wire as wire;
 use super::{
     generation::{Backend, Generation, Glob, Provider, RequestRules, Route},
     keys::Keys,
+    live,
 };
 use crate::{
     upstream::{Place, Upstream, address::AddressRule, connect::Dialer},
@@ -54,8 +55,8 @@ pub(crate) fn lower(snapshot: wire::Snapshot, parts: &Parts<'_>) -> Result<Gener
         max_body_bytes: 0,
     };
     for (name, route) in routes {
-        let lowered = self::route(name, route, &generation.providers, parts.usage)
-            .map_err(|why| format!("route {name}: {why}"))?;
+        let lowered =
+            self::route(name, route, &generation.providers, parts).map_err(|why| format!("route {name}: {why}"))?;
         let lowered = Arc::new(lowered);
         for model in &route.models {
             if model.contains('*') {
@@ -85,7 +86,17 @@ fn address_rule(egress: &wire::Egress) -> Result<AddressRule, Nack> {
 }
 
 fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Parts<'_>) -> Result<Provider, Nack> {
-    let wire::Provider { kind, dialect, base_url, auth, credential, headers, timeouts } = given;
+    let wire::Provider {
+        kind,
+        dialect,
+        base_url,
+        auth,
+        credential,
+        headers,
+        timeouts,
+        active_health: _,
+        passive_health: _,
+    } = given;
     let wire::ProviderTimeouts { connect_ms, first_byte_ms, idle_ms, total_ms } = *timeouts;
     let wire::Headers { set, remove } = headers;
     let (place, connect) = (Place::parse(base_url)?, Duration::from_millis(connect_ms));
@@ -131,7 +142,7 @@ fn route(
     name: &str,
     given: &wire::Route,
     providers: &wire::Map<Arc<Provider>>,
-    usage: &UsageTable,
+    parts: &Parts<'_>,
 ) -> Result<Route, Nack> {
     let wire::Route {
         namespace: _,
@@ -143,16 +154,23 @@ fn route(
         retries,
         request,
         streaming,
+        strategy: _,
+        limits: _,
+        breaker: _,
+        hedge: _,
+        max_cost_nanos: _,
+        affinity_header: _,
     } = given;
     if backends.len() > fallback::MAX_CANDIDATES {
         return Err(format!("has {} backends, at most {} can be served", backends.len(), fallback::MAX_CANDIDATES));
     }
     let wire::ContextWindow { on_exceeded, reserve_output_tokens, truncate } = *context_window;
     let wire::Truncate { keep_system, keep_last } = truncate;
-    let wire::Streaming { first_token_timeout_ms, idle_timeout_ms } = *streaming;
+    let wire::Streaming { first_token_timeout_ms, idle_timeout_ms, hold_bytes: _, hold_ms: _, max_repeats: _ } =
+        *streaming;
     let lowered = backends
         .iter()
-        .map(|given| backend(name, given, providers, usage).map_err(|why| format!("backend {}: {why}", given.name)))
+        .map(|given| backend(name, given, providers, parts).map_err(|why| format!("backend {}: {why}", given.name)))
         .collect::<Result<_, _>>()?;
     let candidates: Vec<_> = backends.iter().map(candidate).collect();
     Ok(Route {
@@ -169,6 +187,7 @@ fn route(
         request: request_rules(request),
         first_token_timeout: Duration::from_millis(first_token_timeout_ms),
         idle_timeout: Duration::from_millis(idle_timeout_ms),
+        state: live::route(parts.before, name),
     })
 }
 
@@ -176,9 +195,9 @@ fn backend(
     route: &str,
     given: &wire::Backend,
     providers: &wire::Map<Arc<Provider>>,
-    usage: &UsageTable,
+    parts: &Parts<'_>,
 ) -> Result<Backend, Nack> {
-    let wire::Backend { name, provider, model, role: _ } = given;
+    let wire::Backend { name, provider, model, role: _, weight: _, when: _, shadow_ppm: _ } = given;
     let found = providers.get(provider).ok_or_else(|| format!("provider {provider} is not in the snapshot"))?;
     let key = SeriesKey {
         route: route.to_owned(),
@@ -199,12 +218,13 @@ fn backend(
             wire::Tokenizer::Estimate => Encoding::Estimate,
         },
         price: model.price.map(price),
-        series: usage.series(key),
+        series: parts.usage.series(key),
+        state: live::backend(parts.before, route, name, (provider, &model.name)),
     })
 }
 
 fn candidate(given: &wire::Backend) -> fallback::Candidate {
-    let wire::Backend { name: _, provider: _, model, role } = given;
+    let wire::Backend { name: _, provider: _, model, role, weight: _, when: _, shadow_ppm: _ } = given;
     // A request is not refused for parallel tools: a model that cannot calls them one by one.
     let wire::Model {
         name: _,
@@ -259,7 +279,7 @@ fn fallback_rule(given: &wire::FallbackRule, backends: &[wire::Backend]) -> Resu
 }
 
 fn retry_rule(given: &wire::Retries) -> retry::Rule {
-    let wire::Retries { attempts, on, backoff_base_ms, backoff_max_ms, honour_retry_after_ms } = given;
+    let wire::Retries { attempts, on, backoff_base_ms, backoff_max_ms, honour_retry_after_ms, budget: _ } = given;
     retry::Rule {
         attempts: *attempts,
         on: classes(on),

@@ -10,6 +10,7 @@ mod provider;
 mod report;
 mod snapshot;
 mod stream;
+mod traffic;
 
 pub use provider::{AuthScheme, Dialect, Headers, Model, Price, Provider, ProviderTimeouts, Tokenizer};
 pub use report::{Ack, Delivery, Report, SidecarIdentity, UsageKey, UsageLine, UsageTotals};
@@ -18,6 +19,7 @@ pub use snapshot::{
     Streaming, Truncate, Unsupported,
 };
 pub use stream::{Credential, Down, PROTOCOL, Subscribe, paths};
+pub use traffic::{ActiveHealth, Breaker, Hedge, Limit, LimitPer, PassiveHealth, Queue, RetryBudget, Strategy};
 
 /// A map whose order is the order of its keys, so that equal contents are equal bytes.
 pub type Map<V> = std::collections::BTreeMap<String, V>;

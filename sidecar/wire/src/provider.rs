@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Map;
+use crate::{ActiveHealth, Map, PassiveHealth};
 
 /// An account at a provider, as a sidecar needs it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,6 +19,10 @@ pub struct Provider {
     #[serde(default)]
     pub headers: Headers,
     pub timeouts: ProviderTimeouts,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_health: Option<ActiveHealth>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passive_health: Option<PassiveHealth>,
 }
 
 /// Which protocol the provider speaks.

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Map, Model, Provider};
+use crate::{Breaker, Hedge, Limit, Map, Model, Provider, RetryBudget, Strategy};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -61,6 +61,22 @@ pub struct Route {
     pub retries: Retries,
     pub request: RequestRules,
     pub streaming: Streaming,
+    #[serde(default)]
+    pub strategy: Strategy,
+    /// All are checked, then all are taken from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<Limit>,
+    /// None: no backend is ever left alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaker: Option<Breaker>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<Hedge>,
+    /// Backends whose worst case costs more are passed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cost_nanos: Option<u64>,
+    /// Requests with one value of this header stay with one backend, while it can serve them. In lower case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity_header: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,6 +86,19 @@ pub struct Backend {
     pub provider: String,
     pub model: Model,
     pub role: Role,
+    /// Its share under strategy Weighted, relative to the others'.
+    #[serde(default = "one")]
+    pub weight: u32,
+    /// An expression over the request; the backend is a candidate only where it is true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
+    /// For a shadow: the share of requests that it gets a copy of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow_ppm: Option<u32>,
+}
+
+const fn one() -> u32 {
+    1
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +106,8 @@ pub enum Role {
     Primary,
     /// Used by fallback rules only.
     Fallback,
+    /// Gets copies; its answers are thrown away.
+    Shadow,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -139,6 +170,9 @@ pub struct Retries {
     pub backoff_max_ms: u64,
     /// The longest `Retry-After` that is waited for; a longer one counts as "not now" and the next candidate is tried.
     pub honour_retry_after_ms: u64,
+    /// None: no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<RetryBudget>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -169,6 +203,15 @@ pub struct Streaming {
     pub first_token_timeout_ms: u64,
     /// Between two pieces of content.
     pub idle_timeout_ms: u64,
+    /// A stream is held back until it has brought this much content, or for [`Self::hold_ms`], whichever comes first: what
+    /// fails until then is answered by another backend. 0 and 0: nothing is held back.
+    #[serde(default)]
+    pub hold_bytes: u64,
+    #[serde(default)]
+    pub hold_ms: u64,
+    /// A stream that brings the same piece of content so many times in a row is ended. None: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_repeats: Option<u32>,
 }
 
 #[cfg(test)]

@@ -54,7 +54,15 @@ pub(super) fn resolve(
                 diagnostics.push(unknown_model(object, index, backend, provider));
             }
             if let Some(role) = wire_role(role) {
-                resolved.usable.push(wire::Backend { name: name.clone(), provider: key.clone(), model, role });
+                resolved.usable.push(wire::Backend {
+                    name: name.clone(),
+                    provider: key.clone(),
+                    model,
+                    role,
+                    weight: 1,
+                    when: None,
+                    shadow_ppm: None,
+                });
             }
             problem = without_key(provider);
         }

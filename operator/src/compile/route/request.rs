@@ -14,6 +14,8 @@ const BODY_BYTES_BOUND: u64 = 256 << 20;
 const TIMEOUT_MS: u64 = 120_000;
 const FIRST_TOKEN_MS: u64 = 30_000;
 const IDLE_MS: u64 = 60_000;
+/// No answer anybody wants has one piece a hundred times in a row.
+const MAX_REPEATS: u32 = 100;
 const TIMEOUT: Bounds = Bounds { at_least: 1, at_most: 3_600_000 };
 
 /// The most fields one rule sets, and the most text of one of their values.
@@ -71,6 +73,9 @@ pub(super) fn streaming(
     wire::Streaming {
         first_token_timeout_ms: millis("firstTokenTimeout", first_token_timeout.as_ref(), FIRST_TOKEN_MS, &mut refuse),
         idle_timeout_ms: millis("idleTimeout", idle_timeout.as_ref(), IDLE_MS, &mut refuse),
+        hold_bytes: 0,
+        hold_ms: 0,
+        max_repeats: Some(MAX_REPEATS),
     }
 }
 
