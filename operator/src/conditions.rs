@@ -6,9 +6,9 @@ mod fleet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use spillway_crds::{
-    AncestorRef, AncestorStatus, BackendState, ConditionStatus, ConditionType, FallbackPolicy, FallbackPolicyStatus,
-    GROUP, ModelProvider, ModelProviderStatus, ModelRoute, ModelRouteStatus, Money, Reason, RouteSummary, Spend,
-    condition,
+    AncestorRef, AncestorStatus, BackendState, BackendStatus, ConditionStatus, ConditionType, FallbackPolicy,
+    FallbackPolicyStatus, GROUP, ModelProvider, ModelProviderStatus, ModelRoute, ModelRouteStatus, Money, Reason, Role,
+    RouteSummary, Spend, condition,
 };
 
 use crate::compile::{Compiled, Diagnostic, Kind, ObjectRef};
@@ -52,7 +52,9 @@ pub fn route_status(
     let models = facts.models.join(",");
     let policy = facts.policy.map(|policy| format!(" with FallbackPolicy {policy}")).unwrap_or_default();
     let accepted = writer.of(ConditionType::Accepted, &found, &format!("serves {models}{policy}"));
-    let has_backend = compiled.routes.get(&object.key()).is_some_and(|route| !route.route.backends.is_empty());
+    let is_compiled = compiled.routes.contains_key(&object.key());
+    let is_usable = |backend: &BackendStatus| backend.state != BackendState::Unresolved && backend.role != Role::Shadow;
+    let has_backend = is_compiled && facts.backends.iter().any(is_usable);
     let is_accepted = accepted.status == ConditionStatus::True.as_str();
     let (status, reason, message) = fleet.programmed(is_accepted, has_backend);
     let programmed = writer.condition(ConditionType::Programmed, (status, reason), &message);
@@ -124,17 +126,26 @@ pub fn policy_status(policy: &FallbackPolicy, compiled: &Compiled, now: Timestam
         let writer = Writer { generation: policy.metadata.generation, previous, now };
         let here: Vec<&Diagnostic> =
             found.iter().copied().filter(|one| one.route.as_ref().is_none_or(|route| route == name)).collect();
+        let fine = format!("ModelRoute {name} has every backend it names");
+        let resolved = match here.iter().find(|one| one.reason == Reason::TargetNotFound) {
+            Some(missing) => {
+                writer.condition(ConditionType::ResolvedRefs, (ConditionStatus::False, missing.reason), &missing.text())
+            }
+            None => writer.of(ConditionType::ResolvedRefs, &here, &fine),
+        };
+        let accepted = writer.of(ConditionType::Accepted, &here, &format!("applies to ModelRoute {name}"));
         AncestorStatus {
             ancestor_ref,
             controller_name: CONTROLLER_NAME.to_owned(),
-            conditions: vec![
-                writer.of(ConditionType::Accepted, &here, &format!("applies to ModelRoute {name}")),
-                writer.of(ConditionType::ResolvedRefs, &here, &format!("ModelRoute {name} has every backend it names")),
-            ],
+            conditions: vec![accepted, resolved],
         }
     };
-    let mut names: Vec<String> = policy.spec.target_refs.iter().map(|target| target.name.clone()).collect();
-    names.dedup();
+    let mut names: Vec<String> = Vec::new();
+    for target in &policy.spec.target_refs {
+        if !names.contains(&target.name) {
+            names.push(target.name.clone());
+        }
+    }
     let targets = Some(names.join(",")).filter(|names| !names.is_empty());
     FallbackPolicyStatus { ancestors: names.iter().map(ancestor).collect(), targets }
 }

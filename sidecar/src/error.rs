@@ -14,16 +14,17 @@ pub enum ProxyError {
     #[error("{what} is at its limit of {limit}, try again in a second")]
     Overloaded { what: &'static str, limit: u64 },
     #[error(
-        "there is no {path:?} here; there are POST /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/messages and GET /v1/models, /v1/models/{{model}}"
+        "there is no {:?} here; there are POST /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/messages and GET /v1/models, /v1/models/{{model}}",
+        excerpt(path)
     )]
     NoSuchPath { path: String },
-    #[error("{path} takes {allowed}, not {method}")]
+    #[error("{} takes {allowed}, not {}", excerpt(path), excerpt(method))]
     Method { path: String, method: String, allowed: &'static str },
-    #[error("host {host:?} is not this sidecar's name (use 127.0.0.1, [::1] or localhost)")]
+    #[error("host {:?} is not this sidecar's name (use 127.0.0.1, [::1] or localhost)", excerpt(host))]
     Host { host: String },
-    #[error("content-type is {found:?}, it must be application/json")]
+    #[error("content-type is {:?}, it must be application/json", excerpt(found))]
     ContentType { found: String },
-    #[error("content-encoding is {found:?}, request bodies must not be compressed")]
+    #[error("content-encoding is {:?}, request bodies must not be compressed", excerpt(found))]
     ContentEncoding { found: String },
     #[error("request body has {} bytes, at most {limit} are taken (request.maxBodyBytes of the ModelRoute)", .size.map_or_else(|| "more".to_owned(), |size| size.to_string()))]
     TooLarge { size: Option<u64>, limit: u64 },
@@ -31,7 +32,7 @@ pub enum ProxyError {
     Incomplete { reason: String },
     #[error(transparent)]
     Invalid(#[from] BadRequest),
-    #[error("no route serves model {model:?} (known: {known})")]
+    #[error("no route serves model {:?} (known: {known})", excerpt(model))]
     UnknownModel { model: String, known: String },
     #[error("prompt has {prompt} tokens{}, {model:?} takes {window}{advice}", kept(*.output))]
     ContextLength { prompt: u64, output: u64, model: String, window: u64, advice: String },
@@ -83,6 +84,17 @@ mod kind {
     pub(super) const NOT_FOUND: &str = "not_found_error";
     pub(super) const RATE: &str = "rate_limit_error";
     pub(super) const SERVER: &str = "server_error";
+}
+
+/// Enough of what a caller sent to recognise it by.
+const EXCERPT_CHARS: usize = 100;
+
+/// What a caller sent, and no more of it than helps: an error is no echo.
+fn excerpt(text: &str) -> std::borrow::Cow<'_, str> {
+    match text.char_indices().nth(EXCERPT_CHARS) {
+        Some((at, _)) => format!("{}…", &text[..at]).into(),
+        None => text.into(),
+    }
 }
 
 const SOON: Duration = Duration::from_secs(1);
@@ -290,6 +302,10 @@ mod tests {
             (
                 ProxyError::UnknownModel { model: "x".into(), known: "chat, gpt-4o*".into() },
                 "no route serves model \"x\" (known: chat, gpt-4o*)",
+            ),
+            (
+                ProxyError::UnknownModel { model: "é".repeat(50_000), known: "chat".into() },
+                &*format!("no route serves model \"{}…\" (known: chat)", "é".repeat(100)),
             ),
             (
                 exhausted(spillway_providers::Class::RateLimited, None, 3),

@@ -16,7 +16,7 @@ use spillway_providers::Api;
 
 use crate::{error::ProxyError, runtime::Place};
 
-pub(crate) use reply::{ReplyBody, error_response, json_response};
+pub(crate) use reply::{REQUEST_ID, ReplyBody, error_response, json_response};
 
 use attempt::{Outcome, Reply};
 use settle::Settle;

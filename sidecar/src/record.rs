@@ -56,6 +56,38 @@ pub struct RequestRecord<'a> {
     pub first_token: Option<Duration>,
 }
 
+// === impl RequestRecord ===
+
+impl<'a> RequestRecord<'a> {
+    /// A request that was turned away before anything was known of it but its door.
+    #[must_use]
+    pub const fn turned_away(id: &'a str, api: Api, status: u16, error: &'a str) -> Self {
+        Self {
+            id,
+            api,
+            stream: false,
+            outcome: Outcome::Failed,
+            status,
+            error: Some(error),
+            class: None,
+            route: None,
+            backend: None,
+            provider: None,
+            provider_kind: None,
+            model: None,
+            attempts: 0,
+            fallback_reason: None,
+            usage: None,
+            usage_estimated: false,
+            cost: None,
+            truncated_messages: 0,
+            duration: Duration::ZERO,
+            overhead: Duration::ZERO,
+            first_token: None,
+        }
+    }
+}
+
 // === impl Outcome ===
 
 impl Outcome {

@@ -6,7 +6,7 @@ mod openai;
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use spillway_providers::Api;
@@ -15,7 +15,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     error::ProxyError,
-    pipeline::{self, ReplyBody, error_response, json_response},
+    pipeline::{self, REQUEST_ID, ReplyBody, error_response, json_response},
+    record::RequestRecord,
     runtime::Runtime,
 };
 
@@ -96,14 +97,26 @@ async fn answer(runtime: Arc<Runtime>, request: Request<Incoming>) -> Result<Res
     Ok(match Door::of(&request) {
         Ok(Door::Call(api)) => match runtime.enter() {
             Ok(place) => pipeline::handle(place, api, request).await,
-            Err(limit) => error_response(
-                api,
-                &ProxyError::Overloaded { what: "the number of requests in flight", limit: limit as u64 },
-            ),
+            Err(limit) => {
+                let what = "the number of requests in flight";
+                turn_away(&runtime, api, &ProxyError::Overloaded { what, limit: limit as u64 })
+            }
         },
         Ok(Door::Models(id)) => models(&runtime, request.headers(), id),
-        Err((api, error)) => error_response(api, &error),
+        Err((api, error)) => turn_away(&runtime, api, &error),
     })
+}
+
+/// Refused at the door: nobody has begun to work on it, and still it is counted and logged like any other request.
+fn turn_away(runtime: &Runtime, api: Api, error: &ProxyError) -> Response<ReplyBody> {
+    let id = runtime.request_id();
+    let shape = error.shape();
+    runtime.telemetry.request(&RequestRecord::turned_away(&id, api, shape.status.as_u16(), &shape.code));
+    let mut response = error_response(api, error);
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
 }
 
 /// What a method and a path ask for.
@@ -127,12 +140,16 @@ impl<'a> Door<'a> {
             "/v1/models" => (Door::Models(None), Method::GET),
             _ => match path.strip_prefix("/v1/models/").filter(|id| !id.is_empty()) {
                 Some(id) => (Door::Models(Some(id)), Method::GET),
-                None => return Err((shape(request.headers()), ProxyError::NoSuchPath { path: path.to_owned() })),
+                None => {
+                    let api = if path.starts_with("/v1/messages") { Api::Messages } else { shape(request.headers()) };
+                    return Err((api, ProxyError::NoSuchPath { path: path.to_owned() }));
+                }
             },
         };
         let api = if let Door::Call(api) = door { api } else { shape(request.headers()) };
         check_host(request.headers()).map_err(|error| (api, error))?;
-        if *method == allowed {
+        // HEAD is GET whose body stays here, which the HTTP library sees to.
+        if *method == allowed || (*method == Method::HEAD && allowed == Method::GET) {
             return Ok(door);
         }
         let allowed = if allowed == Method::POST { "POST" } else { "GET" };
@@ -170,7 +187,7 @@ fn models(runtime: &Runtime, headers: &HeaderMap, id: Option<&str>) -> Response<
     match body {
         Some(body) => json_response(StatusCode::OK, body.to_string().into()),
         None => {
-            let known = generation.known().join(", ");
+            let known = generation.known_in_words();
             error_response(api, &ProxyError::UnknownModel { model: decoded(id.unwrap_or_default()), known })
         }
     }

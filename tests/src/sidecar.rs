@@ -84,6 +84,18 @@ impl Sidecar {
         std::fs::rename(next, self.folder.path().join("snapshot.json")).context("replace the snapshot")
     }
 
+    /// Waits until its output satisfies `condition`.
+    pub async fn until_output(&self, condition: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+        let deadline = clock::now() + PATIENCE;
+        while !condition(&self.output()) {
+            if clock::now() > deadline {
+                bail!("not within {PATIENCE:?}; the sidecar has written:\n{}", self.output());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
     /// Status and body of a GET on the admin port.
     pub async fn admin_get(&self, path: &str) -> anyhow::Result<(u16, String)> {
         get(self.admin, path).await

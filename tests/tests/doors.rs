@@ -1,8 +1,11 @@
 //! Bad input at every door: a clear error that says what and how to mend it, and a sidecar that goes on.
 
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
 use serde_json::{Value, json};
 use spillway_tests::client::{CHAT, MESSAGES, Reply, chat, post, request, send};
-use spillway_tests::http1::Connection;
+use spillway_tests::http1::{Connection, Head};
 use spillway_tests::process::program;
 use spillway_tests::provider::Provider;
 use spillway_tests::sidecar::Sidecar;
@@ -48,6 +51,7 @@ fn bodies() -> Vec<Door> {
         body("a key twice", r#"{"model":"chat","model":"other","messages":[]}"#, "model"),
         body("no model", r#"{"messages":[]}"#, "model"),
         body("a model that is no string", r#"{"model":7,"messages":[]}"#, "model"),
+        body("half a character", r#"{"model":"\ud800","messages":[]}"#, "surrogate"),
         body("no messages", r#"{"model":"chat"}"#, "messages"),
         body("messages that are no list", r#"{"model":"chat","messages":"hello"}"#, "messages"),
         body("a stream that is no flag", r#"{"model":"chat","messages":[],"stream":"yes"}"#, "stream"),
@@ -132,6 +136,12 @@ fn rebound(body: &[u8], host: &str) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
+async fn head_of(to: SocketAddr, path: &str) -> anyhow::Result<Head> {
+    let mut connection = Connection::new(TcpStream::connect(to).await?)?;
+    connection.write(format!("HEAD {path} HTTP/1.1\r\nhost: {to}\r\n\r\n").as_bytes()).await?;
+    connection.head().await?.context("closed without an answer")
+}
+
 fn openai_shape(reply: &Reply) -> bool {
     let error = &reply.json()["error"];
     let strings = ["message", "type", "code"].iter().all(|field| error[field].is_string());
@@ -203,17 +213,20 @@ async fn models_lists_exactly_what_may_be_asked_for() -> anyhow::Result<()> {
     assert_eq!((reply.status, names), (200, vec![json!("chat")]), "{reply:?}");
     assert_eq!(send(sidecar.data, &request("GET", "/v1/models/chat", &[], b"")).await?.status, 200);
     assert_eq!(send(sidecar.data, &request("GET", "/v1/models/nobody", &[], b"")).await?.status, 404);
+    assert_eq!(head_of(sidecar.data, "/v1/models").await?.status(), 200, "HEAD is GET without its body");
     Ok(())
 }
 
 #[tokio::test]
 async fn a_snapshot_that_cannot_be_used_keeps_the_one_in_force() -> anyhow::Result<()> {
-    let (_provider, sidecar) = a_sidecar().await?;
-    let (_, before) = sidecar.admin_get("/debug/config").await?;
     for broken in ["", "{", r#"{"revision":"x","routes":{"shop/chat":{"name":"chat"}}}"#] {
+        let (_provider, sidecar) = a_sidecar().await?;
+        let (_, before) = sidecar.admin_get("/debug/config").await?;
         sidecar.replace_snapshot(broken.as_bytes())?;
+        let said = |output: &str| output.contains("what was read before stays in use");
+        sidecar.until_output(said).await.map_err(|error| error.context(format!("after {broken:?}")))?;
         assert_eq!(post(sidecar.data, CHAT, &chat("chat")).await?.status, 200, "after {broken:?}");
+        assert_eq!(sidecar.admin_get("/debug/config").await?.1, before, "after {broken:?}");
     }
-    assert_eq!(sidecar.admin_get("/debug/config").await?.1, before);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Endpoints: parsed once, so that what is compared with a Secret's list of hosts is what sidecars connect to.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A checked endpoint: scheme, host, port and path, and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +50,12 @@ impl Endpoint {
         }
         let default_port = if https { 443 } else { 80 };
         match HostPort::parse(authority, default_port) {
+            Some(HostPort { host, .. }) if is_number(&host) => {
+                refuse("has a number for a host, which different readers take for different addresses")
+            }
+            Some(HostPort { host, .. }) if literal(&host).is_some_and(never_dialled) => Err(format!(
+                "{text:?} is an address no sidecar connects to: link-local, metadata and multicast ones never are"
+            )),
             Some(HostPort { host, port }) => {
                 Ok(Self { https, host, port, path: path.trim_end_matches('/').to_owned() })
             }
@@ -100,6 +107,38 @@ impl HostPort {
 impl fmt::Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.port == 443 { f.write_str(&self.host) } else { write!(f, "{}:{}", self.host, self.port) }
+    }
+}
+
+/// The address, if the host is one.
+fn literal(host: &str) -> Option<IpAddr> {
+    host.trim_start_matches('[').trim_end_matches(']').parse().ok()
+}
+
+/// `2852039166` or `0xa9fea9fe` or `127.1`: names no resolver is asked for, and no plain address either.
+fn is_number(host: &str) -> bool {
+    let last = host.rsplit('.').next().unwrap_or_default();
+    let hex = last.strip_prefix("0x").is_some_and(|rest| rest.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let number = hex || (!last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()));
+    number && literal(host).is_none()
+}
+
+/// What sidecars refuse whatever ranges are allowed, as far as it can be told without a resolver. They check again, on the
+/// address they connect to.
+fn never_dialled(address: IpAddr) -> bool {
+    const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
+    const METADATA_V4: [Ipv4Addr; 2] = [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192)];
+    match address.to_canonical() {
+        IpAddr::V4(four) => {
+            four.is_link_local()
+                || four.is_multicast()
+                || four.is_broadcast()
+                || four.is_unspecified()
+                || METADATA_V4.contains(&four)
+        }
+        IpAddr::V6(six) => {
+            six.is_unicast_link_local() || six.is_multicast() || six.is_unspecified() || six == METADATA_V6
+        }
     }
 }
 
@@ -165,6 +204,16 @@ mod tests {
             ("https://[::1", "no valid host"),
             ("https://[a.example]", "no valid host"),
             ("https://::1", "no valid host"),
+            ("http://169.254.169.254", "link-local, metadata and multicast"),
+            ("https://[fe80::1]", "link-local, metadata and multicast"),
+            ("https://[::ffff:169.254.169.254]", "link-local, metadata and multicast"),
+            ("https://[fd00:ec2::254]", "link-local, metadata and multicast"),
+            ("https://100.100.100.200/v1", "link-local, metadata and multicast"),
+            ("https://0.0.0.0", "link-local, metadata and multicast"),
+            ("https://2852039166", "a number for a host"),
+            ("https://0xa9fea9fe", "a number for a host"),
+            ("https://127.1", "a number for a host"),
+            ("https://169.254.43518", "a number for a host"),
         ];
         for (text, want) in rows {
             let error = Endpoint::parse(text).unwrap_err();

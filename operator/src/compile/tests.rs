@@ -33,7 +33,10 @@ fn defaults_are_all_written_out() {
         json!({"on_exceeded": "Reject", "reserve_output_tokens": 1024, "truncate": {"keep_system": true, "keep_last": 4}})
     );
     assert_eq!(route["request"], json!({"unsupported": "Drop", "max_body_bytes": 33_554_432, "timeout_ms": 120_000}));
-    assert_eq!(route["streaming"], json!({"first_token_timeout_ms": 30_000, "idle_timeout_ms": 60_000}));
+    assert_eq!(
+        route["streaming"],
+        json!({"first_token_timeout_ms": 30_000, "idle_timeout_ms": 60_000, "hold_bytes": 0, "hold_ms": 0, "max_repeats": 100})
+    );
     assert_eq!(
         serde_json::to_value(&compiled.providers["shop/openai"]).unwrap(),
         json!({

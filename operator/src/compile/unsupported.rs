@@ -109,7 +109,7 @@ pub(crate) fn budget(object: &ObjectRef, spec: &ModelBudgetSpec) -> Vec<Diagnost
 fn rows<T>(object: &ObjectRef, prefix: &str, spec: &T, table: &[Row<T>]) -> Vec<Diagnostic> {
     let used = table.iter().filter(|(_, used, _)| used(spec));
     used.map(|(field, _, fix)| {
-        let message = format!("this version does not enforce {field} as it is set here: {fix}");
+        let message = format!("this version cannot do what {field} asks for here, and ignores nothing: {fix}");
         Diagnostic::refuse(object, Reason::UnsupportedValue, format!("{prefix}.{field}"), message)
     })
     .collect()

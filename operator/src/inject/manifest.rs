@@ -34,8 +34,23 @@ pub fn inject(document: &mut Value, namespace: &str, injection: &Injection) -> R
         "CronJob" => "/spec/jobTemplate/spec/template",
         _ => return Ok(Vec::new()),
     };
+    let misplaced = misplaced(document, path).map(|found| {
+        format!("{object}: {found} stands at metadata of the {kind}, where nobody reads it: move it to {path}/metadata")
+    });
     let Some(template) = document.pointer_mut(path) else { return Ok(Vec::new()) };
-    inject_template(template, &object, &namespace, injection)
+    let warnings = inject_template(template, &object, &namespace, injection)?;
+    Ok(misplaced.into_iter().chain(warnings).collect())
+}
+
+/// What asks for, or against, the sidecar on an object around the pods instead of on the pods.
+fn misplaced(document: &Value, path: &str) -> Option<&'static str> {
+    const ASKS: &str = "spillway.dev/inject";
+    let places = [
+        ("/metadata/annotations", "annotation spillway.dev/inject"),
+        ("/metadata/labels", "label spillway.dev/inject"),
+    ];
+    let found = places.iter().find(|(place, _)| document.pointer(place).is_some_and(|all| all.get(ASKS).is_some()));
+    found.filter(|_| !path.is_empty()).map(|(_, what)| *what)
 }
 
 fn inject_template(

@@ -110,7 +110,10 @@ fn fingerprint(roots: &[PathBuf], problems: &mut Vec<Problem>) -> Fingerprint {
         if root.is_file() {
             note(root, &mut found);
         } else if let Err(error) = walk(root, DEPTH, &mut found) {
-            let message = format!("cannot be listed: {error}");
+            let message = match error.kind() {
+                std::io::ErrorKind::NotFound => "is no file and no directory".to_owned(),
+                _ => format!("cannot be listed: {error}"),
+            };
             problems.push(Problem { file: root.clone(), line: 1, object: None, message });
         }
     }

@@ -55,6 +55,9 @@ fn model(body: &Body) -> Result<String, BadRequest> {
         }
         Some(Value::String(model)) => Ok(model),
         Some(_) => Err(BadRequest::at("model", "\"model\" must be a string")),
+        None if body.get_bytes("model").is_some_and(|raw| raw.starts_with(b"\"")) => {
+            Err(BadRequest::at("model", "\"model\" holds an escape that is no character (half of a surrogate pair)"))
+        }
         None => Err(BadRequest::at("model", "\"model\" is missing")),
     }
 }

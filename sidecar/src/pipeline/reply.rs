@@ -30,7 +30,7 @@ pub(crate) enum ReplyBody {
     Stream(Box<StreamReply>),
 }
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-spillway-request-id");
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-spillway-request-id");
 const ROUTE: HeaderName = HeaderName::from_static("x-spillway-route");
 const BACKEND: HeaderName = HeaderName::from_static("x-spillway-backend");
 const PROVIDER: HeaderName = HeaderName::from_static("x-spillway-provider");

@@ -34,9 +34,6 @@ pub(super) struct Call {
     pub(super) deadline: Instant,
 }
 
-/// More names than this do not help the person who misspelt one.
-const KNOWN_NAMES: usize = 20;
-
 pub(super) fn call(
     generation: &Generation,
     api: Api,
@@ -46,7 +43,7 @@ pub(super) fn call(
     let size = accepted.body.len() as u64;
     let mut body = Body::parse(accepted.body.clone())?;
     // Whoever asks for a model that is not here learns that first, whatever else is wrong.
-    let unknown = |model| ProxyError::UnknownModel { model, known: known(generation) };
+    let unknown = |model| ProxyError::UnknownModel { model, known: generation.known_in_words() };
     let mut need = read(api, &body).map_err(|bad| match body.value("model") {
         Some(Value::String(model)) if generation.route(&model).is_none() => unknown(model),
         _ => bad.into(),
@@ -92,16 +89,6 @@ fn apply(rules: &RequestRules, body: &mut Body) -> bool {
         body.set(field, value);
     }
     !(rules.defaults.is_empty() && rules.set.is_empty())
-}
-
-fn known(generation: &Generation) -> String {
-    let names = generation.known();
-    let listed = names.iter().take(KNOWN_NAMES).copied().collect::<Vec<_>>().join(", ");
-    match names.len().checked_sub(KNOWN_NAMES) {
-        _ if names.is_empty() => "none, no ModelRoute selects this pod".to_owned(),
-        None | Some(0) => listed,
-        Some(more) => format!("{listed} and {more} more, see GET /v1/models"),
-    }
 }
 
 // === impl Call ===

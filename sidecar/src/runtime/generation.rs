@@ -14,6 +14,9 @@ use super::{
 };
 use crate::{upstream::Upstream, usage::Series};
 
+/// More names than this do not help the person who misspelt one.
+const KNOWN_NAMES: usize = 20;
+
 /// A config in use.
 #[derive(Debug)]
 pub struct Generation {
@@ -120,6 +123,17 @@ impl Generation {
     /// What an application may ask for: exact names, then globs.
     pub(crate) fn known(&self) -> Vec<&str> {
         self.exact_names().chain(self.globs.iter().map(|(glob, _)| glob.0.as_str())).collect()
+    }
+
+    /// The same for the person who misspelt one of them.
+    pub(crate) fn known_in_words(&self) -> String {
+        let names = self.known();
+        let listed = names.iter().take(KNOWN_NAMES).copied().collect::<Vec<_>>().join(", ");
+        match names.len().checked_sub(KNOWN_NAMES) {
+            _ if names.is_empty() => "none, no ModelRoute selects this pod".to_owned(),
+            None | Some(0) => listed,
+            Some(more) => format!("{listed} and {more} more, see GET /v1/models"),
+        }
     }
 }
 

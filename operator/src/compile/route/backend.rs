@@ -25,15 +25,7 @@ pub(super) fn resolve(
 ) -> Resolved {
     let mut resolved = Resolved { usable: Vec::new(), statuses: Vec::new() };
     for (index, backend) in backends.iter().enumerate() {
-        let Backend {
-            name,
-            provider_ref,
-            model,
-            role,
-            // Refused by `unsupported`.
-            weight: _,
-            when: _,
-        } = backend;
+        let Backend { name, provider_ref, model, role, weight: _, when: _ } = backend;
         let role = role.unwrap_or_default();
         let key = provider_key(object, provider_ref);
         let found = provider(object, &key, providers);
