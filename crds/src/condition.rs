@@ -69,6 +69,10 @@ pub enum Reason {
     ReserveTooLarge,
     /// The model is not in the catalogue and the provider does not describe it.
     ModelUnknown,
+    /// A choice depends on what a backend costs, and nobody knows what it costs.
+    PriceUnknown,
+    /// A field is set that changes nothing beside the others.
+    NoEffect,
 }
 
 /// The three values of a condition.
@@ -162,13 +166,23 @@ impl Reason {
             Self::FallbackNeverHelps => "FallbackNeverHelps",
             Self::ReserveTooLarge => "ReserveTooLarge",
             Self::ModelUnknown => "ModelUnknown",
+            Self::PriceUnknown => "PriceUnknown",
+            Self::NoEffect => "NoEffect",
         }
     }
 
     /// True for reasons that are worth a warning but leave the condition true.
     #[must_use]
     pub const fn is_advice(self) -> bool {
-        matches!(self, Self::SmallerWindow | Self::FallbackNeverHelps | Self::ReserveTooLarge | Self::ModelUnknown)
+        matches!(
+            self,
+            Self::SmallerWindow
+                | Self::FallbackNeverHelps
+                | Self::ReserveTooLarge
+                | Self::ModelUnknown
+                | Self::PriceUnknown
+                | Self::NoEffect
+        )
     }
 }
 

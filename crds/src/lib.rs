@@ -34,10 +34,10 @@ pub use model_provider::{
     Proxy, Quota, Tokenizer, WorkloadIdentity,
 };
 pub use model_route::{
-    Backend, BackendState, BackendStatus, Batching, Cache, CacheScope, Cascade, Deduplicate, Hold, Limit, LimitPer,
-    LimitScope, LossBehaviour, ModelRoute, ModelRouteSpec, ModelRouteStatus, Queue, RequestRules, Role, RouteSummary,
-    RuleAction, RulePhase, SchemaCheck, SidecarCounts, Spend, Strategy, Streaming, Unsupported, Validation,
-    ValidationLevel, ValidationRule,
+    Affinity, Backend, BackendState, BackendStatus, Batching, Cache, CacheScope, Cascade, Deduplicate, Hold, Limit,
+    LimitPer, LimitScope, LossBehaviour, ModelRoute, ModelRouteSpec, ModelRouteStatus, Queue, RequestRules, Role,
+    RouteSummary, RuleAction, RulePhase, SchemaCheck, SidecarCounts, Spend, Strategy, Streaming, Unsupported,
+    Validation, ValidationLevel, ValidationRule,
 };
 pub use shared::{
     Duration, DurationError, LabelSelector, LabelSelectorRequirement, Money, MoneyError, ProviderRef, SecretKeyRef,

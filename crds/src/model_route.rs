@@ -6,8 +6,8 @@ mod status;
 
 pub use limit::{Limit, LimitPer, LimitScope, LossBehaviour, Queue};
 pub use shape::{
-    Batching, Cache, CacheScope, Cascade, Deduplicate, Hold, RequestRules, RuleAction, RulePhase, SchemaCheck,
-    Streaming, Unsupported, Validation, ValidationLevel, ValidationRule,
+    Affinity, Batching, Cache, CacheScope, Cascade, Deduplicate, Hold, RequestRules, RuleAction, RulePhase,
+    SchemaCheck, Streaming, Unsupported, Validation, ValidationLevel, ValidationRule,
 };
 pub use status::{BackendState, BackendStatus, ModelRouteStatus, RouteSummary, SidecarCounts, Spend};
 
@@ -65,13 +65,25 @@ pub struct ModelRouteSpec {
     #[schemars(length(min = 1, max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
     pub backends: Vec<Backend>,
-    /// How the first backend is chosen. Default: `Priority`, the first Primary one.
+    /// Which of the Primary backends that can serve a request is asked. Default: `Priority`.
+    ///
+    /// `Priority`: the first one. `Weighted`: by turns, so that each has its share of the requests, give or take one.
+    /// `LeastCost`: the one whose worst case for this request (its prompt, and as long an answer as it may give) is
+    /// cheapest; unknown prices come last. `LeastLatency`: the faster of two that are drawn, by a moving average of the
+    /// time to a stream's first content or to a whole answer, times the requests in flight; slow answers and failures are
+    /// forgotten by half every ten seconds. `LeastBusy`: the one with the fewest requests in flight. `Cascade`: the first
+    /// one, and the next one where `cascade.escalateWhen` is true of its answer. All of it is what one pod has seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
+    /// Keeps requests that belong together with one backend. Default: off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Affinity>,
     /// When strategy Cascade asks the next backend.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cascade: Option<Cascade>,
-    /// Backends whose worst case costs more than this are skipped. In US dollars. Default: no bound.
+    /// Backends that could cost more than this for a request are passed over, as a first choice and as a fallback: by its
+    /// prompt and the longest answer it may get (`max_tokens`, or what the model can give). So are backends without a known
+    /// price. When none is left, the request is refused with `cost_limit_exceeded`. In US dollars. Default: no bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cost_per_request: Option<Money>,
     /// Limits: all are checked, then all are taken from. Default: none.
@@ -111,7 +123,8 @@ pub struct Backend {
     /// The name the provider knows the model by.
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^[!-~]+$"))]
     pub model: String,
-    /// Share of the requests under strategy Weighted, relative to the other weights.
+    /// Share of the requests under strategy Weighted, relative to the other weights. 0: only asked when no backend with a
+    /// weight can serve.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub weight: Option<u32>,

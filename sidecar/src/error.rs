@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
-use spillway_policy::Class;
+use spillway_policy::{Class, NanoUsd};
 use spillway_providers::{BadRequest, Fault};
 
 /// Why the application gets an error instead of an answer.
@@ -38,6 +38,8 @@ pub enum ProxyError {
     ContextLength { prompt: u64, output: u64, model: String, window: u64, advice: String },
     #[error("no backend of {model:?} can serve this request: {reasons}")]
     NoCandidate { model: String, reasons: String },
+    #[error("{}", cost_limit(.route, .model, *.max, .cheapest.as_ref(), .reasons))]
+    CostLimit { route: String, model: String, max: NanoUsd, cheapest: Option<(String, NanoUsd)>, reasons: String },
     #[error("no key has arrived for {providers} (hint: see ResolvedRefs of the ModelProvider)")]
     Credentials { providers: String },
     #[error("route {route} has no usable backend (hint: its ResolvedRefs condition says which provider is missing)")]
@@ -103,6 +105,20 @@ fn kept(output: u64) -> String {
     if output == 0 { String::new() } else { format!(" and {output} are kept for the answer") }
 }
 
+fn cost_limit(route: &str, model: &str, max: NanoUsd, cheapest: Option<&(String, NanoUsd)>, reasons: &str) -> String {
+    match cheapest {
+        Some((backend, worst)) => format!(
+            "a request to {model:?} may cost ${max}, and the cheapest backend that could serve this one, {backend:?}, can \
+             cost ${worst} (set a lower max_tokens, send a shorter prompt, or raise maxCostPerRequest of ModelRoute \
+             {route}); {reasons}"
+        ),
+        None => format!(
+            "a request to {model:?} may cost ${max}, and no backend that could serve this one has a known price (give it \
+             one in spec.models of its ModelProvider, or remove maxCostPerRequest of ModelRoute {route}); {reasons}"
+        ),
+    }
+}
+
 // === impl ProxyError ===
 
 impl ProxyError {
@@ -128,6 +144,7 @@ impl ProxyError {
             Self::ContextLength { .. } => {
                 Shape::new(S::BAD_REQUEST, kind::REQUEST, "context_length_exceeded").at("messages")
             }
+            Self::CostLimit { .. } => Shape::new(S::BAD_REQUEST, kind::REQUEST, "cost_limit_exceeded"),
             Self::NoCandidate { .. } => Shape::new(S::BAD_REQUEST, kind::REQUEST, "invalid_request"),
             Self::Credentials { .. } => Shape::new(S::SERVICE_UNAVAILABLE, kind::SERVER, "credentials_unavailable"),
             Self::NoBackend { .. } => Shape::new(S::SERVICE_UNAVAILABLE, kind::SERVER, "no_usable_backend"),

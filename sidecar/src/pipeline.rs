@@ -2,6 +2,7 @@
 
 mod accept;
 mod attempt;
+mod choose;
 mod count;
 mod fallback;
 mod pieces;
@@ -35,9 +36,9 @@ async fn drive(api: Api, request: Request<Incoming>, settle: &mut Settle) -> Res
     let runtime = settle.runtime();
     // Pinned: whatever is pushed meanwhile, this request sees one config.
     let generation = runtime.generation().ok_or(ProxyError::NotConfigured)?;
-    let accepted = accept::body(&runtime, generation.max_body_bytes, request).await?;
-    let mut call = resolve::call(&generation, api, &accepted, settle)?;
-    let mut plan = fallback::first(&mut call).await?;
+    let mut accepted = accept::body(&runtime, generation.max_body_bytes, request).await?;
+    let mut call = resolve::call(&generation, api, &mut accepted, settle)?;
+    let mut plan = fallback::first(&runtime, &mut call).await?;
     loop {
         match attempt::run(&runtime, &call, &mut plan, settle).await {
             Outcome::Answered(reply) => return Ok(reply),

@@ -15,8 +15,9 @@ use spillway_wire::{Credential, Map, Snapshot};
 use tokio::sync::watch;
 
 pub use generation::Generation;
-pub(crate) use generation::{Backend, RequestRules, Route};
+pub(crate) use generation::{Backend, RequestRules, Route, Strategy};
 pub(crate) use keys::KeySlot;
+pub(crate) use live::InFlight;
 pub(crate) use memory::{Hold, Memory};
 
 use crate::{telemetry::Telemetry, upstream::connect::Dialer, usage::UsageTable};

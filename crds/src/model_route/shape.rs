@@ -41,6 +41,17 @@ pub enum Unsupported {
     Pass,
 }
 
+/// Which requests belong together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Affinity {
+    /// Requests with the same value of this header go to the same Primary backend, as long as it can serve them; when it
+    /// cannot, only they move. Every pod chooses the same backend for a value, and nothing is remembered. Under strategy
+    /// Weighted each backend has its share of the values. Requests without the header go where the strategy sends them.
+    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9-]+$"))]
+    pub header: String,
+}
+
 /// When strategy Cascade asks the next backend.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]

@@ -2,12 +2,13 @@
 
 mod backend;
 mod request;
+mod strategy;
 
 use spillway_crds::{BackendStatus, FallbackPolicySpec, ModelRoute, ModelRouteSpec, Reason, Role};
 use spillway_wire as wire;
 
 use super::conflict::Claim;
-use super::diagnostic::{Diagnostic, Kind, ObjectRef};
+use super::diagnostic::{Diagnostic, Kind, ObjectRef, Severity};
 use super::fallback::{self, Backends};
 use super::{Providers, unsupported};
 
@@ -34,34 +35,17 @@ pub(crate) fn compile(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Outcome {
     let object = ObjectRef::of(Kind::ModelRoute, route);
-    let mut refusals = unsupported::route(&object, &route.spec);
-    let ModelRouteSpec {
-        models: _,
-        workload_selector,
-        backends,
-        request,
-        streaming,
-        // Refused by `unsupported`, where they are used.
-        strategy: _,
-        cascade: _,
-        max_cost_per_request: _,
-        limits: _,
-        validation: _,
-        cache: _,
-        deduplicate: _,
-        batching: _,
-    } = &route.spec;
-    let models = models(&object, &route.spec, &mut refusals);
-    check_backends(&object, &route.spec, &mut refusals);
-    let request = request::rules(&object, request.as_ref(), &mut refusals);
-    let streaming = request::streaming(&object, streaming.as_ref(), &mut refusals);
-    let resolved = backend::resolve(&object, backends, providers, diagnostics);
-    let refused = !refusals.is_empty();
-    diagnostics.append(&mut refusals);
+    let ModelRoute { spec, .. } = route;
+    let mut found = unsupported::route(&object, spec);
+    let Parts { models, request, streaming, choice } = parts(&object, spec, &mut found);
+    let resolved = backend::resolve(&object, &spec.backends, providers, diagnostics);
+    strategy::check_prices(&object, &choice, spec, &resolved.usable, &mut found);
+    let refused = found.iter().any(|one| one.severity == Severity::Refuse);
+    diagnostics.append(&mut found);
     if refused {
         return Outcome { claim: None, backends: resolved.statuses, models };
     }
-    let named: Vec<String> = backends.iter().map(|backend| backend.name.clone()).collect();
+    let named: Vec<String> = spec.backends.iter().map(|backend| backend.name.clone()).collect();
     let about = Backends { route: &object.name, named: &named, usable: &resolved.usable };
     let rules = fallback::compile(policy, &about, diagnostics);
     // Even without a usable backend the route is sent: an application is told that its model is out of order, not that there
@@ -76,15 +60,52 @@ pub(crate) fn compile(
         retries: rules.retries,
         request,
         streaming,
-        strategy: wire::Strategy::Priority,
+        strategy: choice.strategy,
         limits: Vec::new(),
         breaker: None,
         hedge: None,
-        max_cost_nanos: None,
-        affinity_header: None,
+        max_cost_nanos: choice.max_cost_nanos,
+        affinity_header: choice.affinity_header,
     };
-    let claim = Claim { object, selector: workload_selector.clone(), models: models.clone(), route };
+    let claim = Claim { object, selector: spec.workload_selector.clone(), models: models.clone(), route };
     Outcome { claim: Some(claim), backends: resolved.statuses, models }
+}
+
+/// What the spec says without a look at anything else.
+struct Parts {
+    models: Vec<String>,
+    request: wire::RequestRules,
+    streaming: wire::Streaming,
+    choice: strategy::Choice,
+}
+
+fn parts(object: &ObjectRef, spec: &ModelRouteSpec, found: &mut Vec<Diagnostic>) -> Parts {
+    let ModelRouteSpec {
+        models: _,
+        workload_selector: _,
+        backends: _,
+        request,
+        streaming,
+        // Read together by `strategy`.
+        strategy: _,
+        cascade: _,
+        max_cost_per_request: _,
+        affinity: _,
+        // Refused by `unsupported`, where they are used.
+        limits: _,
+        validation: _,
+        cache: _,
+        deduplicate: _,
+        batching: _,
+    } = spec;
+    let models = models(object, spec, found);
+    check_backends(object, spec, found);
+    Parts {
+        models,
+        request: request::rules(object, request.as_ref(), found),
+        streaming: request::streaming(object, streaming.as_ref(), found),
+        choice: strategy::choice(object, spec, found),
+    }
 }
 
 /// The names the route serves.

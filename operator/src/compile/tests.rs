@@ -1,6 +1,7 @@
 mod diagnostics;
 mod properties;
 mod references;
+mod strategies;
 
 use std::collections::BTreeMap;
 

@@ -21,9 +21,8 @@ const PROVIDER: &[Row<ModelProviderSpec>] = &[
 ];
 
 const ROUTE: &[Row<ModelRouteSpec>] = &[
-    ("strategy", |spec| spec.strategy.is_some_and(|strategy| strategy != Strategy::Priority), "use Priority"),
+    ("strategy", |spec| spec.strategy == Some(Strategy::Cascade), "use another one"),
     ("cascade", |spec| spec.cascade.is_some(), REMOVE),
-    ("maxCostPerRequest", |spec| spec.max_cost_per_request.is_some(), REMOVE),
     ("limits", |spec| !spec.limits.is_empty(), REMOVE),
     ("validation", |spec| spec.validation.is_some(), REMOVE),
     ("cache", |spec| spec.cache.is_some(), REMOVE),
@@ -34,7 +33,6 @@ const ROUTE: &[Row<ModelRouteSpec>] = &[
 
 /// Below `spec.backends[i]`.
 const BACKEND: &[Row<Backend>] = &[
-    ("weight", |backend| backend.weight.is_some(), "remove it: strategy Priority asks backends in their order"),
     ("when", |backend| backend.when.is_some(), REMOVE),
     ("role", |backend| backend.role == Some(Role::Shadow), "use Primary or Fallback"),
 ];

@@ -5,12 +5,24 @@ use std::{hint::black_box, time::Duration};
 use criterion::{Criterion, criterion_group, criterion_main};
 use spillway_policy::{
     Class, Price, Usage,
+    balance::{Load, Turn, by_affinity, by_busy, by_cost, by_latency, by_turn, take_turn},
     fallback::{Candidate, Demand, Output, Question, Set, Sizes, primaries},
     retry::{Failure, Rule},
 };
 
-const CANDIDATE: Candidate =
-    Candidate { primary: true, window: Some(128_000), tokenizer: 0, tools: true, images: true, json_schema: true };
+const PRICE: Price =
+    Price { input: 150_000_000, output: 600_000_000, cache_read: 75_000_000, cache_write: 187_500_000 };
+
+const CANDIDATE: Candidate = Candidate {
+    primary: true,
+    window: Some(128_000),
+    tokenizer: 0,
+    tools: true,
+    images: true,
+    json_schema: true,
+    price: Some(PRICE),
+    max_output: Some(4_096),
+};
 
 fn plan(c: &mut Criterion) {
     let mut candidates = [Candidate { tools: false, ..CANDIDATE }; 16];
@@ -19,8 +31,14 @@ fn plan(c: &mut Criterion) {
     c.bench_function("choose the last of 16 backends", |b| {
         b.iter(|| {
             let demand = Demand { output: Output::Reserve(1_024), tools: true, ..Demand::default() };
-            let question =
-                Question { candidates: &candidates, demand, sizes: &sizes, out: Set::default(), larger_than: 0 };
+            let question = Question {
+                candidates: &candidates,
+                demand,
+                sizes: &sizes,
+                out: Set::default(),
+                larger_than: 0,
+                max_cost: None,
+            };
             black_box(question.first_of(primaries(&candidates), |_, skip| _ = black_box(skip)))
         });
     });
@@ -35,10 +53,33 @@ fn retry(c: &mut Criterion) {
 }
 
 fn cost(c: &mut Criterion) {
-    let price = Price { input: 150_000_000, output: 600_000_000, cache_read: 75_000_000, cache_write: 187_500_000 };
     let usage = Usage { input: 1_200, output: 345, cache_read: 1_000, cache_write: 0 };
-    c.bench_function("price an answer", |b| b.iter(|| black_box(price.of(black_box(&usage)))));
+    c.bench_function("price an answer", |b| b.iter(|| black_box(PRICE.of(black_box(&usage)))));
 }
 
-criterion_group!(benches, plan, retry, cost);
+fn order(c: &mut Criterion) {
+    const NAMES: [&str; 8] = ["mini", "haiku", "big", "own", "far", "near", "old", "new"];
+    let turn = |index| Turn { weight: [90, 10, 5, 5, 3, 2, 1, 0][index], behind: [-9, 4, 3, 1, 1, 0, 0, 0][index] };
+    let load = |index| Load { in_flight: [3, 1, 4, 1, 5, 9, 2, 6][index], micros: Some(2_500) };
+    let (demand, sizes) = (Demand { output: Output::Reserve(1_024), ..Demand::default() }, Sizes::bounds(100, 8_000));
+    let mut bench = |name: &str, sort: &dyn Fn(&mut [usize])| {
+        c.bench_function(&format!("order eight backends by {name}"), |b| {
+            b.iter(|| {
+                let mut order = black_box([0, 1, 2, 3, 4, 5, 6, 7]);
+                sort(&mut order);
+                black_box(order)
+            });
+        });
+    };
+    bench("turns", &|order| {
+        by_turn(order, turn);
+        take_turn(order, turn, |index, behind| _ = black_box((index, behind)));
+    });
+    bench("latency", &|order| by_latency(order, load, 42));
+    bench("requests in flight", &|order| by_busy(order, |index| load(index).in_flight, 42));
+    bench("cost", &|order| by_cost(order, |_| CANDIDATE.worst(sizes.common(), &demand)));
+    bench("session", &|order| by_affinity(order, b"session-4711", |index| NAMES[index], |_| 1));
+}
+
+criterion_group!(benches, plan, order, retry, cost);
 criterion_main!(benches);

@@ -6,7 +6,11 @@
 //! Prompts are not counted to decide this. A prompt comes as bounds, and [`Choice::Count`] asks for an exact number only
 //! where the bounds leave it open.
 
-use crate::{Class, Classes};
+mod price;
+#[cfg(test)]
+mod tests;
+
+use crate::{Class, Classes, NanoUsd, Price};
 
 /// How many tokenizers there may be; [`Candidate::tokenizer`] is below it.
 pub const TOKENIZERS: usize = 3;
@@ -26,6 +30,10 @@ pub struct Candidate {
     pub tools: bool,
     pub images: bool,
     pub json_schema: bool,
+    /// None: unknown, which is not free.
+    pub price: Option<Price>,
+    /// The longest answer the model gives, in tokens.
+    pub max_output: Option<u64>,
 }
 
 /// What a request asks of a backend, apart from the size of its prompt.
@@ -35,6 +43,10 @@ pub struct Demand {
     pub tools: bool,
     pub images: bool,
     pub json_schema: bool,
+    /// Answers asked for beyond the first.
+    pub more_choices: u32,
+    /// It asks for its prompt to be kept in the provider's cache, which costs more than the prompt.
+    pub cache_writes: bool,
 }
 
 /// Tokens kept for the answer.
@@ -82,6 +94,13 @@ pub enum Skip {
     NoTools,
     NoImages,
     NoJsonSchema,
+    /// The most it can cost is more than a request of this route may.
+    TooExpensive {
+        worst: NanoUsd,
+        max: NanoUsd,
+    },
+    /// A request of this route may cost so much and no more, and nobody knows what this backend costs.
+    NoPrice,
     /// It had its chance, or cannot be used at all just now (no key).
     Out,
 }
@@ -92,6 +111,14 @@ pub enum Choice {
     /// Whether this one fits is open until the prompt is counted with its tokenizer. Count, then ask again.
     Count(usize),
     Nobody,
+}
+
+/// A backend that can serve a request, or can for all that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Able {
+    pub index: usize,
+    /// False: the prompt has to be counted with its tokenizer first.
+    pub certain: bool,
 }
 
 /// `on` any of these: try `to`, in order.
@@ -111,6 +138,8 @@ pub struct Question<'a> {
     pub out: Set,
     /// Not those whose window is no larger than this: it has proved too small already.
     pub larger_than: u64,
+    /// Not those whose worst case costs more.
+    pub max_cost: Option<NanoUsd>,
 }
 
 // === impl Output ===
@@ -169,8 +198,22 @@ impl Question<'_> {
         Choice::Nobody
     }
 
+    /// Those of `order` that can serve, as far as is known, in that order, and whether it takes a count to be sure.
+    pub fn able(&self, order: &[usize], mut skipped: impl FnMut(usize, Skip)) -> Vec<Able> {
+        let mut able = Vec::with_capacity(order.len());
+        for index in order.iter().copied() {
+            let Some(candidate) = self.candidates.get(index) else { continue };
+            match self.check(index, candidate) {
+                Check::Fits => able.push(Able { index, certain: true }),
+                Check::Open => able.push(Able { index, certain: false }),
+                Check::Skip(reason) => skipped(index, reason),
+            }
+        }
+        able
+    }
+
     fn check(&self, index: usize, candidate: &Candidate) -> Check {
-        let Demand { output, tools, images, json_schema } = self.demand;
+        let Demand { output, tools, images, json_schema, more_choices: _, cache_writes: _ } = self.demand;
         if self.out.contains(index) {
             return Check::Skip(Skip::Out);
         }
@@ -183,11 +226,14 @@ impl Question<'_> {
         if json_schema && !candidate.json_schema {
             return Check::Skip(Skip::NoJsonSchema);
         }
-        let Some(window) = candidate.window else { return Check::Fits };
+        let Some(window) = candidate.window else { return self.check_cost(candidate) };
         if window <= self.larger_than {
             return Check::Skip(Skip::NotLarger { window });
         }
-        self.sizes.check(candidate.tokenizer, output.of(window), window)
+        match self.sizes.check(candidate.tokenizer, output.of(window), window) {
+            Check::Fits => self.check_cost(candidate),
+            other => other,
+        }
     }
 }
 
@@ -239,126 +285,4 @@ pub fn by_window(candidates: &[Candidate], order: &[usize]) -> Vec<usize> {
     let mut sorted = order.to_vec();
     sorted.sort_by_key(|index| candidates.get(*index).and_then(|candidate| candidate.window).unwrap_or(u64::MAX));
     sorted
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const PLAIN: Candidate =
-        Candidate { primary: true, window: Some(1_000), tokenizer: 0, tools: true, images: true, json_schema: true };
-
-    fn ask(candidates: &[Candidate], demand: Demand, sizes: &Sizes, out: Set) -> (Choice, Vec<(usize, Skip)>) {
-        let mut skipped = Vec::new();
-        let question = Question { candidates, demand, sizes, out, larger_than: 0 };
-        let choice = question.first_of(0..candidates.len(), |index, reason| skipped.push((index, reason)));
-        (choice, skipped)
-    }
-
-    #[test]
-    fn bounds_decide_where_they_can_and_counting_is_asked_for_where_not() {
-        let demand = Demand { output: Output::Asked(200), ..Demand::default() };
-        let counted = |tokens, exact| Sizes {
-            counted: [Some(Counted { tokens, exact }), None, None],
-            ..Sizes::bounds(500, 5_000)
-        };
-        let too_long = |prompt, certain| vec![(0, Skip::TooLong { prompt, output: 200, window: 1_000, certain })];
-        let rows = [
-            ("every byte a token, and still it fits", Sizes::bounds(1, 800), Choice::Take(0), vec![]),
-            ("one more, and it has to be counted", Sizes::bounds(1, 801), Choice::Count(0), vec![]),
-            ("counted, fits", counted(800, true), Choice::Take(0), vec![]),
-            ("counted, too long", counted(801, true), Choice::Nobody, too_long(801, true)),
-            ("estimated, too long", counted(801, false), Choice::Nobody, too_long(801, false)),
-        ];
-        for (row, sizes, choice, skipped) in rows {
-            assert_eq!(ask(&[PLAIN], demand, &sizes, Set::default()), (choice, skipped), "{row}");
-        }
-    }
-
-    #[test]
-    fn a_hop_to_a_model_that_cannot_do_it_is_skipped_with_the_reason() {
-        let candidates = [
-            Candidate { tools: false, ..PLAIN },
-            Candidate { images: false, ..PLAIN },
-            Candidate { json_schema: false, ..PLAIN },
-            PLAIN,
-            Candidate { window: None, ..PLAIN },
-        ];
-        let demand = Demand { output: Output::Asked(0), tools: true, images: true, json_schema: true };
-        let mut out = Set::default();
-        out.insert(3);
-        let want = vec![(0, Skip::NoTools), (1, Skip::NoImages), (2, Skip::NoJsonSchema), (3, Skip::Out)];
-        assert_eq!(ask(&candidates, demand, &Sizes::bounds(1, 9), out), (Choice::Take(4), want));
-    }
-
-    #[test]
-    fn a_reserve_takes_no_more_than_half_a_window_and_a_limit_what_it_says() {
-        for (output, want) in [(Output::Reserve(100), 100), (Output::Reserve(900), 500), (Output::Asked(900), 900)] {
-            assert_eq!(output.of(1_000), want, "{output:?}");
-        }
-    }
-
-    #[test]
-    fn a_window_that_proved_too_small_is_not_tried_under_another_name() {
-        let candidates = [PLAIN, Candidate { window: Some(1_001), ..PLAIN }];
-        let (sizes, mut skipped) = (Sizes::bounds(1, 9), Vec::new());
-        let question = Question {
-            candidates: &candidates,
-            demand: Demand::default(),
-            sizes: &sizes,
-            out: Set::default(),
-            larger_than: 1_000,
-        };
-        let choice = question.first_of([0, 1], |index, reason| skipped.push((index, reason)));
-        assert_eq!((choice, skipped), (Choice::Take(1), vec![(0, Skip::NotLarger { window: 1_000 })]));
-    }
-
-    #[test]
-    fn an_unknown_window_refuses_nothing() {
-        let unknown = Candidate { window: None, ..PLAIN };
-        let sizes = Sizes::bounds(1 << 40, 1 << 50);
-        assert_eq!(ask(&[unknown], Demand::default(), &sizes, Set::default()).0, Choice::Take(0));
-    }
-
-    #[test]
-    fn the_first_rule_that_names_the_class_decides_even_if_it_says_nobody() {
-        let rule = |class, to: &[usize]| Rule { on: [class].into_iter().collect(), to: to.to_vec() };
-        let rules =
-            [rule(Class::ContentPolicyViolation, &[]), rule(Class::Timeout, &[2, 1]), rule(Class::Timeout, &[3])];
-        assert_eq!(targets(&rules, Class::Timeout), [2, 1]);
-        assert_eq!(targets(&rules, Class::ContentPolicyViolation), []);
-        assert_eq!(targets(&rules, Class::Connection), []);
-    }
-
-    #[test]
-    fn the_smallest_sufficient_window_comes_first() {
-        let with = |window| Candidate { window, ..PLAIN };
-        let candidates = [with(Some(9)), with(None), with(Some(3)), with(Some(9))];
-        assert_eq!(by_window(&candidates, &[0, 1, 2, 3]), [2, 0, 3, 1]);
-        assert_eq!(by_window(&candidates, &[3, 0]), [3, 0]);
-    }
-
-    proptest! {
-        #[test]
-        fn what_is_taken_fits_and_was_not_ruled_out(
-            windows in proptest::collection::vec(proptest::option::of(0u64..2_000), 0..10),
-            tokens in 0u64..2_000, output in 0u64..500, ruled_out in 0usize..10,
-        ) {
-            let candidates: Vec<_> = windows.iter().map(|window| Candidate { window: *window, ..PLAIN }).collect();
-            let sizes = Sizes { counted: [Some(Counted { tokens, exact: true }), None, None], ..Sizes::bounds(0, 9_999) };
-            let mut out = Set::default();
-            out.insert(ruled_out);
-            let demand = Demand { output: Output::Asked(output), ..Demand::default() };
-            match ask(&candidates, demand, &sizes, out) {
-                (Choice::Take(index), skipped) => {
-                    prop_assert!(index != ruled_out && skipped.len() == index);
-                    prop_assert!(windows[index].is_none_or(|window| tokens + output <= window || tokens == 0));
-                }
-                (Choice::Nobody, skipped) => prop_assert_eq!(skipped.len(), candidates.len()),
-                (Choice::Count(_), _) => prop_assert!(false, "a counted prompt is counted again"),
-            }
-        }
-    }
 }

@@ -3,6 +3,7 @@
 //! No clock, no I/O, no randomness: the time, the dice and the numbers are arguments. The crate has no dependencies, so
 //! that is a fact about its manifest.
 
+pub mod balance;
 mod class;
 pub mod cost;
 pub mod fallback;

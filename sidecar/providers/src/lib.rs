@@ -22,7 +22,7 @@ mod usage;
 
 pub use body::Body;
 pub use fault::{Class, Fault};
-pub use need::{Need, read};
+pub use need::{Need, read, writes_cache};
 pub use stream::{Frame, StreamDecoder};
 pub use translate::{Answer, Outgoing, Target, Unsupported, decode, decode_at, encode};
 pub use usage::Usage;

@@ -154,6 +154,14 @@ fn messages(api: Api, body: &Body) -> Result<usize, BadRequest> {
     }
 }
 
+/// Whether a part of the prompt asks for being kept in the provider's cache. Text that only names the field counts too,
+/// which makes a bound of the cost a little larger than it has to be.
+#[must_use]
+pub fn writes_cache(body: &Body) -> bool {
+    let holds = |key| body.get_bytes(key).is_some_and(|raw| memchr::memmem::find(raw, b"\"cache_control\"").is_some());
+    ["messages", "system", "tools"].into_iter().any(holds) || body.get_bytes("cache_control").is_some()
+}
+
 /// Whether any part of any message is an image. Only a body that has the name of one somewhere pays for a look.
 fn has_images(api: Api, body: &Body) -> bool {
     if !matches!(api, Api::ChatCompletions | Api::Messages) || !body.may_have_images() {

@@ -16,6 +16,8 @@ use crate::{
 /// A request that has arrived.
 pub(super) struct Accepted<'a> {
     pub(super) body: Bytes,
+    /// As they came, keys and cookies included: nothing of them is sent or logged that is not on a list.
+    pub(super) headers: HeaderMap,
     /// What of the application's headers goes to the provider.
     pub(super) forwarded: Vec<(HeaderName, HeaderValue)>,
     pub(super) patience: Patience,
@@ -49,7 +51,8 @@ pub(super) async fn body(
     check_type(&head.headers)?;
     let mut held = runtime.memory.hold();
     let body = collect(incoming, limit, &mut held).await?;
-    Ok(Accepted { body, forwarded: forwarded(&head.headers), patience: patience(&head.headers), _held: held })
+    let (forwarded, patience) = (forwarded(&head.headers), patience(&head.headers));
+    Ok(Accepted { body, headers: head.headers, forwarded, patience, _held: held })
 }
 
 fn check_type(headers: &HeaderMap) -> Result<(), ProxyError> {

@@ -64,6 +64,9 @@ const MAX_ANSWER_BYTES: u64 = 64 << 20;
 /// Enough of an error to classify it.
 const MAX_ERROR_BYTES: u64 = 64 << 10;
 
+/// What a failure counts as, at least, where speed is compared.
+const FAILED_TOOK: Duration = Duration::from_secs(1);
+
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("spillway/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
@@ -78,6 +81,7 @@ pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle:
     plan.attempts += 1;
     let now = clock::now();
     settle.attempt(plan, &call.sizes, call.truncated, now);
+    settle.busy(backend.state.enter());
     let attempt = Attempt { runtime, call, backend, sent: now, total: after(now, backend.provider.total) };
     let mut outcome = attempt.exchange(request, settle).await;
     if let Outcome::Failed(failure) = &mut outcome {
@@ -86,8 +90,34 @@ pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle:
     let ended = clock::now();
     settle.go_on(ended);
     let failed = if let Outcome::Failed(failure) = &outcome { Some(failure.class) } else { None };
+    if let Some(took) = speed(&outcome, ended - now) {
+        backend.state.took(ended, took);
+    }
     runtime.telemetry.metrics.attempt(&call.route.name, &backend.provider.name, failed, ended - now);
     outcome
+}
+
+/// How fast a backend is to be thought of after an attempt. None: it was not its fault, and says nothing of its speed.
+fn speed(outcome: &Outcome, took: Duration) -> Option<Duration> {
+    match outcome {
+        Outcome::Answered(_) => Some(took),
+        Outcome::Failed(failure) => match failure.class {
+            Class::ContextWindowExceeded
+            | Class::BadRequest
+            | Class::ContentPolicyViolation
+            | Class::UnprocessableEntity => None,
+            // Whoever fails in a millisecond is not the fastest.
+            Class::Connection
+            | Class::Timeout
+            | Class::NotFound
+            | Class::Authentication
+            | Class::InternalServerError
+            | Class::RateLimited
+            | Class::ServiceUnavailable
+            | Class::PermissionDenied => Some(took.max(FAILED_TOOK)),
+        },
+        Outcome::Refused(_) => None,
+    }
 }
 
 /// A moment so far away that no clock holds it never comes.

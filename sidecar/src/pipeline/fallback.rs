@@ -3,14 +3,14 @@
 use std::{sync::Arc, time::Duration};
 
 use spillway_policy::{
-    Class,
-    fallback::{Choice, Question, Set, Skip, by_window, targets},
+    Class, NanoUsd,
+    fallback::{Choice, Set, Skip, by_window, targets},
     retry::{self, Verdict},
     truncate::DoesNotFit,
 };
 use spillway_wire::OnExceeded;
 
-use super::{attempt::Failure, count, resolve::Call, settle::Settle, truncate};
+use super::{attempt::Failure, choose, count, resolve::Call, settle::Settle, truncate};
 use crate::{
     clock,
     error::{Exhausted, ProxyError},
@@ -33,18 +33,23 @@ pub(super) struct Plan {
 }
 
 /// Backends that were passed over, and why.
-type Skips = Vec<(usize, Skip)>;
+pub(super) type Skips = Vec<(usize, Skip)>;
 
 /// The first choice.
-pub(super) async fn first(call: &mut Call) -> Result<Plan, ProxyError> {
-    let route = Arc::clone(&call.route);
+pub(super) async fn first(runtime: &Runtime, call: &mut Call) -> Result<Plan, ProxyError> {
     let mut skips = Skips::new();
-    if let Some(backend) = pick(call, &route.primaries, route.without_key(), 0, &mut skips).await {
+    if let Some(backend) = choose::primary(runtime, call, &mut skips).await {
         return Ok(Plan::at(backend));
     }
     let too_long = |&(index, skip): &(usize, Skip)| match skip {
         Skip::TooLong { window, certain, .. } => Some((index, window, certain)),
-        Skip::NotLarger { .. } | Skip::NoTools | Skip::NoImages | Skip::NoJsonSchema | Skip::Out => None,
+        Skip::NotLarger { .. }
+        | Skip::NoTools
+        | Skip::NoImages
+        | Skip::NoJsonSchema
+        | Skip::TooExpensive { .. }
+        | Skip::NoPrice
+        | Skip::Out => None,
     };
     let Some((backend, window, certain)) = skips.iter().find_map(too_long) else {
         return Plan::without_primary(call, &mut skips).await;
@@ -59,10 +64,7 @@ pub(super) async fn first(call: &mut Call) -> Result<Plan, ProxyError> {
 async fn pick(call: &mut Call, order: &[usize], out: Set, larger_than: u64, skips: &mut Skips) -> Option<usize> {
     loop {
         skips.clear();
-        let route = Arc::clone(&call.route);
-        let question =
-            Question { candidates: &route.candidates, demand: call.demand(), sizes: &call.sizes, out, larger_than };
-        match question.first_of(order.iter().copied(), |index, skip| skips.push((index, skip))) {
+        match call.question(out, larger_than).first_of(order.iter().copied(), |index, skip| skips.push((index, skip))) {
             Choice::Take(backend) => return Some(backend),
             Choice::Count(backend) => count::count(call, backend).await,
             Choice::Nobody => return None,
@@ -233,6 +235,8 @@ fn describe<'a>(route: &Route, skips: impl Iterator<Item = &'a (usize, Skip)>) -
             Skip::NoTools => format!("{name} takes no tools"),
             Skip::NoImages => format!("{name} takes no images"),
             Skip::NoJsonSchema => format!("{name} takes no JSON schema"),
+            Skip::TooExpensive { worst, max } => format!("{name} can cost up to ${worst}, more than ${max}"),
+            Skip::NoPrice => format!("{name} has no known price"),
             Skip::Out => format!("{name} has no key"),
         }
     };
@@ -247,7 +251,30 @@ fn nobody(call: &Call, skips: &Skips) -> ProxyError {
     if skips.iter().all(|(_, skip)| *skip == Skip::Out) {
         return ProxyError::Credentials { providers: call.route.providers_without_key() };
     }
+    if let Some(max) = call.route.max_cost.filter(|_| skips.iter().any(|(_, skip)| is_about_cost(*skip))) {
+        return too_expensive(call, max, skips);
+    }
     ProxyError::NoCandidate { model: call.model.clone(), reasons: describe(&call.route, skips.iter()) }
+}
+
+const fn is_about_cost(skip: Skip) -> bool {
+    matches!(skip, Skip::TooExpensive { .. } | Skip::NoPrice)
+}
+
+/// Nobody can answer for as little as the route allows.
+fn too_expensive(call: &Call, max: NanoUsd, skips: &Skips) -> ProxyError {
+    let dear = |(index, skip): &(usize, Skip)| match skip {
+        Skip::TooExpensive { worst, .. } => Some((*worst, *index)),
+        _ => None,
+    };
+    let cheapest = skips.iter().filter_map(dear).min();
+    ProxyError::CostLimit {
+        route: call.route.name.clone(),
+        model: call.model.clone(),
+        max,
+        cheapest: cheapest.map(|(worst, index)| (call.route.backends[index].name.clone(), worst)),
+        reasons: describe(&call.route, skips.iter()),
+    }
 }
 
 fn context_length(call: &Call, backend: usize, skips: &Skips, tried: Option<Option<DoesNotFit>>) -> ProxyError {

@@ -5,9 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
-use spillway_policy::fallback::{Demand, Output, Sizes};
+use spillway_policy::fallback::{Demand, Output, Question, Set, Sizes};
 use spillway_providers::{Api, Body, Need, read};
 
 use super::{accept::Accepted, count, settle::Settle};
@@ -25,8 +25,12 @@ pub(super) struct Call {
     /// The name the application asked for; it is shown in the answer.
     pub(super) model: String,
     pub(super) sizes: Sizes,
+    /// Part of the prompt is to be kept in the provider's cache. Only looked for where cost decides.
+    cache_writes: bool,
     /// Messages that were left out.
     pub(super) truncated: u32,
+    /// The application's own, for policies to look at.
+    pub(super) headers: HeaderMap,
     pub(super) forwarded: Vec<(HeaderName, HeaderValue)>,
     /// Retries the application's SDK has made of this request: they count against the route's.
     pub(super) retried: u32,
@@ -37,7 +41,7 @@ pub(super) struct Call {
 pub(super) fn call(
     generation: &Generation,
     api: Api,
-    accepted: &Accepted<'_>,
+    accepted: &mut Accepted<'_>,
     settle: &mut Settle,
 ) -> Result<Call, ProxyError> {
     let size = accepted.body.len() as u64;
@@ -58,6 +62,7 @@ pub(super) fn call(
     }
     let timeout = accepted.patience.timeout.map_or(route.request.timeout, |sdk| sdk.min(route.request.timeout));
     let sizes = count::bounds(api, &body);
+    let cache_writes = route.compares_cost() && spillway_providers::writes_cache(&body);
     settle.routed(route, need.stream, &sizes);
     Ok(Call {
         api,
@@ -66,8 +71,10 @@ pub(super) fn call(
         need,
         model,
         sizes,
+        cache_writes,
         truncated: 0,
-        forwarded: accepted.forwarded.clone(),
+        headers: std::mem::take(&mut accepted.headers),
+        forwarded: std::mem::take(&mut accepted.forwarded),
         retried: accepted.patience.retries,
         deadline: deadline(settle.started(), timeout),
     })
@@ -96,13 +103,20 @@ fn apply(rules: &RequestRules, body: &mut Body) -> bool {
 impl Call {
     /// What every candidate must be able to do.
     pub(super) fn demand(&self) -> Demand {
-        let Need { max_output_tokens, tools, images, json_schema, .. } = self.need;
+        let Need { max_output_tokens, choices, tools, images, json_schema, .. } = self.need;
         let output = match (max_output_tokens, self.api) {
             (_, Api::Embeddings) => Output::Asked(0),
             (Some(tokens), _) => Output::Asked(tokens),
             (None, _) => Output::Reserve(self.route.reserve_output),
         };
-        Demand { output, tools, images, json_schema }
+        let more_choices = choices.saturating_sub(1);
+        Demand { output, tools, images, json_schema, more_choices, cache_writes: self.cache_writes }
+    }
+
+    /// Who can serve it, apart from those that are out.
+    pub(super) fn question(&self, out: Set, larger_than: u64) -> Question<'_> {
+        let Route { candidates, max_cost, .. } = &*self.route;
+        Question { candidates, demand: self.demand(), sizes: &self.sizes, out, larger_than, max_cost: *max_cost }
     }
 
     /// How long until the deadline.

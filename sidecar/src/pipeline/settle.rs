@@ -16,7 +16,7 @@ use super::{count, fallback::Plan};
 use crate::{
     clock::{self, Day},
     record::{Outcome, RequestRecord},
-    runtime::{Backend, Place, Route, Runtime},
+    runtime::{Backend, InFlight, Place, Route, Runtime},
 };
 
 /// What is known so far.
@@ -32,6 +32,8 @@ pub(super) struct Settle {
     /// The prompt, for when nobody says what it came to.
     sizes: Sizes,
     backend: Option<usize>,
+    /// The backend's place in its count of attempts in flight.
+    busy: Option<InFlight>,
     attempts: u32,
     reason: Option<Class>,
     truncated: u32,
@@ -72,6 +74,7 @@ impl Settle {
             stream: false,
             sizes: Sizes::bounds(0, 0),
             backend: None,
+            busy: None,
             attempts: 0,
             reason: None,
             truncated: 0,
@@ -141,6 +144,11 @@ impl Settle {
         self.wait(now);
     }
 
+    /// The attempt counts as in flight, to the end of its answer.
+    pub(super) fn busy(&mut self, place: InFlight) {
+        self.busy = Some(place);
+    }
+
     /// From now on nothing happens here but waiting.
     pub(super) const fn wait(&mut self, now: Instant) {
         self.waiting_since = Some(now);
@@ -154,8 +162,9 @@ impl Settle {
     }
 
     /// The attempt failed: nothing is billed for it.
-    pub(super) const fn failed(&mut self) {
+    pub(super) fn failed(&mut self) {
         self.billed = false;
+        self.busy = None;
     }
 
     /// What the provider billed.

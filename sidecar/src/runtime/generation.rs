@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use spillway_policy::{Price, fallback, retry, truncate};
+use spillway_policy::{NanoUsd, Price, fallback, retry, truncate};
 use spillway_providers::{Dialect, Fault, Unsupported, tokens::Encoding};
 use spillway_wire::{AuthScheme, Map, OnExceeded, Snapshot};
 
@@ -39,8 +39,13 @@ pub(crate) struct Route {
     pub(crate) backends: Vec<Backend>,
     /// The same backends in the same order, as far as choosing needs to know them.
     pub(crate) candidates: Vec<fallback::Candidate>,
-    /// First choices, in order.
+    /// First choices, in the user's order; which one is asked first is the strategy's business.
     pub(crate) primaries: Vec<usize>,
+    pub(crate) strategy: Strategy,
+    /// What one request may cost at most.
+    pub(crate) max_cost: Option<NanoUsd>,
+    /// Requests with one value of this header stay with one backend.
+    pub(crate) affinity: Option<HeaderName>,
     pub(crate) rules: Vec<fallback::Rule>,
     pub(crate) retries: retry::Rule,
     pub(crate) on_exceeded: OnExceeded,
@@ -50,6 +55,16 @@ pub(crate) struct Route {
     pub(crate) first_token_timeout: Duration,
     pub(crate) idle_timeout: Duration,
     pub(crate) state: Arc<RouteState>,
+}
+
+/// Which of the first choices is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strategy {
+    Priority,
+    Weighted,
+    LeastCost,
+    LeastLatency,
+    LeastBusy,
 }
 
 #[derive(Debug)]
@@ -70,6 +85,8 @@ pub(crate) struct Backend {
     pub(crate) model: String,
     pub(crate) model_header: HeaderValue,
     pub(crate) max_output_tokens: Option<u64>,
+    /// Its share under strategy Weighted.
+    pub(crate) weight: u32,
     pub(crate) encoding: Encoding,
     pub(crate) price: Option<Price>,
     pub(crate) series: Arc<Series>,
@@ -140,6 +157,11 @@ impl Generation {
 // === impl Route ===
 
 impl Route {
+    /// What a request can cost decides who gets it.
+    pub(crate) fn compares_cost(&self) -> bool {
+        self.max_cost.is_some() || self.strategy == Strategy::LeastCost
+    }
+
     /// Which backends have no key yet. They are passed over until it comes.
     pub(crate) fn without_key(&self) -> fallback::Set {
         let mut out = fallback::Set::default();
@@ -160,6 +182,20 @@ impl Route {
             }
         }
         names.join(", ")
+    }
+}
+
+// === impl Strategy ===
+
+impl Strategy {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Priority => "Priority",
+            Self::Weighted => "Weighted",
+            Self::LeastCost => "LeastCost",
+            Self::LeastLatency => "LeastLatency",
+            Self::LeastBusy => "LeastBusy",
+        }
     }
 }
 

@@ -5,12 +5,12 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
-use spillway_policy::{Class, Classes, Price, fallback, retry, truncate};
+use spillway_policy::{Class, Classes, NanoUsd, Price, fallback, retry, truncate};
 use spillway_providers::{Dialect, Unsupported, tokens::Encoding};
 use spillway_wire as wire;
 
 use super::{
-    generation::{Backend, Generation, Glob, Provider, RequestRules, Route},
+    generation::{Backend, Generation, Glob, Provider, RequestRules, Route, Strategy},
     keys::Keys,
     live,
 };
@@ -154,12 +154,12 @@ fn route(
         retries,
         request,
         streaming,
-        strategy: _,
+        strategy,
         limits: _,
         breaker: _,
         hedge: _,
-        max_cost_nanos: _,
-        affinity_header: _,
+        max_cost_nanos,
+        affinity_header,
     } = given;
     if backends.len() > fallback::MAX_CANDIDATES {
         return Err(format!("has {} backends, at most {} can be served", backends.len(), fallback::MAX_CANDIDATES));
@@ -178,6 +178,9 @@ fn route(
         header: text_header(name)?,
         backends: lowered,
         primaries: fallback::primaries(&candidates).collect(),
+        strategy: self::strategy(strategy),
+        max_cost: max_cost_nanos.map(NanoUsd),
+        affinity: affinity_header.as_deref().map(affinity).transpose()?,
         candidates,
         rules: fallbacks.iter().map(|rule| fallback_rule(rule, backends)).collect::<Result<_, _>>()?,
         retries: retry_rule(retries),
@@ -197,7 +200,7 @@ fn backend(
     providers: &wire::Map<Arc<Provider>>,
     parts: &Parts<'_>,
 ) -> Result<Backend, Nack> {
-    let wire::Backend { name, provider, model, role: _, weight: _, when: _, shadow_ppm: _ } = given;
+    let wire::Backend { name, provider, model, role: _, weight, when: _, shadow_ppm: _ } = given;
     let found = providers.get(provider).ok_or_else(|| format!("provider {provider} is not in the snapshot"))?;
     let key = SeriesKey {
         route: route.to_owned(),
@@ -212,6 +215,7 @@ fn backend(
         model: model.name.clone(),
         model_header: text_header(&model.name)?,
         max_output_tokens: model.max_output_tokens,
+        weight: *weight,
         encoding: match model.tokenizer {
             wire::Tokenizer::O200kBase => Encoding::O200k,
             wire::Tokenizer::Cl100kBase => Encoding::Cl100k,
@@ -223,15 +227,29 @@ fn backend(
     })
 }
 
+const fn strategy(given: &wire::Strategy) -> Strategy {
+    match given {
+        wire::Strategy::Priority | wire::Strategy::Cascade { .. } => Strategy::Priority,
+        wire::Strategy::Weighted => Strategy::Weighted,
+        wire::Strategy::LeastCost => Strategy::LeastCost,
+        wire::Strategy::LeastLatency => Strategy::LeastLatency,
+        wire::Strategy::LeastBusy => Strategy::LeastBusy,
+    }
+}
+
+fn affinity(header: &str) -> Result<HeaderName, Nack> {
+    header.parse().map_err(|error| format!("affinity header {header:?}: {error}"))
+}
+
 fn candidate(given: &wire::Backend) -> fallback::Candidate {
     let wire::Backend { name: _, provider: _, model, role, weight: _, when: _, shadow_ppm: _ } = given;
     // A request is not refused for parallel tools: a model that cannot calls them one by one.
     let wire::Model {
         name: _,
         context_window_tokens,
-        max_output_tokens: _,
+        max_output_tokens,
         tokenizer,
-        price: _,
+        price,
         tools,
         parallel_tools: _,
         vision,
@@ -248,6 +266,8 @@ fn candidate(given: &wire::Backend) -> fallback::Candidate {
         tools: *tools,
         images: *vision,
         json_schema: *json_schema,
+        price: price.map(self::price),
+        max_output: *max_output_tokens,
     }
 }
 

@@ -2,5 +2,6 @@
 
 mod attempts;
 mod doors;
+mod strategies;
 mod streams;
 mod windows;

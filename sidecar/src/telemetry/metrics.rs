@@ -119,6 +119,11 @@ impl Metrics {
         self.families.upstream.with_label_values(&labels).observe(took.as_secs_f64());
     }
 
+    /// Counts a first choice.
+    pub fn chosen(&self, route: &str, backend: &str, strategy: &str) {
+        self.families.choices.with_label_values(&[route, backend, strategy]).inc();
+    }
+
     /// A stream to an application has begun.
     pub fn open_stream(&self) -> OpenStream {
         self.families.streams.inc();

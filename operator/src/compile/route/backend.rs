@@ -45,17 +45,7 @@ pub(super) fn resolve(
             if !known {
                 diagnostics.push(unknown_model(object, index, backend, provider));
             }
-            if let Some(role) = wire_role(role) {
-                resolved.usable.push(wire::Backend {
-                    name: name.clone(),
-                    provider: key.clone(),
-                    model,
-                    role,
-                    weight: 1,
-                    when: None,
-                    shadow_ppm: None,
-                });
-            }
+            resolved.usable.extend(sent(backend, key, model));
             problem = without_key(provider);
         }
         if let Some((reason, message)) = problem {
@@ -67,6 +57,14 @@ pub(super) fn resolve(
         resolved.statuses.push(status);
     }
     resolved
+}
+
+/// A backend as a sidecar gets it.
+fn sent(backend: &Backend, provider: String, model: wire::Model) -> Option<wire::Backend> {
+    let Backend { name, provider_ref: _, model: _, role, weight, when: _ } = backend;
+    let role = wire_role(role.unwrap_or_default())?;
+    let name = name.clone();
+    Some(wire::Backend { name, provider, model, role, weight: weight.unwrap_or(1), when: None, shadow_ppm: None })
 }
 
 fn provider_key(object: &ObjectRef, reference: &ProviderRef) -> String {

@@ -9,7 +9,7 @@ use crate::compile::{Severity, compile};
 use crate::resources::world::{SHOP, object, world};
 
 /// A spec; reason, path and part of the message of the one thing that is to be said about it.
-type Row = (&'static str, Reason, &'static str, &'static str);
+pub(super) type Row = (&'static str, Reason, &'static str, &'static str);
 
 const PROVIDER: &[Row] = &[
     ("{type: Gemini, credentials: {none: {}}}", UnsupportedValue, "spec.type", "cannot talk to Gemini"),
@@ -122,21 +122,13 @@ const PROVIDER: &[Row] = &[
 
 /// `@b` stands for a backend that works.
 const ROUTE: &[Row] = &[
-    ("{backends: [@b], strategy: Weighted}", UnsupportedValue, "spec.strategy", "use Priority"),
     ("{backends: [@b], cascade: {escalateWhen: 'true'}}", UnsupportedValue, "spec.cascade", "remove it"),
-    ("{backends: [@b], maxCostPerRequest: '0.05'}", UnsupportedValue, "spec.maxCostPerRequest", "remove it"),
     ("{backends: [@b], limits: [{name: a, concurrency: 5}]}", UnsupportedValue, "spec.limits", "remove it"),
     ("{backends: [@b], validation: {}}", UnsupportedValue, "spec.validation", "remove it"),
     ("{backends: [@b], cache: {ttl: 1m}}", UnsupportedValue, "spec.cache", "remove it"),
     ("{backends: [@b], deduplicate: {ttl: 1m}}", UnsupportedValue, "spec.deduplicate", "remove it"),
     ("{backends: [@b], batching: {}}", UnsupportedValue, "spec.batching", "remove it"),
     ("{backends: [@b], streaming: {hold: {bytes: 1}}}", UnsupportedValue, "spec.streaming.hold", "remove it"),
-    (
-        "{backends: [@b, {name: c, providerRef: {name: openai}, model: m, weight: 1}]}",
-        UnsupportedValue,
-        "spec.backends[1].weight",
-        "remove it",
-    ),
     (
         "{backends: [@b, {name: c, providerRef: {name: openai}, model: m, when: 'true'}]}",
         UnsupportedValue,
@@ -322,7 +314,7 @@ const BUDGET: &[Row] = &[
     ("{limit: lots, period: Day, enforcement: Warn}", Invalid, "spec.limit", "\"lots\" is not an amount"),
 ];
 
-fn check(kind: &str, rows: &[Row]) {
+pub(super) fn check(kind: &str, rows: &[Row]) {
     for (spec, reason, path, part) in rows {
         let spec = spec
             .replace("@b", "{name: b, providerRef: {name: openai}, model: gpt-4o}")

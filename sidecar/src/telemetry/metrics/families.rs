@@ -29,6 +29,7 @@ pub(super) struct Families {
     pub(super) attempts: IntCounterVec,
     pub(super) upstream: HistogramVec,
     pub(super) fallbacks: IntCounterVec,
+    pub(super) choices: IntCounterVec,
     pub(super) overhead: Histogram,
     pub(super) streams: IntGauge,
     pub(super) config_info: IntGaugeVec,
@@ -56,6 +57,7 @@ impl Families {
         let request = ["route", "backend", "provider", "model", "operation", "outcome"];
         let attempt = ["route", "provider", "outcome"];
         let fallback = ["route", "reason"];
+        let choice = ["route", "backend", "strategy"];
         let seconds = "Attempts at providers, until the answer's head or the failure.";
         let age = "Seconds since the source of the config last confirmed that it is current.";
         let lost = "Log lines that were left out because the output was blocked.";
@@ -67,6 +69,7 @@ impl Families {
             attempts: counters(of, "attempts_total", "Attempts at providers, by class of failure or ok.", &attempt),
             upstream: histograms(of, "spillway_sidecar_upstream_seconds", seconds, &attempt, &OPERATION_SECONDS),
             fallbacks: counters(of, "fallbacks_total", "Requests that left their first choice, and why.", &fallback),
+            choices: counters(of, "route_choices_total", "First choices, by the strategy that made them.", &choice),
             overhead: {
                 let help = "Time a request spent in the sidecar itself.";
                 let opts = HistogramOpts::new("spillway_sidecar_overhead_seconds", help);

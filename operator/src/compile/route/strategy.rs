@@ -1,0 +1,129 @@
+//! How a route chooses among its first choices, and what it may cost.
+
+use spillway_crds::{Backend, ConditionType, ModelRouteSpec, Money, Reason, Role, Strategy};
+use spillway_wire as wire;
+
+use crate::compile::diagnostic::{Diagnostic, ObjectRef};
+
+/// Headers that carry credentials: no policy looks at them.
+const SECRET_HEADERS: [&str; 6] =
+    ["authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-goog-api-key"];
+
+/// The part of a `wire::Route` that decides who is asked.
+pub(super) struct Choice {
+    pub(super) strategy: wire::Strategy,
+    pub(super) max_cost_nanos: Option<u64>,
+    pub(super) affinity_header: Option<String>,
+}
+
+/// Lowers the strategy. What cannot work is refused; what changes nothing is said.
+pub(super) fn choice(object: &ObjectRef, spec: &ModelRouteSpec, found: &mut Vec<Diagnostic>) -> Choice {
+    let strategy = spec.strategy.unwrap_or_default();
+    check_weights(object, strategy, &spec.backends, found);
+    Choice {
+        strategy: match strategy {
+            // Cascade is refused by `unsupported`.
+            Strategy::Priority | Strategy::Cascade => wire::Strategy::Priority,
+            Strategy::Weighted => wire::Strategy::Weighted,
+            Strategy::LeastCost => wire::Strategy::LeastCost,
+            Strategy::LeastLatency => wire::Strategy::LeastLatency,
+            Strategy::LeastBusy => wire::Strategy::LeastBusy,
+        },
+        max_cost_nanos: spec.max_cost_per_request.as_ref().and_then(|money| max_cost(object, money, found)),
+        affinity_header: affinity(object, spec, found),
+    }
+}
+
+fn is_primary(backend: &Backend) -> bool {
+    backend.role.unwrap_or_default() == Role::Primary
+}
+
+fn no_effect(object: &ObjectRef, path: String, message: impl Into<String>) -> Diagnostic {
+    Diagnostic::warn(object, (ConditionType::Accepted, Reason::NoEffect), path, message)
+}
+
+fn check_weights(object: &ObjectRef, strategy: Strategy, backends: &[Backend], found: &mut Vec<Diagnostic>) {
+    for (index, backend) in backends.iter().enumerate() {
+        let path = format!("spec.backends[{index}].weight");
+        match (strategy, backend.weight) {
+            (Strategy::Weighted, None) if is_primary(backend) => {
+                let message = "is missing: strategy Weighted needs one on every Primary backend";
+                found.push(Diagnostic::refuse(object, Reason::Invalid, path, message));
+            }
+            (Strategy::Weighted, Some(weight)) if weight > 1_000_000 => {
+                let message = format!("{weight} is more than 1000000");
+                found.push(Diagnostic::refuse(object, Reason::Invalid, path, message));
+            }
+            (Strategy::Weighted, Some(_)) if !is_primary(backend) => {
+                let message = "has no effect: only Primary backends have a share of the requests";
+                found.push(no_effect(object, path, message));
+            }
+            (Strategy::Weighted, _) | (_, None) => {}
+            (_, Some(_)) => {
+                found.push(no_effect(object, path, "has no effect: only strategy Weighted looks at weights"));
+            }
+        }
+    }
+    let idle = |backend: &Backend| backend.weight == Some(0);
+    if strategy == Strategy::Weighted && backends.iter().filter(|backend| is_primary(backend)).all(idle) {
+        let message = "no Primary backend has a weight above 0, so the first one that can serve gets every request";
+        found.push(no_effect(object, "spec.backends".into(), message));
+    }
+}
+
+fn max_cost(object: &ObjectRef, money: &Money, found: &mut Vec<Diagnostic>) -> Option<u64> {
+    let problem = match money.nanos() {
+        Ok(0) => "\"0\" lets nothing through: give what one request may cost, in US dollars, or remove it".to_owned(),
+        Ok(nanos) => return Some(nanos),
+        Err(error) => error.to_string(),
+    };
+    found.push(Diagnostic::refuse(object, Reason::Invalid, "spec.maxCostPerRequest", problem));
+    None
+}
+
+fn affinity(object: &ObjectRef, spec: &ModelRouteSpec, found: &mut Vec<Diagnostic>) -> Option<String> {
+    let header = spec.affinity.as_ref()?.header.to_ascii_lowercase();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let problem = if !(1..=128).contains(&header.len()) || !header.bytes().all(plain) {
+        Some(format!("{header:?} is no name of a header: letters, digits and '-', at most 128"))
+    } else if SECRET_HEADERS.contains(&header.as_str()) {
+        Some(format!("{header:?} carries credentials, which no policy looks at: name the session in another header"))
+    } else {
+        None
+    };
+    if let Some(problem) = problem {
+        found.push(Diagnostic::refuse(object, Reason::Invalid, "spec.affinity.header", problem));
+        return None;
+    }
+    if spec.backends.iter().filter(|backend| is_primary(backend)).count() == 1 {
+        found.push(no_effect(object, "spec.affinity".into(), "has no effect: there is one Primary backend only"));
+    }
+    Some(header)
+}
+
+/// Says which backends are never or last asked because nobody knows what they cost.
+pub(super) fn check_prices(
+    object: &ObjectRef,
+    choice: &Choice,
+    spec: &ModelRouteSpec,
+    usable: &[wire::Backend],
+    found: &mut Vec<Diagnostic>,
+) {
+    let what = match (choice.max_cost_nanos, &choice.strategy) {
+        (Some(_), _) => "spec.maxCostPerRequest passes it over for every request",
+        (None, wire::Strategy::LeastCost) => "strategy LeastCost asks it last",
+        (None, _) => return,
+    };
+    for (index, backend) in spec.backends.iter().enumerate() {
+        let known = usable.iter().find(|usable| usable.name == backend.name);
+        if known.is_none_or(|known| known.model.price.is_some()) {
+            continue;
+        }
+        let message = format!(
+            "the price of {:?} is unknown, so {what}: give it one in spec.models[].pricing of its ModelProvider",
+            backend.model
+        );
+        let path = format!("spec.backends[{index}].model");
+        found.push(Diagnostic::warn(object, (ConditionType::Accepted, Reason::PriceUnknown), path, message));
+    }
+}

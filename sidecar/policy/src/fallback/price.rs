@@ -1,0 +1,133 @@
+//! What a request can cost at most, before anybody has answered it.
+
+use super::{Candidate, Check, Demand, Output, Question, Sizes, Skip};
+use crate::{NanoUsd, Usage};
+
+// === impl Candidate ===
+
+impl Candidate {
+    /// The most that a prompt of so many tokens can cost here. None: its price is unknown, or its answer has no bound.
+    #[must_use]
+    pub fn worst(&self, input: u64, demand: &Demand) -> Option<NanoUsd> {
+        let longest = self.max_output.or(self.window);
+        let output = match demand.output {
+            Output::Asked(tokens) => longest.map_or(tokens, |longest| longest.min(tokens)),
+            Output::Reserve(_) => longest?,
+        };
+        let output = output.saturating_mul(u64::from(demand.more_choices) + 1);
+        let price = self.price?;
+        let written = if demand.cache_writes && price.cache_write > price.input { input } else { 0 };
+        Some(price.of(&Usage { input, output, cache_read: 0, cache_write: written }))
+    }
+}
+
+// === impl Sizes ===
+
+impl Sizes {
+    /// The longest the prompt can be for a tokenizer. An estimate may be wrong by a half; bytes are an upper bound anyway.
+    fn most(&self, tokenizer: usize) -> u64 {
+        match self.counted.get(tokenizer).copied().flatten() {
+            Some(count) if count.exact => count.tokens,
+            Some(count) => (count.tokens + count.tokens / 2).min(self.upper),
+            None => self.upper,
+        }
+    }
+
+    /// One number to compare backends by, whatever their tokenizers: a count if there is one, else the upper bound.
+    #[must_use]
+    pub fn common(&self) -> u64 {
+        self.counted.iter().flatten().map(|count| count.tokens).max().unwrap_or(self.upper)
+    }
+}
+
+// === impl Question ===
+
+impl Question<'_> {
+    /// Whether the worst case stays within the route's bound.
+    pub(super) fn check_cost(&self, candidate: &Candidate) -> Check {
+        let Some(max) = self.max_cost else { return Check::Fits };
+        let worst = |input| candidate.worst(input, &self.demand);
+        let Some(at_most) = worst(self.sizes.most(candidate.tokenizer)) else { return Check::Skip(Skip::NoPrice) };
+        let counted = self.sizes.counted.get(candidate.tokenizer).is_none_or(Option::is_some);
+        if at_most <= max {
+            Check::Fits
+        } else if counted || worst(self.sizes.lower).is_some_and(|at_least| at_least > max) {
+            Check::Skip(Skip::TooExpensive { worst: at_most, max })
+        } else {
+            Check::Open
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Price,
+        fallback::{Choice, Counted, Set},
+    };
+
+    /// $1 and $10 per million tokens, so 1,000 and 10,000 nano-dollars each.
+    const CANDIDATE: Candidate = Candidate {
+        primary: true,
+        window: Some(100_000),
+        tokenizer: 0,
+        tools: true,
+        images: true,
+        json_schema: true,
+        price: Some(Price { input: 1_000_000_000, output: 10_000_000_000, cache_read: 0, cache_write: 1_250_000_000 }),
+        max_output: Some(500),
+    };
+
+    #[test]
+    fn the_worst_case_is_the_whole_prompt_and_the_longest_answer() {
+        let demand = |output| Demand { output, ..Demand::default() };
+        let asked = demand(Output::Asked(100));
+        let rows = [
+            ("as asked", CANDIDATE, asked, Some(2_000_000)),
+            ("no longer than the model can", CANDIDATE, demand(Output::Asked(9_000)), Some(6_000_000)),
+            ("as long as the model can", CANDIDATE, demand(Output::Reserve(1)), Some(6_000_000)),
+            ("three answers", CANDIDATE, Demand { more_choices: 2, ..asked }, Some(4_000_000)),
+            ("into the cache", CANDIDATE, Demand { cache_writes: true, ..asked }, Some(2_250_000)),
+            ("no price", Candidate { price: None, ..CANDIDATE }, asked, None),
+            ("no bound", Candidate { max_output: None, window: None, ..CANDIDATE }, demand(Output::Reserve(1)), None),
+            ("its own bound", Candidate { max_output: None, window: None, ..CANDIDATE }, asked, Some(2_000_000)),
+        ];
+        for (row, candidate, demand, want) in rows {
+            assert_eq!(candidate.worst(1_000, &demand), want.map(NanoUsd), "{row}");
+        }
+    }
+
+    #[test]
+    fn a_bound_passes_over_what_may_cost_more_and_counts_only_near_it() {
+        let counted = |tokens, exact| Sizes {
+            counted: [Some(Counted { tokens, exact }), None, None],
+            ..Sizes::bounds(100, 4_000)
+        };
+        let dear =
+            |worst| (Choice::Nobody, Some(Skip::TooExpensive { worst: NanoUsd(worst), max: NanoUsd(2_000_000) }));
+        let unknown = Candidate { price: None, ..CANDIDATE };
+        let rows = [
+            ("every byte a token, and still cheap enough", Sizes::bounds(1, 1_000), CANDIDATE, (Choice::Take(0), None)),
+            ("one more, and it has to be counted", Sizes::bounds(1, 1_001), CANDIDATE, (Choice::Count(0), None)),
+            ("counted, cheap enough", counted(1_000, true), CANDIDATE, (Choice::Take(0), None)),
+            ("counted, too dear", counted(1_001, true), CANDIDATE, dear(2_001_000)),
+            ("estimated, too dear by half", counted(800, false), CANDIDATE, dear(2_200_000)),
+            ("too dear whatever a count would say", Sizes::bounds(1_001, 4_000), CANDIDATE, dear(5_000_000)),
+            ("unknown", Sizes::bounds(1, 1), unknown, (Choice::Nobody, Some(Skip::NoPrice))),
+        ];
+        for (row, sizes, candidate, want) in rows {
+            let question = Question {
+                candidates: &[candidate],
+                demand: Demand { output: Output::Asked(100), ..Demand::default() },
+                sizes: &sizes,
+                out: Set::default(),
+                larger_than: 0,
+                max_cost: Some(NanoUsd(2_000_000)),
+            };
+            let mut skipped = None;
+            let choice = question.first_of([0], |_, reason| skipped = Some(reason));
+            assert_eq!((choice, skipped), want, "{row}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const PLAIN: Candidate = Candidate {
+    primary: true,
+    window: Some(1_000),
+    tokenizer: 0,
+    tools: true,
+    images: true,
+    json_schema: true,
+    price: None,
+    max_output: None,
+};
+
+fn ask(candidates: &[Candidate], demand: Demand, sizes: &Sizes, out: Set) -> (Choice, Vec<(usize, Skip)>) {
+    let mut skipped = Vec::new();
+    let question = Question { candidates, demand, sizes, out, larger_than: 0, max_cost: None };
+    let choice = question.first_of(0..candidates.len(), |index, reason| skipped.push((index, reason)));
+    (choice, skipped)
+}
+
+#[test]
+fn bounds_decide_where_they_can_and_counting_is_asked_for_where_not() {
+    let demand = Demand { output: Output::Asked(200), ..Demand::default() };
+    let counted =
+        |tokens, exact| Sizes { counted: [Some(Counted { tokens, exact }), None, None], ..Sizes::bounds(500, 5_000) };
+    let too_long = |prompt, certain| vec![(0, Skip::TooLong { prompt, output: 200, window: 1_000, certain })];
+    let rows = [
+        ("every byte a token, and still it fits", Sizes::bounds(1, 800), Choice::Take(0), vec![]),
+        ("one more, and it has to be counted", Sizes::bounds(1, 801), Choice::Count(0), vec![]),
+        ("counted, fits", counted(800, true), Choice::Take(0), vec![]),
+        ("counted, too long", counted(801, true), Choice::Nobody, too_long(801, true)),
+        ("estimated, too long", counted(801, false), Choice::Nobody, too_long(801, false)),
+    ];
+    for (row, sizes, choice, skipped) in rows {
+        assert_eq!(ask(&[PLAIN], demand, &sizes, Set::default()), (choice, skipped), "{row}");
+    }
+}
+
+#[test]
+fn a_hop_to_a_model_that_cannot_do_it_is_skipped_with_the_reason() {
+    let candidates = [
+        Candidate { tools: false, ..PLAIN },
+        Candidate { images: false, ..PLAIN },
+        Candidate { json_schema: false, ..PLAIN },
+        PLAIN,
+        Candidate { window: None, ..PLAIN },
+    ];
+    let demand = Demand { tools: true, images: true, json_schema: true, ..Demand::default() };
+    let mut out = Set::default();
+    out.insert(3);
+    let want = vec![(0, Skip::NoTools), (1, Skip::NoImages), (2, Skip::NoJsonSchema), (3, Skip::Out)];
+    assert_eq!(ask(&candidates, demand, &Sizes::bounds(1, 9), out), (Choice::Take(4), want));
+}
+
+#[test]
+fn a_reserve_takes_no_more_than_half_a_window_and_a_limit_what_it_says() {
+    for (output, want) in [(Output::Reserve(100), 100), (Output::Reserve(900), 500), (Output::Asked(900), 900)] {
+        assert_eq!(output.of(1_000), want, "{output:?}");
+    }
+}
+
+#[test]
+fn a_window_that_proved_too_small_is_not_tried_under_another_name() {
+    let candidates = [PLAIN, Candidate { window: Some(1_001), ..PLAIN }];
+    let (sizes, mut skipped) = (Sizes::bounds(1, 9), Vec::new());
+    let question = Question {
+        candidates: &candidates,
+        demand: Demand::default(),
+        sizes: &sizes,
+        out: Set::default(),
+        larger_than: 1_000,
+        max_cost: None,
+    };
+    let choice = question.first_of([0, 1], |index, reason| skipped.push((index, reason)));
+    assert_eq!((choice, skipped), (Choice::Take(1), vec![(0, Skip::NotLarger { window: 1_000 })]));
+}
+
+#[test]
+fn an_unknown_window_refuses_nothing() {
+    let unknown = Candidate { window: None, ..PLAIN };
+    let sizes = Sizes::bounds(1 << 40, 1 << 50);
+    assert_eq!(ask(&[unknown], Demand::default(), &sizes, Set::default()).0, Choice::Take(0));
+}
+
+#[test]
+fn the_first_rule_that_names_the_class_decides_even_if_it_says_nobody() {
+    let rule = |class, to: &[usize]| Rule { on: [class].into_iter().collect(), to: to.to_vec() };
+    let rules = [rule(Class::ContentPolicyViolation, &[]), rule(Class::Timeout, &[2, 1]), rule(Class::Timeout, &[3])];
+    assert_eq!(targets(&rules, Class::Timeout), [2, 1]);
+    assert_eq!(targets(&rules, Class::ContentPolicyViolation), []);
+    assert_eq!(targets(&rules, Class::Connection), []);
+}
+
+#[test]
+fn the_smallest_sufficient_window_comes_first() {
+    let with = |window| Candidate { window, ..PLAIN };
+    let candidates = [with(Some(9)), with(None), with(Some(3)), with(Some(9))];
+    assert_eq!(by_window(&candidates, &[0, 1, 2, 3]), [2, 0, 3, 1]);
+    assert_eq!(by_window(&candidates, &[3, 0]), [3, 0]);
+}
+
+proptest! {
+    #[test]
+    fn what_is_taken_fits_and_was_not_ruled_out(
+        windows in proptest::collection::vec(proptest::option::of(0u64..2_000), 0..10),
+        tokens in 0u64..2_000, output in 0u64..500, ruled_out in 0usize..10,
+    ) {
+        let candidates: Vec<_> = windows.iter().map(|window| Candidate { window: *window, ..PLAIN }).collect();
+        let sizes = Sizes { counted: [Some(Counted { tokens, exact: true }), None, None], ..Sizes::bounds(0, 9_999) };
+        let mut out = Set::default();
+        out.insert(ruled_out);
+        let demand = Demand { output: Output::Asked(output), ..Demand::default() };
+        match ask(&candidates, demand, &sizes, out) {
+            (Choice::Take(index), skipped) => {
+                prop_assert!(index != ruled_out && skipped.len() == index);
+                prop_assert!(windows[index].is_none_or(|window| tokens + output <= window || tokens == 0));
+            }
+            (Choice::Nobody, skipped) => prop_assert_eq!(skipped.len(), candidates.len()),
+            (Choice::Count(_), _) => prop_assert!(false, "a counted prompt is counted again"),
+        }
+    }
+}
