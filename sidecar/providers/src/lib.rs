@@ -14,6 +14,7 @@ mod messages;
 mod need;
 mod openai;
 pub mod render;
+mod repeats;
 mod sse;
 mod stream;
 pub mod tokens;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::anthropic::stream::{Native, ToChat};
 use crate::messages::stream::ToMessages;
 use crate::openai::stream::PassThrough;
+use crate::repeats::{Piece, Repeats};
 use crate::sse::{Event, Framer, MAX_EVENT_BYTES, TooLarge};
 use crate::{Api, Class, Dialect, Fault, Usage, fault};
 
@@ -29,6 +30,12 @@ pub(crate) struct Seen {
     pub(crate) usage: Option<Usage>,
     pub(crate) output_bytes: u64,
     pub(crate) done: bool,
+    /// Nothing but the last event is missing.
+    pub(crate) finished: bool,
+    /// The content of the latest event, if it had any.
+    pub(crate) piece: Option<Piece>,
+    /// Events that were left out because nobody could read them.
+    pub(crate) skipped: u32,
 }
 
 // === impl Seen ===
@@ -50,6 +57,7 @@ pub struct StreamDecoder {
     /// The first bytes of lines that belong to no event.
     stray: Vec<u8>,
     any_data: bool,
+    repeats: Repeats,
 }
 
 #[derive(Debug)]
@@ -73,7 +81,14 @@ impl StreamDecoder {
             (_, Dialect::OpenAi) => Events::OpenAi(PassThrough::new(shown_model, wants_usage)),
             (_, Dialect::Anthropic) => Events::ToChat(Box::new(ToChat::new(shown_model, wants_usage))),
         };
-        Self { framer: Framer::default(), events, dialect, stray: Vec::new(), any_data: false }
+        Self {
+            framer: Framer::default(),
+            events,
+            dialect,
+            stray: Vec::new(),
+            any_data: false,
+            repeats: Repeats::default(),
+        }
     }
 
     /// The time, in seconds since 1970, that translated chunks carry as `created`. Without it they say 0.
@@ -82,6 +97,14 @@ impl StreamDecoder {
         if let Events::ToChat(events) = &mut self.events {
             events.created(seconds);
         }
+        self
+    }
+
+    /// Ends the stream with a fault when the same piece of content comes so many times in a row; ten times as many for
+    /// pieces without a letter or of one or two characters. 0: never.
+    #[must_use]
+    pub fn max_repeats(mut self, limit: u32) -> Self {
+        self.repeats = Repeats::at_most(limit);
         self
     }
 
@@ -139,7 +162,8 @@ impl StreamDecoder {
             Events::Native(events) => events.event(event, out),
             Events::ToChat(events) => events.event(event, out),
             Events::ToMessages(events) => events.event(event, out),
-        }
+        }?;
+        self.seen_mut().piece.take().map_or(Ok(()), |piece| self.repeats.add(piece))
     }
 
     /// What to say of a stream that ended too early. One that held no event at all may have been an error as plain JSON.
@@ -164,6 +188,15 @@ impl StreamDecoder {
         }
     }
 
+    fn seen_mut(&mut self) -> &mut Seen {
+        match &mut self.events {
+            Events::OpenAi(events) => &mut events.seen,
+            Events::Native(events) => &mut events.seen,
+            Events::ToChat(events) => &mut events.seen,
+            Events::ToMessages(events) => &mut events.seen,
+        }
+    }
+
     /// What the provider said it billed, as far as the stream has come.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
@@ -176,6 +209,18 @@ impl StreamDecoder {
         self.seen().output_bytes
     }
 
+    /// Events that were left out because they held no JSON.
+    #[must_use]
+    pub fn skipped(&self) -> u32 {
+        self.seen().skipped
+    }
+
+    /// The provider has said why the answer ends. Nothing but its last event is missing, and [`Self::end`] will not fail.
+    #[must_use]
+    pub fn finished(&self) -> bool {
+        self.seen().finished
+    }
+
     /// The answer is complete; what the provider still sends is ignored.
     #[must_use]
     pub fn done(&self) -> bool {
@@ -183,8 +228,12 @@ impl StreamDecoder {
     }
 }
 
+pub(crate) fn is_json(data: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok()
+}
+
 fn is_whole(data: &[u8]) -> bool {
-    data.trim_ascii() == b"[DONE]" || serde_json::from_slice::<serde::de::IgnoredAny>(data).is_ok()
+    data.trim_ascii() == b"[DONE]" || is_json(data)
 }
 
 fn terminated(raw: &[u8]) -> Bytes {

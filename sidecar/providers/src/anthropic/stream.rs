@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::response::chat_id;
 use super::{JSON_TOOL, finish_reason};
+use crate::repeats::Piece;
 use crate::sse::Event;
 use crate::stream::Seen;
 use crate::{Dialect, Fault, Frame, Usage, fault};
@@ -13,8 +14,6 @@ use crate::{Dialect, Fault, Frame, Usage, fault};
 #[derive(Debug)]
 pub(crate) struct Native {
     shown_model: String,
-    /// A reason to stop has come: only the terminal event is missing.
-    stopped: bool,
     pub(crate) seen: Seen,
 }
 
@@ -45,10 +44,13 @@ enum Block {
     },
 }
 
-/// The event's JSON, or the error it is.
-fn read(event: &Event) -> Result<Option<Value>, Fault> {
-    let Some(data) = &event.data else { return Ok(None) };
-    let Ok(value) = serde_json::from_slice::<Value>(data) else { return Ok(None) };
+/// The event's JSON, null if it has no data, or the error it is. None: no JSON, so that it is left out.
+fn read(event: &Event, seen: &mut Seen) -> Result<Option<Value>, Fault> {
+    let Some(data) = &event.data else { return Ok(Some(Value::Null)) };
+    let Ok(value) = serde_json::from_slice::<Value>(data) else {
+        seen.skipped += 1;
+        return Ok(None);
+    };
     match fault::inside(Dialect::Anthropic, &value) {
         Some(fault) => Err(fault),
         None => Ok(Some(value)),
@@ -60,53 +62,51 @@ fn usage(value: &Value) -> Option<Usage> {
     Usage::read(Dialect::Anthropic, usage)
 }
 
-/// Bytes of text, thinking and arguments in a `content_block_delta`.
-fn delta_bytes(value: &Value) -> u64 {
-    let texts = ["text", "thinking", "partial_json"].iter().filter_map(|key| value["delta"][*key].as_str());
-    texts.map(|text| text.len() as u64).sum()
+/// Notes the text, thinking or arguments of a `content_block_delta`. True: there are any.
+fn note_delta(value: &Value, seen: &mut Seen) -> bool {
+    let text = ["text", "thinking", "partial_json"].iter().find_map(|key| value["delta"][*key].as_str());
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return false };
+    seen.output_bytes += text.len() as u64;
+    seen.piece = Some(Piece::of(value["index"].as_u64().unwrap_or(0), text));
+    true
 }
 
 // === impl Native ===
 
 impl Native {
     pub(crate) fn new(shown_model: &str) -> Self {
-        Self { shown_model: shown_model.to_owned(), stopped: false, seen: Seen::default() }
+        Self { shown_model: shown_model.to_owned(), seen: Seen::default() }
     }
 
     pub(crate) fn event(&mut self, event: Event, out: &mut Vec<Frame>) -> Result<(), Fault> {
-        let mut bytes = event.raw.clone();
+        let Some(mut value) = read(&event, &mut self.seen)? else { return Ok(()) };
+        let mut bytes = event.raw;
         let mut content = false;
-        if let Some(mut value) = read(&event)? {
-            self.seen.bill(usage(&value));
-            match value["type"].as_str().unwrap_or_default() {
-                "message_start" => {
-                    let message = value.get_mut("message").and_then(Value::as_object_mut);
-                    if let Some(message) = message.filter(|_| !self.shown_model.is_empty()) {
-                        message.insert("model".into(), self.shown_model.as_str().into());
-                        bytes = named("message_start", &value);
-                    }
+        self.seen.bill(usage(&value));
+        match value["type"].as_str().unwrap_or_default() {
+            "message_start" => {
+                let message = value.get_mut("message").and_then(Value::as_object_mut);
+                if let Some(message) = message.filter(|_| !self.shown_model.is_empty()) {
+                    message.insert("model".into(), self.shown_model.as_str().into());
+                    bytes = named("message_start", &value);
                 }
-                "content_block_start" => content = value["content_block"]["type"] == "tool_use",
-                "content_block_delta" => {
-                    let bytes = delta_bytes(&value);
-                    self.seen.output_bytes += bytes;
-                    content = bytes > 0;
-                }
-                "message_delta" => self.stopped |= value["delta"]["stop_reason"].is_string(),
-                "message_stop" => self.seen.done = true,
-                _ => {}
             }
+            "content_block_start" => content = value["content_block"]["type"] == "tool_use",
+            "content_block_delta" => content = note_delta(&value, &mut self.seen),
+            "message_delta" => self.seen.finished |= value["delta"]["stop_reason"].is_string(),
+            "message_stop" => self.seen.done = true,
+            _ => {}
         }
         out.push(Frame { bytes, content });
         Ok(())
     }
 
     pub(crate) fn end(&mut self, out: &mut Vec<Frame>) -> bool {
-        if self.stopped {
+        if self.seen.finished {
             self.seen.done = true;
             out.push(Frame { bytes: named("message_stop", &json!({"type": "message_stop"})), content: false });
         }
-        self.stopped
+        self.seen.finished
     }
 }
 
@@ -154,7 +154,7 @@ impl ToChat {
 
     /// An event nobody can read is skipped: there is nothing to translate.
     pub(crate) fn event(&mut self, event: Event, out: &mut Vec<Frame>) -> Result<(), Fault> {
-        let Some(value) = read(&event)? else { return Ok(()) };
+        let Some(value) = read(&event, &mut self.seen)? else { return Ok(()) };
         self.seen.bill(usage(&value));
         match value["type"].as_str().unwrap_or_default() {
             "message_start" => {
@@ -163,7 +163,7 @@ impl ToChat {
             }
             "content_block_start" => self.open(out, &value["content_block"]),
             "content_block_delta" => {
-                self.seen.output_bytes += delta_bytes(&value);
+                note_delta(&value, &mut self.seen);
                 self.delta(out, &value["delta"]);
             }
             "content_block_stop" => self.close(out),
@@ -247,6 +247,7 @@ impl ToChat {
             finish => finish,
         };
         self.finish = Some(finish);
+        self.seen.finished = true;
         let choice = json!({"index": 0, "delta": {}, "logprobs": null, "finish_reason": finish});
         self.emit(out, &format!("[{choice}]"), false);
     }

@@ -58,11 +58,21 @@ impl ToMessages {
             self.finish(out);
             return Ok(());
         }
-        let Ok(chunk) = Body::parse_answer(data) else { return Ok(()) };
+        let Ok(chunk) = Body::parse_answer(data) else {
+            self.seen.skipped += 1;
+            return Ok(());
+        };
         refuse_error(&chunk)?;
         self.seen.bill(usage(&chunk));
         self.start(&chunk, out);
-        self.seen.output_bytes += self.choices.read(chunk.get_bytes("choices")).bytes;
+        let delta = self.choices.read(chunk.get_bytes("choices"));
+        if delta.garbled {
+            self.seen.skipped += 1;
+            return Ok(());
+        }
+        self.seen.output_bytes += delta.bytes;
+        self.seen.piece = delta.piece;
+        self.seen.finished = self.choices.all_finished();
         let choices = chunk.value("choices").unwrap_or_default();
         // Anthropic's callers ask for one answer.
         if let Some(choice) = choices.get(0) {
@@ -183,11 +193,10 @@ impl ToMessages {
 
     /// The connection is closed. A finished answer whose `[DONE]` is missing is complete.
     pub(crate) fn end(&mut self, out: &mut Vec<Frame>) -> bool {
-        let finished = self.choices.all_finished();
-        if finished {
+        if self.seen.finished {
             self.finish(out);
         }
-        finished
+        self.seen.finished
     }
 }
 

@@ -8,6 +8,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::repeats::Piece;
+use crate::stream::is_json;
+
 /// Which of the answers have begun and which are finished, by index. An application asks for at most 128.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Choices {
@@ -24,6 +27,10 @@ pub(crate) struct Delta {
     pub(crate) bytes: u64,
     /// No choice at all: such chunks carry the usage.
     pub(crate) empty: bool,
+    /// No JSON.
+    pub(crate) garbled: bool,
+    /// The texts together, to be compared with the next chunk's.
+    pub(crate) piece: Option<Piece>,
 }
 
 #[derive(Deserialize)]
@@ -33,7 +40,7 @@ struct Choice {
     #[serde(default)]
     delta: Option<Parts>,
     #[serde(default)]
-    text: Length,
+    text: Text,
     #[serde(default)]
     finish_reason: Option<IgnoredAny>,
 }
@@ -41,13 +48,13 @@ struct Choice {
 #[derive(Default, Deserialize)]
 struct Parts {
     #[serde(default)]
-    content: Length,
+    content: Text,
     #[serde(default)]
-    refusal: Length,
+    refusal: Text,
     #[serde(default)]
-    reasoning_content: Length,
+    reasoning_content: Text,
     #[serde(default)]
-    reasoning: Length,
+    reasoning: Text,
     #[serde(default)]
     tool_calls: Option<Vec<Call>>,
     #[serde(default)]
@@ -65,7 +72,7 @@ struct Call {
 #[derive(Deserialize)]
 struct Function {
     #[serde(default)]
-    arguments: Length,
+    arguments: Text,
 }
 
 // === impl Choices ===
@@ -73,19 +80,26 @@ struct Function {
 impl Choices {
     /// Notes what a chunk's choices begin and finish. A shape nobody has seen yet counts as nothing.
     pub(crate) fn read(&mut self, choices: Option<&[u8]>) -> Delta {
-        let read = choices.and_then(|raw| serde_json::from_slice::<Vec<Choice>>(raw).ok());
-        let Some(choices) = read else { return Delta::default() };
+        let Some(raw) = choices else { return Delta::default() };
+        let Ok(choices) = serde_json::from_slice::<Vec<Choice>>(raw) else {
+            return Delta { garbled: !is_json(raw), ..Delta::default() };
+        };
         let mut all = Delta { empty: choices.is_empty(), ..Delta::default() };
         for choice in choices {
-            let bit = 1 << choice.index.unwrap_or(0).min(127);
+            let index = choice.index.unwrap_or(0);
+            let bit = 1 << index.min(127);
             self.begun |= bit;
             if choice.finish_reason.is_some() {
                 self.finished |= bit;
             }
             let delta = choice.delta.unwrap_or_default();
-            let bytes = choice.text.0 + delta.bytes();
-            all.bytes += bytes;
-            all.content |= bytes > 0 || delta.calls();
+            let text = delta.texts().fold(choice.text, Text::and);
+            all.bytes += text.bytes;
+            all.content |= text.bytes > 0 || delta.calls();
+            if let Some(piece) = text.piece {
+                let piece = piece.and(Piece::of(index, ""));
+                all.piece = Some(all.piece.map_or(piece, |others| others.and(piece)));
+            }
         }
         all
     }
@@ -98,11 +112,11 @@ impl Choices {
 // === impl Parts ===
 
 impl Parts {
-    fn bytes(&self) -> u64 {
+    fn texts(&self) -> impl Iterator<Item = Text> {
         let calls =
             self.tool_calls.iter().flatten().filter_map(|call| call.function.as_ref()).chain(&self.function_call);
-        let arguments: u64 = calls.map(|function| function.arguments.0).sum();
-        self.content.0 + self.refusal.0 + self.reasoning_content.0 + self.reasoning.0 + arguments
+        let arguments = calls.map(|function| function.arguments);
+        [self.content, self.refusal, self.reasoning_content, self.reasoning].into_iter().chain(arguments)
     }
 
     fn calls(&self) -> bool {
@@ -112,70 +126,87 @@ impl Parts {
     }
 }
 
-/// How many bytes of text a value holds, whatever its shape.
+/// The text that a value holds, whatever its shape.
 #[derive(Clone, Copy, Default)]
-struct Length(u64);
+struct Text {
+    bytes: u64,
+    piece: Option<Piece>,
+}
 
-// === impl Length ===
+// === impl Text ===
 
-impl<'de> Deserialize<'de> for Length {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(LengthVisitor).map(Self)
+impl Text {
+    fn of(text: &str) -> Self {
+        Self { bytes: text.len() as u64, piece: (!text.is_empty()).then(|| Piece::of(0, text)) }
+    }
+
+    fn and(self, other: Self) -> Self {
+        let piece = match (self.piece, other.piece) {
+            (Some(one), Some(other)) => Some(one.and(other)),
+            (one, other) => one.or(other),
+        };
+        Self { bytes: self.bytes + other.bytes, piece }
     }
 }
 
-struct LengthVisitor;
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
 
-impl<'de> Visitor<'de> for LengthVisitor {
-    type Value = u64;
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("anything")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<u64, E> {
-        Ok(text.len() as u64)
+    fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+        Ok(Text::of(text))
     }
 
-    fn visit_unit<E>(self) -> Result<u64, E> {
-        Ok(0)
+    fn visit_unit<E>(self) -> Result<Text, E> {
+        Ok(Text::default())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<u64, E> {
-        Ok(0)
+    fn visit_bool<E>(self, _: bool) -> Result<Text, E> {
+        Ok(Text::default())
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<u64, E> {
-        Ok(0)
+    fn visit_u64<E>(self, _: u64) -> Result<Text, E> {
+        Ok(Text::default())
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<u64, E> {
-        Ok(0)
+    fn visit_i64<E>(self, _: i64) -> Result<Text, E> {
+        Ok(Text::default())
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<u64, E> {
-        Ok(0)
+    fn visit_f64<E>(self, _: f64) -> Result<Text, E> {
+        Ok(Text::default())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<u64, A::Error> {
-        let mut sum = 0;
-        while let Some(Length(length)) = items.next_element()? {
-            sum += length;
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Text, A::Error> {
+        let mut all = Text::default();
+        while let Some(text) = items.next_element::<Text>()? {
+            all = all.and(text);
         }
-        Ok(sum)
+        Ok(all)
     }
 
     /// A part: its `type` is no text of the model's.
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<u64, A::Error> {
-        let mut sum = 0;
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Text, A::Error> {
+        let mut all = Text::default();
         while let Some(key) = fields.next_key::<std::borrow::Cow<'_, str>>()? {
             if key == "text" || key == "thinking" {
-                sum += fields.next_value::<Length>()?.0;
+                all = all.and(fields.next_value::<Text>()?);
             } else {
                 fields.next_value::<IgnoredAny>()?;
             }
         }
-        Ok(sum)
+        Ok(all)
     }
 }
 

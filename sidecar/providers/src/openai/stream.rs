@@ -1,7 +1,8 @@
 //! Streams of the OpenAI family, passed through event by event.
 //!
 //! An event goes on byte for byte, but for the model's name. What is read for the bill and for the end of the answer is read
-//! from a copy: an event nobody can read still goes on.
+//! from a copy: an event of a shape nobody knows still goes on. One that holds no JSON does not: every SDK would throw
+//! the whole answer away for it.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::Value;
@@ -9,7 +10,7 @@ use serde_json::Value;
 use super::answer;
 use super::chunk::Choices;
 use crate::sse::Event;
-use crate::stream::Seen;
+use crate::stream::{Seen, is_json};
 use crate::{Body, Dialect, Fault, Frame, fault};
 
 const DONE: &[u8] = b"[DONE]";
@@ -42,13 +43,23 @@ impl PassThrough {
             out.push(plain(event.raw));
             return Ok(());
         }
-        let Ok(mut chunk) = Body::parse_answer(data) else {
-            out.push(plain(event.raw));
+        let Ok(mut chunk) = Body::parse_answer(data.clone()) else {
+            if is_json(&data) {
+                out.push(plain(event.raw));
+            } else {
+                self.seen.skipped += 1;
+            }
             return Ok(());
         };
         refuse_error(&chunk)?;
         let delta = self.choices.read(chunk.get_bytes("choices"));
+        if delta.garbled {
+            self.seen.skipped += 1;
+            return Ok(());
+        }
         self.seen.output_bytes += delta.bytes;
+        self.seen.piece = delta.piece;
+        self.seen.finished = self.choices.all_finished();
         let usage = answer::usage(&chunk);
         self.seen.bill(usage);
         if usage.is_some() && delta.empty && !self.wants_usage {
@@ -70,7 +81,7 @@ impl PassThrough {
 
     /// The connection is closed. A finished answer whose `[DONE]` is missing is complete.
     pub(crate) fn end(&mut self, out: &mut Vec<Frame>) -> bool {
-        if !self.choices.all_finished() {
+        if !self.seen.finished {
             return false;
         }
         self.seen.done = true;
