@@ -3,6 +3,7 @@
 pub mod admin;
 mod anthropic;
 mod openai;
+mod patience;
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
@@ -19,6 +20,8 @@ use crate::{
     record::RequestRecord,
     runtime::Runtime,
 };
+
+use patience::Patient;
 
 /// A head that takes longer than this to arrive comes from nobody who means well. It bounds idle connections too.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -76,7 +79,7 @@ async fn connection(stream: TcpStream, runtime: Arc<Runtime>, shutdown: Cancella
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
         .max_headers(MAX_HEADERS);
-    let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut served = pin!(builder.serve_connection(TokioIo::new(Patient::new(stream)), service));
     let ended = tokio::select! {
         biased;
         ended = served.as_mut() => ended,
