@@ -47,7 +47,11 @@ pub struct RequestRecord<'a> {
     pub usage_estimated: bool,
     /// None: unknown price, or nothing was used.
     pub cost: Option<NanoUsd>,
+    /// What attempts cost whose answers nobody got. Not part of `cost`.
+    pub wasted: NanoUsd,
     pub truncated_messages: u32,
+    /// Events of the provider's stream that held no JSON and were left out.
+    pub skipped_events: u32,
     /// From the request's head to the last byte of the answer.
     pub duration: Duration,
     /// What of it was spent here, not waiting for a provider, until the answer's head.

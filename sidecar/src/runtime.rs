@@ -15,7 +15,7 @@ use spillway_wire::{Credential, Map, Snapshot};
 use tokio::sync::watch;
 
 pub use generation::Generation;
-pub(crate) use generation::{Backend, RequestRules, Route, Strategy};
+pub(crate) use generation::{Backend, HoldRule, RequestRules, Route, Strategy};
 pub(crate) use keys::KeySlot;
 pub(crate) use live::InFlight;
 pub(crate) use memory::{Hold, Memory};

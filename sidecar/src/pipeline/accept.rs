@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A request that has arrived.
-pub(super) struct Accepted<'a> {
+pub(super) struct Accepted {
     pub(super) body: Bytes,
     /// As they came, keys and cookies included: nothing of them is sent or logged that is not on a list.
     pub(super) headers: HeaderMap,
@@ -22,7 +22,7 @@ pub(super) struct Accepted<'a> {
     pub(super) forwarded: Vec<(HeaderName, HeaderValue)>,
     pub(super) patience: Patience,
     /// Where the body is in the budget of bytes.
-    _held: Hold<'a>,
+    _held: Hold,
 }
 
 /// What an SDK says of its own retries and timeouts.
@@ -42,11 +42,7 @@ const BODY_IDLE: Duration = Duration::from_secs(30);
 const FORWARDED: [&str; 5] = ["openai-beta", "anthropic-beta", "anthropic-version", "traceparent", "tracestate"];
 
 /// Reads the body, after what its head says has been checked.
-pub(super) async fn body(
-    runtime: &Runtime,
-    limit: u64,
-    request: Request<Incoming>,
-) -> Result<Accepted<'_>, ProxyError> {
+pub(super) async fn body(runtime: &Runtime, limit: u64, request: Request<Incoming>) -> Result<Accepted, ProxyError> {
     let (head, incoming) = request.into_parts();
     check_type(&head.headers)?;
     let mut held = runtime.memory.hold();
@@ -73,7 +69,7 @@ fn is_json(content_type: &str) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-async fn collect(incoming: Incoming, limit: u64, held: &mut Hold<'_>) -> Result<Bytes, ProxyError> {
+async fn collect(incoming: Incoming, limit: u64, held: &mut Hold) -> Result<Bytes, ProxyError> {
     let too_large = |size| Err(ProxyError::TooLarge { size, limit });
     // Refused by its announced length before a byte of it is kept.
     let announced = incoming.size_hint().exact();

@@ -16,7 +16,7 @@ use super::{
     pieces::Pieces,
     reply::passed,
     resolve::Call,
-    settle::Settle,
+    settle::{Settle, Waste},
     stream::{self, Started},
 };
 use crate::{
@@ -56,6 +56,8 @@ pub(super) struct Failure {
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     /// Nothing came although a stream was asked for. Whoever is silent is not asked again at once.
     pub(super) silent: bool,
+    /// What had come of a stream that was held back.
+    pub(super) wasted: Option<Waste>,
 }
 
 /// More than any provider's longest answer; a body beyond it is not an answer.
@@ -190,7 +192,10 @@ pub(super) struct Attempt<'a> {
 impl Attempt<'_> {
     async fn exchange(&self, request: Request<Full<Bytes>>, settle: &mut Settle) -> Outcome {
         let provider = &self.backend.provider;
-        let response = match provider.upstream.send(request, provider.first_byte, self.until()).await {
+        // A stream's head may come with its first content only, so that bound is the head's as well.
+        let first_token = if self.call.need.stream { self.call.route.first_token_timeout } else { Duration::MAX };
+        let first_byte = provider.first_byte.min(first_token);
+        let response = match provider.upstream.send(request, first_byte, self.until()).await {
             Ok(response) => response,
             Err(error) => return self.unsent(&error),
         };
@@ -203,7 +208,7 @@ impl Attempt<'_> {
         }
         let headers = passed(&head.headers, provider.key.as_deref());
         let body = if self.call.need.stream && !is_json(&head.headers) {
-            stream::start(self, body, settle).await.map(|started| Answer::Stream(Box::new(started)))
+            stream::start(self, body).await.map(|started| Answer::Stream(Box::new(started)))
         } else {
             self.whole(body, settle).await.map(Answer::Whole)
         };
@@ -319,7 +324,14 @@ pub(super) enum Cut {
 
 impl Failure {
     pub(super) fn new(fault: Fault) -> Box<Self> {
-        Box::new(Self { class: class_of(fault.class), fault, retry_after: None, headers: Vec::new(), silent: false })
+        Box::new(Self {
+            class: class_of(fault.class),
+            fault,
+            retry_after: None,
+            headers: Vec::new(),
+            silent: false,
+            wasted: None,
+        })
     }
 }
 
@@ -329,7 +341,7 @@ pub(super) const fn local(class: spillway_providers::Class, message: String) -> 
 }
 
 /// An error with its causes, which speak for one level each.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -96,10 +96,13 @@ impl Plan {
         &mut self,
         runtime: &Runtime,
         call: &mut Call,
-        failure: Box<Failure>,
+        mut failure: Box<Failure>,
         settle: &mut Settle,
     ) -> Result<(), ProxyError> {
         settle.failed();
+        if let Some(waste) = failure.wasted.take() {
+            settle.wasted(self.backend, &waste);
+        }
         let mut skips = Skips::new();
         let now = clock::now();
         let left = call.left(now);
@@ -211,7 +214,7 @@ impl Plan {
     }
 
     fn exhausted(&self, call: &Call, failure: Failure, skips: &Skips) -> ProxyError {
-        let Failure { class, fault, retry_after, headers, silent: _ } = failure;
+        let Failure { class, fault, retry_after, headers, silent: _, wasted: _ } = failure;
         ProxyError::Upstream(Box::new(Exhausted {
             route: call.route.name.clone(),
             backend: call.route.backends[self.backend].name.clone(),

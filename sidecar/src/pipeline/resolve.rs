@@ -41,7 +41,7 @@ pub(super) struct Call {
 pub(super) fn call(
     generation: &Generation,
     api: Api,
-    accepted: &mut Accepted<'_>,
+    accepted: &mut Accepted,
     settle: &mut Settle,
 ) -> Result<Call, ProxyError> {
     let size = accepted.body.len() as u64;

@@ -41,12 +41,23 @@ pub(super) struct Settle {
     billed: bool,
     usage: Option<Usage>,
     output_bytes: u64,
+    skipped: u32,
+    /// What attempts cost whose answers nobody got.
+    wasted: NanoUsd,
     /// Spent waiting for providers, until the answer's head.
     waited: Duration,
     waiting_since: Option<Instant>,
     overhead: Option<Duration>,
     first_token: Option<Duration>,
     end: Option<End>,
+}
+
+/// What is left of an attempt whose answer nobody gets.
+pub(super) struct Waste {
+    /// What the provider said it billed. None: it is estimated from the prompt and from `output_bytes`.
+    pub(super) usage: Option<spillway_providers::Usage>,
+    /// Of text that was seen; 0 where the usage is the answer's last word. Usage that came earlier is raised to it.
+    pub(super) output_bytes: u64,
 }
 
 struct End {
@@ -81,6 +92,8 @@ impl Settle {
             billed: false,
             usage: None,
             output_bytes: 0,
+            skipped: 0,
+            wasted: NanoUsd::default(),
             waited: Duration::ZERO,
             waiting_since: None,
             overhead: None,
@@ -170,14 +183,41 @@ impl Settle {
     /// What the provider billed.
     pub(super) fn used(&mut self, usage: Option<spillway_providers::Usage>) {
         if let Some(usage) = usage {
-            let spillway_providers::Usage { input, output, cache_read, cache_write, reasoning: _ } = usage;
-            self.usage = Some(Usage { input, output, cache_read, cache_write });
+            self.usage = Some(billed(usage));
         }
+    }
+
+    /// An attempt that a provider bills although nobody gets its answer: what was held of a stream that broke, the loser
+    /// of a hedge, an answer that was not good enough. Booked at once, on its own backend.
+    pub(super) fn wasted(&mut self, backend: usize, waste: &Waste) {
+        let Some(route) = self.route.clone() else { return };
+        let Some(backend) = route.backends.get(backend) else { return };
+        let estimate = self.estimate(waste.output_bytes);
+        let usage = waste.usage.map_or(estimate, |usage| at_least(billed(usage), estimate.output));
+        let cost = backend.price.map(|price| price.of(&usage));
+        let totals = UsageTotals {
+            requests: 0,
+            errors: 0,
+            input_tokens: usage.input,
+            output_tokens: usage.output,
+            cost_nanos: cost.map_or(0, |cost| cost.0),
+            unpriced: u64::from(cost.is_none()),
+        };
+        self.wasted = self.wasted + cost.unwrap_or_default();
+        let runtime = self.place.runtime();
+        runtime.usage.add(&backend.series, self.day, totals);
+        let labels = [route.name.as_str(), &backend.name, &backend.provider.name, &backend.model];
+        runtime.telemetry.metrics.wasted(labels, cost.unwrap_or_default());
     }
 
     /// How much of an answer has gone by.
     pub(super) const fn seen(&mut self, output_bytes: u64) {
         self.output_bytes = output_bytes;
+    }
+
+    /// Events of a stream that nobody could read and that were left out.
+    pub(super) const fn skipped(&mut self, events: u32) {
+        self.skipped = events;
     }
 
     /// The first content of a stream is here.
@@ -191,8 +231,12 @@ impl Settle {
         *self.overhead.get_or_insert(now.saturating_duration_since(self.started).saturating_sub(waited))
     }
 
-    /// What the answer cost, where usage and price are known.
+    /// What the request cost, answers that nobody got included, where usage and price are known.
     pub(super) fn cost(&self) -> Option<NanoUsd> {
+        Some(self.own_cost()? + self.wasted)
+    }
+
+    fn own_cost(&self) -> Option<NanoUsd> {
         Some(self.backend()?.price?.of(self.usage.as_ref()?))
     }
 
@@ -209,15 +253,17 @@ impl Settle {
 
     /// The stream broke after its first content.
     pub(super) fn cut(&mut self, code: &str, class: Class) {
+        let seen = self.estimate(self.output_bytes).output;
+        self.usage = self.usage.map(|usage| at_least(usage, seen));
         let end = End { outcome: Outcome::Cut, status: 200, error: Some(code.to_owned()), class: Some(class) };
         self.end = Some(end);
     }
 
     /// Ours, where the provider did not say.
-    fn estimate(&self) -> Usage {
+    fn estimate(&self, output_bytes: u64) -> Usage {
         Usage {
             input: count::guess(&self.sizes),
-            output: count::guess_output(self.output_bytes),
+            output: count::guess_output(output_bytes),
             cache_read: 0,
             cache_write: 0,
         }
@@ -238,15 +284,25 @@ impl Settle {
     }
 }
 
+fn billed(usage: spillway_providers::Usage) -> Usage {
+    let spillway_providers::Usage { input, output, cache_read, cache_write, reasoning: _ } = usage;
+    Usage { input, output, cache_read, cache_write }
+}
+
+/// A provider that has begun to answer says how long the prompt is; of the answer it knows as little as we do then.
+const fn at_least(usage: Usage, output: u64) -> Usage {
+    Usage { output: if usage.output > output { usage.output } else { output }, ..usage }
+}
+
 impl Drop for Settle {
     fn drop(&mut self) {
         let now = clock::now();
         self.go_on(now);
         let usage_estimated = self.usage.is_none() && self.billed;
         if usage_estimated {
-            self.usage = Some(self.estimate());
+            self.usage = Some(self.estimate(self.output_bytes));
         }
-        let (overhead, cost) = (self.overhead(now), self.cost());
+        let (overhead, cost) = (self.overhead(now), self.own_cost());
         let end = self.end.take();
         let end = end.unwrap_or(End { outcome: Outcome::ClientLeft, status: CLIENT_LEFT, error: None, class: None });
         self.add_up(end.outcome, self.usage.as_ref(), cost);
@@ -269,7 +325,9 @@ impl Drop for Settle {
             usage: self.usage,
             usage_estimated,
             cost,
+            wasted: self.wasted,
             truncated_messages: self.truncated,
+            skipped_events: self.skipped,
             duration: now.saturating_duration_since(self.started),
             overhead,
             first_token: self.first_token,

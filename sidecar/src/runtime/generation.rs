@@ -54,6 +54,9 @@ pub(crate) struct Route {
     pub(crate) request: RequestRules,
     pub(crate) first_token_timeout: Duration,
     pub(crate) idle_timeout: Duration,
+    pub(crate) hold: HoldRule,
+    /// Of one piece of content in a row. 0: any number.
+    pub(crate) max_repeats: u32,
     pub(crate) state: Arc<RouteState>,
 }
 
@@ -65,6 +68,15 @@ pub(crate) enum Strategy {
     LeastCost,
     LeastLatency,
     LeastBusy,
+}
+
+/// How long streams are held back. Whichever bound is reached first ends it; without any, the first content does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HoldRule {
+    /// Of content.
+    pub(crate) bytes: Option<u64>,
+    /// Since the first content.
+    pub(crate) duration: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -196,6 +208,14 @@ impl Strategy {
             Self::LeastLatency => "LeastLatency",
             Self::LeastBusy => "LeastBusy",
         }
+    }
+}
+
+// === impl HoldRule ===
+
+impl HoldRule {
+    pub(crate) const fn is_none(&self) -> bool {
+        self.bytes.is_none() && self.duration.is_none()
     }
 }
 

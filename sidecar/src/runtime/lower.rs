@@ -10,7 +10,7 @@ use spillway_providers::{Dialect, Unsupported, tokens::Encoding};
 use spillway_wire as wire;
 
 use super::{
-    generation::{Backend, Generation, Glob, Provider, RequestRules, Route, Strategy},
+    generation::{Backend, Generation, Glob, HoldRule, Provider, RequestRules, Route, Strategy},
     keys::Keys,
     live,
 };
@@ -166,8 +166,7 @@ fn route(
     }
     let wire::ContextWindow { on_exceeded, reserve_output_tokens, truncate } = *context_window;
     let wire::Truncate { keep_system, keep_last } = truncate;
-    let wire::Streaming { first_token_timeout_ms, idle_timeout_ms, hold_bytes: _, hold_ms: _, max_repeats: _ } =
-        *streaming;
+    let wire::Streaming { first_token_timeout_ms, idle_timeout_ms, hold_bytes, hold_ms, max_repeats } = *streaming;
     let lowered = backends
         .iter()
         .map(|given| backend(name, given, providers, parts).map_err(|why| format!("backend {}: {why}", given.name)))
@@ -190,6 +189,11 @@ fn route(
         request: request_rules(request),
         first_token_timeout: Duration::from_millis(first_token_timeout_ms),
         idle_timeout: Duration::from_millis(idle_timeout_ms),
+        hold: HoldRule {
+            bytes: Some(hold_bytes).filter(|bytes| *bytes > 0),
+            duration: Some(hold_ms).filter(|ms| *ms > 0).map(Duration::from_millis),
+        },
+        max_repeats: max_repeats.unwrap_or(0),
         state: live::route(parts.before, name),
     })
 }

@@ -1,49 +1,53 @@
 //! One budget of bytes for everything that is buffered: request bodies, and answers that come whole.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 /// How many bytes may be held at once.
 #[derive(Debug)]
 pub(crate) struct Memory {
     limit: u64,
-    held: AtomicU64,
+    held: Arc<AtomicU64>,
 }
 
 /// Bytes taken from the budget, given back on drop.
 #[must_use = "dropping a hold gives its bytes back at once"]
 #[derive(Debug)]
-pub(crate) struct Hold<'a> {
-    memory: &'a Memory,
+pub(crate) struct Hold {
+    limit: u64,
+    held: Arc<AtomicU64>,
     bytes: u64,
 }
 
 // === impl Memory ===
 
 impl Memory {
-    pub(crate) const fn new(limit: u64) -> Self {
-        Self { limit, held: AtomicU64::new(0) }
+    pub(crate) fn new(limit: u64) -> Self {
+        Self { limit, held: Arc::default() }
     }
 
     /// A hold of nothing, to be grown.
-    pub(crate) const fn hold(&self) -> Hold<'_> {
-        Hold { memory: self, bytes: 0 }
+    pub(crate) fn hold(&self) -> Hold {
+        Hold { limit: self.limit, held: Arc::clone(&self.held), bytes: 0 }
     }
 }
 
 // === impl Hold ===
 
-impl Hold<'_> {
+impl Hold {
     /// The whole budget, for a message.
     pub(crate) const fn limit(&self) -> u64 {
-        self.memory.limit
+        self.limit
     }
 
     /// Takes more. False: the budget is used up, and nothing was taken.
     #[must_use]
     pub(crate) fn grow(&mut self, bytes: u64) -> bool {
-        let limit = self.memory.limit;
+        let limit = self.limit;
         let take = |held: u64| held.checked_add(bytes).filter(|sum| *sum <= limit);
-        let taken = self.memory.held.try_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
+        let taken = self.held.try_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
         if taken {
             self.bytes += bytes;
         }
@@ -57,9 +61,9 @@ impl Hold<'_> {
     }
 }
 
-impl Drop for Hold<'_> {
+impl Drop for Hold {
     fn drop(&mut self) {
-        self.memory.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

@@ -39,6 +39,8 @@ pub(crate) enum Act {
     WriteAndClose(String),
     /// Writes them and nothing more, until the other side leaves.
     WriteAndHang(String),
+    /// Writes the first, and then the second every millisecond, until the other side leaves.
+    WriteAndDrip(String, String),
 }
 
 /// A provider.
@@ -90,19 +92,24 @@ impl Act {
 
     /// These events, as one chunk each; `end` closes the stream as it should.
     pub(crate) fn events(events: &[&str], end: bool) -> Self {
-        let mut text =
-            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
-        for event in events {
-            let event = format!("data: {event}\n\n");
-            text.push_str(&format!("{:x}\r\n{event}\r\n", event.len()));
-        }
-        if end {
-            text.push_str("0\r\n\r\n");
-            Self::Write(text)
-        } else {
-            Self::WriteAndHang(text)
-        }
+        let text = written(events);
+        if end { Self::Write(text + "0\r\n\r\n") } else { Self::WriteAndHang(text) }
     }
+
+    /// These events, and then `drop` again and again.
+    pub(crate) fn events_and_drip(events: &[&str], drop: &str) -> Self {
+        Self::WriteAndDrip(written(events), format!("{:x}\r\n{drop}\r\n", drop.len()))
+    }
+}
+
+fn written(events: &[&str]) -> String {
+    let mut text =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+    for event in events {
+        let event = format!("data: {event}\n\n");
+        text.push_str(&format!("{:x}\r\n{event}\r\n", event.len()));
+    }
+    text
 }
 
 pub(crate) fn reply(status: u16, headers: &[&str], body: &str) -> String {
@@ -202,6 +209,15 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
                 stream.write_all(bytes.as_bytes()).await.unwrap_or_default();
                 // Comes back when the other side closes.
                 _ = stream.read_u8().await;
+                *shared.left.lock().unwrap() += 1;
+                shared.changed.notify_one();
+                return;
+            }
+            Act::WriteAndDrip(bytes, drop) => {
+                stream.write_all(bytes.as_bytes()).await.unwrap_or_default();
+                while stream.write_all(drop.as_bytes()).await.is_ok() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
                 *shared.left.lock().unwrap() += 1;
                 shared.changed.notify_one();
                 return;

@@ -34,8 +34,13 @@ struct Line<'a> {
     tokens: Option<Tokens>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_nanos: Option<u64>,
+    /// What attempts cost whose answers nobody got.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wasted_nanos: Option<u64>,
     #[serde(skip_serializing_if = "is_zero")]
     truncated_messages: u32,
+    #[serde(skip_serializing_if = "is_zero")]
+    skipped_events: u32,
     duration_us: u64,
     overhead_us: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,7 +85,9 @@ pub(super) fn line(record: &RequestRecord<'_>) -> Vec<u8> {
             estimated: record.usage_estimated,
         }),
         cost_nanos: record.cost.map(|cost| cost.0),
+        wasted_nanos: Some(record.wasted.0).filter(|nanos| *nanos > 0),
         truncated_messages: record.truncated_messages,
+        skipped_events: record.skipped_events,
         duration_us: micros(record.duration),
         overhead_us: micros(record.overhead),
         first_token_us: record.first_token.map(micros),

@@ -12,7 +12,7 @@ use std::{
 };
 
 use prometheus::{Histogram, IntCounter, IntGauge};
-use spillway_policy::Class;
+use spillway_policy::{Class, NanoUsd};
 use spillway_providers::Api;
 
 use self::families::Families;
@@ -101,6 +101,10 @@ impl Metrics {
         if let Some(reason) = record.fallback_reason {
             self.families.fallbacks.with_label_values(&[labels.route, reason.as_str()]).inc();
         }
+        if record.skipped_events > 0 {
+            let skipped = u64::from(record.skipped_events);
+            self.families.skipped_events.with_label_values(&[labels.route, labels.provider]).inc_by(skipped);
+        }
         if let Some(usage) = record.usage {
             series.input_tokens.observe(tokens(usage.input));
             series.output_tokens.observe(tokens(usage.output));
@@ -122,6 +126,12 @@ impl Metrics {
     /// Counts a first choice.
     pub fn chosen(&self, route: &str, backend: &str, strategy: &str) {
         self.families.choices.with_label_values(&[route, backend, strategy]).inc();
+    }
+
+    /// Counts what an answer cost that nobody got. `place` is route, backend, provider and model, all of them configured.
+    pub fn wasted(&self, place: [&str; 4], cost: NanoUsd) {
+        self.families.cost.with_label_values(&place).inc_by(cost.0);
+        self.families.wasted.with_label_values(&place).inc_by(cost.0);
     }
 
     /// A stream to an application has begun.

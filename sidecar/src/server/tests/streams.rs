@@ -90,3 +90,134 @@ async fn an_application_that_leaves_aborts_the_stream_and_is_charged_for_what_it
     let totals = world.runtime.usage.lines()[0].totals;
     assert!(totals.requests == 1 && totals.errors == 0 && totals.output_tokens > 0, "{totals:?}");
 }
+
+/// A route with a spare for everything that can go wrong with a stream.
+fn with_spare(config: &mut serde_json::Value) {
+    let on = json!(["ConnectionError", "Timeout", "InternalServerError", "ServiceUnavailable"]);
+    route(config)["fallbacks"] = json!([{"on": on, "to": ["large"]}]);
+}
+
+#[tokio::test]
+async fn what_fails_while_it_is_held_back_is_thrown_away_charged_and_answered_by_another() {
+    let broken = json!({"error": {"message": "overloaded", "type": "server_error", "code": null}}).to_string();
+    let rows = [
+        ("cut", Act::events(&[&piece("half an answer")], true)),
+        ("stalled", Act::events(&[&piece("half an answer")], false)),
+        ("an error", Act::events(&[&piece("half an answer"), &broken], true)),
+    ];
+    for (row, act) in rows {
+        let world = World::new(|config| {
+            with_spare(config);
+            route(config)["streaming"]["hold_bytes"] = json!(1 << 20);
+            route(config)["streaming"]["idle_timeout_ms"] = json!(50);
+        });
+        let world = world.await;
+        world.provider.then([act, Act::events(&[&piece("good"), &stop(), "[DONE]"], true)]);
+        let got = world.chat(&streamed()).await;
+        assert!(got.text.contains("good") && got.text.contains("[DONE]"), "{row}: {}", got.text);
+        assert!(!got.text.contains("half") && !got.text.contains("error"), "{row}: {}", got.text);
+        assert_eq!((got.header("x-spillway-backend"), got.header("x-spillway-attempts")), ("large", "2"), "{row}");
+        let lines = world.runtime.usage.lines();
+        let of = |name: &str| lines.iter().find(|line| line.key.backend == name).unwrap().totals;
+        assert!(of("small").requests == 0 && of("small").output_tokens > 0 && of("small").cost_nanos > 0, "{row}");
+        assert_eq!((of("large").requests, of("large").errors), (1, 0), "{row}: {lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_held_stream_is_released_by_its_bytes_or_its_time_and_is_on_its_own_from_then_on() {
+    for (field, value) in [("hold_bytes", 20), ("hold_ms", 50)] {
+        let world = World::new(|config| {
+            with_spare(config);
+            route(config)["streaming"][field] = json!(value);
+            route(config)["streaming"]["idle_timeout_ms"] = json!(200);
+        });
+        let world = world.await;
+        let enough = "twenty bytes of an answer";
+        world.provider.then([Act::events(&[&piece(enough)], false)]);
+        let got = world.chat(&streamed()).await;
+        assert!(got.text.contains(enough) && got.text.contains("Timeout"), "{field}: {}", got.text);
+        assert_eq!(world.provider.models(), ["small-1"], "{field}");
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_loops_is_ended_or_left_if_nothing_of_it_was_seen() {
+    for held in [0, 1 << 20] {
+        let world = World::new(|config| {
+            with_spare(config);
+            route(config)["streaming"]["hold_bytes"] = json!(held);
+            route(config)["streaming"]["max_repeats"] = json!(5);
+        });
+        let world = world.await;
+        let again = piece(" again");
+        let events: Vec<&str> = std::iter::repeat_n(again.as_str(), 20).collect();
+        world.provider.then([Act::events(&events, false), Act::events(&[&piece("good"), &stop(), "[DONE]"], true)]);
+        let got = world.chat(&streamed()).await;
+        if held > 0 {
+            assert!(got.text.contains("good") && !got.text.contains("again"), "{}", got.text);
+        } else {
+            assert_eq!(got.text.matches(" again").count(), 5, "{}", got.text);
+            assert!(got.text.contains("InternalServerError") && !got.text.contains("[DONE]"), "{}", got.text);
+        }
+        world.provider.abandoned().await;
+    }
+}
+
+#[tokio::test]
+async fn an_event_without_json_is_left_out_and_the_stream_goes_on() {
+    let world = World::new(|_| ()).await;
+    let garbage = ["{nonsense", "", "{\"id\": \"1\", \"choices\": [{\"delta\": oops}]}"];
+    world.provider.then([Act::events(
+        &[&piece("a"), garbage[0], &piece("b"), garbage[1], garbage[2], &piece("c"), &stop(), "[DONE]"],
+        true,
+    )]);
+    let got = world.chat(&streamed()).await;
+    let data: Vec<&str> = got.text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    assert_eq!(data.len(), 5, "{}", got.text);
+    let json = |text: &&&str| serde_json::from_str::<serde_json::Value>(text).is_ok();
+    assert!(data.iter().take(4).filter(json).count() == 4 && data[4] == "[DONE]", "{}", got.text);
+    let metrics = world.runtime.telemetry.render();
+    assert!(metrics.contains("stream_events_skipped_total{provider=\"ai/fake\",route=\"shop/chat\"} 3"), "{metrics}");
+}
+
+#[tokio::test]
+async fn an_answer_that_says_why_it_ends_is_complete_without_the_last_event() {
+    let usage = json!({"id": "1", "object": "chat.completion.chunk", "choices": [],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}});
+    for end in [true, false] {
+        let world = World::new(|_| ()).await;
+        world.provider.then([Act::events(&[&piece("a"), &stop(), &usage.to_string()], end)]);
+        let got = world.chat(&streamed()).await;
+        assert!(got.text.ends_with("data: [DONE]\n\n") && !got.text.contains("error"), "{end}: {}", got.text);
+        let totals = world.runtime.usage.lines()[0].totals;
+        assert_eq!((totals.input_tokens, totals.output_tokens, totals.errors), (10, 5, 0), "{end}");
+    }
+    let world = World::new(|_| ()).await;
+    world.provider.then([Act::events(&[&piece("a"), &usage.to_string()], true)]);
+    let got = world.chat(&streamed()).await;
+    assert!(got.text.contains("error") && !got.text.contains("[DONE]"), "nothing says that it is whole: {}", got.text);
+}
+
+#[tokio::test]
+async fn bytes_that_bring_no_content_are_no_progress() {
+    let drops = [("one byte of an event", "x"), ("keep-alive comments", ": still here\n\n"), ("empty pieces", "\n\n")];
+    for (row, drop) in drops {
+        let before = World::new(|config| {
+            with_spare(config);
+            route(config)["streaming"]["first_token_timeout_ms"] = json!(50);
+        });
+        let before = before.await;
+        let good = Act::events(&[&piece("good"), &stop(), "[DONE]"], true);
+        before.provider.then([Act::events_and_drip(&[], drop), good]);
+        let got = before.chat(&streamed()).await;
+        assert!(got.text.contains("good") && got.text.contains("[DONE]"), "{row}: {}", got.text);
+        before.provider.abandoned().await;
+
+        let after = World::new(|config| route(config)["streaming"]["idle_timeout_ms"] = json!(50)).await;
+        after.provider.then([Act::events_and_drip(&[&piece("half")], drop)]);
+        let got = after.chat(&streamed()).await;
+        assert!(got.text.contains("no content came for 50ms") && !got.text.contains("[DONE]"), "{row}: {}", got.text);
+        after.provider.abandoned().await;
+    }
+}

@@ -23,13 +23,15 @@ const OVERHEAD_SECONDS: [f64; 12] =
 pub(super) struct Families {
     registry: Registry,
     requests: IntCounterVec,
-    cost: IntCounterVec,
+    pub(super) cost: IntCounterVec,
+    pub(super) wasted: IntCounterVec,
     unpriced: IntCounterVec,
     gen_ai: GenAi,
     pub(super) attempts: IntCounterVec,
     pub(super) upstream: HistogramVec,
     pub(super) fallbacks: IntCounterVec,
     pub(super) choices: IntCounterVec,
+    pub(super) skipped_events: IntCounterVec,
     pub(super) overhead: Histogram,
     pub(super) streams: IntGauge,
     pub(super) config_info: IntGaugeVec,
@@ -60,16 +62,20 @@ impl Families {
         let choice = ["route", "backend", "strategy"];
         let seconds = "Attempts at providers, until the answer's head or the failure.";
         let age = "Seconds since the source of the config last confirmed that it is current.";
+        let wasted = "What of the cost went into answers that nobody got: held streams, hedges, escalations.";
+        let skipped = "Events of providers' streams that held no JSON and were left out.";
         let lost = "Log lines that were left out because the output was blocked.";
         Self {
             requests: counters(of, "requests_total", "Requests of applications, by how they ended.", &request),
             cost: counters(of, "cost_nano_dollars_total", "What answers cost, in billionths of a dollar.", &backend),
+            wasted: counters(of, "wasted_nano_dollars_total", wasted, &backend),
             unpriced: counters(of, "unpriced_requests_total", "Answers whose price is unknown.", &backend),
             gen_ai: GenAi::register(of),
             attempts: counters(of, "attempts_total", "Attempts at providers, by class of failure or ok.", &attempt),
             upstream: histograms(of, "spillway_sidecar_upstream_seconds", seconds, &attempt, &OPERATION_SECONDS),
             fallbacks: counters(of, "fallbacks_total", "Requests that left their first choice, and why.", &fallback),
             choices: counters(of, "route_choices_total", "First choices, by the strategy that made them.", &choice),
+            skipped_events: counters(of, "stream_events_skipped_total", skipped, &["route", "provider"]),
             overhead: {
                 let help = "Time a request spent in the sidecar itself.";
                 let opts = HistogramOpts::new("spillway_sidecar_overhead_seconds", help);
