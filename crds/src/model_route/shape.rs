@@ -174,7 +174,10 @@ pub struct Batching {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Streaming {
-    /// From sending the request to the first content of the answer. Default: `30s`.
+    /// From sending the request to the first content of the answer; reasoning counts where the provider streams it. A
+    /// stream that is silent for so long is left for the next backend. Default: `10s` where a FallbackPolicy names a
+    /// backend for Timeout, `60s` where there is nobody else to ask. Give a route to a model that thinks in silence
+    /// more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_token_timeout: Option<Duration>,
     /// Between two pieces of content. Default: `60s`.
@@ -183,17 +186,24 @@ pub struct Streaming {
     /// How much of a stream is held back so that a failure can still be answered by another backend. Default: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold: Option<Hold>,
+    /// The stream of a model that repeats the same piece of content so many times in a row is ended with an
+    /// InternalServerError. Pieces of one or two characters, or without a letter, may come ten times as often: tables and
+    /// indentation are made of them. 0: never. Default: 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000))]
+    pub max_repeats: Option<u32>,
 }
 
-/// How much of a stream is held back: until either is reached.
+/// How much of a stream is held back: until either is reached, or the request's `timeout`, or the sidecar is short of
+/// memory. What fails until then is thrown away, which is paid for, and answered by another backend.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Hold {
-    /// Bytes of content. Default: 0.
+    /// Bytes of content; the largest value holds any usual answer back as a whole. Default: no bound by content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_048_576))]
     pub bytes: Option<u32>,
-    /// Time since the first content. Default: `0s`.
+    /// Time since the first content. Default: no bound by time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<Duration>,
 }

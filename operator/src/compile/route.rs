@@ -37,7 +37,7 @@ pub(crate) fn compile(
     let object = ObjectRef::of(Kind::ModelRoute, route);
     let ModelRoute { spec, .. } = route;
     let mut found = unsupported::route(&object, spec);
-    let Parts { models, request, streaming, choice } = parts(&object, spec, &mut found);
+    let Parts { models, request, mut streaming, choice } = parts(&object, spec, &mut found);
     let resolved = backend::resolve(&object, &spec.backends, providers, diagnostics);
     strategy::check_prices(&object, &choice, spec, &resolved.usable, &mut found);
     let refused = found.iter().any(|one| one.severity == Severity::Refuse);
@@ -48,6 +48,7 @@ pub(crate) fn compile(
     let named: Vec<String> = spec.backends.iter().map(|backend| backend.name.clone()).collect();
     let about = Backends { route: &object.name, named: &named, usable: &resolved.usable };
     let rules = fallback::compile(policy, &about, diagnostics);
+    request::be_patient(&mut streaming, spec.streaming.as_ref(), &rules.fallbacks);
     // Even without a usable backend the route is sent: an application is told that its model is out of order, not that there
     // is no such model. Each missing backend has its own diagnostic.
     let route = wire::Route {

@@ -36,7 +36,7 @@ fn defaults_are_all_written_out() {
     assert_eq!(route["request"], json!({"unsupported": "Drop", "max_body_bytes": 33_554_432, "timeout_ms": 120_000}));
     assert_eq!(
         route["streaming"],
-        json!({"first_token_timeout_ms": 30_000, "idle_timeout_ms": 60_000, "hold_bytes": 0, "hold_ms": 0, "max_repeats": 100})
+        json!({"first_token_timeout_ms": 60_000, "idle_timeout_ms": 60_000, "hold_bytes": 0, "hold_ms": 0, "max_repeats": 100})
     );
     assert_eq!(
         serde_json::to_value(&compiled.providers["shop/openai"]).unwrap(),
@@ -81,6 +81,30 @@ spec:
         json!({"attempts": 3, "on": ["Timeout"], "backoff_base_ms": 1000, "backoff_max_ms": 4000, "honour_retry_after_ms": 60_000})
     );
     assert_eq!(compiled.facts["shop/chat"].policy.as_deref(), Some("chat"));
+}
+
+#[test]
+fn a_stream_is_waited_for_as_long_as_it_is_the_only_hope() {
+    let streaming = |route: &str, to: &str| {
+        let route = SHOP.replace("spec:\n  backends:", &format!("spec:\n  {route}\n  backends:"));
+        let policy = format!(
+            "
+kind: FallbackPolicy
+metadata: {{name: chat, namespace: shop}}
+spec:
+  targetRefs: [{{group: spillway.dev, kind: ModelRoute, name: chat}}]
+  fallbacks: [{{onErrors: [Timeout], to: [{to}]}}]
+"
+        );
+        compile(&world(&[&route, &policy])).routes["shop/chat"].route.streaming
+    };
+    assert_eq!(streaming("", "").first_token_timeout_ms, 60_000);
+    assert_eq!(streaming("", "large").first_token_timeout_ms, 10_000);
+    let given = streaming("streaming: {firstTokenTimeout: 90s, hold: {bytes: 4096, duration: 2s}, maxRepeats: 0}", "");
+    assert_eq!(
+        serde_json::to_value(given).unwrap(),
+        json!({"first_token_timeout_ms": 90_000, "idle_timeout_ms": 60_000, "hold_bytes": 4096, "hold_ms": 2000})
+    );
 }
 
 #[test]

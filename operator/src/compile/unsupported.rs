@@ -28,7 +28,6 @@ const ROUTE: &[Row<ModelRouteSpec>] = &[
     ("cache", |spec| spec.cache.is_some(), REMOVE),
     ("deduplicate", |spec| spec.deduplicate.is_some(), REMOVE),
     ("batching", |spec| spec.batching.is_some(), REMOVE),
-    ("streaming.hold", |spec| spec.streaming.as_ref().is_some_and(|streaming| streaming.hold.is_some()), REMOVE),
 ];
 
 /// Below `spec.backends[i]`.

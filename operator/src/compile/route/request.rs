@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use spillway_crds::{Duration, Reason, RequestRules, Streaming, Unsupported};
+use spillway_crds::{Duration, Hold, Reason, RequestRules, Streaming, Unsupported};
 use spillway_wire as wire;
 
 use crate::compile::diagnostic::{Diagnostic, ObjectRef};
@@ -12,11 +12,16 @@ use crate::compile::duration::Bounds;
 const MAX_BODY_BYTES: u64 = 32 << 20;
 const BODY_BYTES_BOUND: u64 = 256 << 20;
 const TIMEOUT_MS: u64 = 120_000;
-const FIRST_TOKEN_MS: u64 = 30_000;
+/// Somebody else can answer: an application that waits for a person's answer should not wait longer.
+const FIRST_TOKEN_MS: u64 = 10_000;
+/// Nobody else can: a late answer is better than none.
+const LAST_FIRST_TOKEN_MS: u64 = 60_000;
 const IDLE_MS: u64 = 60_000;
 /// No answer anybody wants has one piece a hundred times in a row.
 const MAX_REPEATS: u32 = 100;
 const TIMEOUT: Bounds = Bounds { at_least: 1, at_most: 3_600_000 };
+const HOLD: Bounds = Bounds { at_least: 0, at_most: 3_600_000 };
+const HOLD_BYTES: u32 = 1 << 20;
 
 /// The most fields one rule sets, and the most text of one of their values.
 const FIELDS: usize = 32;
@@ -50,37 +55,56 @@ pub(super) fn rules(
             Unsupported::Pass => wire::Unsupported::Pass,
         },
         max_body_bytes,
-        timeout_ms: millis("timeout", timeout.as_ref(), TIMEOUT_MS, &mut refuse),
+        timeout_ms: millis("timeout", TIMEOUT, timeout.as_ref(), TIMEOUT_MS, &mut refuse),
     }
 }
 
-/// How long a stream may be silent.
+/// How long a stream may be silent, and how much of it is held back.
 pub(super) fn streaming(
     object: &ObjectRef,
     given: Option<&Streaming>,
     refusals: &mut Vec<Diagnostic>,
 ) -> wire::Streaming {
     let nothing = Streaming::default();
-    let Streaming {
-        first_token_timeout,
-        idle_timeout,
-        // Refused by `unsupported`.
-        hold: _,
-    } = given.unwrap_or(&nothing);
+    let Streaming { first_token_timeout, idle_timeout, hold, max_repeats } = given.unwrap_or(&nothing);
+    let Hold { bytes, duration } = hold.clone().unwrap_or_default();
     let mut refuse = |path: &str, message: String| {
         refusals.push(Diagnostic::refuse(object, Reason::Invalid, format!("spec.streaming.{path}"), message));
     };
+    let hold_bytes = bytes.unwrap_or(0);
+    if hold_bytes > HOLD_BYTES {
+        refuse(
+            "hold.bytes",
+            format!("{hold_bytes} bytes are held back, a stream may be held for at most {HOLD_BYTES}"),
+        );
+    }
+    let mut read = |path, bounds, given: Option<&Duration>, default| millis(path, bounds, given, default, &mut refuse);
     wire::Streaming {
-        first_token_timeout_ms: millis("firstTokenTimeout", first_token_timeout.as_ref(), FIRST_TOKEN_MS, &mut refuse),
-        idle_timeout_ms: millis("idleTimeout", idle_timeout.as_ref(), IDLE_MS, &mut refuse),
-        hold_bytes: 0,
-        hold_ms: 0,
-        max_repeats: Some(MAX_REPEATS),
+        first_token_timeout_ms: read("firstTokenTimeout", TIMEOUT, first_token_timeout.as_ref(), FIRST_TOKEN_MS),
+        idle_timeout_ms: read("idleTimeout", TIMEOUT, idle_timeout.as_ref(), IDLE_MS),
+        hold_bytes: hold_bytes.into(),
+        hold_ms: read("hold.duration", HOLD, duration.as_ref(), 0),
+        max_repeats: Some(max_repeats.unwrap_or(MAX_REPEATS)).filter(|repeats| *repeats > 0),
     }
 }
 
-fn millis(path: &str, given: Option<&Duration>, default: u64, refuse: &mut impl FnMut(&str, String)) -> u64 {
-    match TIMEOUT.read(given) {
+/// Where nobody else can be asked after a timeout, the default patience with a stream's first content is longer.
+pub(super) fn be_patient(streaming: &mut wire::Streaming, given: Option<&Streaming>, fallbacks: &[wire::FallbackRule]) {
+    let rule = fallbacks.iter().find(|rule| rule.on.contains(&wire::ErrorClass::Timeout));
+    let somebody = rule.is_some_and(|rule| !rule.to.is_empty());
+    if !somebody && given.is_none_or(|given| given.first_token_timeout.is_none()) {
+        streaming.first_token_timeout_ms = LAST_FIRST_TOKEN_MS;
+    }
+}
+
+fn millis(
+    path: &str,
+    bounds: Bounds,
+    given: Option<&Duration>,
+    default: u64,
+    refuse: &mut impl FnMut(&str, String),
+) -> u64 {
+    match bounds.read(given) {
         Ok(given) => given.unwrap_or(default),
         Err(message) => {
             refuse(path, message);

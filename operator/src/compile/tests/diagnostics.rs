@@ -128,7 +128,6 @@ const ROUTE: &[Row] = &[
     ("{backends: [@b], cache: {ttl: 1m}}", UnsupportedValue, "spec.cache", "remove it"),
     ("{backends: [@b], deduplicate: {ttl: 1m}}", UnsupportedValue, "spec.deduplicate", "remove it"),
     ("{backends: [@b], batching: {}}", UnsupportedValue, "spec.batching", "remove it"),
-    ("{backends: [@b], streaming: {hold: {bytes: 1}}}", UnsupportedValue, "spec.streaming.hold", "remove it"),
     (
         "{backends: [@b, {name: c, providerRef: {name: openai}, model: m, when: 'true'}]}",
         UnsupportedValue,
@@ -173,6 +172,8 @@ const ROUTE: &[Row] = &[
         "the application's own",
     ),
     ("{backends: [@b], streaming: {idleTimeout: 0s}}", Invalid, "spec.streaming.idleTimeout", "outside of 1ms"),
+    ("{backends: [@b], streaming: {hold: {bytes: 1048577}}}", Invalid, "spec.streaming.hold.bytes", "at most 1048576"),
+    ("{backends: [@b], streaming: {hold: {duration: 2h}}}", Invalid, "spec.streaming.hold.duration", "outside of 0s"),
     (
         "{backends: [{name: b, providerRef: {name: openai}, model: mystery}]}",
         ModelUnknown,
