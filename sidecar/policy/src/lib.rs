@@ -7,6 +7,8 @@ pub mod balance;
 mod class;
 pub mod cost;
 pub mod fallback;
+pub mod limit;
+pub mod queue;
 pub mod retry;
 pub mod truncate;
 

@@ -1,0 +1,73 @@
+//! What a person sees of the limits.
+
+use super::{Counts, Limiter, Nanos, Rule, tenants::Tenant};
+
+/// One limit, as it stands.
+#[derive(Clone, Debug)]
+pub struct LimitReport {
+    pub rule: Rule,
+    pub counts: Counts,
+    pub tenants: usize,
+    pub waiting: u32,
+    /// Those who use most of it, the first one most.
+    pub top: Vec<TenantReport>,
+}
+
+/// One tenant of a limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TenantReport {
+    /// The beginning of its name.
+    pub name: String,
+    /// Used in the window that ends now.
+    pub requests: u64,
+    pub tokens: u64,
+    pub in_flight: u32,
+    pub waiting: bool,
+}
+
+// === impl Limiter ===
+
+impl<W> Limiter<W> {
+    /// How each limit stands, in the order of the rules, with up to `top` of its tenants.
+    pub fn report(&mut self, now: Nanos, top: usize) -> Vec<LimitReport> {
+        let now = self.tick(now);
+        let report = |limit: &mut super::Limit| {
+            let (rule, rates) = (limit.rule.clone(), limit.rates);
+            // Nothing else forgets the tenants of a limit that nobody new asks of.
+            limit.tenants.forget_idle(now, &rates);
+            let mut tenants = Vec::new();
+            limit.tenants.each(|tenant| {
+                tenant.advance(now, &rates);
+                tenants.push((share(&rule, tenant), report(tenant)));
+            });
+            tenants.sort_by(|(a, left), (b, right)| b.cmp(a).then_with(|| left.name.cmp(&right.name)));
+            tenants.truncate(top);
+            LimitReport {
+                rule,
+                counts: limit.counts,
+                tenants: limit.tenants.len(),
+                waiting: limit.waiting,
+                top: tenants.into_iter().map(|(_, tenant)| tenant).collect(),
+            }
+        };
+        self.limits.iter_mut().map(report).collect()
+    }
+}
+
+fn report(tenant: &Tenant) -> TenantReport {
+    TenantReport {
+        name: tenant.name.to_string(),
+        requests: tenant.requests.used(),
+        tokens: tenant.tokens.used(),
+        in_flight: tenant.in_flight,
+        waiting: tenant.waiting.is_some(),
+    }
+}
+
+/// How much of the limit a tenant uses, in parts per million: of what it uses most of.
+fn share(rule: &Rule, tenant: &Tenant) -> u64 {
+    let of = |used: u64, bound: Option<u64>| bound.map_or(0, |bound| used.saturating_mul(1_000_000) / bound.max(1));
+    of(tenant.requests.used(), rule.requests)
+        .max(of(tenant.tokens.used(), rule.tokens))
+        .max(of(tenant.in_flight.into(), rule.concurrency.map(u64::from)))
+}
