@@ -1,10 +1,14 @@
 //! Why a request failed, worded for the person who sent it, and the one table that turns it into HTTP.
 
+mod limited;
+
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use spillway_policy::{Class, NanoUsd};
 use spillway_providers::{BadRequest, Fault};
+
+pub use limited::Limited;
 
 /// Why the application gets an error instead of an answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -44,6 +48,8 @@ pub enum ProxyError {
     Credentials { providers: String },
     #[error("route {route} has no usable backend (hint: its ResolvedRefs condition says which provider is missing)")]
     NoBackend { route: String },
+    #[error("{0}")]
+    Limited(Box<Limited>),
     #[error("{0}")]
     Upstream(Box<Exhausted>),
 }
@@ -148,6 +154,7 @@ impl ProxyError {
             Self::NoCandidate { .. } => Shape::new(S::BAD_REQUEST, kind::REQUEST, "invalid_request"),
             Self::Credentials { .. } => Shape::new(S::SERVICE_UNAVAILABLE, kind::SERVER, "credentials_unavailable"),
             Self::NoBackend { .. } => Shape::new(S::SERVICE_UNAVAILABLE, kind::SERVER, "no_usable_backend"),
+            Self::Limited(limited) => limited.shape(),
             Self::Upstream(exhausted) => exhausted.shape(),
         };
         debug_assert!(!shape.status.is_success(), "an error is no success");

@@ -5,6 +5,7 @@ mod attempt;
 mod choose;
 mod count;
 mod fallback;
+mod limit;
 mod pieces;
 mod reply;
 mod resolve;
@@ -38,6 +39,7 @@ async fn drive(api: Api, request: Request<Incoming>, settle: &mut Settle) -> Res
     let generation = runtime.generation().ok_or(ProxyError::NotConfigured)?;
     let mut accepted = accept::body(&runtime, generation.max_body_bytes, request).await?;
     let mut call = resolve::call(&generation, api, &mut accepted, settle)?;
+    limit::pass(&runtime, &call, settle).await?;
     let mut plan = fallback::first(&runtime, &mut call).await?;
     loop {
         match attempt::run(&runtime, &call, &mut plan, settle).await {

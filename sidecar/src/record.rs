@@ -58,6 +58,10 @@ pub struct RequestRecord<'a> {
     pub overhead: Duration,
     /// From the request's head to the first content of a stream.
     pub first_token: Option<Duration>,
+    /// How long it waited in the queues of limits, if it did.
+    pub queued: Option<Duration>,
+    /// The limit that refused it.
+    pub limit: Option<&'a str>,
 }
 
 // === impl RequestRecord ===
@@ -90,6 +94,8 @@ impl<'a> RequestRecord<'a> {
             duration: Duration::ZERO,
             overhead: Duration::ZERO,
             first_token: None,
+            queued: None,
+            limit: None,
         }
     }
 }

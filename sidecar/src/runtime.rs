@@ -2,6 +2,7 @@
 
 mod generation;
 mod keys;
+mod limits;
 mod live;
 mod lower;
 mod memory;
@@ -17,6 +18,7 @@ use tokio::sync::watch;
 pub use generation::Generation;
 pub(crate) use generation::{Backend, HoldRule, RequestRules, Route, Strategy};
 pub(crate) use keys::KeySlot;
+pub(crate) use limits::{Asked, Hold as LimitHold, LimitRule, Limits as RouteLimits, Load, Per};
 pub(crate) use live::InFlight;
 pub(crate) use memory::{Hold, Memory};
 
@@ -91,6 +93,9 @@ impl Runtime {
         let before = self.generation();
         let parts = Parts { dialer: &self.dialer, keys: &self.keys, usage: &self.usage, before: before.as_deref() };
         let next = lower::lower(snapshot, &parts)?;
+        for route in &next.routes {
+            route.state.limits.resize(&route.limits);
+        }
         // Cannot fail, and nobody waits: requests in flight keep the generation they began with.
         self.generation.send_replace(Some(Arc::new(next)));
         Ok(())

@@ -125,6 +125,8 @@ pub struct Pass {
     taken: Vec<Taken>,
     since: Nanos,
     pub standing: Standing,
+    /// The limit in whose queue it waited, last if it was several.
+    pub waited_for: Option<Arc<str>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -228,7 +230,7 @@ struct Limit {
 pub struct Counts {
     pub admitted: u64,
     pub refused: u64,
-    /// Of either, those that waited.
+    /// Of either, those that waited here first.
     pub queued: u64,
 }
 

@@ -11,10 +11,12 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::body::{Body, Frame, SizeHint};
+use spillway_policy::limit::Standing;
 use spillway_providers::{Api, render};
 
 use super::{
     attempt::{Answer, Reply},
+    limit,
     settle::Settle,
     stream::StreamReply,
 };
@@ -40,6 +42,7 @@ const FALLBACK_REASON: HeaderName = HeaderName::from_static("x-spillway-fallback
 const COST_USD: HeaderName = HeaderName::from_static("x-spillway-cost-usd");
 const OVERHEAD_US: HeaderName = HeaderName::from_static("x-spillway-overhead-us");
 const TRUNCATED: HeaderName = HeaderName::from_static("x-spillway-truncated-messages");
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -113,6 +116,7 @@ pub(crate) fn error_response(api: Api, error: &ProxyError) -> Response<ReplyBody
     }
     if let Some(wait) = retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+        headers.insert(RETRY_AFTER_MS, HeaderValue::from(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)));
     }
     if let Some(retry) = should_retry {
         headers.insert(SHOULD_RETRY, HeaderValue::from_static(if retry { "true" } else { "false" }));
@@ -150,7 +154,34 @@ fn describe(headers: &mut HeaderMap, settle: &mut Settle) {
     if settle.truncated() > 0 {
         headers.insert(TRUNCATED, HeaderValue::from(settle.truncated()));
     }
+    rate_limits(headers, settle.passage.standing);
     headers.insert(OVERHEAD_US, HeaderValue::from(u64::try_from(overhead.as_micros()).unwrap_or(u64::MAX)));
+}
+
+/// The names OpenAI gives to what is left of a limit, reset as a duration.
+const LIMIT_HEADERS: [[&str; 3]; 2] = [
+    ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"],
+    ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"],
+];
+
+/// Where a route has limits an application goes by those, and not by what the provider allows all of us together.
+fn rate_limits(headers: &mut HeaderMap, standing: Standing) {
+    let levels = [standing.requests, standing.tokens];
+    if levels == [None, None] {
+        return;
+    }
+    for (names, level) in LIMIT_HEADERS.into_iter().zip(levels) {
+        let [limit, remaining, reset] = names.map(HeaderName::from_static);
+        let Some(level) = level else {
+            for name in [limit, remaining, reset] {
+                headers.remove(name);
+            }
+            continue;
+        };
+        headers.insert(limit, HeaderValue::from(level.limit));
+        headers.insert(remaining, HeaderValue::from(level.remaining));
+        insert(headers, reset, &limit::reset(level.reset));
+    }
 }
 
 /// What is written here is ASCII of our own making; should it ever not be, a header is missing and the answer is not.

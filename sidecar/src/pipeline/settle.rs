@@ -12,7 +12,7 @@ use spillway_policy::{Class, NanoUsd, Usage, fallback::Sizes};
 use spillway_providers::Api;
 use spillway_wire::UsageTotals;
 
-use super::{count, fallback::Plan};
+use super::{count, fallback::Plan, limit::Passage};
 use crate::{
     clock::{self, Day},
     record::{Outcome, RequestRecord},
@@ -49,6 +49,8 @@ pub(super) struct Settle {
     waiting_since: Option<Instant>,
     overhead: Option<Duration>,
     first_token: Option<Duration>,
+    /// What it took of the route's limits.
+    pub(super) passage: Passage,
     end: Option<End>,
 }
 
@@ -98,6 +100,7 @@ impl Settle {
             waiting_since: None,
             overhead: None,
             first_token: None,
+            passage: Passage::default(),
             end: None,
         }
     }
@@ -204,6 +207,7 @@ impl Settle {
             unpriced: u64::from(cost.is_none()),
         };
         self.wasted = self.wasted + cost.unwrap_or_default();
+        self.passage.wasted = self.passage.wasted.saturating_add(usage.input).saturating_add(usage.output);
         let runtime = self.place.runtime();
         runtime.usage.add(&backend.series, self.day, totals);
         let labels = [route.name.as_str(), &backend.name, &backend.provider.name, &backend.model];
@@ -303,6 +307,9 @@ impl Drop for Settle {
             self.usage = Some(self.estimate(self.output_bytes));
         }
         let (overhead, cost) = (self.overhead(now), self.own_cost());
+        // A request that no provider saw is none; a failed one was a request that used nothing.
+        let tokens = self.usage.map_or(0, |usage| usage.input.saturating_add(usage.output));
+        self.passage.end((self.attempts > 0).then_some(tokens));
         let end = self.end.take();
         let end = end.unwrap_or(End { outcome: Outcome::ClientLeft, status: CLIENT_LEFT, error: None, class: None });
         self.add_up(end.outcome, self.usage.as_ref(), cost);
@@ -331,6 +338,8 @@ impl Drop for Settle {
             duration: now.saturating_duration_since(self.started),
             overhead,
             first_token: self.first_token,
+            queued: self.passage.queued,
+            limit: self.passage.refused_by.as_deref(),
         });
     }
 }

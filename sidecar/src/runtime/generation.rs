@@ -10,6 +10,7 @@ use spillway_wire::{AuthScheme, Map, OnExceeded, Snapshot};
 
 use super::{
     keys::KeySlot,
+    limits::LimitRule,
     live::{BackendState, RouteState},
 };
 use crate::{upstream::Upstream, usage::Series};
@@ -57,6 +58,7 @@ pub(crate) struct Route {
     pub(crate) hold: HoldRule,
     /// Of one piece of content in a row. 0: any number.
     pub(crate) max_repeats: u32,
+    pub(crate) limits: Vec<LimitRule>,
     pub(crate) state: Arc<RouteState>,
 }
 

@@ -11,11 +11,13 @@ use std::{
 
 use spillway_policy::balance::{Load, PeakEwma};
 
-use super::generation::Generation;
+use super::{generation::Generation, limits::Limits};
 
 /// Of one route.
 #[derive(Debug, Default)]
-pub(crate) struct RouteState {}
+pub(crate) struct RouteState {
+    pub(crate) limits: Arc<Limits>,
+}
 
 /// Of one backend of one route.
 #[derive(Debug, Default)]

@@ -1,6 +1,8 @@
 //! A snapshot becomes a generation, all or nothing. What cannot be run is refused with a reason that names the object;
 //! whatever was in use stays in use then.
 
+mod limit;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -155,7 +157,7 @@ fn route(
         request,
         streaming,
         strategy,
-        limits: _,
+        limits,
         breaker: _,
         hedge: _,
         max_cost_nanos,
@@ -194,6 +196,7 @@ fn route(
             duration: Some(hold_ms).filter(|ms| *ms > 0).map(Duration::from_millis),
         },
         max_repeats: max_repeats.unwrap_or(0),
+        limits: limit::rules(limits)?,
         state: live::route(parts.before, name),
     })
 }

@@ -3,6 +3,8 @@
 //! It has a thread and a runtime of its own, so that probes and scrapes are answered while the data plane is busy; a
 //! sidecar under load must not be taken for a dead one.
 
+mod limits;
+
 use std::{
     convert::Infallible,
     io,
@@ -20,7 +22,10 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock, runtime::Runtime};
+use crate::{
+    clock,
+    runtime::{Route, Runtime},
+};
 
 /// Probes, scrapes and a curious person; more than that waits.
 const MAX_CONNECTIONS: usize = 64;
@@ -104,13 +109,14 @@ impl Admin {
             "/livez" => answer(StatusCode::OK, &TEXT, "alive\n"),
             "/readyz" => verdict(self.ready()),
             "/startupz" => verdict(self.started()),
-            "/metrics" => answer(StatusCode::OK, &METRICS, self.runtime.telemetry.render()),
+            "/metrics" => answer(StatusCode::OK, &METRICS, self.metrics()),
             "/debug/config" if is_loopback(peer.ip()) => answer(StatusCode::OK, &JSON, self.config()),
-            "/debug/config" => {
+            "/debug/limits" if is_loopback(peer.ip()) => answer(StatusCode::OK, &JSON, limits::page(&self.runtime)),
+            "/debug/config" | "/debug/limits" => {
                 answer(StatusCode::FORBIDDEN, &TEXT, "only answered inside the pod (use kubectl exec)\n")
             }
             _ => {
-                let known = "no such page (there are /livez /readyz /startupz /metrics /debug/config)\n";
+                let known = "no such page (there are /livez /readyz /startupz /metrics /debug/config /debug/limits)\n";
                 answer(StatusCode::NOT_FOUND, &TEXT, known)
             }
         }
@@ -135,6 +141,15 @@ impl Admin {
         } else {
             Err("no config yet\n")
         }
+    }
+
+    fn metrics(&self) -> String {
+        if let Some(generation) = self.runtime.generation() {
+            let report = |route: &'_ Route| route.state.limits.report(0);
+            let routes = generation.routes.iter().map(|route| (route.name.as_str(), report(route)));
+            self.runtime.telemetry.metrics.limits(routes);
+        }
+        self.runtime.telemetry.render()
     }
 
     /// What is in use. A snapshot has no keys in it; of those only the versions are shown.

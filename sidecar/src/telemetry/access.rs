@@ -45,6 +45,10 @@ struct Line<'a> {
     overhead_us: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     first_token_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queued_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -91,6 +95,8 @@ pub(super) fn line(record: &RequestRecord<'_>) -> Vec<u8> {
         duration_us: micros(record.duration),
         overhead_us: micros(record.overhead),
         first_token_us: record.first_token.map(micros),
+        queued_us: record.queued.map(micros),
+        limit: record.limit,
     };
     let mut bytes = Vec::with_capacity(512);
     serde_json::to_writer(&mut bytes, &line).expect("plain values always serialise");

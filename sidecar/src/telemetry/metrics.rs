@@ -3,6 +3,7 @@
 //! A request looks its counters up once, by a hash of its labels; what it then does is atomic additions.
 
 mod families;
+mod limits;
 
 use std::{
     collections::HashMap,
@@ -31,6 +32,7 @@ const OUTCOMES: [Outcome; 4] = [Outcome::Answered, Outcome::Failed, Outcome::Cut
 #[derive(Debug)]
 pub struct Metrics {
     families: Families,
+    limits: limits::Limits,
     hasher: RandomState,
     series: Mutex<HashMap<u64, Arc<Series>>>,
     config: Mutex<Config>,
@@ -74,8 +76,10 @@ struct Labels<'a> {
 
 impl Metrics {
     pub(super) fn new() -> Self {
+        let families = Families::register();
         Self {
-            families: Families::register(),
+            limits: limits::Limits::register(&families),
+            families,
             hasher: RandomState::new(),
             series: Mutex::default(),
             config: Mutex::default(),

@@ -35,6 +35,8 @@ fn a_record<'a>() -> RequestRecord<'a> {
         duration: Duration::from_millis(1500),
         overhead: Duration::from_micros(60),
         first_token: Some(Duration::from_millis(200)),
+        queued: None,
+        limit: None,
     }
 }
 

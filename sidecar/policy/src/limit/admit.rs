@@ -1,7 +1,8 @@
 //! Check all, then take all.
 
 use super::{
-    Ask, Event, Key, Limit, Limiter, MAX_LIMITS, Nanos, Pass, Rate, Refusal, Serial, Standing, Taken, Verdict, What, Why,
+    Ask, Event, Key, Limit, Limiter, MAX_LIMITS, Nanos, Pass, Rate, Refusal, Serial, Standing, Taken, Verdict, What,
+    Why,
     tenants::{Slot, Tenant},
 };
 use crate::queue::{Ahead, Tenant as Turn, Ticket};
@@ -39,13 +40,7 @@ pub(super) struct Load {
 impl<W> Limiter<W> {
     /// Lets the request pass, queues it or refuses it. `waker` is called only for one that has to wait; that may cost
     /// somebody else its place, which is an event.
-    pub fn ask(
-        &mut self,
-        now: Nanos,
-        ask: &Ask<'_>,
-        events: &mut Vec<Event<W>>,
-        waker: impl FnOnce() -> W,
-    ) -> Verdict {
+    pub fn ask(&mut self, now: Nanos, ask: &Ask<'_>, events: &mut Vec<Event<W>>, waker: impl FnOnce() -> W) -> Verdict {
         let now = self.tick(now);
         if let Some(refusal) = self.never(now, ask) {
             return Verdict::Refuse(refusal);
@@ -71,13 +66,7 @@ impl<W> Limiter<W> {
     }
 
     /// What stands in the way: a limit without a queue before one with. `own` is the queue whose first the request is.
-    pub(super) fn blocked(
-        &mut self,
-        now: Nanos,
-        keys: &[Key<'_>],
-        load: Load,
-        own: Option<Queue>,
-    ) -> Option<Block> {
+    pub(super) fn blocked(&mut self, now: Nanos, keys: &[Key<'_>], load: Load, own: Option<Queue>) -> Option<Block> {
         let mut found: Option<Block> = None;
         for key in keys {
             let Some(index) = self.named(key.limit) else { continue };
@@ -119,7 +108,7 @@ impl<W> Limiter<W> {
             taken.push(Taken { limit: limit.serial, slot, requests, tokens });
         }
         let standing = self.standing(now, keys);
-        Pass { taken, since: now, standing }
+        Pass { taken, since: now, standing, waited_for: None }
     }
 
     /// What is left of the tightest limits of a request.
@@ -143,14 +132,7 @@ impl<W> Limiter<W> {
         Standing { requests: level(0), tokens: level(1) }
     }
 
-    pub(super) fn refuse(
-        &mut self,
-        now: Nanos,
-        keys: &[Key<'_>],
-        load: Load,
-        block: Block,
-        why: Why,
-    ) -> Box<Refusal> {
+    pub(super) fn refuse(&mut self, now: Nanos, keys: &[Key<'_>], load: Load, block: Block, why: Why) -> Box<Refusal> {
         let standing = self.standing(now, keys);
         let limit = &mut self.limits[block.index];
         limit.counts.refused += 1;

@@ -1,6 +1,10 @@
 //! One count of one tenant: what its window holds, and how fast it may be used.
 
-use super::{Level, Nanos, Rate, pace::Pace, window::{Place, Window}};
+use super::{
+    Level, Nanos, Rate,
+    pace::Pace,
+    window::{Place, Window},
+};
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Meter {

@@ -36,10 +36,12 @@ impl<W> Limiter<W> {
             // Nothing else forgets the tenants of a limit that nobody new asks of.
             limit.tenants.forget_idle(now, &rates);
             let mut tenants = Vec::new();
-            limit.tenants.each(|tenant| {
-                tenant.advance(now, &rates);
-                tenants.push((share(&rule, tenant), report(tenant)));
-            });
+            if top > 0 {
+                limit.tenants.each(|tenant| {
+                    tenant.advance(now, &rates);
+                    tenants.push((share(&rule, tenant), report(tenant)));
+                });
+            }
             tenants.sort_by(|(a, left), (b, right)| b.cmp(a).then_with(|| left.name.cmp(&right.name)));
             tenants.truncate(top);
             LimitReport {

@@ -30,7 +30,7 @@ impl<W> Limiter<W> {
 
     fn end(&mut self, now: Nanos, pass: Pass, end: End, events: &mut Vec<Event<W>>) {
         let now = self.tick(now);
-        let Pass { taken, since, standing: _ } = pass;
+        let Pass { taken, since, .. } = pass;
         for one in &taken {
             self.end_one(now, one, end, now.saturating_sub(since));
         }

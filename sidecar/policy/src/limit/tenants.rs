@@ -93,10 +93,10 @@ impl Tenants {
         if let Some(slot) = self.index.get(&u128::from(key)) {
             return Some(*slot);
         }
-        if let Some(shared) = self.index.get(&SHARED).copied() {
-            if !self.forget(shared, now, rates) {
-                return Some(shared);
-            }
+        if let Some(shared) = self.index.get(&SHARED).copied()
+            && !self.forget(shared, now, rates)
+        {
+            return Some(shared);
         }
         if self.index.len() >= MAX_TENANTS && !self.forget_oldest(now, rates) {
             return Some(self.insert(SHARED, SHARED_NAME));

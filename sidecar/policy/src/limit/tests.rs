@@ -156,7 +156,8 @@ fn one_tenant_is_not_the_other() {
 #[test]
 fn a_burst_spreads_what_the_window_allows() {
     let mut world = World::new(&[Rule { requests: Some(60), burst: Some(2), ..rule(1) }]);
-    let steps = [(0, "pass"), (0, "pass"), (0, "over Requests of limit-1 for 1s"), (1, "pass"), (3, "pass"), (3, "pass")];
+    let steps =
+        [(0, "pass"), (0, "pass"), (0, "over Requests of limit-1 for 1s"), (1, "pass"), (3, "pass"), (3, "pass")];
     for (name, (at, want)) in (0..).zip(steps) {
         assert_eq!(world.ask(at * SECOND, name, 0, 1), want, "step {name}");
     }

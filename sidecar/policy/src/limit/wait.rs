@@ -4,7 +4,7 @@
 //! passes, or goes on to the queue of the one that is in its way now, keeping its age.
 
 use super::{
-    Alarm, Ask, Event, Key, LimitId, Limiter, Nanos, Serial, Verdict, What, Why,
+    Alarm, Ask, Event, Key, LimitId, Limiter, Nanos, Pass, Serial, Verdict, What, Why,
     admit::{Block, Load, Queue},
     tenants::{NAME_CHARS, Slot},
 };
@@ -109,6 +109,7 @@ impl<W> Limiter<W> {
         let at = (self.limits[block.index].serial, 0);
         self.tickets += 1;
         let load = Load { ticket: self.tickets, ..load };
+        self.limits[block.index].counts.queued += 1;
         let waiter = Waiter { keys, load, since: now, until, deadline: ask.deadline, at, waker: waker() };
         self.enter(now, self.tickets, waiter, block.index);
         Verdict::Wait(self.tickets)
@@ -179,14 +180,7 @@ impl<W> Limiter<W> {
     }
 
     /// Decides anew about a waiter that is in no queue. `own` is the one it was the first of.
-    fn place(
-        &mut self,
-        now: Nanos,
-        ticket: Ticket,
-        waiter: Waiter<W>,
-        own: Option<Queue>,
-        events: &mut Vec<Event<W>>,
-    ) {
+    fn place(&mut self, now: Nanos, ticket: Ticket, waiter: Waiter<W>, own: Option<Queue>, events: &mut Vec<Event<W>>) {
         let load = waiter.load;
         let keys: Vec<Key<'_>> = waiter.keys.iter().map(OwnKey::borrowed).collect();
         match self.blocked(now, &keys, load, own) {
@@ -200,7 +194,8 @@ impl<W> Limiter<W> {
                 events.push((waiter.waker, Err(refusal)));
             }
             None => {
-                let pass = self.take(now, &keys, load);
+                let name = self.index(waiter.at.0).map(|index| self.limits[index].rule.name.clone());
+                let pass = Pass { waited_for: name, ..self.take(now, &keys, load) };
                 drop(keys);
                 events.push((waiter.waker, Ok(pass)));
             }

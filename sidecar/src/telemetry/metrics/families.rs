@@ -21,7 +21,7 @@ const OVERHEAD_SECONDS: [f64; 12] =
 
 #[derive(Debug)]
 pub(super) struct Families {
-    registry: Registry,
+    pub(super) registry: Registry,
     requests: IntCounterVec,
     pub(super) cost: IntCounterVec,
     pub(super) wasted: IntCounterVec,
@@ -159,7 +159,7 @@ fn ours(name: &str, help: &str) -> Opts {
     Opts::new(format!("spillway_sidecar_{name}"), help)
 }
 
-fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: prometheus::Result<C>) -> C {
+pub(super) fn registered<C: Collector + Clone + 'static>(registry: &Registry, collector: prometheus::Result<C>) -> C {
     let collector = collector.expect(VALID);
     registry.register(Box::new(collector.clone())).expect("each family is registered once");
     collector
