@@ -48,7 +48,13 @@ fn retry(c: &mut Criterion) {
     let second = Duration::from_secs(1);
     let on = Class::ALL.into_iter().collect();
     let rule = Rule { attempts: 2, on, base: second / 4, max: second * 8, honour_retry_after: second * 120 };
-    let failure = Failure { class: Class::RateLimited, repeats: 1, retry_after: Some(second), left: second * 60 };
+    let failure = Failure {
+        class: Class::RateLimited,
+        repeats: 1,
+        paused: second / 2,
+        retry_after: Some(second),
+        left: second * 60,
+    };
     c.bench_function("decide on a retry", |b| b.iter(|| black_box(rule.after(black_box(&failure), 42))));
 }
 

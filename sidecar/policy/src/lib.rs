@@ -4,6 +4,7 @@
 //! that is a fact about its manifest.
 
 pub mod balance;
+pub mod breaker;
 mod class;
 pub mod cost;
 pub mod fallback;
@@ -11,6 +12,17 @@ pub mod limit;
 pub mod queue;
 pub mod retry;
 pub mod truncate;
+pub mod window;
 
 pub use class::{Class, Classes};
 pub use cost::{NanoUsd, Price, Usage};
+
+/// Some moment: what tests count from.
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tests of machines that take the time as an argument need one to begin with"
+)]
+fn start() -> std::time::Instant {
+    std::time::Instant::now()
+}

@@ -1,5 +1,7 @@
 //! Should a failed attempt be repeated on the same backend, and after how long?
 
+pub mod budget;
+
 use std::time::Duration;
 
 use crate::{Class, Classes};
@@ -22,6 +24,8 @@ pub struct Failure {
     pub class: Class,
     /// Repeats already made on this backend.
     pub repeats: u32,
+    /// The pause before this attempt. Zero for the first.
+    pub paused: Duration,
     pub retry_after: Option<Duration>,
     /// Until the request's deadline.
     pub left: Duration,
@@ -53,8 +57,9 @@ const LONGEST: Duration = Duration::from_secs(600);
 impl Rule {
     /// Decides. `roll` is any random number; equal rolls give equal pauses.
     ///
-    /// The pause is half fixed and half random, so that callers who failed together do not return together, and nobody
-    /// returns at once. `Retry-After` is a floor: up to a fifth is added to it, never taken off.
+    /// The pause is "decorrelated jitter", as the AWS Architecture Blog describes it in "Exponential Backoff And Jitter": a
+    /// random length between `base` and three times the pause before, at most `max`. Callers who failed together do not
+    /// return together, and nobody returns at once. `Retry-After` is a floor: up to a fifth is added to it, never taken off.
     #[must_use]
     pub fn after(&self, failure: &Failure, roll: u64) -> Verdict {
         if !self.on.contains(failure.class) {
@@ -63,8 +68,8 @@ impl Rule {
         if failure.repeats >= self.attempts {
             return Verdict::Stop(Stop::Spent);
         }
-        let backoff = self.base.saturating_mul(1 << failure.repeats.min(20)).min(self.max).min(LONGEST);
-        let mut pause = backoff / 2 + part(backoff / 2, roll);
+        let most = failure.paused.max(self.base).saturating_mul(3);
+        let mut pause = (self.base + part(most.saturating_sub(self.base), roll)).min(self.max).min(LONGEST);
         if let Some(floor) = failure.retry_after {
             if floor > self.honour_retry_after.min(LONGEST) {
                 return Verdict::Stop(Stop::RetryAfterTooLong);
@@ -94,26 +99,28 @@ mod tests {
 
     fn rule() -> Rule {
         let on = [Class::Connection, Class::RateLimited].into_iter().collect();
-        Rule { attempts: 3, on, base: MS(200), max: MS(500), honour_retry_after: MS(10_000) }
+        Rule { attempts: 3, on, base: MS(200), max: MS(1_000), honour_retry_after: MS(10_000) }
     }
 
     #[test]
     fn pauses_grow_to_the_maximum_and_the_provider_sets_the_floor() {
         use Class::{Connection, RateLimited, Timeout};
         let rows = [
-            ("first, lowest roll", Connection, 0, None, LOW, Ok(100)),
-            ("first, highest roll", Connection, 0, None, HIGH, Ok(200)),
-            ("doubles", Connection, 1, None, HIGH, Ok(400)),
-            ("up to max", Connection, 2, None, HIGH, Ok(500)),
-            ("spent", Connection, 3, None, LOW, Err(Stop::Spent)),
-            ("not named by the rule", Timeout, 0, None, LOW, Err(Stop::Class)),
-            ("retry-after is a floor", RateLimited, 0, Some(2_000), LOW, Ok(2_000)),
-            ("with up to a fifth more", RateLimited, 0, Some(2_000), HIGH, Ok(2_400)),
-            ("a small one changes nothing", RateLimited, 0, Some(1), HIGH, Ok(200)),
-            ("too long", RateLimited, 0, Some(10_001), LOW, Err(Stop::RetryAfterTooLong)),
+            ("first, lowest roll", Connection, (0, 0), None, LOW, Ok(200)),
+            ("first, highest roll", Connection, (0, 0), None, HIGH, Ok(600)),
+            ("three times the last, at most", Connection, (1, 300), None, HIGH, Ok(900)),
+            ("and the base at least", Connection, (1, 300), None, LOW, Ok(200)),
+            ("up to max", Connection, (2, 900), None, HIGH, Ok(1_000)),
+            ("spent", Connection, (3, 0), None, LOW, Err(Stop::Spent)),
+            ("not named by the rule", Timeout, (0, 0), None, LOW, Err(Stop::Class)),
+            ("retry-after is a floor", RateLimited, (0, 0), Some(2_000), LOW, Ok(2_000)),
+            ("with up to a fifth more", RateLimited, (0, 0), Some(2_000), HIGH, Ok(2_400)),
+            ("a small one changes nothing", RateLimited, (0, 0), Some(1), HIGH, Ok(600)),
+            ("too long", RateLimited, (0, 0), Some(10_001), LOW, Err(Stop::RetryAfterTooLong)),
         ];
-        for (row, class, repeats, retry_after, roll, want) in rows {
-            let failure = Failure { class, repeats, retry_after: retry_after.map(MS), left: MS(60_000) };
+        for (row, class, (repeats, paused), retry_after, roll, want) in rows {
+            let failure =
+                Failure { class, repeats, paused: MS(paused), retry_after: retry_after.map(MS), left: MS(60_000) };
             match (rule().after(&failure, roll), want) {
                 (Verdict::After(pause), Ok(want)) => assert!(pause.abs_diff(MS(want)) < MS(1), "{row}: {pause:?}"),
                 (got, want) => assert_eq!(got, Verdict::Stop(want.expect_err(row)), "{row}"),
@@ -123,18 +130,21 @@ mod tests {
 
     #[test]
     fn nobody_waits_past_the_deadline() {
-        let failure = Failure { class: Class::Connection, repeats: 0, retry_after: None, left: MS(100) };
+        let paused = Duration::ZERO;
+        let failure = Failure { class: Class::Connection, repeats: 0, paused, retry_after: None, left: MS(200) };
         assert_eq!(rule().after(&failure, LOW), Verdict::Stop(Stop::Deadline));
-        assert_eq!(rule().after(&Failure { left: MS(101), ..failure }, LOW), Verdict::After(MS(100)));
+        assert_eq!(rule().after(&Failure { left: MS(201), ..failure }, LOW), Verdict::After(MS(200)));
     }
 
     proptest! {
         #[test]
         fn a_pause_is_never_shorter_than_asked_nor_longer_than_left(
-            repeats in 0u32..100, asked in proptest::option::of(0u64..20_000), left in 0u64..100_000, roll in 0u64..,
+            repeats in 0u32..100, paused in 0u64.., asked in proptest::option::of(0u64..20_000), left in 0u64..100_000, roll in 0u64..,
         ) {
             let rule = Rule { attempts: u32::MAX, ..rule() };
-            let failure = Failure { class: Class::RateLimited, repeats, retry_after: asked.map(MS), left: MS(left) };
+            let failure = Failure {
+                class: Class::RateLimited, repeats, paused: MS(paused), retry_after: asked.map(MS), left: MS(left),
+            };
             if let Verdict::After(pause) = rule.after(&failure, roll) {
                 prop_assert!(pause >= asked.map_or(Duration::ZERO, MS) && pause < MS(left));
             }

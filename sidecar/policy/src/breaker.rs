@@ -1,0 +1,328 @@
+//! When something that fails is left alone, and when it is tried again: closed, open, half-open.
+//!
+//! Closed, everything passes and outcomes are counted. It opens on failures in a row or on their share in a window; then
+//! nothing passes until its time is over. Half-open, one attempt at a time passes as a probe: enough good ones close it, a
+//! bad one opens it again, for longer.
+//!
+//! A provider may also ask for a pause (`Retry-After`). That is no failure: it opens the breaker until the moment the
+//! provider named, and closes it then without a probe, because nothing was ever in doubt. Where a breaker is open already,
+//! the later of two moments counts, whoever named it.
+//!
+//! An attempt carries a [`Ticket`]. What it reports after the breaker has changed its state is about another time and does
+//! not count; only a pause does.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    time::{Duration, Instant},
+};
+
+use crate::window::{Counts, Window};
+
+/// When a breaker opens, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Failures in a row that open it.
+    pub failure_threshold: u32,
+    /// The share of failures in the window that opens it, in parts per million.
+    pub failure_ratio_ppm: u32,
+    /// Attempts in the window before the share counts.
+    pub min_requests: u32,
+    pub window: Duration,
+    /// Good probes in a row that close it.
+    pub success_threshold: u32,
+    /// Until the first probe. Each probe that fails doubles it, up to [`LONGEST_GROWTH`] times its length; closing it
+    /// makes it what it was.
+    pub open_for: Duration,
+}
+
+/// How an attempt ended, as far as a breaker is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Success,
+    Failure,
+    /// It says nothing about the other side: it was never sent, or whoever wanted the answer has gone.
+    Neutral,
+    /// The provider asked to be left alone for so long.
+    Pause(Duration),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Closed,
+    Open,
+    HalfOpen,
+}
+
+/// Why a breaker changed its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// So many failures in a row.
+    InARow(u32),
+    /// So many failures of so many attempts.
+    Share {
+        failed: u64,
+        of: u64,
+    },
+    ProbeFailed,
+    Paused,
+    /// Its time was over when an attempt came.
+    Due,
+    PauseOver,
+    Probed,
+    Reset,
+    /// A new key came.
+    NewKey,
+    /// A health check was answered.
+    Checked,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    pub at: Instant,
+    pub to: Phase,
+    pub cause: Cause,
+}
+
+/// Leave to attempt. It must come back with an outcome: a probe that does not would keep others out for ever.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    epoch: u64,
+    probe: bool,
+}
+
+/// Not now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// When asking again makes sense.
+    pub until: Instant,
+    pub cause: Cause,
+}
+
+/// A breaker's state. Its rule is an argument, so that a new one applies at once and keeps the state.
+#[derive(Clone, Debug, Default)]
+pub struct Breaker {
+    state: State,
+    /// Failures in a row while closed.
+    failures: u32,
+    window: Window,
+    /// Probes that failed since it was last closed.
+    growth: u32,
+    epoch: u64,
+    history: VecDeque<Transition>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum State {
+    #[default]
+    Closed,
+    Open {
+        until: Instant,
+        /// False for a pause: it closes by itself.
+        probe: bool,
+    },
+    HalfOpen {
+        good: u32,
+        probing: bool,
+    },
+}
+
+/// The longest a breaker is open without another failure, as a multiple of its rule's time.
+pub const LONGEST_GROWTH: u32 = 10;
+/// No pause is longer, whatever a provider says.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// Transitions that are remembered.
+pub const HISTORY: usize = 16;
+/// When to ask again while another attempt is the probe: nobody knows when that ends.
+const PROBE_PATIENCE: Duration = Duration::from_secs(1);
+
+// === impl Breaker ===
+
+impl Breaker {
+    /// May an attempt be made?
+    pub fn admit(&mut self, now: Instant) -> Result<Ticket, Refusal> {
+        match &mut self.state {
+            State::Closed => {}
+            State::Open { until, .. } if now < *until => return Err(Refusal { until: *until, cause: self.cause() }),
+            State::Open { probe: false, .. } => self.turn(State::Closed, Cause::PauseOver, now),
+            State::Open { probe: true, .. } => {
+                self.turn(State::HalfOpen { good: 0, probing: true }, Cause::Due, now);
+            }
+            State::HalfOpen { probing: true, .. } => {
+                return Err(Refusal { until: now + PROBE_PATIENCE, cause: Cause::Due });
+            }
+            State::HalfOpen { probing, .. } => *probing = true,
+        }
+        Ok(Ticket { epoch: self.epoch, probe: matches!(self.state, State::HalfOpen { .. }) })
+    }
+
+    /// Takes the outcome of an attempt.
+    pub fn record(&mut self, rule: &Rule, ticket: Ticket, outcome: Outcome, now: Instant) {
+        if ticket.epoch != self.epoch {
+            if let Outcome::Pause(pause) = outcome {
+                self.pause(pause, now);
+            }
+            return;
+        }
+        if ticket.probe {
+            return self.probed(rule, outcome, now);
+        }
+        match outcome {
+            Outcome::Success => {
+                self.failures = 0;
+                self.window.add(rule.window, now, Counts { all: 1, some: 0 });
+            }
+            Outcome::Failure => self.failed(rule, now),
+            Outcome::Neutral => {}
+            Outcome::Pause(pause) => self.pause(pause, now),
+        }
+    }
+
+    /// Nothing passes for so long from now; a breaker that is open for longer stays so.
+    pub fn pause(&mut self, pause: Duration, now: Instant) {
+        let wanted = now + pause.min(LONGEST_PAUSE);
+        match &mut self.state {
+            State::Open { until, .. } => *until = wanted.max(*until),
+            State::Closed => self.turn(State::Open { until: wanted, probe: false }, Cause::Paused, now),
+            // It has not proved itself yet, and still has to.
+            State::HalfOpen { .. } => self.turn(State::Open { until: wanted, probe: true }, Cause::Paused, now),
+        }
+    }
+
+    /// Closes it at once and forgets what it was opened for. True: it was not closed before.
+    pub fn close(&mut self, cause: Cause, now: Instant) -> bool {
+        self.failures = 0;
+        self.growth = 0;
+        self.window.clear();
+        let was_closed = matches!(self.state, State::Closed);
+        if !was_closed {
+            self.turn(State::Closed, cause, now);
+        }
+        !was_closed
+    }
+
+    /// Would an attempt at this moment be refused, and until when?
+    #[must_use]
+    pub fn refusal(&self, at: Instant) -> Option<Refusal> {
+        match self.state {
+            State::Open { until, .. } if at < until => Some(Refusal { until, cause: self.cause() }),
+            State::HalfOpen { probing: true, .. } => Some(Refusal { until: at + PROBE_PATIENCE, cause: Cause::Due }),
+            State::Closed | State::Open { .. } | State::HalfOpen { .. } => None,
+        }
+    }
+
+    #[must_use]
+    pub const fn phase(&self) -> Phase {
+        match self.state {
+            State::Closed => Phase::Closed,
+            State::Open { .. } => Phase::Open,
+            State::HalfOpen { .. } => Phase::HalfOpen,
+        }
+    }
+
+    /// Until when it lets nothing pass.
+    #[must_use]
+    pub const fn until(&self) -> Option<Instant> {
+        if let State::Open { until, .. } = self.state { Some(until) } else { None }
+    }
+
+    /// Why it last opened. What it did since (half-open, closed) is no reason to be left alone.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        let opened = self.history.iter().rev().find(|transition| transition.to == Phase::Open);
+        opened.map_or(Cause::Reset, |transition| transition.cause)
+    }
+
+    /// The last transitions, oldest first.
+    pub fn history(&self) -> impl DoubleEndedIterator<Item = &Transition> {
+        self.history.iter()
+    }
+
+    /// Grows by one with every transition.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    fn failed(&mut self, rule: &Rule, now: Instant) {
+        self.failures = self.failures.saturating_add(1);
+        self.window.add(rule.window, now, Counts { all: 1, some: 1 });
+        let Counts { all, some } = self.window.sum(rule.window, now);
+        let too_many = u128::from(some) * 1_000_000 >= u128::from(all) * u128::from(rule.failure_ratio_ppm);
+        let cause = if self.failures >= rule.failure_threshold {
+            Cause::InARow(self.failures)
+        } else if all >= u64::from(rule.min_requests) && too_many {
+            Cause::Share { failed: some, of: all }
+        } else {
+            return;
+        };
+        self.turn(State::Open { until: now + rule.open_for, probe: true }, cause, now);
+    }
+
+    fn probed(&mut self, rule: &Rule, outcome: Outcome, now: Instant) {
+        let State::HalfOpen { good, probing } = &mut self.state else { return };
+        *probing = false;
+        match outcome {
+            Outcome::Success => {
+                *good += 1;
+                if *good >= rule.success_threshold {
+                    self.close(Cause::Probed, now);
+                }
+            }
+            Outcome::Failure => {
+                self.growth = self.growth.saturating_add(1);
+                let longer = rule.open_for * (1 << self.growth.min(10)).min(LONGEST_GROWTH);
+                self.turn(State::Open { until: now + longer, probe: true }, Cause::ProbeFailed, now);
+            }
+            Outcome::Neutral => {}
+            Outcome::Pause(pause) => self.pause(pause, now),
+        }
+    }
+
+    fn turn(&mut self, to: State, cause: Cause, now: Instant) {
+        self.state = to;
+        self.epoch += 1;
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(Transition { at: now, to: self.phase(), cause });
+    }
+}
+
+// === impl Phase ===
+
+impl Phase {
+    /// The word users read in a status, a metric and a log.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "Closed",
+            Self::Open => "Open",
+            Self::HalfOpen => "HalfOpen",
+        }
+    }
+}
+
+// === impl Cause ===
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InARow(1) => f.write_str("a failure"),
+            Self::InARow(failures) => write!(f, "{failures} failures in a row"),
+            Self::Share { failed, of } => write!(f, "{failed} of {of} attempts failed"),
+            Self::ProbeFailed => f.write_str("a probe failed"),
+            Self::Paused => f.write_str("the provider asked for a pause"),
+            Self::Due => f.write_str("it is being probed"),
+            Self::PauseOver => f.write_str("the pause is over"),
+            Self::Probed => f.write_str("probes succeeded"),
+            Self::Reset => f.write_str("reset by hand"),
+            Self::NewKey => f.write_str("a new key came"),
+            Self::Checked => f.write_str("a health check was answered"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
