@@ -48,6 +48,11 @@ pub enum ProxyError {
     Credentials { providers: String },
     #[error("route {route} has no usable backend (hint: its ResolvedRefs condition says which provider is missing)")]
     NoBackend { route: String },
+    #[error(
+        "no backend of route {route} can be asked now ({class}): {reasons} (hint: spillway reset-breaker {} tries them at once)",
+        reset_arguments(.route)
+    )]
+    Unavailable { route: String, class: Class, reasons: String, retry_after: Duration },
     #[error("{0}")]
     Limited(Box<Limited>),
     #[error("{0}")]
@@ -67,6 +72,8 @@ pub struct Exhausted {
     pub skipped: String,
     /// The route has no fallback rule for the class. An empty rule is one: somebody wanted the error to come through.
     pub unruled: bool,
+    /// There would have been another attempt, had the route's budget of extra attempts not been spent.
+    pub spent: bool,
     pub retry_after: Option<Duration>,
     /// The provider's headers that are passed on: its limits, its request id.
     pub headers: Vec<(HeaderName, HeaderValue)>,
@@ -125,6 +132,11 @@ fn cost_limit(route: &str, model: &str, max: NanoUsd, cheapest: Option<&(String,
     }
 }
 
+/// `chat -n shop` for `shop/chat`.
+fn reset_arguments(route: &str) -> String {
+    route.split_once('/').map_or_else(|| route.to_owned(), |(namespace, name)| format!("{name} -n {namespace}"))
+}
+
 // === impl ProxyError ===
 
 impl ProxyError {
@@ -155,6 +167,10 @@ impl ProxyError {
             Self::Credentials { .. } => Shape::new(S::SERVICE_UNAVAILABLE, kind::SERVER, "credentials_unavailable"),
             Self::NoBackend { .. } => Shape::new(S::SERVICE_UNAVAILABLE, kind::SERVER, "no_usable_backend"),
             Self::Limited(limited) => limited.shape(),
+            Self::Unavailable { class, retry_after, .. } => {
+                let (status, kind, _) = of_class(*class);
+                Shape { retry_after: Some(*retry_after), ..Shape::new(status, kind, "all_backends_unavailable") }
+            }
             Self::Upstream(exhausted) => exhausted.shape(),
         };
         debug_assert!(!shape.status.is_success(), "an error is no success");
@@ -164,7 +180,11 @@ impl ProxyError {
     /// Why the last attempt failed, if there was one.
     #[must_use]
     pub fn class(&self) -> Option<Class> {
-        if let Self::Upstream(exhausted) = self { Some(exhausted.class) } else { None }
+        match self {
+            Self::Upstream(exhausted) => Some(exhausted.class),
+            Self::Unavailable { class, .. } => Some(*class),
+            _ => None,
+        }
     }
 }
 
@@ -181,7 +201,7 @@ impl Exhausted {
         Shape {
             retry_after: self.retry_after,
             // This request's tries are spent; an SDK that repeats all of them would square the load.
-            should_retry: (self.attempts > 1).then_some(false),
+            should_retry: (self.attempts > 1 || self.spent).then_some(false),
             ..Shape::new(status, kind, code)
         }
     }
@@ -189,7 +209,7 @@ impl Exhausted {
 
 impl std::fmt::Display for Exhausted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { route, backend, class, fault, attempts, skipped, unruled, retry_after: _, headers: _ } = self;
+        let Self { route, backend, class, fault, attempts, skipped, unruled, spent, retry_after: _, headers: _ } = self;
         write!(f, "backend {backend:?} of route {route} failed with {class}")?;
         if let Some(status) = fault.status {
             write!(f, " (status {status})")?;
@@ -200,6 +220,9 @@ impl std::fmt::Display for Exhausted {
         }
         if !skipped.is_empty() {
             write!(f, "; not tried: {skipped}")?;
+        }
+        if *spent {
+            write!(f, "; the route's budget of extra attempts is spent (retries.budget of its FallbackPolicy)")?;
         }
         if *unruled && let Some(remedy) = remedy(*class) {
             write!(f, " (hint: {remedy})")?;
@@ -306,6 +329,7 @@ mod tests {
             attempts,
             skipped: "big takes no images".into(),
             unruled: attempts == 1,
+            spent: false,
             retry_after: Some(SOON),
             headers: Vec::new(),
         }))

@@ -1,5 +1,7 @@
 //! What requests run on: the config in use, the keys, the counters.
 
+mod admit;
+mod gate;
 mod generation;
 mod keys;
 mod limits;
@@ -15,6 +17,7 @@ use std::sync::{
 use spillway_wire::{Credential, Map, Snapshot};
 use tokio::sync::watch;
 
+pub(crate) use gate::{Admission, Failed, Rest, Who};
 pub use generation::Generation;
 pub(crate) use generation::{Backend, HoldRule, RequestRules, Route, Strategy};
 pub(crate) use keys::KeySlot;
@@ -22,7 +25,7 @@ pub(crate) use limits::{Asked, Hold as LimitHold, LimitRule, Limits as RouteLimi
 pub(crate) use live::InFlight;
 pub(crate) use memory::{Hold, Memory};
 
-use crate::{telemetry::Telemetry, upstream::connect::Dialer, usage::UsageTable};
+use crate::{clock, telemetry::Telemetry, upstream::connect::Dialer, usage::UsageTable};
 use keys::Keys;
 use lower::Parts;
 
@@ -95,6 +98,9 @@ impl Runtime {
         let next = lower::lower(snapshot, &parts)?;
         for route in &next.routes {
             route.state.limits.resize(&route.limits);
+        }
+        if let Some(before) = &before {
+            next.reset_breakers(before, clock::now());
         }
         // Cannot fail, and nobody waits: requests in flight keep the generation they began with.
         self.generation.send_replace(Some(Arc::new(next)));

@@ -68,7 +68,12 @@ pub enum SendError {
     Connect(#[from] ConnectError),
     /// The connection broke, or what came was no HTTP.
     #[error("connection to {host:?} failed: {source}")]
-    Broken { host: String, source: hyper::Error },
+    Broken {
+        host: String,
+        source: hyper::Error,
+        /// At least part of the request has left.
+        sent: bool,
+    },
     #[error("{host:?} sent nothing for {}ms", .after.as_millis())]
     Silent { host: String, after: Duration },
 }
@@ -168,7 +173,10 @@ impl Upstream {
                     // It was closed while idle, and not a byte of the request left: a new connection, and no attempt
                     // is spent.
                     Some(unsent) if reused => request = unsent,
-                    _ => return Err(SendError::Broken { host: host(), source: error.into_error() }),
+                    unsent => {
+                        let sent = unsent.is_none();
+                        return Err(SendError::Broken { host: host(), source: error.into_error(), sent });
+                    }
                 },
             }
         }

@@ -69,7 +69,9 @@ async fn a_failure_before_any_content_moves_to_the_next_backend() -> anyhow::Res
                 assert_eq!((reply.status, reply.text().as_str()), (200, ANSWER), "{at}");
                 let reason = serde_json::to_value(class)?;
                 assert_eq!(Some(reply.header("x-spillway-fallback-reason")), reason.as_str(), "{at}");
-                assert_eq!(reply.header("x-spillway-attempts"), "2", "{at}");
+                // A model whose provider asked for a pause is not asked a second time.
+                let paused = fault == "status-429-after-9" && body["stream"] == true;
+                assert_eq!(reply.header("x-spillway-attempts"), if paused { "1" } else { "2" }, "{at}");
             }
         }
     }

@@ -36,6 +36,7 @@ fn plan(c: &mut Criterion) {
                 demand,
                 sizes: &sizes,
                 out: Set::default(),
+                open: Set::default(),
                 larger_than: 0,
                 max_cost: None,
             };

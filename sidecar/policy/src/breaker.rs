@@ -110,6 +110,7 @@ pub struct Breaker {
     /// Probes that failed since it was last closed.
     growth: u32,
     epoch: u64,
+    turns: [u64; 3],
     history: VecDeque<Transition>,
 }
 
@@ -245,6 +246,12 @@ impl Breaker {
         self.epoch
     }
 
+    /// How often it has become each [`Phase`], in their order.
+    #[must_use]
+    pub const fn turns(&self) -> [u64; 3] {
+        self.turns
+    }
+
     fn failed(&mut self, rule: &Rule, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         self.window.add(rule.window, now, Counts { all: 1, some: 1 });
@@ -283,10 +290,20 @@ impl Breaker {
     fn turn(&mut self, to: State, cause: Cause, now: Instant) {
         self.state = to;
         self.epoch += 1;
+        self.turns[self.phase() as usize] += 1;
         if self.history.len() == HISTORY {
             self.history.pop_front();
         }
         self.history.push_back(Transition { at: now, to: self.phase(), cause });
+    }
+}
+
+// === impl Ticket ===
+
+impl Ticket {
+    #[must_use]
+    pub const fn is_probe(self) -> bool {
+        self.probe
     }
 }
 

@@ -103,6 +103,8 @@ pub enum Skip {
     NoPrice,
     /// It had its chance, or cannot be used at all just now (no key).
     Out,
+    /// It is left alone for a while: a breaker on the way to it is open.
+    Open,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +138,8 @@ pub struct Question<'a> {
     pub sizes: &'a Sizes,
     /// Not these.
     pub out: Set,
+    /// Nor these, which are left alone for a while.
+    pub open: Set,
     /// Not those whose window is no larger than this: it has proved too small already.
     pub larger_than: u64,
     /// Not those whose worst case costs more.
@@ -216,6 +220,9 @@ impl Question<'_> {
         let Demand { output, tools, images, json_schema, more_choices: _, cache_writes: _ } = self.demand;
         if self.out.contains(index) {
             return Check::Skip(Skip::Out);
+        }
+        if self.open.contains(index) {
+            return Check::Skip(Skip::Open);
         }
         if tools && !candidate.tools {
             return Check::Skip(Skip::NoTools);

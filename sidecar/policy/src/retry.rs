@@ -74,10 +74,16 @@ impl Rule {
             if floor > self.honour_retry_after.min(LONGEST) {
                 return Verdict::Stop(Stop::RetryAfterTooLong);
             }
-            pause = pause.max(floor + part(floor / 5, roll));
+            pause = pause.max(stagger(floor, roll));
         }
         if pause >= failure.left { Verdict::Stop(Stop::Deadline) } else { Verdict::After(pause) }
     }
+}
+
+/// What a provider asked for and up to a fifth more, so that those who were told the same do not return together.
+#[must_use]
+pub fn stagger(wait: Duration, roll: u64) -> Duration {
+    wait.saturating_add(part(wait / 5, roll))
 }
 
 /// A random part of `whole`.

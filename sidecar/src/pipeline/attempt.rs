@@ -12,6 +12,7 @@ use spillway_providers::{Fault, Outgoing, Target, decode_at, encode, fault};
 use spillway_wire::AuthScheme;
 
 use super::{
+    failure::{Cut, Failure, chain, local, retry_after},
     fallback::Plan,
     pieces::Pieces,
     reply::passed,
@@ -21,8 +22,8 @@ use super::{
 };
 use crate::{
     clock,
-    error::{ProxyError, class_of},
-    runtime::{Backend, Runtime},
+    error::ProxyError,
+    runtime::{Admission, Backend, InFlight, Runtime},
     upstream::{SendError, UpstreamBody},
 };
 
@@ -47,19 +48,6 @@ pub(super) enum Answer {
     Stream(Box<Started>),
 }
 
-/// Why an attempt failed.
-pub(super) struct Failure {
-    pub(super) class: Class,
-    pub(super) fault: Fault,
-    pub(super) retry_after: Option<Duration>,
-    /// The provider's headers that are passed on.
-    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    /// Nothing came although a stream was asked for. Whoever is silent is not asked again at once.
-    pub(super) silent: bool,
-    /// What had come of a stream that was held back.
-    pub(super) wasted: Option<Waste>,
-}
-
 /// More than any provider's longest answer; a body beyond it is not an answer.
 const MAX_ANSWER_BYTES: u64 = 64 << 20;
 
@@ -74,29 +62,84 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
+/// What is known of an answer apart from its text.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Measured {
+    pub(super) usage: Option<spillway_providers::Usage>,
+    pub(super) output_bytes: u64,
+}
+
+/// An attempt that may begin.
+pub(super) struct Ready {
+    pub(super) index: usize,
+    request: Request<Full<Bytes>>,
+    admission: Admission,
+    /// The version of the key it goes out with.
+    key: u64,
+}
+
+/// An attempt that is over, or whose answer has begun.
+pub(super) struct Ended {
+    pub(super) index: usize,
+    pub(super) outcome: Outcome,
+    pub(super) measured: Measured,
+    /// Of a good one.
+    pub(super) kept: Option<Kept>,
+}
+
+/// What an attempt holds until its answer has been read to the end.
+pub(super) struct Kept {
+    /// The answer may still break off.
+    pub(super) admission: Admission,
+    pub(super) _busy: InFlight,
+}
+
+/// Makes the attempt that the plan is ready for.
 pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle: &mut Settle) -> Outcome {
-    let backend = &call.route.backends[plan.backend];
-    let request = match prepare(call, backend) {
-        Ok(request) => request,
+    let ready = match prepare(call, plan.backend, plan.admission.take().unwrap_or_default()) {
+        Ok(ready) => ready,
         Err(error) => return Outcome::Refused(error),
     };
     plan.attempts += 1;
-    let now = clock::now();
-    settle.attempt(plan, &call.sizes, call.truncated, now);
-    settle.busy(backend.state.enter());
-    let attempt = Attempt { runtime, call, backend, sent: now, total: after(now, backend.provider.total) };
-    let mut outcome = attempt.exchange(request, settle).await;
-    if let Outcome::Failed(failure) = &mut outcome {
-        backend.provider.scrub(&mut failure.fault);
-    }
+    settle.attempt(plan, &call.sizes, call.truncated, clock::now());
+    let ended = make(runtime, call, ready).await;
+    settle.ended(ended)
+}
+
+/// The attempt itself. Dropped before it has ended, it is aborted at the provider.
+pub(super) async fn make(runtime: &Runtime, call: &Call, ready: Ready) -> Ended {
+    let Ready { index, request, mut admission, key } = ready;
+    let backend = &call.route.backends[index];
+    let sent = clock::now();
+    let attempt = Attempt { runtime, call, backend, sent, total: after(sent, backend.provider.total) };
+    let busy = backend.state.enter();
+    let mut measured = Measured::default();
+    let mut outcome = attempt.exchange(request, &mut measured).await;
     let ended = clock::now();
-    settle.go_on(ended);
-    let failed = if let Outcome::Failed(failure) = &outcome { Some(failure.class) } else { None };
-    if let Some(took) = speed(&outcome, ended - now) {
+    let failed = if let Outcome::Failed(failure) = &mut outcome {
+        backend.provider.scrub(&mut failure.fault);
+        failure.rekeyed = backend.provider.key.as_ref().is_some_and(|slot| slot.serial() != key);
+        Some(failure.class)
+    } else {
+        None
+    };
+    if let Some(took) = speed(&outcome, ended - sent) {
         backend.state.took(ended, took);
     }
-    runtime.telemetry.metrics.attempt(&call.route.name, &backend.provider.name, failed, ended - now);
-    outcome
+    runtime.telemetry.metrics.attempt(&call.route.name, &backend.provider.name, failed, ended - sent);
+    let kept = match &outcome {
+        Outcome::Answered(_) => {
+            admission.answered();
+            Some(Kept { admission, _busy: busy })
+        }
+        Outcome::Failed(failure) => {
+            admission.failed(&failure.for_gates(ended >= call.deadline), runtime.roll());
+            None
+        }
+        // Dropped: it says nothing about the provider.
+        Outcome::Refused(_) => None,
+    };
+    Ended { index, outcome, measured, kept }
 }
 
 /// How fast a backend is to be thought of after an attempt. None: it was not its fault, and says nothing of its speed.
@@ -128,7 +171,13 @@ fn after(now: Instant, duration: Duration) -> Instant {
 }
 
 /// Builds the provider's request from scratch: of the application's headers only a list goes along.
-fn prepare(call: &Call, backend: &Backend) -> Result<Request<Full<Bytes>>, ProxyError> {
+pub(super) fn prepare(call: &Call, index: usize, admission: Admission) -> Result<Ready, ProxyError> {
+    let backend = &call.route.backends[index];
+    let key = backend.provider.key.as_ref().map_or(0, |slot| slot.serial());
+    Ok(Ready { index, request: request(call, backend)?, admission, key })
+}
+
+fn request(call: &Call, backend: &Backend) -> Result<Request<Full<Bytes>>, ProxyError> {
     let provider = &backend.provider;
     let target = Target {
         dialect: provider.dialect,
@@ -190,7 +239,7 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    async fn exchange(&self, request: Request<Full<Bytes>>, settle: &mut Settle) -> Outcome {
+    async fn exchange(&self, request: Request<Full<Bytes>>, measured: &mut Measured) -> Outcome {
         let provider = &self.backend.provider;
         // A stream's head may come with its first content only, so that bound is the head's as well.
         let first_token = if self.call.need.stream { self.call.route.first_token_timeout } else { Duration::MAX };
@@ -210,7 +259,7 @@ impl Attempt<'_> {
         let body = if self.call.need.stream && !is_json(&head.headers) {
             stream::start(self, body).await.map(|started| Answer::Stream(Box::new(started)))
         } else {
-            self.whole(body, settle).await.map(Answer::Whole)
+            self.whole(body, measured).await.map(Answer::Whole)
         };
         match body {
             Ok(body) => Outcome::Answered(Reply { headers, body }),
@@ -223,7 +272,7 @@ impl Attempt<'_> {
         self.call.deadline.min(self.total)
     }
 
-    async fn whole(&self, body: UpstreamBody, settle: &mut Settle) -> Result<Bytes, Outcome> {
+    async fn whole(&self, body: UpstreamBody, measured: &mut Measured) -> Result<Bytes, Outcome> {
         let mut held = self.runtime.memory.hold();
         let limit = held.limit();
         let bytes = self.read(body, MAX_ANSWER_BYTES, |total| held.grow_to(total)).await;
@@ -240,8 +289,8 @@ impl Attempt<'_> {
             // Here a stream was asked for and something whole came: if it is no error, it is no stream either.
             Ok(_) if need.stream => Err(self.garbage("answered a request for a stream with something else".to_owned())),
             Ok(answer) => {
-                settle.used(answer.usage);
-                settle.seen(length);
+                measured.usage = answer.usage;
+                measured.output_bytes = length;
                 Ok(answer.body)
             }
             Err(fault) => Err(Outcome::Failed(Failure::new(fault))),
@@ -287,11 +336,16 @@ impl Attempt<'_> {
     /// No head of an answer came.
     fn unsent(&self, error: &SendError) -> Outcome {
         use spillway_providers::Class as P;
-        let (class, silent) = match error {
-            SendError::Connect(_) | SendError::Broken { .. } => (P::Connection, false),
-            SendError::Silent { .. } => (P::Timeout, self.call.need.stream),
+        let (class, silent, doubt) = match error {
+            SendError::Connect(_) => (P::Connection, false, false),
+            SendError::Broken { sent, .. } => (P::Connection, false, *sent),
+            SendError::Silent { .. } => (P::Timeout, self.call.need.stream, true),
         };
-        Outcome::Failed(Box::new(Failure { silent, ..*Failure::new(local(class, chain(error))) }))
+        Outcome::Failed(Box::new(Failure {
+            silent,
+            wasted: doubt.then(Waste::prompt),
+            ..*Failure::new(local(class, chain(error)))
+        }))
     }
 
     /// A body ended before its end.
@@ -304,7 +358,11 @@ impl Attempt<'_> {
             Cut::Memory => (P::ServiceUnavailable, "the answer found no memory".to_owned()),
         };
         let silent = self.call.need.stream && matches!(cut, Cut::Idle);
-        Outcome::Failed(Box::new(Failure { silent, ..*Failure::new(local(class, message)) }))
+        Outcome::Failed(Box::new(Failure {
+            silent,
+            wasted: Some(Waste::prompt()),
+            ..*Failure::new(local(class, message))
+        }))
     }
 
     fn garbage(&self, message: String) -> Outcome {
@@ -312,88 +370,7 @@ impl Attempt<'_> {
     }
 }
 
-/// Why a body ended before its end.
-pub(super) enum Cut {
-    Broken(hyper::Error),
-    Idle,
-    TooLarge(u64),
-    Memory,
-}
-
-// === impl Failure ===
-
-impl Failure {
-    pub(super) fn new(fault: Fault) -> Box<Self> {
-        Box::new(Self {
-            class: class_of(fault.class),
-            fault,
-            retry_after: None,
-            headers: Vec::new(),
-            silent: false,
-            wasted: None,
-        })
-    }
-}
-
-/// A fault that we saw and the provider did not tell.
-pub(super) const fn local(class: spillway_providers::Class, message: String) -> Fault {
-    Fault { class, status: None, code: None, message, window: None }
-}
-
-/// An error with its causes, which speak for one level each.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
-}
-
 fn is_json(headers: &HeaderMap) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     content_type.starts_with("application/json") || content_type.starts_with("text/html")
-}
-
-/// `Retry-After` as providers write it: milliseconds in a header of their own, seconds, or a date. Nonsense is nothing.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-    if let Some(ms) = text("retry-after-ms").and_then(|text| text.parse::<f64>().ok()) {
-        return Duration::try_from_secs_f64(ms / 1000.0).ok();
-    }
-    let value = text("retry-after")?;
-    if let Ok(seconds) = value.parse::<f64>() {
-        return Duration::try_from_secs_f64(seconds).ok();
-    }
-    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(value).ok()?;
-    let at = Duration::from_secs(u64::try_from(date.as_second()).ok()?);
-    Some(at.saturating_sub(clock::since_epoch()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_is_read_in_every_spelling_and_nonsense_is_ignored() {
-        let rows = [
-            ("retry-after", "7", Some(7_000)),
-            ("retry-after", " 1.5 ", Some(1_500)),
-            ("retry-after-ms", "250", Some(250)),
-            ("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT", Some(0)),
-            ("retry-after", "-1", None),
-            ("retry-after", "soon", None),
-            ("retry-after", "1e400", None),
-            ("retry-after", "NaN", None),
-        ];
-        for (name, value, want) in rows {
-            let headers = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static(value))]);
-            assert_eq!(retry_after(&headers), want.map(Duration::from_millis), "{name}: {value}");
-        }
-    }
 }

@@ -2,9 +2,16 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use spillway_policy::balance::{self, Turn};
+use spillway_policy::{
+    balance::{self, Turn},
+    fallback::Set,
+};
 
-use super::{count, fallback::Skips, resolve::Call};
+use super::{
+    count,
+    fallback::{Skips, Taken},
+    resolve::Call,
+};
 use crate::{
     clock,
     runtime::{Backend, Route, Runtime, Strategy},
@@ -12,19 +19,24 @@ use crate::{
 
 /// Whom to ask first. Counts the prompt if whether the one whose turn it is can serve depends on it; only a backend that
 /// is really asked has had its turn.
-pub(super) async fn primary(runtime: &Runtime, call: &mut Call, skips: &mut Skips) -> Option<usize> {
+pub(super) async fn primary(runtime: &Runtime, call: &mut Call, skips: &mut Skips) -> Option<Taken> {
     let route = Arc::clone(&call.route);
+    let mut open = Set::default();
     loop {
         skips.clear();
-        let question = call.question(route.without_key(), 0);
+        let question = call.question(route.without_key(), open, 0);
         let able = question.able(&route.primaries, |index, skip| skips.push((index, skip)));
         let mut order: Vec<usize> = able.iter().map(|able| able.index).collect();
         sort(&mut order, &route, call, runtime);
         let first = *order.first()?;
         if able.iter().any(|able| able.index == first && able.certain) {
+            let Ok(admission) = route.admit(first, clock::now()) else {
+                open.insert(first);
+                continue;
+            };
             took_turn(&order, &route);
             runtime.telemetry.metrics.chosen(&route.name, &route.backends[first].name, route.strategy.as_str());
-            return Some(first);
+            return Some((first, admission));
         }
         count::count(call, first).await;
     }

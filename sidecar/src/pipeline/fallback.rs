@@ -3,29 +3,37 @@
 use std::{sync::Arc, time::Duration};
 
 use spillway_policy::{
-    Class, NanoUsd,
+    Class,
+    breaker::Cause,
     fallback::{Choice, Set, Skip, by_window, targets},
     retry::{self, Verdict},
     truncate::DoesNotFit,
 };
 use spillway_wire::OnExceeded;
 
-use super::{attempt::Failure, choose, count, resolve::Call, settle::Settle, truncate};
+use super::{choose, count, failure::Failure, refusal, resolve::Call, settle::Settle, truncate};
 use crate::{
     clock,
     error::{Exhausted, ProxyError},
-    runtime::{Route, Runtime},
+    runtime::{Admission, Runtime},
 };
 
 /// Where a request stands.
 pub(super) struct Plan {
     pub(super) backend: usize,
+    /// What the gates on the way to it have let through for the next attempt.
+    pub(super) admission: Option<Admission>,
     /// Attempts made, on all backends together.
     pub(super) attempts: u32,
     /// Why the first choice was left.
     pub(super) reason: Option<Class>,
-    /// Attempts on this backend after its first.
+    /// Attempts on this backend after its first, and the pause before the last of them.
     repeats: u32,
+    paused: Duration,
+    /// The attempt was repeated because a newer key had come. Once is enough.
+    rekeyed: bool,
+    /// There would have been another attempt, had the route's budget not been spent.
+    spent: bool,
     tried: Set,
     /// The prompt was shortened because a provider said it was too long. Once is enough: a provider that says so again
     /// counts in a way nobody here understands.
@@ -35,11 +43,22 @@ pub(super) struct Plan {
 /// Backends that were passed over, and why.
 pub(super) type Skips = Vec<(usize, Skip)>;
 
+/// A backend that can serve the request, and leave to ask it.
+pub(super) type Taken = (usize, Admission);
+
 /// The first choice.
 pub(super) async fn first(runtime: &Runtime, call: &mut Call) -> Result<Plan, ProxyError> {
+    if call.retried == 0 {
+        let route = &call.route;
+        route.state.request(route.hedge.map_or(0, |hedge| hedge.max_ratio_ppm), clock::now());
+    }
     let mut skips = Skips::new();
-    if let Some(backend) = choose::primary(runtime, call, &mut skips).await {
-        return Ok(Plan::at(backend));
+    if let Some(taken) = choose::primary(runtime, call, &mut skips).await {
+        return Ok(Plan::at(taken));
+    }
+    let down = skips.iter().any(|(_, skip)| matches!(skip, Skip::Out | Skip::Open));
+    if down && let Some(plan) = Plan::without_primary(call, &mut skips).await {
+        return Ok(plan);
     }
     let too_long = |&(index, skip): &(usize, Skip)| match skip {
         Skip::TooLong { window, certain, .. } => Some((index, window, certain)),
@@ -49,23 +68,41 @@ pub(super) async fn first(runtime: &Runtime, call: &mut Call) -> Result<Plan, Pr
         | Skip::NoJsonSchema
         | Skip::TooExpensive { .. }
         | Skip::NoPrice
-        | Skip::Out => None,
+        | Skip::Out
+        | Skip::Open => None,
     };
     let Some((backend, window, certain)) = skips.iter().find_map(too_long) else {
-        return Plan::without_primary(call, &mut skips).await;
+        return Err(refusal::nobody(call, &skips));
     };
-    let mut plan = Plan::at(backend);
+    let mut plan = Plan { admission: None, ..Plan::at((backend, Admission::default())) };
+    let mut larger = Skips::new();
     // An estimate is a reason to look for more room, not one to refuse: then the provider decides.
-    let solved = plan.make_room(call, window, &mut skips).await;
-    if solved.is_ok() || !certain { Ok(plan) } else { Err(context_length(call, backend, &skips, solved.err())) }
+    if let Err(needs) = plan.make_room(call, window, &mut larger).await
+        && certain
+    {
+        // Where there would be room, had somebody not to be left alone, the prompt is not what is wrong.
+        let rests = skips.iter().chain(&larger).any(|(_, skip)| *skip == Skip::Open);
+        if !rests {
+            return Err(refusal::context_length(call, backend, &larger, needs));
+        }
+        skips.append(&mut larger);
+        return Err(refusal::nobody(call, &skips));
+    }
+    plan.admitted(call)
 }
 
-/// The first of `order` that can serve the call; counts the prompt if that has to be known.
-async fn pick(call: &mut Call, order: &[usize], out: Set, larger_than: u64, skips: &mut Skips) -> Option<usize> {
+/// The first of `order` that can serve the call and may be asked; counts the prompt if that has to be known.
+async fn pick(call: &mut Call, order: &[usize], out: Set, larger_than: u64, skips: &mut Skips) -> Option<Taken> {
+    let mut open = Set::default();
     loop {
         skips.clear();
-        match call.question(out, larger_than).first_of(order.iter().copied(), |index, skip| skips.push((index, skip))) {
-            Choice::Take(backend) => return Some(backend),
+        let question = call.question(out, open, larger_than);
+        match question.first_of(order.iter().copied(), |index, skip| skips.push((index, skip))) {
+            // Asked last and of the chosen one only: whoever is admitted must be sent to.
+            Choice::Take(backend) => match call.route.admit(backend, clock::now()) {
+                Ok(admission) => return Some((backend, admission)),
+                Err(_) => open.insert(backend),
+            },
             Choice::Count(backend) => count::count(call, backend).await,
             Choice::Nobody => return None,
         }
@@ -75,20 +112,42 @@ async fn pick(call: &mut Call, order: &[usize], out: Set, larger_than: u64, skip
 // === impl Plan ===
 
 impl Plan {
-    fn at(backend: usize) -> Self {
-        Self { backend, attempts: 0, reason: None, repeats: 0, tried: Set::default(), shortened: false }
+    fn at((backend, admission): Taken) -> Self {
+        Self {
+            backend,
+            admission: Some(admission),
+            attempts: 0,
+            reason: None,
+            repeats: 0,
+            paused: Duration::ZERO,
+            rekeyed: false,
+            spent: false,
+            tried: Set::default(),
+            shortened: false,
+        }
     }
 
-    /// No first choice can be asked. If that is because each lacks its key or its provider, it is as if they were down.
-    async fn without_primary(call: &mut Call, skips: &mut Skips) -> Result<Self, ProxyError> {
-        let reasons = std::mem::take(skips);
-        if reasons.iter().all(|(_, skip)| *skip == Skip::Out) {
-            let order = targets(&call.route.rules, Class::ServiceUnavailable).to_vec();
-            if let Some(backend) = pick(call, &order, call.route.without_key(), 0, skips).await {
-                return Ok(Self { reason: Some(Class::ServiceUnavailable), ..Self::at(backend) });
-            }
+    /// Some first choice lacks its key or is left alone, and no other one can serve the request: it is as if they had
+    /// been asked and had failed. None: nobody takes their place, and why is added to the reasons.
+    async fn without_primary(call: &mut Call, reasons: &mut Skips) -> Option<Self> {
+        let class = refusal::class(&call.route, reasons);
+        let order = targets(&call.route.rules, class).to_vec();
+        let mut skips = Skips::new();
+        if let Some(taken) = pick(call, &order, call.route.without_key(), 0, &mut skips).await {
+            return Some(Self { reason: Some(class), ..Self::at(taken) });
         }
-        Err(nobody(call, &reasons))
+        skips.retain(|(index, _)| reasons.iter().all(|(known, _)| known != index));
+        reasons.append(&mut skips);
+        None
+    }
+
+    /// With leave to ask the backend, which may have been chosen without.
+    fn admitted(mut self, call: &Call) -> Result<Self, ProxyError> {
+        if self.admission.is_none() {
+            let admission = call.route.admit(self.backend, clock::now());
+            self.admission = admission.ok();
+        }
+        if self.admission.is_some() { Ok(self) } else { Err(refusal::nobody(call, &vec![(self.backend, Skip::Open)])) }
     }
 
     /// After a failed attempt: waits and stays, moves on, or gives up with the error for the application.
@@ -96,25 +155,28 @@ impl Plan {
         &mut self,
         runtime: &Runtime,
         call: &mut Call,
-        mut failure: Box<Failure>,
+        failure: Box<Failure>,
         settle: &mut Settle,
     ) -> Result<(), ProxyError> {
-        settle.failed();
-        if let Some(waste) = failure.wasted.take() {
-            settle.wasted(self.backend, &waste);
-        }
         let mut skips = Skips::new();
         let now = clock::now();
         let left = call.left(now);
         if left.is_zero() {
             return Err(self.exhausted(call, *failure, &skips));
         }
-        if let Some(pause) = self.pause(call, &failure, left, runtime.roll()) {
+        if let Some(pause) = self.pause(call, &failure, left, runtime.roll())
+            && self.may_add(call)
+        {
             settle.wait(now);
             tokio::time::sleep(pause).await;
             settle.go_on(clock::now());
             self.repeats += 1;
-            return Ok(());
+            self.paused = pause;
+            // Others may have failed meanwhile; then the next candidate is better than an error.
+            if let Ok(admission) = call.route.admit(self.backend, clock::now()) {
+                self.admission = Some(admission);
+                return Ok(());
+            }
         }
         self.tried.insert(self.backend);
         let moved = match failure.class {
@@ -127,21 +189,41 @@ impl Plan {
         if moved { Ok(()) } else { Err(self.exhausted(call, *failure, &skips)) }
     }
 
+    /// Leave for another attempt, from the budget of all that the route adds.
+    fn may_add(&mut self, call: &Call) -> bool {
+        let may = call.route.state.take(call.route.budget.as_ref(), clock::now());
+        self.spent |= !may;
+        may
+    }
+
     /// How long to wait before the same backend gets another try. None: it does not.
-    fn pause(&self, call: &Call, failure: &Failure, left: Duration, roll: u64) -> Option<Duration> {
+    fn pause(&mut self, call: &Call, failure: &Failure, left: Duration, roll: u64) -> Option<Duration> {
+        if failure.rekeyed
+            && matches!(failure.class, Class::Authentication | Class::PermissionDenied)
+            && !std::mem::replace(&mut self.rekeyed, true)
+        {
+            return Some(Duration::ZERO);
+        }
         if failure.silent {
             return None;
         }
         let failure = retry::Failure {
             class: failure.class,
             repeats: self.repeats.saturating_add(call.retried),
+            paused: self.paused,
             retry_after: failure.retry_after,
             left,
         };
-        match call.route.retries.after(&failure, roll) {
-            Verdict::After(pause) => Some(pause),
-            Verdict::Stop(_) => None,
-        }
+        let Verdict::After(pause) = call.route.retries.after(&failure, roll) else { return None };
+        // Nobody waits for a gate that failures have closed. One that was closed because the provider asked for it opens
+        // when the provider said.
+        let now = clock::now();
+        let pause = match call.route.backends[self.backend].rest(now + pause) {
+            None => pause,
+            Some(rest) if rest.refusal.cause == Cause::Paused => rest.refusal.until.saturating_duration_since(now),
+            Some(_) => return None,
+        };
+        (pause < left).then_some(pause)
     }
 
     /// To the first of `order` that can serve the call. False: nobody can.
@@ -154,9 +236,14 @@ impl Plan {
         skips: &mut Skips,
     ) -> bool {
         let out = self.tried.union(call.route.without_key());
-        let Some(backend) = pick(call, order, out, larger_than, skips).await else { return false };
+        let Some((backend, admission)) = pick(call, order, out, larger_than, skips).await else { return false };
+        // Before the first attempt a move adds nothing.
+        if self.attempts > 0 && !self.may_add(call) {
+            return false;
+        }
         self.backend = backend;
-        self.repeats = 0;
+        self.admission = Some(admission);
+        (self.repeats, self.paused) = (0, Duration::ZERO);
         self.reason.get_or_insert(class);
         true
     }
@@ -190,8 +277,12 @@ impl Plan {
             return moved;
         }
         let room = self.room(call, learnt).await;
-        self.shortened = truncate::fit(call, self.backend, room).await.is_ok();
-        self.shortened
+        if truncate::fit(call, self.backend, room).await.is_err() || !self.may_add(call) {
+            return false;
+        }
+        self.shortened = true;
+        self.admission = call.route.admit(self.backend, clock::now()).ok();
+        self.admission.is_some()
     }
 
     /// To the smallest window that is large enough.
@@ -214,102 +305,19 @@ impl Plan {
     }
 
     fn exhausted(&self, call: &Call, failure: Failure, skips: &Skips) -> ProxyError {
-        let Failure { class, fault, retry_after, headers, silent: _, wasted: _ } = failure;
+        let Failure { class, fault, retry_after, headers, silent: _, wasted: _, rekeyed: _ } = failure;
+        let skipped: Skips = skips.iter().copied().filter(|(index, _)| !self.tried.contains(*index)).collect();
         ProxyError::Upstream(Box::new(Exhausted {
             route: call.route.name.clone(),
             backend: call.route.backends[self.backend].name.clone(),
             class,
             fault,
             attempts: self.attempts,
-            skipped: describe(&call.route, skips.iter().filter(|(index, _)| !self.tried.contains(*index))),
+            skipped: refusal::describe(&call.route, &skipped),
             unruled: !call.route.rules.iter().any(|rule| rule.on.contains(class)),
-            retry_after,
+            spent: self.spent,
+            retry_after: retry_after.or_else(|| refusal::reopening(&call.route, &skipped)),
             headers,
         }))
-    }
-}
-
-/// `big takes no images, small takes 8192 tokens`.
-fn describe<'a>(route: &Route, skips: impl Iterator<Item = &'a (usize, Skip)>) -> String {
-    let reason = |(index, skip): &(usize, Skip)| {
-        let name = &route.backends[*index].name;
-        match skip {
-            Skip::TooLong { window, .. } | Skip::NotLarger { window } => format!("{name} takes {window} tokens"),
-            Skip::NoTools => format!("{name} takes no tools"),
-            Skip::NoImages => format!("{name} takes no images"),
-            Skip::NoJsonSchema => format!("{name} takes no JSON schema"),
-            Skip::TooExpensive { worst, max } => format!("{name} can cost up to ${worst}, more than ${max}"),
-            Skip::NoPrice => format!("{name} has no known price"),
-            Skip::Out => format!("{name} has no key"),
-        }
-    };
-    skips.map(reason).collect::<Vec<_>>().join(", ")
-}
-
-/// No first choice can serve the call, and its length is not why.
-fn nobody(call: &Call, skips: &Skips) -> ProxyError {
-    if call.route.primaries.is_empty() {
-        return ProxyError::NoBackend { route: call.route.name.clone() };
-    }
-    if skips.iter().all(|(_, skip)| *skip == Skip::Out) {
-        return ProxyError::Credentials { providers: call.route.providers_without_key() };
-    }
-    if let Some(max) = call.route.max_cost.filter(|_| skips.iter().any(|(_, skip)| is_about_cost(*skip))) {
-        return too_expensive(call, max, skips);
-    }
-    ProxyError::NoCandidate { model: call.model.clone(), reasons: describe(&call.route, skips.iter()) }
-}
-
-const fn is_about_cost(skip: Skip) -> bool {
-    matches!(skip, Skip::TooExpensive { .. } | Skip::NoPrice)
-}
-
-/// Nobody can answer for as little as the route allows.
-fn too_expensive(call: &Call, max: NanoUsd, skips: &Skips) -> ProxyError {
-    let dear = |(index, skip): &(usize, Skip)| match skip {
-        Skip::TooExpensive { worst, .. } => Some((*worst, *index)),
-        _ => None,
-    };
-    let cheapest = skips.iter().filter_map(dear).min();
-    ProxyError::CostLimit {
-        route: call.route.name.clone(),
-        model: call.model.clone(),
-        max,
-        cheapest: cheapest.map(|(worst, index)| (call.route.backends[index].name.clone(), worst)),
-        reasons: describe(&call.route, skips.iter()),
-    }
-}
-
-fn context_length(call: &Call, backend: usize, skips: &Skips, tried: Option<Option<DoesNotFit>>) -> ProxyError {
-    let window = call.route.candidates[backend].window.unwrap_or(u64::MAX);
-    let output = call.demand().output.of(window);
-    let room = window.saturating_sub(output);
-    let prompt = call.sizes.counted[call.route.candidates[backend].tokenizer].map_or(call.sizes.lower, |it| it.tokens);
-    let fits = prompt <= window && room < prompt;
-    let larger = describe(&call.route, skips.iter());
-    let advice = match (call.route.on_exceeded, tried.flatten()) {
-        (OnExceeded::Reject, _) => {
-            " (its FallbackPolicy can help: set contextWindow.onExceeded to LargerModel, Truncate or Hybrid)".to_owned()
-        }
-        (_, Some(DoesNotFit { needs })) => {
-            format!(
-                ", and the messages that must stay need {needs} (lower contextWindow.truncate.keepLast in its FallbackPolicy)"
-            )
-        }
-        _ if larger.is_empty() => {
-            " and its FallbackPolicy has no backend with a larger window (add one to the rule for \
-             ContextWindowExceeded in spec.fallbacks, or set contextWindow.onExceeded: Truncate)"
-                .to_owned()
-        }
-        _ => format!(
-            " and no backend its FallbackPolicy names has room: {larger} (add one, or set contextWindow.onExceeded: Hybrid)"
-        ),
-    };
-    ProxyError::ContextLength {
-        prompt,
-        output: if fits { output } else { 0 },
-        model: call.model.clone(),
-        window,
-        advice,
     }
 }

@@ -113,10 +113,10 @@ impl Call {
         Demand { output, tools, images, json_schema, more_choices, cache_writes: self.cache_writes }
     }
 
-    /// Who can serve it, apart from those that are out.
-    pub(super) fn question(&self, out: Set, larger_than: u64) -> Question<'_> {
+    /// Who can serve it, apart from those that are out, or left alone for a while.
+    pub(super) fn question(&self, out: Set, open: Set, larger_than: u64) -> Question<'_> {
         let Route { candidates, max_cost, .. } = &*self.route;
-        Question { candidates, demand: self.demand(), sizes: &self.sizes, out, larger_than, max_cost: *max_cost }
+        Question { candidates, demand: self.demand(), sizes: &self.sizes, out, open, larger_than, max_cost: *max_cost }
     }
 
     /// How long until the deadline.

@@ -12,11 +12,16 @@ use spillway_policy::{Class, NanoUsd, Usage, fallback::Sizes};
 use spillway_providers::Api;
 use spillway_wire::UsageTotals;
 
-use super::{count, fallback::Plan, limit::Passage};
+use super::{
+    attempt::{Ended, Kept, Measured, Outcome as Attempted},
+    count,
+    fallback::Plan,
+    limit::Passage,
+};
 use crate::{
     clock::{self, Day},
     record::{Outcome, RequestRecord},
-    runtime::{Backend, InFlight, Place, Route, Runtime},
+    runtime::{Backend, Failed, Place, Route, Runtime},
 };
 
 /// What is known so far.
@@ -32,8 +37,6 @@ pub(super) struct Settle {
     /// The prompt, for when nobody says what it came to.
     sizes: Sizes,
     backend: Option<usize>,
-    /// The backend's place in its count of attempts in flight.
-    busy: Option<InFlight>,
     attempts: u32,
     reason: Option<Class>,
     truncated: u32,
@@ -51,6 +54,8 @@ pub(super) struct Settle {
     first_token: Option<Duration>,
     /// What it took of the route's limits.
     pub(super) passage: Passage,
+    /// Of the attempt whose answer is on its way.
+    kept: Option<Kept>,
     end: Option<End>,
 }
 
@@ -60,6 +65,16 @@ pub(super) struct Waste {
     pub(super) usage: Option<spillway_providers::Usage>,
     /// Of text that was seen; 0 where the usage is the answer's last word. Usage that came earlier is raised to it.
     pub(super) output_bytes: u64,
+}
+
+// === impl Waste ===
+
+impl Waste {
+    /// Of a request that was sent whole and never answered. Nobody here can know whether it ran: a budget must not be
+    /// better off than the bill, so it is charged its prompt, by estimate.
+    pub(super) const fn prompt() -> Self {
+        Self { usage: None, output_bytes: 0 }
+    }
 }
 
 struct End {
@@ -87,7 +102,6 @@ impl Settle {
             stream: false,
             sizes: Sizes::bounds(0, 0),
             backend: None,
-            busy: None,
             attempts: 0,
             reason: None,
             truncated: 0,
@@ -101,6 +115,7 @@ impl Settle {
             overhead: None,
             first_token: None,
             passage: Passage::default(),
+            kept: None,
             end: None,
         }
     }
@@ -160,11 +175,6 @@ impl Settle {
         self.wait(now);
     }
 
-    /// The attempt counts as in flight, to the end of its answer.
-    pub(super) fn busy(&mut self, place: InFlight) {
-        self.busy = Some(place);
-    }
-
     /// From now on nothing happens here but waiting.
     pub(super) const fn wait(&mut self, now: Instant) {
         self.waiting_since = Some(now);
@@ -177,10 +187,25 @@ impl Settle {
         }
     }
 
-    /// The attempt failed: nothing is billed for it.
-    pub(super) fn failed(&mut self) {
-        self.billed = false;
-        self.busy = None;
+    /// An attempt is over, or its answer has begun.
+    pub(super) fn ended(&mut self, ended: Ended) -> Attempted {
+        let Ended { index, mut outcome, measured: Measured { usage, output_bytes }, kept } = ended;
+        self.go_on(clock::now());
+        match &mut outcome {
+            Attempted::Answered(_) => {
+                self.used(usage);
+                self.seen(output_bytes);
+                self.kept = kept;
+            }
+            Attempted::Failed(failure) => {
+                self.billed = false;
+                if let Some(waste) = failure.wasted.take() {
+                    self.wasted(index, &waste);
+                }
+            }
+            Attempted::Refused(_) => self.billed = false,
+        }
+        outcome
     }
 
     /// What the provider billed.
@@ -246,6 +271,9 @@ impl Settle {
 
     /// It ended well.
     pub(super) fn answered(&mut self, status: u16) {
+        if let Some(Kept { admission, _busy }) = self.kept.take() {
+            admission.completed();
+        }
         self.end = Some(End { outcome: Outcome::Answered, status, error: None, class: None });
     }
 
@@ -259,6 +287,10 @@ impl Settle {
     pub(super) fn cut(&mut self, code: &str, class: Class) {
         let seen = self.estimate(self.output_bytes).output;
         self.usage = self.usage.map(|usage| at_least(usage, seen));
+        if let Some(Kept { admission, _busy }) = self.kept.take() {
+            let failed = Failed { class, retry_after: None, hurried: false, rekeyed: false };
+            admission.failed(&failed, self.place.runtime().roll());
+        }
         let end = End { outcome: Outcome::Cut, status: 200, error: Some(code.to_owned()), class: Some(class) };
         self.end = Some(end);
     }

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use spillway_providers::{Class as P, StreamDecoder};
 
 use super::{
-    attempt::{Attempt, Failure, Outcome, local},
+    attempt::{Attempt, Outcome},
+    failure::{Failure, local},
     settle::Waste,
 };
 use crate::{clock, runtime::Hold, upstream::UpstreamBody};
@@ -66,9 +67,12 @@ pub(super) async fn start(attempt: &Attempt<'_>, body: UpstreamBody) -> Result<S
             Step::Read => {}
             Step::Complete => over = true,
             Step::Broken { fault, silent } => {
-                // What the provider has written it bills, whoever reads it.
-                let wasted = source.decoder.seen_output_bytes();
-                let wasted = (wasted > 0).then(|| Waste { usage: source.decoder.usage(), output_bytes: wasted });
+                // What the provider has written it bills, whoever reads it; whether it ran, if it wrote nothing, nobody
+                // knows unless it says so.
+                let bytes = source.decoder.seen_output_bytes();
+                let doubt = (silent || fault.class == P::Connection).then(Waste::prompt);
+                let wasted =
+                    (bytes > 0).then(|| Waste { usage: source.decoder.usage(), output_bytes: bytes }).or(doubt);
                 return Err(Outcome::Failed(Box::new(Failure { silent, wasted, ..*Failure::new(fault) })));
             }
         }

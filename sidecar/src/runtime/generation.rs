@@ -4,14 +4,19 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use spillway_policy::{NanoUsd, Price, fallback, retry, truncate};
+use spillway_policy::{
+    NanoUsd, Price, breaker, fallback,
+    retry::{self, budget},
+    truncate,
+};
 use spillway_providers::{Dialect, Fault, Unsupported, tokens::Encoding};
 use spillway_wire::{AuthScheme, Map, OnExceeded, Snapshot};
 
 use super::{
+    gate::Gate,
     keys::KeySlot,
     limits::LimitRule,
-    live::{BackendState, RouteState},
+    live::{BackendState, ProviderState, RouteState},
 };
 use crate::{upstream::Upstream, usage::Series};
 
@@ -49,6 +54,10 @@ pub(crate) struct Route {
     pub(crate) affinity: Option<HeaderName>,
     pub(crate) rules: Vec<fallback::Rule>,
     pub(crate) retries: retry::Rule,
+    pub(crate) budget: Option<budget::Rule>,
+    /// None: no backend is ever left alone for failing.
+    pub(crate) breaker: Option<breaker::Rule>,
+    pub(crate) hedge: Option<Hedge>,
     pub(crate) on_exceeded: OnExceeded,
     pub(crate) reserve_output: u64,
     pub(crate) truncate: truncate::Rule,
@@ -90,6 +99,15 @@ pub(crate) struct RequestRules {
     pub(crate) timeout: Duration,
 }
 
+/// When a second backend is asked although the first one may still answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hedge {
+    #[expect(dead_code, reason = "read by what comes next")]
+    pub(crate) after: Duration,
+    /// The share of requests that may be asked twice.
+    pub(crate) max_ratio_ppm: u32,
+}
+
 #[derive(Debug)]
 pub(crate) struct Backend {
     pub(crate) name: String,
@@ -105,6 +123,8 @@ pub(crate) struct Backend {
     pub(crate) price: Option<Price>,
     pub(crate) series: Arc<Series>,
     pub(crate) state: Arc<BackendState>,
+    /// Shared with every backend of the same model at the same provider.
+    pub(crate) model_gate: Arc<Gate>,
 }
 
 #[derive(Debug)]
@@ -123,6 +143,18 @@ pub(crate) struct Provider {
     pub(crate) first_byte: Duration,
     pub(crate) idle: Duration,
     pub(crate) total: Duration,
+    /// None: its health is not judged.
+    pub(crate) health: Option<breaker::Rule>,
+    #[expect(dead_code, reason = "read by what comes next")]
+    pub(crate) check: Option<Check>,
+    pub(crate) state: Arc<ProviderState>,
+}
+
+/// A request that is made only to see whether a provider answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Check {
+    pub(crate) path: String,
+    pub(crate) interval: Duration,
 }
 
 /// A name with `*`s, each of which stands for any text.

@@ -3,12 +3,19 @@
 use std::{
     borrow::Cow,
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
+use spillway_policy::breaker::Cause;
 use spillway_wire::{AuthScheme, Credential, Map};
+
+use super::gate::Gate;
+use crate::clock;
 
 /// Every key the operator has sent, by [`Credential::key`].
 #[derive(Debug, Default)]
@@ -21,6 +28,10 @@ pub(crate) struct Keys {
 #[derive(Debug, Default)]
 pub(crate) struct KeySlot {
     current: RwLock<Option<Key>>,
+    /// Grows with every version of the key.
+    serial: AtomicU64,
+    /// Closed to requests while the provider refuses the key, whichever route asks.
+    gate: Arc<Gate>,
 }
 
 /// A key in the forms it travels in. `HeaderValue`s that are marked sensitive print as `Sensitive`.
@@ -36,7 +47,8 @@ impl Keys {
     /// The slot of a key, empty until the key comes.
     pub(crate) fn slot(&self, key: &str) -> Arc<KeySlot> {
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(slots.entry(key.to_owned()).or_default())
+        let slot = || KeySlot { gate: Gate::new(format!("key {key}")), ..KeySlot::default() };
+        Arc::clone(slots.entry(key.to_owned()).or_insert_with(|| Arc::new(slot())))
     }
 
     /// Takes a new key, or forgets one.
@@ -49,7 +61,7 @@ impl Keys {
             }
             key
         });
-        *self.slot(&name).current.write().unwrap_or_else(PoisonError::into_inner) = key;
+        self.slot(&name).replace(key);
     }
 
     /// Versions by key, of the keys that are there.
@@ -67,6 +79,27 @@ const SHORTEST_SECRET: usize = 6;
 impl KeySlot {
     pub(crate) fn is_set(&self) -> bool {
         self.read(|_| ()).is_some()
+    }
+
+    /// Which version of the key is in use: a number that grows.
+    pub(crate) fn serial(&self) -> u64 {
+        self.serial.load(Ordering::Acquire)
+    }
+
+    pub(crate) const fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    fn replace(&self, key: Option<Key>) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let is_new = key.as_ref().map(|key| &key.version) != current.as_ref().map(|key| &key.version);
+        *current = key;
+        drop(current);
+        if is_new {
+            self.serial.fetch_add(1, Ordering::AcqRel);
+            // What was said of the old one is no reason to leave the new one alone.
+            self.gate.close(Cause::NewKey, clock::now());
+        }
     }
 
     /// The header value that carries the key.

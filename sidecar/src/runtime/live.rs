@@ -2,6 +2,7 @@
 //! neither forgets that a backend is down nor hands out its limits anew.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicI64, AtomicU32, Ordering},
@@ -9,29 +10,71 @@ use std::{
     time::{Duration, Instant},
 };
 
-use spillway_policy::balance::{Load, PeakEwma};
+use spillway_policy::{
+    balance::{Load, PeakEwma},
+    retry::budget::{self, Budget, Share},
+};
 
-use super::{generation::Generation, limits::Limits};
+use super::{gate::Gate, generation::Generation, limits::Limits};
 
 /// Of one route.
 #[derive(Debug, Default)]
 pub(crate) struct RouteState {
     pub(crate) limits: Arc<Limits>,
+    budget: Mutex<Budget>,
+    hedges: Mutex<Share>,
 }
 
 /// Of one backend of one route.
 #[derive(Debug, Default)]
 pub(crate) struct BackendState {
+    pub(crate) gate: Arc<Gate>,
     /// How far it is behind its share under strategy Weighted.
     pub(crate) behind: AtomicI64,
     in_flight: AtomicU32,
     latency: Mutex<PeakEwma>,
 }
 
+/// Of one provider.
+#[derive(Debug, Default)]
+pub(crate) struct ProviderState {
+    /// Its health, by what every route sees of it.
+    pub(crate) gate: Arc<Gate>,
+    /// Whether the key may use a model, and when it may be asked again: limits are by model nearly everywhere.
+    models: Mutex<BTreeMap<String, Arc<Gate>>>,
+}
+
 /// One attempt at a backend, counted until dropped: for a stream, until its end.
 #[derive(Debug)]
 #[must_use = "dropping it says that the attempt is over"]
 pub(crate) struct InFlight(Arc<BackendState>);
+
+// === impl RouteState ===
+
+impl RouteState {
+    /// A request has come, and earns its share of extra attempts.
+    pub(crate) fn request(&self, hedge_ppm: u32, now: Instant) {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner).request(now);
+        self.hedges.lock().unwrap_or_else(PoisonError::into_inner).request(hedge_ppm);
+    }
+
+    /// Leave for one more attempt than one. False: the budget is spent.
+    pub(crate) fn take(&self, rule: Option<&budget::Rule>, now: Instant) -> bool {
+        rule.is_none_or(|rule| self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(rule, now))
+    }
+
+    /// How many extra attempts there could be now.
+    #[expect(dead_code, reason = "read by what comes next")]
+    pub(crate) fn left(&self, rule: &budget::Rule, now: Instant) -> u64 {
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner).left(rule, now)
+    }
+
+    /// Leave for a hedge, which is an extra attempt too.
+    #[expect(dead_code, reason = "read by what comes next")]
+    pub(crate) fn take_hedge(&self, rule: Option<&budget::Rule>, now: Instant) -> bool {
+        self.hedges.lock().unwrap_or_else(PoisonError::into_inner).take() && self.take(rule, now)
+    }
+}
 
 // === impl BackendState ===
 
@@ -58,6 +101,23 @@ impl Drop for InFlight {
     }
 }
 
+// === impl ProviderState ===
+
+impl ProviderState {
+    pub(crate) fn model(&self, provider: &str, model: &str) -> Arc<Gate> {
+        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        let gate = || Gate::new(format!("model {model} of provider {provider}"));
+        Arc::clone(models.entry(model.to_owned()).or_insert_with(gate))
+    }
+}
+
+/// The provider's state in the config before, if it is still at the same place, or a new one.
+pub(super) fn provider(before: Option<&Generation>, name: &str, base_url: &str) -> Arc<ProviderState> {
+    let old = before.filter(|old| old.snapshot.providers.get(name).is_some_and(|old| old.base_url == base_url));
+    let new = || ProviderState { gate: Gate::new(format!("provider {name}")), ..ProviderState::default() };
+    old.and_then(|old| old.providers.get(name)).map_or_else(|| Arc::new(new()), |old| Arc::clone(&old.state))
+}
+
 /// The route's state in the config before, or a new one.
 pub(super) fn route(before: Option<&Generation>, name: &str) -> Arc<RouteState> {
     let old = before.and_then(|generation| generation.routes.iter().find(|route| route.name == name));
@@ -74,5 +134,7 @@ pub(super) fn backend(
     let old = before.and_then(|generation| generation.routes.iter().find(|old| old.name == route));
     let old = old.and_then(|route| route.backends.iter().find(|backend| backend.name == name));
     let same = old.filter(|old| old.provider.name == provider && old.model == model);
-    same.map_or_else(Arc::default, |backend| Arc::clone(&backend.state))
+    let gate = || Gate::new(format!("backend {name} of route {route}"));
+    let new = || BackendState { gate: gate(), ..BackendState::default() };
+    same.map_or_else(|| Arc::new(new()), |backend| Arc::clone(&backend.state))
 }

@@ -2,6 +2,7 @@
 //! whatever was in use stays in use then.
 
 mod limit;
+mod rest;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -88,17 +89,8 @@ fn address_rule(egress: &wire::Egress) -> Result<AddressRule, Nack> {
 }
 
 fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Parts<'_>) -> Result<Provider, Nack> {
-    let wire::Provider {
-        kind,
-        dialect,
-        base_url,
-        auth,
-        credential,
-        headers,
-        timeouts,
-        active_health: _,
-        passive_health: _,
-    } = given;
+    let wire::Provider { kind, dialect, base_url, auth, credential, headers, timeouts, active_health, passive_health } =
+        given;
     let wire::ProviderTimeouts { connect_ms, first_byte_ms, idle_ms, total_ms } = *timeouts;
     let wire::Headers { set, remove } = headers;
     let (place, connect) = (Place::parse(base_url)?, Duration::from_millis(connect_ms));
@@ -128,6 +120,9 @@ fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Part
         first_byte: Duration::from_millis(first_byte_ms),
         idle: Duration::from_millis(idle_ms),
         total: Duration::from_millis(total_ms),
+        health: rest::health(passive_health.as_ref(), active_health.as_ref()),
+        check: active_health.as_ref().map(rest::check),
+        state: live::provider(parts.before, name, base_url),
     })
 }
 
@@ -158,26 +153,19 @@ fn route(
         streaming,
         strategy,
         limits,
-        breaker: _,
-        hedge: _,
+        breaker,
+        hedge,
         max_cost_nanos,
         affinity_header,
     } = given;
-    if backends.len() > fallback::MAX_CANDIDATES {
-        return Err(format!("has {} backends, at most {} can be served", backends.len(), fallback::MAX_CANDIDATES));
-    }
     let wire::ContextWindow { on_exceeded, reserve_output_tokens, truncate } = *context_window;
     let wire::Truncate { keep_system, keep_last } = truncate;
     let wire::Streaming { first_token_timeout_ms, idle_timeout_ms, hold_bytes, hold_ms, max_repeats } = *streaming;
-    let lowered = backends
-        .iter()
-        .map(|given| backend(name, given, providers, parts).map_err(|why| format!("backend {}: {why}", given.name)))
-        .collect::<Result<_, _>>()?;
     let candidates: Vec<_> = backends.iter().map(candidate).collect();
     Ok(Route {
         name: name.to_owned(),
         header: text_header(name)?,
-        backends: lowered,
+        backends: self::backends(name, backends, providers, parts)?,
         primaries: fallback::primaries(&candidates).collect(),
         strategy: self::strategy(strategy),
         max_cost: max_cost_nanos.map(NanoUsd),
@@ -185,6 +173,9 @@ fn route(
         candidates,
         rules: fallbacks.iter().map(|rule| fallback_rule(rule, backends)).collect::<Result<_, _>>()?,
         retries: retry_rule(retries),
+        budget: retries.budget.map(rest::budget),
+        breaker: breaker.as_ref().map(rest::breaker),
+        hedge: hedge.map(rest::hedge),
         on_exceeded,
         reserve_output: reserve_output_tokens,
         truncate: truncate::Rule { keep_system, keep_last: keep_last as usize },
@@ -199,6 +190,21 @@ fn route(
         limits: limit::rules(limits)?,
         state: live::route(parts.before, name),
     })
+}
+
+fn backends(
+    route: &str,
+    given: &[wire::Backend],
+    providers: &wire::Map<Arc<Provider>>,
+    parts: &Parts<'_>,
+) -> Result<Vec<Backend>, Nack> {
+    if given.len() > fallback::MAX_CANDIDATES {
+        return Err(format!("has {} backends, at most {} can be served", given.len(), fallback::MAX_CANDIDATES));
+    }
+    let lowered = |given: &wire::Backend| {
+        backend(route, given, providers, parts).map_err(|why| format!("backend {}: {why}", given.name))
+    };
+    given.iter().map(lowered).collect()
 }
 
 fn backend(
@@ -231,6 +237,7 @@ fn backend(
         price: model.price.map(price),
         series: parts.usage.series(key),
         state: live::backend(parts.before, route, name, (provider, &model.name)),
+        model_gate: found.state.model(provider, &model.name),
     })
 }
 

@@ -122,6 +122,7 @@ mod tests {
                 demand: Demand { output: Output::Asked(100), ..Demand::default() },
                 sizes: &sizes,
                 out: Set::default(),
+                open: Set::default(),
                 larger_than: 0,
                 max_cost: Some(NanoUsd(2_000_000)),
             };

@@ -15,7 +15,7 @@ const PLAIN: Candidate = Candidate {
 
 fn ask(candidates: &[Candidate], demand: Demand, sizes: &Sizes, out: Set) -> (Choice, Vec<(usize, Skip)>) {
     let mut skipped = Vec::new();
-    let question = Question { candidates, demand, sizes, out, larger_than: 0, max_cost: None };
+    let question = Question { candidates, demand, sizes, out, open: Set::default(), larger_than: 0, max_cost: None };
     let choice = question.first_of(0..candidates.len(), |index, reason| skipped.push((index, reason)));
     (choice, skipped)
 }
@@ -70,6 +70,7 @@ fn a_window_that_proved_too_small_is_not_tried_under_another_name() {
         demand: Demand::default(),
         sizes: &sizes,
         out: Set::default(),
+        open: Set::default(),
         larger_than: 1_000,
         max_cost: None,
     };

@@ -11,7 +11,7 @@ use hyper::body::Body;
 use spillway_providers::{Class as P, Fault, Frame, StreamDecoder};
 use tokio::time::Sleep;
 
-use super::super::attempt::{chain, local};
+use super::super::failure::{chain, local};
 use crate::{clock, upstream::UpstreamBody};
 
 /// How long a stream may take. Time an application takes to read what it got counts for `until` only.

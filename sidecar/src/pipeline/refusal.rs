@@ -1,0 +1,151 @@
+//! Why no backend is asked, in the words that the application reads.
+
+use std::time::{Duration, Instant};
+
+use spillway_policy::{
+    Class, NanoUsd,
+    breaker::{Cause, Refusal},
+    fallback::Skip,
+    truncate::DoesNotFit,
+};
+use spillway_wire::OnExceeded;
+
+use super::{fallback::Skips, resolve::Call};
+use crate::{
+    clock,
+    error::ProxyError,
+    runtime::{Backend, Rest, Route, Who},
+};
+
+/// `big takes no images, small rests for 42 s (5 failures in a row)`.
+pub(super) fn describe(route: &Route, skips: &Skips) -> String {
+    let now = clock::now();
+    let reason = |(index, skip): &(usize, Skip)| {
+        let backend = &route.backends[*index];
+        let name = &backend.name;
+        match skip {
+            Skip::TooLong { window, .. } | Skip::NotLarger { window } => format!("{name} takes {window} tokens"),
+            Skip::NoTools => format!("{name} takes no tools"),
+            Skip::NoImages => format!("{name} takes no images"),
+            Skip::NoJsonSchema => format!("{name} takes no JSON schema"),
+            Skip::TooExpensive { worst, max } => format!("{name} can cost up to ${worst}, more than ${max}"),
+            Skip::NoPrice => format!("{name} has no known price"),
+            Skip::Out => format!("{name} has no key"),
+            Skip::Open => resting(backend, now),
+        }
+    };
+    skips.iter().map(reason).collect::<Vec<_>>().join(", ")
+}
+
+fn resting(backend: &Backend, now: Instant) -> String {
+    let name = &backend.name;
+    let Some(Rest { who, refusal: Refusal { until, cause } }) = backend.rest(now) else {
+        return format!("{name} is being probed");
+    };
+    let seconds = until.saturating_duration_since(now).as_secs_f64().ceil();
+    match who {
+        Who::Backend => format!("{name} rests for {seconds} s ({cause})"),
+        Who::Model => format!("model {} of {name} rests for {seconds} s ({cause})", backend.model),
+        Who::Key => format!("the key of {name} rests for {seconds} s ({cause})"),
+        Who::Provider => format!("{name} rests for {seconds} s (provider {}: {cause})", backend.provider.name),
+    }
+}
+
+/// What it amounts to that none of these is asked: too many requests, where providers asked for a pause and nothing else is
+/// wrong.
+pub(super) fn class(route: &Route, skips: &Skips) -> Class {
+    let now = clock::now();
+    let is_down = |(_, skip): &&(usize, Skip)| matches!(skip, Skip::Out | Skip::Open);
+    let is_paused = |(index, _): &(usize, Skip)| {
+        route.backends[*index].rest(now).is_some_and(|rest| rest.refusal.cause == Cause::Paused)
+    };
+    if skips.iter().filter(is_down).all(is_paused) { Class::RateLimited } else { Class::ServiceUnavailable }
+}
+
+/// How long until one of those that are left alone may be asked again.
+pub(super) fn reopening(route: &Route, skips: &Skips) -> Option<Duration> {
+    let now = clock::now();
+    let open = skips.iter().filter(|(_, skip)| *skip == Skip::Open);
+    let wait = |(index, _): &(usize, Skip)| {
+        let rest = route.backends[*index].rest(now);
+        rest.map_or(Duration::ZERO, |rest| rest.refusal.until.saturating_duration_since(now))
+    };
+    // Whoever is to come back at once comes back in a second.
+    open.map(wait).min().map(|wait| wait.max(Duration::from_secs(1)))
+}
+
+/// No first choice can serve the call, and its length is not why.
+pub(super) fn nobody(call: &Call, skips: &Skips) -> ProxyError {
+    if call.route.primaries.is_empty() {
+        return ProxyError::NoBackend { route: call.route.name.clone() };
+    }
+    if skips.iter().all(|(_, skip)| *skip == Skip::Out) {
+        return ProxyError::Credentials { providers: call.route.providers_without_key() };
+    }
+    if let Some(retry_after) = reopening(&call.route, skips) {
+        return ProxyError::Unavailable {
+            route: call.route.name.clone(),
+            class: class(&call.route, skips),
+            reasons: describe(&call.route, skips),
+            retry_after,
+        };
+    }
+    if let Some(max) = call.route.max_cost.filter(|_| skips.iter().any(|(_, skip)| is_about_cost(*skip))) {
+        return too_expensive(call, max, skips);
+    }
+    ProxyError::NoCandidate { model: call.model.clone(), reasons: describe(&call.route, skips) }
+}
+
+const fn is_about_cost(skip: Skip) -> bool {
+    matches!(skip, Skip::TooExpensive { .. } | Skip::NoPrice)
+}
+
+/// Nobody can answer for as little as the route allows.
+fn too_expensive(call: &Call, max: NanoUsd, skips: &Skips) -> ProxyError {
+    let dear = |(index, skip): &(usize, Skip)| match skip {
+        Skip::TooExpensive { worst, .. } => Some((*worst, *index)),
+        _ => None,
+    };
+    let cheapest = skips.iter().filter_map(dear).min();
+    ProxyError::CostLimit {
+        route: call.route.name.clone(),
+        model: call.model.clone(),
+        max,
+        cheapest: cheapest.map(|(worst, index)| (call.route.backends[index].name.clone(), worst)),
+        reasons: describe(&call.route, skips),
+    }
+}
+
+pub(super) fn context_length(call: &Call, backend: usize, skips: &Skips, tried: Option<DoesNotFit>) -> ProxyError {
+    let window = call.route.candidates[backend].window.unwrap_or(u64::MAX);
+    let output = call.demand().output.of(window);
+    let room = window.saturating_sub(output);
+    let prompt = call.sizes.counted[call.route.candidates[backend].tokenizer].map_or(call.sizes.lower, |it| it.tokens);
+    let fits = prompt <= window && room < prompt;
+    let larger = describe(&call.route, skips);
+    let advice = match (call.route.on_exceeded, tried) {
+        (OnExceeded::Reject, _) => {
+            " (its FallbackPolicy can help: set contextWindow.onExceeded to LargerModel, Truncate or Hybrid)".to_owned()
+        }
+        (_, Some(DoesNotFit { needs })) => {
+            format!(
+                ", and the messages that must stay need {needs} (lower contextWindow.truncate.keepLast in its FallbackPolicy)"
+            )
+        }
+        _ if larger.is_empty() => {
+            " and its FallbackPolicy has no backend with a larger window (add one to the rule for \
+             ContextWindowExceeded in spec.fallbacks, or set contextWindow.onExceeded: Truncate)"
+                .to_owned()
+        }
+        _ => format!(
+            " and no backend its FallbackPolicy names has room: {larger} (add one, or set contextWindow.onExceeded: Hybrid)"
+        ),
+    };
+    ProxyError::ContextLength {
+        prompt,
+        output: if fits { output } else { 0 },
+        model: call.model.clone(),
+        window,
+        advice,
+    }
+}

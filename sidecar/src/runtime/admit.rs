@@ -1,0 +1,72 @@
+//! The gates on the way to a backend: its own, that of its model, of its key, of its provider.
+
+use std::{sync::Arc, time::Instant};
+
+use spillway_policy::breaker;
+
+use super::{
+    gate::{ACCESS, Admission, Gate, Rest, Who},
+    generation::{Backend, Generation, Route},
+};
+
+// === impl Generation ===
+
+impl Generation {
+    /// Closes every gate on the way of a route whose `reset` is not what it was.
+    pub(super) fn reset_breakers(&self, before: &Self, now: Instant) {
+        let reset = |of: &Self, name: &str| of.snapshot.routes.get(name)?.breaker.as_ref()?.reset.clone();
+        for route in &self.routes {
+            let wanted = reset(self, &route.name);
+            if wanted.is_none() || wanted == reset(before, &route.name) {
+                continue;
+            }
+            for (_, gate) in route.backends.iter().flat_map(Backend::gates) {
+                gate.close(breaker::Cause::Reset, now);
+            }
+        }
+    }
+}
+
+// === impl Route ===
+
+impl Route {
+    /// Leave for one attempt at a backend; Err: who is left alone.
+    pub(crate) fn admit(&self, index: usize, now: Instant) -> Result<Admission, Rest> {
+        self.backends[index].admit(self.breaker.as_ref(), now)
+    }
+}
+
+// === impl Backend ===
+
+impl Backend {
+    /// Leave for one attempt, from every gate on the way; Err: the one that is closed.
+    pub(crate) fn admit(&self, breaker: Option<&breaker::Rule>, now: Instant) -> Result<Admission, Rest> {
+        let rest = |who| move |refusal| Rest { who, refusal };
+        let mut admission = Admission::default();
+        // What was let through is given back when a later gate refuses.
+        if let Some(rule) = &self.provider.health {
+            admission.provider = Some(self.provider.state.gate.admit(rule, now).map_err(rest(Who::Provider))?);
+        }
+        if let Some(slot) = &self.provider.key {
+            admission.key = Some(slot.gate().admit(&ACCESS, now).map_err(rest(Who::Key))?);
+        }
+        admission.model = Some(self.model_gate.admit(&ACCESS, now).map_err(rest(Who::Model))?);
+        if let Some(rule) = breaker {
+            admission.backend = Some(self.state.gate.admit(rule, now).map_err(rest(Who::Backend))?);
+        }
+        Ok(admission)
+    }
+
+    /// Which gate would refuse an attempt at this moment: of several, the one that does so for longest.
+    pub(crate) fn rest(&self, at: Instant) -> Option<Rest> {
+        let gates = self.gates().filter_map(|(who, gate)| Some(Rest { who, refusal: gate.refusal(at)? }));
+        gates.max_by_key(|rest| rest.refusal.until)
+    }
+
+    pub(crate) fn gates(&self) -> impl Iterator<Item = (Who, &Arc<Gate>)> {
+        let provider = self.provider.health.is_some().then_some((Who::Provider, &self.provider.state.gate));
+        let key = self.provider.key.as_ref().map(|slot| (Who::Key, slot.gate()));
+        let own = [(Who::Model, &self.model_gate), (Who::Backend, &self.state.gate)];
+        provider.into_iter().chain(key).chain(own)
+    }
+}

@@ -1,0 +1,234 @@
+//! Breakers as requests share them, and what a request holds of them while it is under way.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use spillway_policy::{
+    Class,
+    breaker::{Breaker, Cause, Outcome, Phase, Refusal, Rule, Ticket, Transition},
+    retry,
+};
+
+use crate::clock;
+
+/// One breaker, with a name for the log.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    name: String,
+    breaker: Mutex<Breaker>,
+}
+
+/// One attempt that a gate let through. Dropped without a word, it proved nothing, and a probe's place is free again.
+#[must_use = "dropping it says that the attempt proved nothing"]
+#[derive(Debug)]
+pub(crate) struct Pass {
+    gate: Arc<Gate>,
+    rule: Rule,
+    ticket: Ticket,
+    outcome: Outcome,
+}
+
+/// What every gate on the way to a backend has let through: the backend's own, its model's, its key's, its provider's.
+#[must_use = "dropping it says that the attempt proved nothing"]
+#[derive(Debug, Default)]
+pub(crate) struct Admission {
+    pub(super) backend: Option<Pass>,
+    pub(super) model: Option<Pass>,
+    pub(super) key: Option<Pass>,
+    pub(super) provider: Option<Pass>,
+}
+
+/// A backend is left alone for now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rest {
+    pub(crate) who: Who,
+    pub(crate) refusal: Refusal,
+}
+
+/// Whose gate is closed to requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Who {
+    Backend,
+    /// The model at the provider, for every route that uses it.
+    Model,
+    Key,
+    Provider,
+}
+
+/// How an attempt failed, as far as gates need to know it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failed {
+    pub(crate) class: Class,
+    pub(crate) retry_after: Option<Duration>,
+    /// The application's own deadline came first: that says nothing about the provider.
+    pub(crate) hurried: bool,
+    /// A newer key has come since the request was sent: that the old one was refused says nothing any more.
+    pub(crate) rekeyed: bool,
+}
+
+/// What is shown of a gate.
+#[derive(Clone, Debug)]
+#[expect(dead_code, reason = "read by what comes next")]
+pub(crate) struct View {
+    pub(crate) phase: Phase,
+    pub(crate) until: Option<Instant>,
+    pub(crate) history: Vec<Transition>,
+    /// Transitions since the start of the process, by [`Phase`].
+    pub(crate) turns: [u64; 3],
+}
+
+/// Keys and models trip after so many refusals in a row, in whatever route. A share of refusals says nothing: who gets
+/// one good answer has a good key.
+pub(super) const ACCESS: Rule = Rule {
+    failure_threshold: 3,
+    failure_ratio_ppm: 1_000_000,
+    min_requests: u32::MAX,
+    window: Duration::from_secs(10),
+    success_threshold: 1,
+    open_for: Duration::from_secs(60),
+};
+
+// === impl Gate ===
+
+impl Gate {
+    pub(crate) fn new(name: String) -> Arc<Self> {
+        Arc::new(Self { name, breaker: Mutex::default() })
+    }
+
+    pub(super) fn admit(self: &Arc<Self>, rule: &Rule, now: Instant) -> Result<Pass, Refusal> {
+        let ticket = self.change(|breaker| breaker.admit(now))?;
+        Ok(Pass { gate: Arc::clone(self), rule: *rule, ticket, outcome: Outcome::Neutral })
+    }
+
+    pub(crate) fn close(&self, cause: Cause, now: Instant) {
+        self.change(|breaker| breaker.close(cause, now));
+    }
+
+    /// Leaves it open, if it is, for so long from now at least.
+    #[expect(dead_code, reason = "read by what comes next")]
+    pub(crate) fn keep_open(&self, pause: Duration, now: Instant) {
+        self.change(|breaker| {
+            if breaker.phase() != Phase::Closed {
+                breaker.pause(pause, now);
+            }
+        });
+    }
+
+    /// Would an attempt at this moment be refused?
+    pub(super) fn refusal(&self, at: Instant) -> Option<Refusal> {
+        self.lock().refusal(at)
+    }
+
+    #[cfg_attr(not(test), expect(dead_code, reason = "read by what comes next"))]
+    pub(crate) fn view(&self) -> View {
+        let breaker = self.lock();
+        View {
+            phase: breaker.phase(),
+            until: breaker.until(),
+            history: breaker.history().copied().collect(),
+            turns: breaker.turns(),
+        }
+    }
+
+    /// Every change of state is a line in the log.
+    fn change<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> T {
+        let mut breaker = self.lock();
+        let before = breaker.epoch();
+        let made = change(&mut breaker);
+        if breaker.epoch() != before
+            && let Some(Transition { at, to, cause }) = breaker.history().next_back()
+        {
+            let seconds = breaker.until().map(|until| until.saturating_duration_since(*at).as_secs());
+            tracing::warn!(breaker = self.name, state = to.as_str(), cause = %cause, for_seconds = seconds, "breaker");
+        }
+        made
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Pass ===
+
+impl Pass {
+    pub(crate) fn end(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let Self { gate, rule, ticket, outcome } = self;
+        gate.change(|breaker| breaker.record(rule, *ticket, *outcome, clock::now()));
+    }
+}
+
+// === impl Admission ===
+
+impl Admission {
+    /// An answer, or the beginning of one, has come. What it proves is proved, except that it may still break off: the
+    /// backend's own gate waits for the end, unless it waits for a probe.
+    pub(crate) fn answered(&mut self) {
+        let ends = [self.model.take(), self.key.take(), self.provider.take()];
+        let probe = self.backend.take_if(|pass| pass.ticket.is_probe());
+        for pass in ends.into_iter().chain([probe]).flatten() {
+            pass.end(Outcome::Success);
+        }
+    }
+
+    /// The answer has come to its end.
+    pub(crate) fn completed(mut self) {
+        self.answered();
+        if let Some(pass) = self.backend.take() {
+            pass.end(Outcome::Success);
+        }
+    }
+
+    /// The attempt failed, or its answer broke off. `roll` is any random number.
+    pub(crate) fn failed(self, failed: &Failed, roll: u64) {
+        let Self { backend, model, key, provider } = self;
+        let [own, of_model, of_key, of_provider] = failed.outcomes(roll);
+        for (pass, outcome) in [(backend, own), (model, of_model), (key, of_key), (provider, of_provider)] {
+            if let Some(pass) = pass {
+                pass.end(outcome);
+            }
+        }
+    }
+}
+
+// === impl Failed ===
+
+impl Failed {
+    /// For the gates of the backend, its model, its key, its provider. Whoever says that the request is wrong is alive and
+    /// well; whoever says that there are too many of them is alive and wants to be left alone.
+    fn outcomes(&self, roll: u64) -> [Outcome; 4] {
+        use Outcome::{Failure, Neutral, Pause, Success};
+        let pause = |wait: Duration| Pause(retry::stagger(wait, roll));
+        match self.class {
+            _ if self.hurried => [Neutral; 4],
+            Class::Connection | Class::Timeout | Class::InternalServerError | Class::ServiceUnavailable => {
+                [Failure, Neutral, Neutral, Failure]
+            }
+            Class::RateLimited => {
+                let wait = self.retry_after.filter(|wait| !wait.is_zero());
+                [Neutral, wait.map_or(Neutral, pause), Success, Success]
+            }
+            Class::Authentication if self.rekeyed => [Neutral; 4],
+            Class::Authentication => [Neutral, Neutral, Failure, Success],
+            // It is known who asks, and the answer is no: to this model, as far as anybody can tell.
+            Class::PermissionDenied if self.rekeyed => [Neutral; 4],
+            Class::PermissionDenied => [Neutral, Failure, Neutral, Success],
+            Class::ContextWindowExceeded
+            | Class::BadRequest
+            | Class::NotFound
+            | Class::ContentPolicyViolation
+            | Class::UnprocessableEntity => [Success; 4],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
