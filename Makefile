@@ -3,12 +3,12 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help setup demo try test check fmt lint unit crds images e2e bench clean
+.PHONY: help setup demo try test check fmt lint unit conformance crds images e2e bench clean
 
 CACHE := $(or $(SPILLWAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spillway)
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## the whole story on a real cluster, step by step (root, Debian; 20 minutes the first time, then 2)
 	@e2e/demo.sh
@@ -32,6 +32,9 @@ lint:
 
 unit:
 	@cargo test --locked --workspace --exclude spillway-e2e
+
+conformance: ## what other people's software does at every provider, against what we do: a table
+	@cargo test --locked -p spillway-providers --test conformance -- --nocapture --test-threads 1
 
 e2e: ## the end-to-end tests alone, on the cluster of `make setup` (or KUBECONFIG_E2E=FILE)
 	@e2e/run.sh

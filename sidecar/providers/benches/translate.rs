@@ -5,7 +5,7 @@ use std::hint::black_box;
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use serde_json::json;
-use spillway_providers::{Api, Body, Dialect, StreamDecoder, Target, Unsupported, encode, read, tokens};
+use spillway_providers::{Api, Body, Dialect, StreamDecoder, Target, encode, read, tokens};
 
 /// A chat request of about `size` bytes: prose with the escapes prose has.
 fn request(size: usize) -> Bytes {
@@ -18,7 +18,7 @@ fn request(size: usize) -> Bytes {
 
 fn target(dialect: Dialect) -> Target<'static> {
     let model = if dialect == Dialect::OpenAi { "gpt-4o-mini" } else { "claude-haiku-4-5" };
-    Target { dialect, model, max_output_tokens: None, unsupported: Unsupported::Drop }
+    Target::new(dialect, model)
 }
 
 fn prompts(criterion: &mut Criterion) {

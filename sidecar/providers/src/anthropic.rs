@@ -2,7 +2,7 @@
 
 mod content;
 mod model;
-mod part;
+pub(crate) mod part;
 pub(crate) mod passthrough;
 pub(crate) mod request;
 pub(crate) mod response;

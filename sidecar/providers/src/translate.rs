@@ -1,8 +1,12 @@
 //! The way in and the way out: which pair of API and dialect goes where.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
-use crate::{Api, BadRequest, Body, Dialect, Fault, Need, Usage, anthropic, messages, openai};
+use crate::openai::family::Family;
+use crate::openai::table::Path;
+use crate::{Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, messages, openai};
 
 /// What happens to a parameter the dialect cannot express.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +23,12 @@ pub enum Unsupported {
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
     pub dialect: Dialect,
+    /// The provider's habits, where it speaks OpenAI's API.
+    pub row: &'static Row,
     /// The provider's name of the model.
     pub model: &'a str,
+    /// Which version of its API Azure OpenAI is asked for. None: the one that has no version in its URLs.
+    pub api_version: Option<&'a str>,
     /// The model's limit, for dialects that demand a bound the application did not give.
     pub max_output_tokens: Option<u64>,
     pub unsupported: Unsupported,
@@ -30,12 +38,36 @@ pub struct Target<'a> {
 #[derive(Clone, Debug)]
 pub struct Outgoing {
     /// Appended to the provider's base URL, which already ends in `/v1`: `/chat/completions`.
-    pub path: &'static str,
+    pub path: Cow<'static, str>,
     /// Headers of the dialect, without credentials.
-    pub headers: &'static [(&'static str, &'static str)],
+    pub headers: Cow<'static, [(&'static str, &'static str)]>,
     pub body: Bytes,
     /// Parameters that were left out because the dialect has no word for them.
     pub dropped: Vec<String>,
+}
+
+// === impl Target ===
+
+impl<'a> Target<'a> {
+    /// A model at a provider without habits, whose limits nobody knows.
+    #[must_use]
+    pub const fn new(dialect: Dialect, model: &'a str) -> Self {
+        Self {
+            dialect,
+            row: &Row::GENERIC,
+            model,
+            api_version: None,
+            max_output_tokens: None,
+            unsupported: Unsupported::Drop,
+        }
+    }
+
+    pub(crate) fn family(&self) -> Family {
+        match self.row.path {
+            Path::Plain => Family::of(self.model),
+            Path::Deployment => Family::of_deployment(self.model),
+        }
+    }
 }
 
 /// A whole answer as the application gets it.

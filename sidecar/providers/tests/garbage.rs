@@ -176,7 +176,7 @@ proptest! {
             let need = read(api, &body).unwrap_or(Need { stream: true, ..Need::default() });
             for model in ["gpt-4o", "o3", "gpt-5", "claude-3-haiku", "claude-opus-5"] {
                 let unsupported = if pass { Unsupported::Pass } else { Unsupported::Drop };
-                let target = Target { dialect, model, max_output_tokens: None, unsupported };
+                let target = Target { unsupported, ..Target::new(dialect, model) };
                 if let Ok(out) = encode(api, &body, &need, &target) {
                     let sent: Value = serde_json::from_slice(&out.body).unwrap();
                     prop_assert_eq!(&sent["model"], model);

@@ -46,7 +46,7 @@ fn request(api: Api, input: &Value, dialect: Dialect, model: &str) -> Value {
     };
     let body = Body::parse(Bytes::from(input["request"].to_string())).expect("a case is a request");
     let need = read(api, &body).expect("a case is a request");
-    let target = Target { dialect, model, max_output_tokens: Some(64_000), unsupported };
+    let target = Target { max_output_tokens: Some(64_000), unsupported, ..Target::new(dialect, model) };
     match encode(api, &body, &need, &target) {
         Ok(out) => {
             let body: Value = serde_json::from_slice(&out.body).expect("what goes out is JSON");

@@ -181,6 +181,8 @@ fn request(call: &Call, backend: &Backend) -> Result<Request<Full<Bytes>>, Proxy
     let provider = &backend.provider;
     let target = Target {
         dialect: provider.dialect,
+        row: provider.row,
+        api_version: None,
         model: &backend.model,
         max_output_tokens: backend.max_output_tokens,
         unsupported: call.route.request.unsupported,
@@ -192,7 +194,7 @@ fn request(call: &Call, backend: &Backend) -> Result<Request<Full<Bytes>>, Proxy
     let place = provider.upstream.place();
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = place.uri(path);
+    *request.uri_mut() = place.uri(&path);
     let headers = request.headers_mut();
     headers.reserve(12);
     headers.insert(header::HOST, place.authority().clone());
@@ -200,7 +202,7 @@ fn request(call: &Call, backend: &Backend) -> Result<Request<Full<Bytes>>, Proxy
     headers.insert(header::ACCEPT, if call.need.stream { EVENTS } else { JSON });
     headers.insert(header::ACCEPT_ENCODING, IDENTITY);
     headers.insert(header::USER_AGENT, USER_AGENT);
-    for (name, value) in dialect {
+    for (name, value) in dialect.iter().copied() {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     for (name, value) in &call.forwarded {

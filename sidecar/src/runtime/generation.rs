@@ -9,7 +9,7 @@ use spillway_policy::{
     retry::{self, budget},
     truncate,
 };
-use spillway_providers::{Dialect, Fault, Unsupported, tokens::Encoding};
+use spillway_providers::{Dialect, Fault, Row, Unsupported, tokens::Encoding};
 use spillway_wire::{AuthScheme, Map, OnExceeded, Snapshot};
 
 use super::{
@@ -134,6 +134,8 @@ pub(crate) struct Provider {
     pub(crate) header: HeaderValue,
     pub(crate) kind: String,
     pub(crate) dialect: Dialect,
+    /// What the provider does its own way.
+    pub(crate) row: &'static Row,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) auth: AuthScheme,
     /// None: the provider takes no key.

@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use spillway_policy::{Class, Classes, NanoUsd, Price, fallback, retry, truncate};
-use spillway_providers::{Dialect, Unsupported, tokens::Encoding};
+use spillway_providers::{Dialect, Unsupported, row, tokens::Encoding};
 use spillway_wire as wire;
 
 use super::{
@@ -112,6 +112,7 @@ fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Part
             wire::Dialect::OpenAi => Dialect::OpenAi,
             wire::Dialect::Anthropic => Dialect::Anthropic,
         },
+        row: row(kind),
         upstream,
         auth: *auth,
         key: credential.as_deref().map(|key| parts.keys.slot(key)),

@@ -17,6 +17,9 @@ pub(super) struct Conversation {
     pub(super) uses_tools: bool,
     /// Calls of the old `function_call` have no id; they are answered in order.
     functions: usize,
+    system_turns: bool,
+    /// What the system said since: its place is between a user's turn and an assistant's.
+    interjected: Vec<Value>,
 }
 
 #[derive(Debug)]
@@ -29,13 +32,16 @@ struct Turn {
 enum Role {
     User,
     Assistant,
+    /// Newer models take what the system says in the middle where it was said.
+    System,
 }
 
 // === impl Conversation ===
 
 impl Conversation {
-    pub(super) fn read(messages: Vec<Value>) -> Result<Self, BadRequest> {
-        let mut conversation = Self::default();
+    /// `system_turns`: whether the model takes the role `system` between the others.
+    pub(super) fn read(messages: Vec<Value>, system_turns: bool) -> Result<Self, BadRequest> {
+        let mut conversation = Self { system_turns, ..Self::default() };
         for (index, message) in messages.into_iter().enumerate() {
             conversation.add(message, &format!("messages[{index}]"))?;
         }
@@ -43,6 +49,7 @@ impl Conversation {
             let message = "\"messages\" has no user or assistant message with content, and Anthropic models need one";
             return Err(BadRequest::at("messages", message));
         }
+        conversation.settle_system();
         conversation.trim_prefill();
         Ok(conversation)
     }
@@ -54,7 +61,12 @@ impl Conversation {
         let mark = message.get_mut("cache_control").map(Value::take);
         let role = match role.as_str() {
             "system" | "developer" => {
-                self.system.extend(blocks(content, &content_at)?);
+                let blocks = blocks(content, &content_at)?;
+                if self.system_turns && !self.turns.is_empty() {
+                    self.interjected.extend(blocks);
+                } else {
+                    self.system.extend(blocks);
+                }
                 return Ok(());
             }
             "user" => Role::User,
@@ -115,9 +127,19 @@ impl Conversation {
         if blocks.is_empty() {
             return;
         }
+        if role == Role::Assistant {
+            self.settle_system();
+        }
         match self.turns.last_mut() {
             Some(turn) if turn.role == role => turn.blocks.extend(blocks),
             _ => self.turns.push(Turn { role, blocks }),
+        }
+    }
+
+    fn settle_system(&mut self) {
+        let blocks = std::mem::take(&mut self.interjected);
+        if !blocks.is_empty() {
+            self.turns.push(Turn { role: Role::System, blocks });
         }
     }
 
@@ -133,7 +155,11 @@ impl Conversation {
 
     pub(super) fn into_messages(self) -> Value {
         let message = |turn: Turn| {
-            let role = if turn.role == Role::User { "user" } else { "assistant" };
+            let role = match turn.role {
+                Role::User => "user",
+                Role::Assistant => "assistant",
+                Role::System => "system",
+            };
             json!({"role": role, "content": turn.blocks})
         };
         self.turns.into_iter().map(message).collect()

@@ -11,6 +11,8 @@ pub(super) struct Traits {
     pub(super) budget: bool,
     /// Takes a JSON schema for its answer.
     pub(super) schema: bool,
+    /// Takes the role `system` between the others.
+    pub(super) system_turns: bool,
 }
 
 /// The version of a Claude nobody has named yet.
@@ -27,6 +29,7 @@ impl Traits {
             effort: version >= (4, 6),
             budget: version < (4, 7),
             schema: version >= (4, 5),
+            system_turns: version >= (5, 0),
         }
     }
 }

@@ -49,7 +49,7 @@ fn block(part: Value, at: &str) -> Result<Option<Value>, BadRequest> {
 }
 
 /// A block with its `cache_control`.
-pub(super) fn marked(mut block: Value, mark: Option<Value>) -> Value {
+pub(crate) fn marked(mut block: Value, mark: Option<Value>) -> Value {
     if let (Some(block), Some(mark)) = (block.as_object_mut(), mark.filter(|mark| !mark.is_null())) {
         block.insert("cache_control".into(), mark);
     }

@@ -10,7 +10,7 @@ use crate::{Answer, Body, Dialect, Fault, Outgoing, Target, Usage, fault};
 pub(crate) fn encode(body: &Body, target: &Target<'_>) -> Outgoing {
     let mut out = body.clone();
     out.set("model", &target.model.into());
-    Outgoing { path: PATH, headers: HEADERS, body: out.to_bytes(), dropped: Vec::new() }
+    Outgoing { path: PATH.into(), headers: HEADERS.into(), body: out.to_bytes(), dropped: Vec::new() }
 }
 
 pub(crate) fn decode(shown_model: &str, bytes: Bytes) -> Result<Answer, Fault> {

@@ -65,15 +65,9 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     let Some(Value::Array(messages)) = body.value("messages") else {
         return Err(BadRequest::at("messages", "\"messages\" is not a list of readable messages"));
     };
-    let conversation = Conversation::read(messages)?;
-    let mut draft = Draft {
-        target,
-        traits: Traits::of(target.model),
-        out: Map::new(),
-        tools: Vec::new(),
-        headers: HEADERS,
-        dropped: Vec::new(),
-    };
+    let traits = Traits::of(target.model);
+    let conversation = Conversation::read(messages, traits.system_turns)?;
+    let mut draft = Draft { target, traits, out: Map::new(), tools: Vec::new(), headers: HEADERS, dropped: Vec::new() };
     draft.set("model", target.model);
     draft.set("max_tokens", need.max_output_tokens.or(target.max_output_tokens).unwrap_or(DEFAULT_MAX_TOKENS));
     if !conversation.system.is_empty() {
@@ -87,7 +81,7 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     draft.choose_tools(body, uses_tools)?;
     draft.structure(body)?;
     let bytes = Value::Object(draft.out).to_string();
-    Ok(Outgoing { path: PATH, headers: draft.headers, body: bytes.into(), dropped: draft.dropped })
+    Ok(Outgoing { path: PATH.into(), headers: draft.headers.into(), body: bytes.into(), dropped: draft.dropped })
 }
 
 // === impl Draft ===

@@ -3,9 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::turn;
+use crate::anthropic::part::marked;
 use crate::openai::family::Family;
-use crate::openai::request::{path, unsupported, with_usage};
-use crate::{Api, BadRequest, Body, Need, Outgoing, Target, Unsupported};
+use crate::openai::request::unsupported;
+use crate::{Api, BadRequest, Body, Need, Outgoing, Target, Unsupported, openai};
 
 /// OpenAI takes no more.
 const MAX_STOPS: usize = 4;
@@ -21,9 +22,9 @@ struct Draft<'a> {
     dropped: Vec<String>,
 }
 
-/// Translates a request.
+/// Translates a request: into a chat request, and that into what the provider takes.
 pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
-    let family = Family::of(target.model);
+    let family = target.family();
     let mut draft = Draft { target, family, out: Map::new(), dropped: Vec::new() };
     draft.set("model", target.model);
     draft.set("messages", messages(body)?);
@@ -32,13 +33,14 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     }
     if need.stream {
         draft.set("stream", true);
-        draft.set("stream_options", with_usage(None));
     }
     for key in body.keys() {
         draft.parameter(key, body)?;
     }
-    let bytes = Value::Object(draft.out).to_string();
-    Ok(Outgoing { path: path(Api::Messages), headers: &[], body: bytes.into(), dropped: draft.dropped })
+    let chat = Body::parse(Value::Object(draft.out).to_string().into())?;
+    let mut outgoing = openai::request::encode(Api::ChatCompletions, &chat, need, target)?;
+    outgoing.dropped.extend(draft.dropped);
+    Ok(outgoing)
 }
 
 fn messages(body: &Body) -> Result<Vec<Value>, BadRequest> {
@@ -76,6 +78,8 @@ impl Draft<'_> {
         let Some(mut value) = body.value(key) else { return Ok(()) };
         match key {
             "temperature" | "top_p" if self.family.refuses(key, &value) => self.refuse(key, value)?,
+            // Not OpenAI's word, but that of most who copy its API.
+            "top_k" if matches!(self.family, Family::Other) => self.set(key, value),
             "temperature" | "top_p" => self.set(key, value),
             "stop_sequences" => self.stop(value)?,
             "metadata" => {
@@ -94,7 +98,7 @@ impl Draft<'_> {
                 self.format(value.get_mut("format").map(Value::take).unwrap_or_default())?;
             }
             "output_format" => self.format(value)?,
-            // All else is Anthropic's alone: top_k, service_tier, container, mcp_servers, …
+            // All else is Anthropic's alone: service_tier, container, mcp_servers, …
             _ => self.refuse(key, value)?,
         }
         Ok(())
@@ -149,7 +153,10 @@ impl Draft<'_> {
                 function["description"] = tool["description"].take();
             }
             function["parameters"] = tool["input_schema"].take();
-            out.push(json!({"type": "function", "function": function}));
+            out.push(marked(
+                json!({"type": "function", "function": function}),
+                tool.get_mut("cache_control").map(Value::take),
+            ));
         }
         if !out.is_empty() {
             self.set("tools", out);

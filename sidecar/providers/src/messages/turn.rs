@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::BadRequest;
+use crate::anthropic::part::marked;
 
 /// The messages a turn becomes.
 pub(super) fn messages(mut turn: Value, at: &str) -> Result<Vec<Value>, BadRequest> {
@@ -36,13 +37,15 @@ fn joined(texts: Vec<String>) -> Value {
     if texts.is_empty() { Value::Null } else { texts.concat().into() }
 }
 
-/// Thinking stays behind: it is signed for the model that thought it, and other backends refuse or ignore it.
+/// Thinking goes on as text; its signature stays behind, which only the model that thought it understands.
 fn assistant(blocks: Vec<Value>) -> Vec<Value> {
     let mut texts = Vec::new();
     let mut calls = Vec::new();
+    let mut thoughts = String::new();
     for mut block in blocks {
         match block["type"].as_str().unwrap_or_default() {
             "text" => texts.extend(take_text(&mut block)),
+            "thinking" => thoughts.push_str(block["thinking"].as_str().unwrap_or_default()),
             "tool_use" => calls.push(json!({
                 "id": block["id"],
                 "type": "function",
@@ -59,6 +62,9 @@ fn assistant(blocks: Vec<Value>) -> Vec<Value> {
     }
     if message["content"].is_null() && !message.contains_key("tool_calls") {
         return Vec::new();
+    }
+    if !thoughts.is_empty() {
+        message.insert("reasoning_content".into(), thoughts.into());
     }
     vec![Value::Object(message)]
 }
@@ -88,7 +94,7 @@ fn user(role: &str, blocks: Vec<Value>, at: &str) -> Result<Vec<Value>, BadReque
     }
     let content = match parts.as_mut_slice() {
         // The plain form is the one every server takes.
-        [part] if part["type"] == "text" => part["text"].take(),
+        [part] if part["type"] == "text" && part["cache_control"].is_null() => part["text"].take(),
         _ => Value::Array(parts),
     };
     messages.push(json!({"role": role, "content": content}));
@@ -115,6 +121,11 @@ fn result(content: Value, at: &str) -> Result<(Value, Vec<Value>), BadRequest> {
 }
 
 pub(super) fn part(mut block: Value, at: &str) -> Result<Value, BadRequest> {
+    let mark = block.get_mut("cache_control").map(Value::take);
+    Ok(marked(unmarked(block, at)?, mark))
+}
+
+fn unmarked(mut block: Value, at: &str) -> Result<Value, BadRequest> {
     match block["type"].as_str().unwrap_or_default() {
         "text" => Ok(json!({"type": "text", "text": block["text"].take()})),
         "image" => Ok(json!({"type": "image_url", "image_url": {"url": url(&block["source"], at)?}})),

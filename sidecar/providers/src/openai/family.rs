@@ -20,13 +20,24 @@ pub(crate) enum Family {
 
 /// Refused by every reasoning model.
 const SAMPLING: &[&str] =
-    &["temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"];
+    &["temperature", "top_p", "presence_penalty", "frequency_penalty", "logprobs", "top_logprobs"];
 
 // === impl Family ===
 
 impl Family {
     pub(crate) fn of(model: &str) -> Self {
-        let name = model.rsplit('/').next().unwrap_or(model);
+        Self::of_name(model.rsplit('/').next().unwrap_or(model))
+    }
+
+    /// The family of a deployment, whose name is anyone's choice and mostly has the model's in it.
+    pub(crate) fn of_deployment(name: &str) -> Self {
+        let name = name.to_ascii_lowercase().replace("gpt5", "gpt-5").replace("gpt4", "gpt-4");
+        let starts = name.match_indices(['-', '_']).map(|(at, _)| at + 1);
+        let families = std::iter::once(0).chain(starts).filter_map(|at| name.get(at..)).map(Self::of_name);
+        families.into_iter().find(|family| *family != Self::Other).unwrap_or(Self::Other)
+    }
+
+    fn of_name(name: &str) -> Self {
         if is_o_series(name) {
             return Self::OSeries;
         }
@@ -52,16 +63,20 @@ impl Family {
 
     /// Whether a parameter with this value would be refused.
     pub(crate) fn refuses(self, key: &str, value: &Value) -> bool {
-        if !self.reasons() || is_neutral(key, value) {
-            return false;
-        }
-        SAMPLING.contains(&key) || (self == Self::Gpt5 && key == "stop")
+        !is_neutral(key, value) && self.suspects().any(|suspect| *suspect == key)
     }
 
     /// Which parameters [`Self::refuses`] may be asked about.
-    pub(crate) fn suspects(self) -> impl Iterator<Item = &'static str> {
-        let names = if self.reasons() { SAMPLING } else { &[] };
-        names.iter().copied().chain(self.reasons().then_some("stop"))
+    pub(crate) fn suspects(self) -> impl Iterator<Item = &'static &'static str> {
+        let (first, more): (&[&str], &[&str]) = match self {
+            Self::OSeries => (SAMPLING, &["parallel_tool_calls", "verbosity"]),
+            Self::Gpt5 => {
+                (SAMPLING, &["stop", "logit_bias", "audio", "modalities", "prediction", "web_search_options"])
+            }
+            Self::Gpt => (&["reasoning_effort", "verbosity"], &[]),
+            Self::Other => (&[], &[]),
+        };
+        first.iter().chain(more)
     }
 }
 
@@ -112,6 +127,11 @@ mod tests {
         ];
         for (model, want) in rows {
             assert_eq!(Family::of(model), want, "{model}");
+        }
+        let rows =
+            [("my-o3", OSeries), ("my-gpt5", Gpt5), ("team_gpt-4o-eu", Gpt), ("my-deploy", Other), ("O1", OSeries)];
+        for (deployment, want) in rows {
+            assert_eq!(Family::of_deployment(deployment), want, "{deployment}");
         }
     }
 }

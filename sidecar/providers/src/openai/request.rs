@@ -1,33 +1,42 @@
 //! Requests in OpenAI's words to a backend that speaks them.
 
-use memchr::memmem;
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
-use super::family::Family;
-use crate::{Api, BadRequest, Body, Need, Outgoing, Target, Unsupported};
+use super::fit;
+use super::table::Path;
+use crate::path::segment;
+use crate::{Api, BadRequest, Body, Need, Outgoing, Target};
 
-/// Rewrites what a policy owns, and passes the rest on.
+/// Rewrites what a policy owns and what the provider's row says, and passes the rest on.
 pub(crate) fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
     let mut out = body.clone();
     out.set("model", &target.model.into());
-    if need.stream {
-        out.set("stream_options", &with_usage(body.value("stream_options")));
-    }
+    fit::usage(&mut out, need, target.row);
     let mut dropped = Vec::new();
     if api == Api::ChatCompletions {
-        let family = Family::of(target.model);
-        fit_family(&mut out, family, target, &mut dropped)?;
-        fit_messages(&mut out, family);
+        let family = target.family();
+        fit::parameters(&mut out, family, target, &mut dropped)?;
+        fit::messages(&mut out, family, target.row);
+        fit::tools(&mut out, target.row);
     }
-    Ok(Outgoing { path: path(api), headers: &[], body: out.to_bytes(), dropped })
+    Ok(Outgoing { path: path(api, target), headers: Cow::Borrowed(&[]), body: out.to_bytes(), dropped })
 }
 
 /// Where each API lives.
-pub(crate) fn path(api: Api) -> &'static str {
-    match api {
+pub(crate) fn path(api: Api, target: &Target<'_>) -> Cow<'static, str> {
+    let path = match api {
         Api::ChatCompletions | Api::Messages => "/chat/completions",
         Api::Completions => "/completions",
         Api::Embeddings => "/embeddings",
+    };
+    match (target.row.path, target.api_version) {
+        (Path::Deployment, Some(version)) => {
+            let (deployment, version) = (segment(target.model), segment(version));
+            Cow::Owned(format!("/openai/deployments/{deployment}{path}?api-version={version}"))
+        }
+        (Path::Plain | Path::Deployment, _) => Cow::Borrowed(path),
     }
 }
 
@@ -38,70 +47,9 @@ pub(crate) fn with_usage(options: Option<Value>) -> Value {
     options
 }
 
-/// Reasoning models know one name for the bound on the answer, and refuse sampling parameters.
-fn fit_family(
-    out: &mut Body,
-    family: Family,
-    target: &Target<'_>,
-    dropped: &mut Vec<String>,
-) -> Result<(), BadRequest> {
-    if !family.reasons() {
-        return Ok(());
-    }
-    if out.get_bytes("max_completion_tokens").is_some() {
-        out.remove("max_tokens");
-    } else {
-        out.rename("max_tokens", "max_completion_tokens");
-    }
-    for key in family.suspects() {
-        let refused = out.value(key).is_some_and(|value| family.refuses(key, &value));
-        match target.unsupported {
-            Unsupported::Pass => {}
-            _ if !refused => {}
-            Unsupported::Drop => {
-                out.remove(key);
-                dropped.push(key.to_owned());
-            }
-            Unsupported::Reject => return Err(unsupported(key, target.model)),
-        }
-    }
-    Ok(())
-}
-
 pub(crate) fn unsupported(key: &str, model: &str) -> BadRequest {
     let message = format!("model {model:?} does not take \"{key}\" (leave it out, or set request.unsupported: Drop)");
     BadRequest::at(key, message)
-}
-
-/// Two habits of applications that only some backends forgive: the role `developer`, which only OpenAI's reasoning models
-/// tell from `system`, and an image's URL without its object. Messages that have neither are not looked into.
-fn fit_messages(out: &mut Body, family: Family) {
-    let developer = family != Family::OSeries && out.may_have_developer();
-    let bare_image = || out.may_have_images() && out.get_bytes("messages").is_some_and(has_bare_image);
-    if !developer && !bare_image() {
-        return;
-    }
-    let Some(mut messages) = out.value("messages") else { return };
-    for message in messages.as_array_mut().into_iter().flatten() {
-        if developer && message["role"] == "developer" {
-            message["role"] = "system".into();
-        }
-        for part in message.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten() {
-            if part["image_url"].is_string() {
-                part["image_url"] = json!({"url": part["image_url"].take()});
-            }
-        }
-    }
-    out.set("messages", &messages);
-}
-
-/// `"image_url": "…"`, where an object belongs.
-fn has_bare_image(raw: &[u8]) -> bool {
-    let name = b"\"image_url\"";
-    memmem::find_iter(raw, name).any(|at| {
-        let rest = raw.get(at + name.len()..).unwrap_or_default().trim_ascii_start();
-        rest.strip_prefix(b":").is_some_and(|value| value.trim_ascii_start().starts_with(b"\""))
-    })
 }
 
 #[cfg(test)]
@@ -109,12 +57,17 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::{Dialect, read};
+    use crate::{Dialect, Unsupported, read, row};
 
-    fn sent(model: &str, unsupported: Unsupported, body: Value) -> Result<(Value, Vec<String>), BadRequest> {
+    fn sent(
+        kind: &str,
+        model: &str,
+        unsupported: Unsupported,
+        body: Value,
+    ) -> Result<(Value, Vec<String>), BadRequest> {
         let body = Body::parse(Bytes::from(body.to_string())).unwrap();
         let need = read(Api::ChatCompletions, &body).unwrap();
-        let target = Target { dialect: Dialect::OpenAi, model, max_output_tokens: None, unsupported };
+        let target = Target { row: row(kind), unsupported, ..Target::new(Dialect::OpenAi, model) };
         let out = encode(Api::ChatCompletions, &body, &need, &target)?;
         Ok((serde_json::from_slice(&out.body).unwrap(), out.dropped))
     }
@@ -130,12 +83,7 @@ mod tests {
         let raw = r#"{ "messages":[{"role":"user","content":"\u0068i"}],  "model":"chat","x_new": {"a": 1.50}}"#;
         let body = Body::parse(Bytes::from_static(raw.as_bytes())).unwrap();
         let need = read(Api::ChatCompletions, &body).unwrap();
-        let target = Target {
-            dialect: Dialect::OpenAi,
-            model: "gpt-4o",
-            max_output_tokens: None,
-            unsupported: Unsupported::Drop,
-        };
+        let target = Target::new(Dialect::OpenAi, "gpt-4o");
         let out = encode(Api::ChatCompletions, &body, &need, &target).unwrap();
         let want = r#"{"messages":[{"role":"user","content":"\u0068i"}],"model":"gpt-4o","x_new":{"a": 1.50}}"#;
         assert_eq!(out.body, want);
@@ -145,7 +93,7 @@ mod tests {
     #[test]
     fn usage_is_always_asked_for_in_streams() {
         let (sent, _) =
-            sent("m", Unsupported::Drop, chat(json!({"stream": true, "stream_options": {"x": 1}}))).unwrap();
+            sent("OpenAI", "m", Unsupported::Drop, chat(json!({"stream": true, "stream_options": {"x": 1}}))).unwrap();
         assert_eq!(sent["stream_options"], json!({"x": 1, "include_usage": true}));
     }
 
@@ -158,14 +106,14 @@ mod tests {
             ("gpt-5", json!({"max_completion_tokens": 9, "top_p": 1, "seed": 4}), vec!["temperature", "stop"]),
         ];
         for (model, want, want_dropped) in rows {
-            let (got, dropped) = sent(model, Unsupported::Drop, body.clone()).unwrap();
+            let (got, dropped) = sent("OpenAI", model, Unsupported::Drop, body.clone()).unwrap();
             let mut want = chat(want);
             want["model"] = model.into();
             assert_eq!((got, dropped), (want, want_dropped.iter().map(ToString::to_string).collect()), "{model}");
         }
-        let error = sent("gpt-5", Unsupported::Reject, body.clone()).unwrap_err();
+        let error = sent("OpenAI", "gpt-5", Unsupported::Reject, body.clone()).unwrap_err();
         assert_eq!(error.param.as_deref(), Some("temperature"));
-        assert_eq!(sent("gpt-5", Unsupported::Pass, body).unwrap().0["temperature"], 0.2);
+        assert_eq!(sent("OpenAI", "gpt-5", Unsupported::Pass, body).unwrap().0["temperature"], 0.2);
     }
 
     #[test]
@@ -173,9 +121,9 @@ mod tests {
         let body = json!({"model": "m", "messages": [
             {"role": "developer", "content": "be kind"},
             {"role": "user", "content": [{"type": "image_url", "image_url": "https://a/b.png"}]}]});
-        let (got, _) = sent("llama", Unsupported::Drop, body.clone()).unwrap();
+        let (got, _) = sent("OpenAI", "llama", Unsupported::Drop, body.clone()).unwrap();
         assert_eq!(got["messages"][0]["role"], "system");
         assert_eq!(got["messages"][1]["content"][0]["image_url"], json!({"url": "https://a/b.png"}));
-        assert_eq!(sent("o1", Unsupported::Drop, body).unwrap().0["messages"][0]["role"], "developer");
+        assert_eq!(sent("OpenAI", "o1", Unsupported::Drop, body).unwrap().0["messages"][0]["role"], "developer");
     }
 }

@@ -1,0 +1,136 @@
+//! A request made fit for a provider's row.
+
+mod messages;
+mod tools;
+
+use serde_json::{Value, json};
+
+pub(crate) use messages::messages;
+pub(crate) use tools::tools;
+
+use super::family::{Family, is_neutral};
+use super::request::{unsupported, with_usage};
+use super::table::{Row, StreamUsage, Thinking};
+use crate::{BadRequest, Body, Need, Target, Unsupported};
+
+/// From this budget on, thinking is what OpenAI calls a medium or a high effort.
+const MEDIUM_BUDGET: u64 = 2048;
+const HIGH_BUDGET: u64 = 4096;
+
+/// The usage of every stream is asked for: without it nobody could say what it cost. The application sees it only if it
+/// asked.
+pub(crate) fn usage(out: &mut Body, need: &Need, row: &Row) {
+    if row.usage == StreamUsage::Include {
+        out.set("usage", &json!({"include": true}));
+    }
+    if need.stream && row.usage != StreamUsage::Always {
+        out.set("stream_options", &with_usage(out.value("stream_options")));
+    } else {
+        out.remove("stream_options");
+    }
+}
+
+/// Parameters: renamed, bounded, translated or left out.
+pub(crate) fn parameters(
+    out: &mut Body,
+    family: Family,
+    target: &Target<'_>,
+    dropped: &mut Vec<String>,
+) -> Result<(), BadRequest> {
+    let row = target.row;
+    if family.reasons() {
+        rename(out, "max_tokens", "max_completion_tokens");
+    } else {
+        for (from, to) in row.renames {
+            rename(out, from, to);
+        }
+    }
+    if target.unsupported != Unsupported::Pass {
+        think(out, row.thinking, target.model);
+        if let (Some(hottest), Some(value)) = (row.hottest, out.value("temperature"))
+            && value.as_f64().is_some_and(|temperature| temperature > hottest)
+        {
+            out.set("temperature", &hottest.into());
+        }
+    }
+    for key in row.drops.iter().chain(family.suspects()).copied() {
+        let Some(value) = out.value(key) else { continue };
+        let refused = row.drops.contains(&key) || family.refuses(key, &value);
+        if !refused || target.unsupported == Unsupported::Pass {
+            continue;
+        }
+        let neutral = is_neutral(key, &value);
+        if target.unsupported == Unsupported::Reject && !neutral {
+            return Err(unsupported(key, target.model));
+        }
+        out.remove(key);
+        if !neutral {
+            dropped.push(key.to_owned());
+        }
+    }
+    if row.required != "required" && out.get_bytes("tool_choice") == Some(b"\"required\"") {
+        out.set("tool_choice", &row.required.into());
+    }
+    Ok(())
+}
+
+/// The new name's own value, where both are given, is what the application meant for those who know it.
+fn rename(out: &mut Body, from: &str, to: &str) {
+    if out.get_bytes(from).is_none() {
+        return;
+    }
+    if from == "max_tokens" && out.get_bytes(to).is_some() {
+        out.remove(from);
+    } else {
+        out.remove(to);
+        out.rename(from, to);
+    }
+}
+
+/// Two ways to ask for thought, made into the one the provider knows.
+fn think(out: &mut Body, thinking: Thinking, model: &str) {
+    match thinking {
+        Thinking::Pass => {}
+        Thinking::Effort => {
+            let Some(value) = out.value("thinking") else { return };
+            out.remove("thinking");
+            if value["type"] == "enabled" && out.get_bytes("reasoning_effort").is_none() {
+                out.set("reasoning_effort", &effort(value["budget_tokens"].as_u64().unwrap_or(0)).into());
+            }
+        }
+        Thinking::Budget => {
+            let effort = out.value("reasoning_effort").filter(|_| model.contains("claude"));
+            let Some(budget) = effort.as_ref().and_then(Value::as_str).and_then(budget) else { return };
+            out.remove("reasoning_effort");
+            out.set("thinking", &json!({"type": "enabled", "budget_tokens": budget}));
+        }
+        Thinking::Switch => {
+            let wanted = out.value("thinking").map(|value| value["type"] == "enabled");
+            let effort = out.value("reasoning_effort").map(|value| value != "none");
+            out.remove("reasoning_effort");
+            if let Some(on) = wanted.or(effort) {
+                out.set("thinking", &json!({"type": if on { "enabled" } else { "disabled" }}));
+            }
+        }
+    }
+}
+
+/// Tokens of thought for an effort. None: no thought, or a word nobody knows.
+pub(crate) fn budget(effort: &str) -> Option<u64> {
+    match effort {
+        "minimal" | "low" => Some(1024),
+        "medium" => Some(MEDIUM_BUDGET),
+        "high" => Some(HIGH_BUDGET),
+        "xhigh" => Some(8192),
+        "max" => Some(16_384),
+        _ => None,
+    }
+}
+
+const fn effort(budget: u64) -> &'static str {
+    match budget {
+        HIGH_BUDGET.. => "high",
+        MEDIUM_BUDGET.. => "medium",
+        _ => "low",
+    }
+}

@@ -1,0 +1,114 @@
+//! Messages made fit for a provider's row.
+//!
+//! Most requests go to providers that take messages as they are; those are not looked into unless the scan saw a word that
+//! asks for it.
+
+use memchr::memmem;
+use serde_json::{Map, Value, json};
+
+use crate::Body;
+use crate::openai::family::Family;
+use crate::openai::table::{Names, Row, Thoughts};
+
+/// Two habits of applications that only some backends forgive: the role `developer`, which only OpenAI's reasoning models
+/// tell from `system`, and an image's URL without its object. The rest is the row's.
+pub(crate) fn messages(out: &mut Body, family: Family, row: &Row) {
+    let developer = family != Family::OSeries && out.may_have_developer();
+    let bare_image = out.may_have_images() && out.get_bytes("messages").is_some_and(has_bare_image);
+    if !developer && !bare_image && (row.keeps_messages() || out.get_bytes("messages").is_none_or(is_plain)) {
+        return;
+    }
+    let Some(Value::Array(mut messages)) = out.value("messages") else { return };
+    for message in &mut messages {
+        let Value::Object(message) = message else { continue };
+        if developer && message.get("role").is_some_and(|role| role == "developer") {
+            message.insert("role".into(), "system".into());
+        }
+        for part in message.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten() {
+            if part["image_url"].is_string() {
+                part["image_url"] = json!({"url": part["image_url"].take()});
+            }
+        }
+        fit(message, row);
+    }
+    if !row.empty_turns {
+        messages.retain(says_something);
+    }
+    out.set("messages", &messages.into());
+}
+
+/// One message, by the row.
+fn fit(message: &mut Map<String, Value>, row: &Row) {
+    let role = message.get("role").and_then(Value::as_str).unwrap_or_default();
+    let named = match row.names {
+        Names::Any => true,
+        Names::Users => role == "user",
+        Names::Tools => matches!(role, "tool" | "function"),
+        Names::NotTools => !matches!(role, "tool" | "function"),
+    };
+    if !named {
+        message.shift_remove("name");
+    }
+    if !row.cache_marks {
+        unmark(message);
+    }
+    if row.thoughts != Thoughts::Kept {
+        message.shift_remove("thinking_blocks");
+    }
+    if row.thoughts == Thoughts::Left {
+        message.shift_remove("reasoning_content");
+    }
+    if row.flat_text
+        && let Some(text) = message.get("content").and_then(joined)
+    {
+        message.insert("content".into(), text.into());
+    }
+}
+
+/// The text of a list that holds nothing else. A list with an image stays one: the provider says itself that it has no eyes.
+fn joined(content: &Value) -> Option<String> {
+    content.as_array()?.iter().map(|part| part.get("text").and_then(Value::as_str)).collect()
+}
+
+fn unmark(message: &mut Map<String, Value>) {
+    message.shift_remove("cache_control");
+    for part in message.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Value::Object(part) = part {
+            part.shift_remove("cache_control");
+        }
+    }
+}
+
+/// Not an assistant's turn without a word and without a call.
+fn says_something(message: &Value) -> bool {
+    let empty = match &message["content"] {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(parts) => parts.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
+    };
+    let calls = !message["tool_calls"].is_null() || !message["function_call"].is_null();
+    message["role"] != "assistant" || !empty || calls
+}
+
+/// Messages of a role and a text each, and nothing in them that any row asks about.
+fn is_plain(raw: &[u8]) -> bool {
+    const ASKED: [&[u8]; 6] = [
+        b"\"type\"",
+        b"\"name\"",
+        b"\"cache_control\"",
+        b"\"thinking_blocks\"",
+        b"\"reasoning_content\"",
+        b"\"assistant\"",
+    ];
+    !ASKED.iter().any(|word| memmem::find(raw, word).is_some())
+}
+
+/// `"image_url": "…"`, where an object belongs.
+fn has_bare_image(raw: &[u8]) -> bool {
+    let name = b"\"image_url\"";
+    memmem::find_iter(raw, name).any(|at| {
+        let rest = raw.get(at + name.len()..).unwrap_or_default().trim_ascii_start();
+        rest.strip_prefix(b":").is_some_and(|value| value.trim_ascii_start().starts_with(b"\""))
+    })
+}

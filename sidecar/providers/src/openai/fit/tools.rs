@@ -1,0 +1,72 @@
+//! Tools made fit for a provider's row.
+
+use memchr::memmem;
+use serde_json::{Map, Value, json};
+
+use crate::Body;
+use crate::openai::table::Row;
+
+/// A schema nests no deeper than the body it came in.
+const MAX_DEPTH: usize = 128;
+
+/// Declarations without what the provider refuses in them.
+pub(crate) fn tools(out: &mut Body, row: &Row) {
+    search(out, row);
+    let Some(raw) = out.get_bytes("tools") else { return };
+    let says = |word: &str| memmem::find(raw, word.as_bytes()).is_some();
+    let marks = !row.cache_marks && says("\"cache_control\"");
+    let strict = !row.strict_tools && says("\"strict\"");
+    let schema = row.schema_drops.iter().any(|word| says(word));
+    if !marks && !strict && !schema {
+        return;
+    }
+    let Some(Value::Array(mut tools)) = out.value("tools") else { return };
+    for tool in tools.iter_mut().filter_map(Value::as_object_mut) {
+        let leave_out = |part: &mut Map<String, Value>| {
+            if marks {
+                part.shift_remove("cache_control");
+            }
+            if strict {
+                part.shift_remove("strict");
+            }
+        };
+        leave_out(tool);
+        let Some(function) = tool.get_mut("function").and_then(Value::as_object_mut) else { continue };
+        leave_out(function);
+        if let Some(parameters) = function.get_mut("parameters").filter(|_| schema) {
+            clean(parameters, row.schema_drops, MAX_DEPTH);
+        }
+    }
+    out.set("tools", &tools.into());
+}
+
+/// A search asked for in OpenAI's words is a tool of its own elsewhere.
+fn search(out: &mut Body, row: &Row) {
+    let Some(name) = row.search_tool.filter(|_| out.value("web_search_options").is_some()) else { return };
+    out.remove("web_search_options");
+    let mut tools = out.value("tools").and_then(|tools| tools.as_array().cloned()).unwrap_or_default();
+    tools.push(json!({"type": name}));
+    out.set("tools", &tools.into());
+}
+
+/// A schema without some of its keywords. Names of properties are no keywords.
+fn clean(schema: &mut Value, keywords: &[&str], depth: usize) {
+    match schema {
+        Value::Object(fields) if depth > 0 => {
+            for keyword in keywords {
+                fields.shift_remove(*keyword);
+            }
+            for (key, value) in fields {
+                match (key.as_str(), value) {
+                    ("properties" | "$defs" | "definitions", Value::Object(named)) => {
+                        named.values_mut().for_each(|schema| clean(schema, keywords, depth - 1));
+                    }
+                    ("enum" | "const" | "default" | "examples", _) => {}
+                    (_, value) => clean(value, keywords, depth - 1),
+                }
+            }
+        }
+        Value::Array(items) if depth > 0 => items.iter_mut().for_each(|item| clean(item, keywords, depth - 1)),
+        _ => {}
+    }
+}

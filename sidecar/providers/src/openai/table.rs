@@ -1,0 +1,181 @@
+//! The OpenAI family as a table: a row for each provider whose API is OpenAI's with habits of its own.
+//!
+//! A habit is a column, never a branch on a provider's name, so that the next provider is a row and nothing else. What no
+//! row says is as OpenAI has it; a provider nobody knows is [`Row::GENERIC`] and gets what was asked for.
+
+mod rows;
+
+use rows::ROWS;
+
+/// How the key travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// `authorization: Bearer KEY`
+    Bearer,
+    /// `api-key: KEY`
+    ApiKey,
+}
+
+/// What a provider of the family does differently.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// `ModelProvider.spec.type`.
+    pub kind: &'static str,
+    /// Where it is, when that is one public place. None: the user says where.
+    pub base_url: Option<&'static str>,
+    pub auth: Auth,
+    /// Parameters it refuses or ignores.
+    pub(crate) drops: &'static [&'static str],
+    /// Parameters it knows by another name.
+    pub(crate) renames: &'static [(&'static str, &'static str)],
+    /// The most it takes as a temperature.
+    pub(crate) hottest: Option<f64>,
+    /// `tool_choice` of a model that has to call something.
+    pub(crate) required: &'static str,
+    pub(crate) thinking: Thinking,
+    /// How it is told to send a stream's usage.
+    pub(crate) usage: StreamUsage,
+    /// Takes text as one string only.
+    pub(crate) flat_text: bool,
+    pub(crate) names: Names,
+    /// Takes `cache_control`, or ignores it.
+    pub(crate) cache_marks: bool,
+    /// Takes `strict` in a tool's declaration.
+    pub(crate) strict_tools: bool,
+    /// Takes an assistant's turn that says nothing.
+    pub(crate) empty_turns: bool,
+    pub(crate) thoughts: Thoughts,
+    /// Keywords of JSON schemas that it refuses in a tool's parameters.
+    pub(crate) schema_drops: &'static [&'static str],
+    /// The tool that stands for `web_search_options`.
+    pub(crate) search_tool: Option<&'static str>,
+    pub(crate) path: Path,
+}
+
+/// What becomes of `reasoning_effort` and of Anthropic's `thinking`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Thinking {
+    /// Both go as they are, unless [`Row::drops`] names them.
+    Pass,
+    /// `reasoning_effort` only: a budget becomes an effort.
+    Effort,
+    /// On or off: `{"type": "enabled"}`.
+    Switch,
+    /// A budget of tokens for Claude, an effort for everyone else.
+    Budget,
+}
+
+/// How a provider is told to send a stream's usage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StreamUsage {
+    /// `stream_options.include_usage`.
+    Options,
+    /// It sends it unasked, and refuses to be asked.
+    Always,
+    /// `usage: {"include": true}` as well, streams or not: it then says what was read from a cache and what it cost.
+    Include,
+}
+
+/// Which messages may carry a `name`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    Any,
+    /// Those of users.
+    Users,
+    /// Those that are answers of tools.
+    Tools,
+    /// All but answers of tools.
+    NotTools,
+}
+
+/// What becomes of an earlier turn's thoughts. Strict servers refuse words they do not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Thoughts {
+    Kept,
+    /// `reasoning_content` only; signed blocks are Anthropic's.
+    Plain,
+    Left,
+}
+
+/// Where a chat goes, behind the base URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Path {
+    /// `/chat/completions`
+    Plain,
+    /// `/openai/deployments/MODEL/chat/completions?api-version=VERSION`, when there is a version to name.
+    Deployment,
+}
+
+/// The row for a `ModelProvider.spec.type`; [`Row::GENERIC`] for one that is not in the table.
+#[must_use]
+pub fn row(kind: &str) -> &'static Row {
+    ROWS.iter().find(|row| row.kind == kind).unwrap_or(&Row::GENERIC)
+}
+
+/// Every row.
+#[must_use]
+pub fn rows() -> &'static [Row] {
+    ROWS
+}
+
+// === impl Row ===
+
+impl Row {
+    /// A server nobody knows.
+    pub const GENERIC: Self = Self::at("OpenAICompatible", None);
+
+    const fn at(kind: &'static str, base_url: Option<&'static str>) -> Self {
+        Self {
+            kind,
+            base_url,
+            auth: Auth::Bearer,
+            drops: &[],
+            renames: &[],
+            hottest: None,
+            required: "required",
+            thinking: Thinking::Pass,
+            usage: StreamUsage::Options,
+            flat_text: false,
+            names: Names::Any,
+            cache_marks: true,
+            strict_tools: true,
+            empty_turns: true,
+            thoughts: Thoughts::Kept,
+            schema_drops: &[],
+            search_tool: None,
+            path: Path::Plain,
+        }
+    }
+
+    /// Whether every message may go as it came, but for what every provider wants straightened.
+    pub(crate) fn keeps_messages(&self) -> bool {
+        !self.flat_text
+            && self.names == Names::Any
+            && self.cache_marks
+            && self.empty_turns
+            && self.thoughts == Thoughts::Kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_has_one_row_and_an_unknown_one_the_generic() {
+        for (index, one) in ROWS.iter().enumerate() {
+            assert!(ROWS[..index].iter().all(|other| other.kind != one.kind), "{} is there twice", one.kind);
+            assert_eq!(row(one.kind).kind, one.kind);
+        }
+        assert!(ROWS.len() >= 30);
+        assert_eq!(row("Nobody").kind, "OpenAICompatible");
+    }
+
+    #[test]
+    fn what_is_public_is_reached_by_https() {
+        for row in ROWS {
+            let public = row.base_url.is_none_or(|url| url.starts_with("https://") && !url.ends_with('/'));
+            assert!(public, "{}", row.kind);
+        }
+    }
+}

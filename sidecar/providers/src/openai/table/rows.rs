@@ -1,0 +1,274 @@
+//! The rows, in the order of their names.
+
+use super::{Auth, Names, Path, Row, StreamUsage, Thinking, Thoughts};
+
+/// What most copies of the API leave out: words of OpenAI's newest models, and Anthropic's `thinking`.
+const NEW: &[&str] = &["reasoning_effort", "thinking", "verbosity", "user", "metadata"];
+
+/// The same, where an effort is understood.
+const NEW_BUT_EFFORT: &[&str] = &["thinking", "verbosity", "user", "metadata"];
+
+/// Served nowhere but at OpenAI.
+macro_rules! openai_only {
+    ($($more:literal),* $(,)?) => {
+        &[
+            "audio", "metadata", "modalities", "prediction", "prompt_cache_key", "prompt_cache_retention",
+            "safety_identifier", "service_tier", "store", "thinking", "web_search_options", $($more),*
+        ]
+    };
+}
+
+/// OpenAI's name for the bound on an answer is newer than most copies of its API.
+const OLD_BOUND: &[(&str, &str)] = &[("max_completion_tokens", "max_tokens")];
+
+const fn public(kind: &'static str, base_url: &'static str) -> Row {
+    Row { base_url: Some(base_url), ..account(kind) }
+}
+
+/// At a place of the account's own.
+const fn account(kind: &'static str) -> Row {
+    Row { cache_marks: false, thoughts: Thoughts::Plain, drops: NEW, ..Row::at(kind, None) }
+}
+
+/// A server on someone's own machines.
+const fn own(kind: &'static str) -> Row {
+    Row::at(kind, None)
+}
+
+pub(super) const ROWS: &[Row] = &[
+    public("AI21", "https://api.ai21.com/studio/v1"),
+    Row { flat_text: true, thoughts: Thoughts::Left, ..account("AzureAI") },
+    Row {
+        auth: Auth::ApiKey,
+        path: Path::Deployment,
+        drops: &["thinking", "metadata"],
+        cache_marks: false,
+        ..own("AzureOpenAI")
+    },
+    public("Baseten", "https://inference.baseten.co/v1"),
+    Row {
+        drops: openai_only![
+            "frequency_penalty",
+            "function_call",
+            "functions",
+            "logit_bias",
+            "logprobs",
+            "n",
+            "parallel_tool_calls",
+            "presence_penalty",
+            "top_logprobs",
+            "verbosity",
+        ],
+        renames: OLD_BOUND,
+        ..public("Cerebras", "https://api.cerebras.ai/v1")
+    },
+    account("Cloudflare"),
+    Row { drops: NEW_BUT_EFFORT, ..public("DashScope", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1") },
+    Row {
+        drops: &[
+            "audio",
+            "frequency_penalty",
+            "function_call",
+            "functions",
+            "logit_bias",
+            "logprobs",
+            "metadata",
+            "modalities",
+            "parallel_tool_calls",
+            "prediction",
+            "presence_penalty",
+            "prompt_cache_key",
+            "prompt_cache_retention",
+            "safety_identifier",
+            "seed",
+            "service_tier",
+            "store",
+            "top_logprobs",
+            "user",
+            "verbosity",
+            "web_search_options",
+        ],
+        renames: OLD_BOUND,
+        thinking: Thinking::Budget,
+        names: Names::NotTools,
+        empty_turns: false,
+        thoughts: Thoughts::Left,
+        ..own("Databricks")
+    },
+    Row {
+        drops: openai_only![
+            "logprobs",
+            "parallel_tool_calls",
+            "reasoning_effort",
+            "seed",
+            "top_logprobs",
+            "user",
+            "verbosity",
+        ],
+        ..public("DeepInfra", "https://api.deepinfra.com/v1/openai")
+    },
+    Row {
+        drops: &["verbosity", "user", "metadata"],
+        thinking: Thinking::Switch,
+        flat_text: true,
+        ..public("DeepSeek", "https://api.deepseek.com/v1")
+    },
+    public("Featherless", "https://api.featherless.ai/v1"),
+    Row {
+        drops: &["audio", "metadata", "modalities", "store", "thinking", "verbosity", "web_search_options"],
+        strict_tools: false,
+        ..public("Fireworks", "https://api.fireworks.ai/inference/v1")
+    },
+    public("Friendli", "https://api.friendli.ai/serverless/v1"),
+    public("GitHubModels", "https://models.github.ai/inference"),
+    Row {
+        drops: NEW_BUT_EFFORT,
+        renames: OLD_BOUND,
+        search_tool: Some("browser_search"),
+        ..public("Groq", "https://api.groq.com/openai/v1")
+    },
+    Row { cache_marks: true, thoughts: Thoughts::Kept, ..public("HuggingFace", "https://router.huggingface.co/v1") },
+    public("Hyperbolic", "https://api.hyperbolic.xyz/v1"),
+    own("LMStudio"),
+    own("LiteLLM"),
+    own("LlamaCpp"),
+    Row { drops: NEW_BUT_EFFORT, ..public("MetaLlama", "https://api.llama.com/compat/v1") },
+    Row {
+        drops: openai_only![
+            "function_call",
+            "functions",
+            "logit_bias",
+            "logprobs",
+            "reasoning_effort",
+            "top_logprobs",
+            "user",
+            "verbosity",
+        ],
+        renames: &[("max_completion_tokens", "max_tokens"), ("seed", "random_seed")],
+        required: "any",
+        usage: StreamUsage::Always,
+        flat_text: true,
+        names: Names::Tools,
+        empty_turns: false,
+        thoughts: Thoughts::Left,
+        schema_drops: &["$id", "$schema"],
+        ..public("Mistral", "https://api.mistral.ai/v1")
+    },
+    Row {
+        drops: &["reasoning_effort", "thinking", "verbosity", "user", "metadata", "functions"],
+        hottest: Some(1.0),
+        flat_text: true,
+        ..public("Moonshot", "https://api.moonshot.ai/v1")
+    },
+    public("Nebius", "https://api.studio.nebius.ai/v1"),
+    public("Novita", "https://api.novita.ai/v3/openai"),
+    public("Nscale", "https://inference.api.nscale.com/v1"),
+    Row {
+        drops: openai_only![
+            "function_call",
+            "functions",
+            "logit_bias",
+            "logprobs",
+            "n",
+            "reasoning_effort",
+            "top_logprobs",
+            "user",
+            "verbosity",
+        ],
+        ..public("NvidiaNim", "https://integrate.api.nvidia.com/v1")
+    },
+    own("Ollama"),
+    Row { drops: &["thinking"], cache_marks: false, ..Row::at("OpenAI", Some("https://api.openai.com/v1")) },
+    Row::GENERIC,
+    Row {
+        drops: &["user", "verbosity", "metadata"],
+        usage: StreamUsage::Include,
+        ..Row::at("OpenRouter", Some("https://openrouter.ai/api/v1"))
+    },
+    Row {
+        drops: &[
+            "audio",
+            "function_call",
+            "functions",
+            "logit_bias",
+            "logprobs",
+            "metadata",
+            "modalities",
+            "n",
+            "parallel_tool_calls",
+            "prediction",
+            "prompt_cache_key",
+            "prompt_cache_retention",
+            "reasoning_effort",
+            "safety_identifier",
+            "seed",
+            "service_tier",
+            "stop",
+            "store",
+            "thinking",
+            "tool_choice",
+            "tools",
+            "top_logprobs",
+            "user",
+            "verbosity",
+        ],
+        ..public("Perplexity", "https://api.perplexity.ai")
+    },
+    own("SGLang"),
+    Row {
+        drops: openai_only![
+            "frequency_penalty",
+            "function_call",
+            "functions",
+            "logit_bias",
+            "logprobs",
+            "n",
+            "presence_penalty",
+            "reasoning_effort",
+            "seed",
+            "top_logprobs",
+            "user",
+            "verbosity",
+        ],
+        renames: OLD_BOUND,
+        flat_text: true,
+        ..public("SambaNova", "https://api.sambanova.ai/v1")
+    },
+    own("Spillway"),
+    public("Together", "https://api.together.ai/v1"),
+    Row {
+        drops: &["verbosity", "user"],
+        thinking: Thinking::Effort,
+        cache_marks: false,
+        strict_tools: false,
+        thoughts: Thoughts::Plain,
+        schema_drops: &["additionalProperties"],
+        ..own("VLLM")
+    },
+    Row { cache_marks: true, drops: &["metadata"], ..public("Vercel", "https://ai-gateway.vercel.sh/v1") },
+    public("VolcEngine", "https://ark.cn-beijing.volces.com/api/v3"),
+    Row {
+        drops: &[
+            "audio",
+            "frequency_penalty",
+            "function_call",
+            "functions",
+            "metadata",
+            "modalities",
+            "prediction",
+            "prompt_cache_key",
+            "prompt_cache_retention",
+            "safety_identifier",
+            "service_tier",
+            "store",
+            "thinking",
+            "verbosity",
+            "web_search_options",
+        ],
+        renames: OLD_BOUND,
+        names: Names::Users,
+        strict_tools: false,
+        ..public("XAI", "https://api.x.ai/v1")
+    },
+    public("ZAI", "https://api.z.ai/api/paas/v4"),
+];
