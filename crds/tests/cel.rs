@@ -102,6 +102,8 @@ const LIMIT: &[Row] = &[
     ("{name: l, concurrency: 5, per: Header}", "needs the header's name"),
     ("{name: l, concurrency: 5, per: Pod, header: x-tenant}", "needs the header's name"),
     ("{name: l, concurrency: 5, header: x-tenant}", "needs the header's name"),
+    ("{name: l, concurrency: 5, per: User}", ""),
+    ("{name: l, concurrency: 5, per: User, header: x-tenant}", "needs the header's name"),
 ];
 
 /// Everything of a policy but its target, which is a good one.

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Duration;
 
-/// A limit on requests, tokens or requests in flight.
+/// A limit on requests, tokens or requests in flight. Of `requests`, `tokens` and `concurrency`, those that are given hold
+/// together. What is over it waits in the `queue`, or is refused with 429, `Retry-After` and what is left in
+/// `x-ratelimit-*`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = (
     "has(self.requests) || has(self.tokens) || has(self.concurrency)",
@@ -25,21 +27,25 @@ pub struct Limit {
     /// The name that errors and metrics use for this limit.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,
-    /// What has a count of its own. Default: `Route`.
+    /// What has a count of its own. Default: `Route`. With scope `Pod` each pod counts for itself, and `Route`, `Namespace`,
+    /// `Workload` and `Pod` are the same. `Header` and `User` count each value apart, up to 10,000 values at a time; all
+    /// beyond share one count, and so do all requests that name none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per: Option<LimitPer>,
-    /// The request header whose values are counted apart, for `per: Header`.
+    /// The request header whose values are counted apart, for `per: Header`. None that carries credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9-]+$"))]
     pub header: Option<String>,
-    /// `Fleet` (default): one count for all pods. `Pod`: one for each.
+    /// `Pod` (default): one count for each pod. `Fleet`: one for all, which this version does not enforce yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<LimitScope>,
-    /// Requests in a window.
+    /// Requests in a window. A request that no provider saw is not counted; one that is tried on several is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub requests: Option<u32>,
-    /// Tokens in a window, prompt and answer together.
+    /// Tokens in a window, prompt and answer together. The prompt and `max_tokens` (or `reserveOutputTokens` of the
+    /// FallbackPolicy) are reserved; when the answer is complete, what the provider billed takes their place. What it billed
+    /// beyond is made up for before anybody gets more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
     pub tokens: Option<u64>,
@@ -47,14 +53,17 @@ pub struct Limit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub concurrency: Option<u32>,
-    /// The time over which requests and tokens are counted.
+    /// The time over which requests and tokens are counted, from `100ms` to `744h` (31 days). The limit holds in every such
+    /// stretch of time, wherever it starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Duration>,
-    /// How much may be used at once. Default: the limit itself.
+    /// How much of `requests` or `tokens` may be used at once; the rest becomes available evenly over the window. Default:
+    /// all of the limit. With both, give each a limit of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
     pub burst: Option<u64>,
-    /// Where requests wait instead of being refused. Default: they are refused with 429.
+    /// Where requests wait instead of being refused: never past their own deadline, and in turns between the values of the
+    /// route's first limit per `Header` or `User`. Default: they are refused with 429.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<Queue>,
     /// What happens to a fleet-wide limit when no operator is reachable for five minutes. Default: `Hold` until then, then
@@ -67,11 +76,11 @@ pub struct Limit {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Queue {
-    /// The most requests that wait. Default: 100.
+    /// The most requests that wait. When it is full, whoever has most in it makes room for others. Default: 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub depth: Option<u32>,
-    /// The longest wait. Default: `30s`.
+    /// The longest wait, up to `1h`; a request that could not be served by then is refused at once. Default: `30s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
 }
@@ -83,7 +92,10 @@ pub enum LimitPer {
     Namespace,
     Workload,
     Pod,
+    /// Each value of the request header named in `header`.
     Header,
+    /// Each value of the body's `user` (OpenAI) or `metadata.user_id` (Anthropic).
+    User,
 }
 
 /// How far a count reaches.

@@ -1,6 +1,8 @@
 //! ModelRoute -> `wire::Route`. A broken backend is left out and said so; a broken spec is refused as a whole.
 
 mod backend;
+mod header;
+mod limit;
 mod request;
 mod strategy;
 
@@ -37,7 +39,7 @@ pub(crate) fn compile(
     let object = ObjectRef::of(Kind::ModelRoute, route);
     let ModelRoute { spec, .. } = route;
     let mut found = unsupported::route(&object, spec);
-    let Parts { models, request, mut streaming, choice } = parts(&object, spec, &mut found);
+    let Parts { models, request, mut streaming, choice, limits } = parts(&object, spec, &mut found);
     let resolved = backend::resolve(&object, &spec.backends, providers, diagnostics);
     strategy::check_prices(&object, &choice, spec, &resolved.usable, &mut found);
     let refused = found.iter().any(|one| one.severity == Severity::Refuse);
@@ -62,7 +64,7 @@ pub(crate) fn compile(
         request,
         streaming,
         strategy: choice.strategy,
-        limits: Vec::new(),
+        limits,
         breaker: None,
         hedge: None,
         max_cost_nanos: choice.max_cost_nanos,
@@ -78,6 +80,7 @@ struct Parts {
     request: wire::RequestRules,
     streaming: wire::Streaming,
     choice: strategy::Choice,
+    limits: Vec<wire::Limit>,
 }
 
 fn parts(object: &ObjectRef, spec: &ModelRouteSpec, found: &mut Vec<Diagnostic>) -> Parts {
@@ -87,13 +90,13 @@ fn parts(object: &ObjectRef, spec: &ModelRouteSpec, found: &mut Vec<Diagnostic>)
         backends: _,
         request,
         streaming,
+        limits,
         // Read together by `strategy`.
         strategy: _,
         cascade: _,
         max_cost_per_request: _,
         affinity: _,
         // Refused by `unsupported`, where they are used.
-        limits: _,
         validation: _,
         cache: _,
         deduplicate: _,
@@ -106,6 +109,7 @@ fn parts(object: &ObjectRef, spec: &ModelRouteSpec, found: &mut Vec<Diagnostic>)
         request: request::rules(object, request.as_ref(), found),
         streaming: request::streaming(object, streaming.as_ref(), found),
         choice: strategy::choice(object, spec, found),
+        limits: limit::compile(object, limits, found),
     }
 }
 

@@ -1,4 +1,5 @@
 mod diagnostics;
+mod limits;
 mod properties;
 mod references;
 mod strategies;

@@ -2,8 +2,8 @@
 //! field's name, because a limit or a check that is silently ignored is worse than none.
 
 use spillway_crds::{
-    Backend, BudgetPer, CircuitBreaker, DropOrder, Enforcement, ExhaustedAction, FallbackPolicySpec, ModelBudgetSpec,
-    ModelProviderSpec, ModelRouteSpec, OnExceeded, Period, Reason, Role, Strategy,
+    Backend, BudgetPer, CircuitBreaker, DropOrder, Enforcement, ExhaustedAction, FallbackPolicySpec, Limit, LimitScope,
+    ModelBudgetSpec, ModelProviderSpec, ModelRouteSpec, OnExceeded, Period, Reason, Role, Strategy,
 };
 
 use super::diagnostic::{Diagnostic, ObjectRef};
@@ -23,7 +23,6 @@ const PROVIDER: &[Row<ModelProviderSpec>] = &[
 const ROUTE: &[Row<ModelRouteSpec>] = &[
     ("strategy", |spec| spec.strategy == Some(Strategy::Cascade), "use another one"),
     ("cascade", |spec| spec.cascade.is_some(), REMOVE),
-    ("limits", |spec| !spec.limits.is_empty(), REMOVE),
     ("validation", |spec| spec.validation.is_some(), REMOVE),
     ("cache", |spec| spec.cache.is_some(), REMOVE),
     ("deduplicate", |spec| spec.deduplicate.is_some(), REMOVE),
@@ -34,6 +33,12 @@ const ROUTE: &[Row<ModelRouteSpec>] = &[
 const BACKEND: &[Row<Backend>] = &[
     ("when", |backend| backend.when.is_some(), REMOVE),
     ("role", |backend| backend.role == Some(Role::Shadow), "use Primary or Fallback"),
+];
+
+/// Below `spec.limits[i]`.
+const LIMIT: &[Row<Limit>] = &[
+    ("scope", |limit| limit.scope == Some(LimitScope::Fleet), "use Pod, so that each pod counts for itself"),
+    ("onControlPlaneLoss", |limit| limit.on_control_plane_loss.is_some(), REMOVE),
 ];
 
 const POLICY: &[Row<FallbackPolicySpec>] = &[
@@ -89,6 +94,9 @@ pub(crate) fn route(object: &ObjectRef, spec: &ModelRouteSpec) -> Vec<Diagnostic
     let mut found = rows(object, "spec", spec, ROUTE);
     for (index, backend) in spec.backends.iter().enumerate() {
         found.extend(rows(object, &format!("spec.backends[{index}]"), backend, BACKEND));
+    }
+    for (index, limit) in spec.limits.iter().enumerate() {
+        found.extend(rows(object, &format!("spec.limits[{index}]"), limit, LIMIT));
     }
     found
 }

@@ -3,11 +3,8 @@
 use spillway_crds::{Backend, ConditionType, ModelRouteSpec, Money, Reason, Role, Strategy};
 use spillway_wire as wire;
 
+use super::header;
 use crate::compile::diagnostic::{Diagnostic, ObjectRef};
-
-/// Headers that carry credentials: no policy looks at them.
-const SECRET_HEADERS: [&str; 6] =
-    ["authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-goog-api-key"];
 
 /// The part of a `wire::Route` that decides who is asked.
 pub(super) struct Choice {
@@ -82,19 +79,13 @@ fn max_cost(object: &ObjectRef, money: &Money, found: &mut Vec<Diagnostic>) -> O
 }
 
 fn affinity(object: &ObjectRef, spec: &ModelRouteSpec, found: &mut Vec<Diagnostic>) -> Option<String> {
-    let header = spec.affinity.as_ref()?.header.to_ascii_lowercase();
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    let problem = if !(1..=128).contains(&header.len()) || !header.bytes().all(plain) {
-        Some(format!("{header:?} is no name of a header: letters, digits and '-', at most 128"))
-    } else if SECRET_HEADERS.contains(&header.as_str()) {
-        Some(format!("{header:?} carries credentials, which no policy looks at: name the session in another header"))
-    } else {
-        None
+    let header = match header::name(&spec.affinity.as_ref()?.header, "name the session in another header") {
+        Ok(header) => header,
+        Err(problem) => {
+            found.push(Diagnostic::refuse(object, Reason::Invalid, "spec.affinity.header", problem));
+            return None;
+        }
     };
-    if let Some(problem) = problem {
-        found.push(Diagnostic::refuse(object, Reason::Invalid, "spec.affinity.header", problem));
-        return None;
-    }
     if spec.backends.iter().filter(|backend| is_primary(backend)).count() == 1 {
         found.push(no_effect(object, "spec.affinity".into(), "has no effect: there is one Primary backend only"));
     }

@@ -123,7 +123,6 @@ const PROVIDER: &[Row] = &[
 /// `@b` stands for a backend that works.
 const ROUTE: &[Row] = &[
     ("{backends: [@b], cascade: {escalateWhen: 'true'}}", UnsupportedValue, "spec.cascade", "remove it"),
-    ("{backends: [@b], limits: [{name: a, concurrency: 5}]}", UnsupportedValue, "spec.limits", "remove it"),
     ("{backends: [@b], validation: {}}", UnsupportedValue, "spec.validation", "remove it"),
     ("{backends: [@b], cache: {ttl: 1m}}", UnsupportedValue, "spec.cache", "remove it"),
     ("{backends: [@b], deduplicate: {ttl: 1m}}", UnsupportedValue, "spec.deduplicate", "remove it"),
@@ -315,7 +314,7 @@ const BUDGET: &[Row] = &[
     ("{limit: lots, period: Day, enforcement: Warn}", Invalid, "spec.limit", "\"lots\" is not an amount"),
 ];
 
-pub(super) fn check(kind: &str, rows: &[Row]) {
+pub(super) fn check(kind: &str, rows: &[(&str, Reason, &str, &str)]) {
     for (spec, reason, path, part) in rows {
         let spec = spec
             .replace("@b", "{name: b, providerRef: {name: openai}, model: gpt-4o}")
