@@ -73,6 +73,8 @@ pub enum Reason {
     PriceUnknown,
     /// A field is set that changes nothing beside the others.
     NoEffect,
+    /// There are requests that no backend is for.
+    NotAlways,
 }
 
 /// The three values of a condition.
@@ -168,6 +170,7 @@ impl Reason {
             Self::ModelUnknown => "ModelUnknown",
             Self::PriceUnknown => "PriceUnknown",
             Self::NoEffect => "NoEffect",
+            Self::NotAlways => "NotAlways",
         }
     }
 
@@ -182,6 +185,7 @@ impl Reason {
                 | Self::ModelUnknown
                 | Self::PriceUnknown
                 | Self::NoEffect
+                | Self::NotAlways
         )
     }
 }

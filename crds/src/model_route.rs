@@ -128,7 +128,18 @@ pub struct Backend {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000))]
     pub weight: Option<u32>,
-    /// A CEL expression over the request; the backend is a candidate only where it is true. Default: always.
+    /// A CEL expression over the request: the backend is a candidate, as a first choice and as a fallback, only where it is
+    /// true. One that fails (a division by zero, a conversion) is as good as false, and counted. Default: always.
+    ///
+    /// Of `request` there are `tokens` (of the prompt: counted if that was necessary already, else estimated), `maxTokens`
+    /// (0: not set), `messages` (how many), `hasTools`, `hasImages`, `hasJsonSchema`, `stream`, `model` (as asked for),
+    /// `user` (of the body), `text` (of the last user message, its first 16 KiB), `headers` (names in lower case; none
+    /// that carries credentials; empty where missing), `hour` (0 to 23, UTC) and `weekday` (0 is Sunday, UTC). Besides
+    /// operators there are `size`, `contains`, `startsWith`, `endsWith`, `matches` (a regular expression), `int`,
+    /// `double`, `uint`, `string`, `min`, `max`, `has`, `all`, `exists`, `exists_one`, `map` and `filter`.
+    ///
+    /// `request.tokens > 4000 || request.hasTools`, `request.headers["x-tier"] == "gold"`,
+    /// `["code", "rust"].exists(word, request.text.contains(word))`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub when: Option<String>,

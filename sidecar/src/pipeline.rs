@@ -14,6 +14,7 @@ mod resolve;
 mod settle;
 mod stream;
 mod truncate;
+mod when;
 
 use hyper::{Request, Response, body::Incoming};
 use spillway_providers::Api;

@@ -30,10 +30,7 @@ const ROUTE: &[Row<ModelRouteSpec>] = &[
 ];
 
 /// Below `spec.backends[i]`.
-const BACKEND: &[Row<Backend>] = &[
-    ("when", |backend| backend.when.is_some(), REMOVE),
-    ("role", |backend| backend.role == Some(Role::Shadow), "use Primary or Fallback"),
-];
+const BACKEND: &[Row<Backend>] = &[("role", |backend| backend.role == Some(Role::Shadow), "use Primary or Fallback")];
 
 /// Below `spec.limits[i]`.
 const LIMIT: &[Row<Limit>] = &[

@@ -37,6 +37,8 @@ fn plan(c: &mut Criterion) {
                 sizes: &sizes,
                 out: Set::default(),
                 open: Set::default(),
+                unwanted: Set::default(),
+                unclear: Set::default(),
                 larger_than: 0,
                 max_cost: None,
             };

@@ -101,6 +101,10 @@ pub enum Skip {
     },
     /// A request of this route may cost so much and no more, and nobody knows what this backend costs.
     NoPrice,
+    /// The route wants it for other requests: its `when` is false.
+    Unwanted,
+    /// Whether the route wants it is open: its `when` is neither true nor false.
+    Unclear,
     /// It had its chance, or cannot be used at all just now (no key).
     Out,
     /// It is left alone for a while: a breaker on the way to it is open.
@@ -140,6 +144,9 @@ pub struct Question<'a> {
     pub out: Set,
     /// Nor these, which are left alone for a while.
     pub open: Set,
+    /// Not those whose `when` is false, or fails.
+    pub unwanted: Set,
+    pub unclear: Set,
     /// Not those whose window is no larger than this: it has proved too small already.
     pub larger_than: u64,
     /// Not those whose worst case costs more.
@@ -163,6 +170,27 @@ impl Output {
 impl Default for Output {
     fn default() -> Self {
         Self::Asked(0)
+    }
+}
+
+// === impl Skip ===
+
+impl Skip {
+    /// The word for it in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLong { .. } | Self::NotLarger { .. } => "window",
+            Self::NoTools => "tools",
+            Self::NoImages => "images",
+            Self::NoJsonSchema => "json_schema",
+            Self::TooExpensive { .. } => "cost",
+            Self::NoPrice => "price_unknown",
+            Self::Unwanted => "when",
+            Self::Unclear => "when_failed",
+            Self::Out => "out",
+            Self::Open => "open",
+        }
     }
 }
 
@@ -218,6 +246,12 @@ impl Question<'_> {
 
     fn check(&self, index: usize, candidate: &Candidate) -> Check {
         let Demand { output, tools, images, json_schema, more_choices: _, cache_writes: _ } = self.demand;
+        if self.unwanted.contains(index) {
+            return Check::Skip(Skip::Unwanted);
+        }
+        if self.unclear.contains(index) {
+            return Check::Skip(Skip::Unclear);
+        }
         if self.out.contains(index) {
             return Check::Skip(Skip::Out);
         }

@@ -14,6 +14,7 @@ mod messages;
 mod need;
 mod openai;
 mod path;
+pub mod prompt;
 pub mod render;
 mod repeats;
 mod sse;

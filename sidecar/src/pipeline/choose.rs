@@ -11,6 +11,7 @@ use super::{
     count,
     fallback::{Skips, Taken},
     resolve::Call,
+    when,
 };
 use crate::{
     clock,
@@ -21,6 +22,7 @@ use crate::{
 /// is really asked has had its turn.
 pub(super) async fn primary(runtime: &Runtime, call: &mut Call, skips: &mut Skips) -> Option<Taken> {
     let route = Arc::clone(&call.route);
+    when::judge(call, &route.primaries);
     let mut open = Set::default();
     loop {
         skips.clear();
@@ -28,17 +30,29 @@ pub(super) async fn primary(runtime: &Runtime, call: &mut Call, skips: &mut Skip
         let able = question.able(&route.primaries, |index, skip| skips.push((index, skip)));
         let mut order: Vec<usize> = able.iter().map(|able| able.index).collect();
         sort(&mut order, &route, call, runtime);
-        let first = *order.first()?;
+        let Some(first) = order.first().copied() else {
+            passed_over(runtime, call, skips);
+            return None;
+        };
         if able.iter().any(|able| able.index == first && able.certain) {
             let Ok(admission) = route.admit(first, clock::now()) else {
                 open.insert(first);
                 continue;
             };
+            passed_over(runtime, call, skips);
             took_turn(&order, &route);
             runtime.telemetry.metrics.chosen(&route.name, &route.backends[first].name, route.strategy.as_str());
             return Some((first, admission));
         }
         count::count(call, first).await;
+    }
+}
+
+/// Counts why backends did not become the first choice.
+fn passed_over(runtime: &Runtime, call: &Call, skips: &Skips) {
+    for (index, skip) in skips {
+        let backend = &call.route.backends[*index].name;
+        runtime.telemetry.metrics.passed_over(&call.route.name, backend, skip.as_str());
     }
 }
 

@@ -11,7 +11,7 @@ use spillway_policy::{
 };
 use spillway_wire::OnExceeded;
 
-use super::{choose, count, failure::Failure, refusal, resolve::Call, settle::Settle, truncate};
+use super::{choose, count, failure::Failure, refusal, resolve::Call, settle::Settle, truncate, when};
 use crate::{
     clock,
     error::{Exhausted, ProxyError},
@@ -68,6 +68,8 @@ pub(super) async fn first(runtime: &Runtime, call: &mut Call) -> Result<Plan, Pr
         | Skip::NoJsonSchema
         | Skip::TooExpensive { .. }
         | Skip::NoPrice
+        | Skip::Unwanted
+        | Skip::Unclear
         | Skip::Out
         | Skip::Open => None,
     };
@@ -94,6 +96,7 @@ pub(super) async fn first(runtime: &Runtime, call: &mut Call) -> Result<Plan, Pr
 /// The first of `order` that can serve the call and may be asked; counts the prompt if that has to be known.
 async fn pick(call: &mut Call, order: &[usize], out: Set, larger_than: u64, skips: &mut Skips) -> Option<Taken> {
     let mut open = Set::default();
+    when::judge(call, order);
     loop {
         skips.clear();
         let question = call.question(out, open, larger_than);

@@ -30,6 +30,8 @@ pub(super) fn describe(route: &Route, skips: &Skips) -> String {
             Skip::NoJsonSchema => format!("{name} takes no JSON schema"),
             Skip::TooExpensive { worst, max } => format!("{name} can cost up to ${worst}, more than ${max}"),
             Skip::NoPrice => format!("{name} has no known price"),
+            Skip::Unwanted => format!("{name} is not for this request (its when is false)"),
+            Skip::Unclear => format!("{name} may not be for this request (its when failed)"),
             Skip::Out => format!("{name} has no key"),
             Skip::Open => resting(backend, now),
         }

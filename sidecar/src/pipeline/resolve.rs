@@ -10,7 +10,7 @@ use serde_json::Value;
 use spillway_policy::fallback::{Demand, Output, Question, Set, Sizes};
 use spillway_providers::{Api, Body, Need, read};
 
-use super::{accept::Accepted, count, settle::Settle};
+use super::{accept::Accepted, count, settle::Settle, when::Wanted};
 use crate::{
     error::ProxyError,
     runtime::{Generation, RequestRules, Route},
@@ -25,6 +25,8 @@ pub(super) struct Call {
     /// The name the application asked for; it is shown in the answer.
     pub(super) model: String,
     pub(super) sizes: Sizes,
+    /// What the route's expressions say of it.
+    pub(super) wanted: Wanted,
     /// Part of the prompt is to be kept in the provider's cache. Only looked for where cost decides.
     cache_writes: bool,
     /// Messages that were left out.
@@ -71,6 +73,7 @@ pub(super) fn call(
         need,
         model,
         sizes,
+        wanted: Wanted::default(),
         cache_writes,
         truncated: 0,
         headers: std::mem::take(&mut accepted.headers),
@@ -116,7 +119,9 @@ impl Call {
     /// Who can serve it, apart from those that are out, or left alone for a while.
     pub(super) fn question(&self, out: Set, open: Set, larger_than: u64) -> Question<'_> {
         let Route { candidates, max_cost, .. } = &*self.route;
-        Question { candidates, demand: self.demand(), sizes: &self.sizes, out, open, larger_than, max_cost: *max_cost }
+        let Wanted { unwanted, unclear, .. } = self.wanted;
+        let (demand, sizes, max_cost) = (self.demand(), &self.sizes, *max_cost);
+        Question { candidates, demand, sizes, out, open, unwanted, unclear, larger_than, max_cost }
     }
 
     /// How long until the deadline.

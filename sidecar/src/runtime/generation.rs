@@ -4,6 +4,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use spillway_expression::Expression;
 use spillway_policy::{
     NanoUsd, Price, breaker, fallback,
     retry::{self, budget},
@@ -119,6 +120,8 @@ pub(crate) struct Backend {
     pub(crate) max_output_tokens: Option<u64>,
     /// Its share under strategy Weighted.
     pub(crate) weight: u32,
+    /// It is for requests of which this is true. None: for all.
+    pub(crate) when: Option<Expression>,
     pub(crate) encoding: Encoding,
     pub(crate) price: Option<Price>,
     pub(crate) series: Arc<Series>,

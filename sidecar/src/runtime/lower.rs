@@ -8,6 +8,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
+use spillway_expression::{Expression, Subject};
 use spillway_policy::{Class, Classes, NanoUsd, Price, fallback, retry, truncate};
 use spillway_providers::{Dialect, Unsupported, row, tokens::Encoding};
 use spillway_wire as wire;
@@ -214,7 +215,7 @@ fn backend(
     providers: &wire::Map<Arc<Provider>>,
     parts: &Parts<'_>,
 ) -> Result<Backend, Nack> {
-    let wire::Backend { name, provider, model, role: _, weight, when: _, shadow_ppm: _ } = given;
+    let wire::Backend { name, provider, model, role: _, weight, when, shadow_ppm: _ } = given;
     let found = providers.get(provider).ok_or_else(|| format!("provider {provider} is not in the snapshot"))?;
     let key = SeriesKey {
         route: route.to_owned(),
@@ -230,6 +231,7 @@ fn backend(
         model_header: text_header(&model.name)?,
         max_output_tokens: model.max_output_tokens,
         weight: *weight,
+        when: when.as_deref().map(self::when).transpose()?,
         encoding: match model.tokenizer {
             wire::Tokenizer::O200kBase => Encoding::O200k,
             wire::Tokenizer::Cl100kBase => Encoding::Cl100k,
@@ -250,6 +252,10 @@ const fn strategy(given: &wire::Strategy) -> Strategy {
         wire::Strategy::LeastLatency => Strategy::LeastLatency,
         wire::Strategy::LeastBusy => Strategy::LeastBusy,
     }
+}
+
+fn when(source: &str) -> Result<Expression, Nack> {
+    Expression::compile(Subject::Request, source).map_err(|invalid| format!("when {source:?}: {invalid}"))
 }
 
 fn affinity(header: &str) -> Result<HeaderName, Nack> {

@@ -138,6 +138,11 @@ impl Metrics {
         self.families.wasted.with_label_values(&place).inc_by(cost.0);
     }
 
+    /// Counts a backend that could not be the first choice.
+    pub fn passed_over(&self, route: &str, backend: &str, reason: &str) {
+        self.families.skips.with_label_values(&[route, backend, reason]).inc();
+    }
+
     /// A stream to an application has begun.
     pub fn open_stream(&self) -> OpenStream {
         self.families.streams.inc();

@@ -61,10 +61,10 @@ pub(super) fn resolve(
 
 /// A backend as a sidecar gets it.
 fn sent(backend: &Backend, provider: String, model: wire::Model) -> Option<wire::Backend> {
-    let Backend { name, provider_ref: _, model: _, role, weight, when: _ } = backend;
+    let Backend { name, provider_ref: _, model: _, role, weight, when } = backend;
     let role = wire_role(role.unwrap_or_default())?;
-    let name = name.clone();
-    Some(wire::Backend { name, provider, model, role, weight: weight.unwrap_or(1), when: None, shadow_ppm: None })
+    let (name, when) = (name.clone(), when.clone());
+    Some(wire::Backend { name, provider, model, role, weight: weight.unwrap_or(1), when, shadow_ppm: None })
 }
 
 fn provider_key(object: &ObjectRef, reference: &ProviderRef) -> String {

@@ -1,6 +1,7 @@
 //! How a route chooses among its first choices, and what it may cost.
 
 use spillway_crds::{Backend, ConditionType, ModelRouteSpec, Money, Reason, Role, Strategy};
+use spillway_expression::{Expression, SECRET_HEADERS, Subject};
 use spillway_wire as wire;
 
 use super::header;
@@ -17,6 +18,7 @@ pub(super) struct Choice {
 pub(super) fn choice(object: &ObjectRef, spec: &ModelRouteSpec, found: &mut Vec<Diagnostic>) -> Choice {
     let strategy = spec.strategy.unwrap_or_default();
     check_weights(object, strategy, &spec.backends, found);
+    check_whens(object, &spec.backends, found);
     Choice {
         strategy: match strategy {
             // Cascade is refused by `unsupported`.
@@ -66,6 +68,25 @@ fn check_weights(object: &ObjectRef, strategy: Strategy, backends: &[Backend], f
         let message = "no Primary backend has a weight above 0, so the first one that can serve gets every request";
         found.push(no_effect(object, "spec.backends".into(), message));
     }
+}
+
+/// Compiles every expression, with the function a sidecar uses.
+fn check_whens(object: &ObjectRef, backends: &[Backend], found: &mut Vec<Diagnostic>) {
+    for (index, backend) in backends.iter().enumerate() {
+        let path = format!("spec.backends[{index}].when");
+        found.extend(backend.when.as_deref().and_then(|when| expression(object, Subject::Request, path, when)));
+    }
+    let always = |backend: &&Backend| is_primary(backend) && backend.when.is_none();
+    if !backends.iter().any(|backend| always(&backend)) && backends.iter().any(is_primary) {
+        let message =
+            "every Primary backend has a when, so a request of which none is true is refused: leave one without";
+        found.push(Diagnostic::warn(object, (ConditionType::Accepted, Reason::NotAlways), "spec.backends", message));
+    }
+}
+
+fn expression(object: &ObjectRef, subject: Subject, path: String, source: &str) -> Option<Diagnostic> {
+    let invalid = Expression::compile(subject, source).err()?;
+    Some(Diagnostic::refuse(object, Reason::Invalid, path, format!("{source:?}: {invalid}")))
 }
 
 fn max_cost(object: &ObjectRef, money: &Money, found: &mut Vec<Diagnostic>) -> Option<u64> {

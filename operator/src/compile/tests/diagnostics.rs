@@ -128,12 +128,6 @@ const ROUTE: &[Row] = &[
     ("{backends: [@b], deduplicate: {ttl: 1m}}", UnsupportedValue, "spec.deduplicate", "remove it"),
     ("{backends: [@b], batching: {}}", UnsupportedValue, "spec.batching", "remove it"),
     (
-        "{backends: [@b, {name: c, providerRef: {name: openai}, model: m, when: 'true'}]}",
-        UnsupportedValue,
-        "spec.backends[1].when",
-        "remove it",
-    ),
-    (
         "{backends: [@b, {name: c, providerRef: {name: openai}, model: m, role: Shadow}]}",
         UnsupportedValue,
         "spec.backends[1].role",

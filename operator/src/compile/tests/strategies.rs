@@ -1,7 +1,7 @@
 //! What is said about a route's way to choose among its backends.
 
 use serde_json::json;
-use spillway_crds::Reason::{Invalid, NoEffect, PriceUnknown};
+use spillway_crds::Reason::{Invalid, NoEffect, NotAlways, PriceUnknown};
 
 use super::diagnostics::{Row, check};
 use crate::compile::compile;
@@ -34,6 +34,24 @@ const ROUTE: &[Row] = &[
         NoEffect,
         "spec.backends[1].weight",
         "only Primary backends",
+    ),
+    (
+        "{backends: [@b, {name: c, providerRef: {name: openai}, model: gpt-4o, when: 'request.token > 1'}]}",
+        Invalid,
+        "spec.backends[1].when",
+        "\"request.token > 1\": request.token does not exist: there are tokens",
+    ),
+    (
+        "{backends: [@b, {name: c, providerRef: {name: openai}, model: gpt-4o, when: 'request.tokens'}]}",
+        Invalid,
+        "spec.backends[1].when",
+        "not true or false",
+    ),
+    (
+        "{backends: [{name: b, providerRef: {name: openai}, model: gpt-4o, when: 'request.stream'}]}",
+        NotAlways,
+        "spec.backends",
+        "leave one without",
     ),
     ("{backends: [@b], maxCostPerRequest: '0.00'}", Invalid, "spec.maxCostPerRequest", "lets nothing through"),
     ("{backends: [@b], maxCostPerRequest: '-1'}", Invalid, "spec.maxCostPerRequest", "is not an amount"),

@@ -123,6 +123,8 @@ mod tests {
                 sizes: &sizes,
                 out: Set::default(),
                 open: Set::default(),
+                unwanted: Set::default(),
+                unclear: Set::default(),
                 larger_than: 0,
                 max_cost: Some(NanoUsd(2_000_000)),
             };

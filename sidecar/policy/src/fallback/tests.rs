@@ -15,7 +15,17 @@ const PLAIN: Candidate = Candidate {
 
 fn ask(candidates: &[Candidate], demand: Demand, sizes: &Sizes, out: Set) -> (Choice, Vec<(usize, Skip)>) {
     let mut skipped = Vec::new();
-    let question = Question { candidates, demand, sizes, out, open: Set::default(), larger_than: 0, max_cost: None };
+    let question = Question {
+        candidates,
+        demand,
+        sizes,
+        out,
+        open: Set::default(),
+        unwanted: Set::default(),
+        unclear: Set::default(),
+        larger_than: 0,
+        max_cost: None,
+    };
     let choice = question.first_of(0..candidates.len(), |index, reason| skipped.push((index, reason)));
     (choice, skipped)
 }
@@ -71,6 +81,8 @@ fn a_window_that_proved_too_small_is_not_tried_under_another_name() {
         sizes: &sizes,
         out: Set::default(),
         open: Set::default(),
+        unwanted: Set::default(),
+        unclear: Set::default(),
         larger_than: 1_000,
         max_cost: None,
     };
@@ -122,4 +134,27 @@ proptest! {
             (Choice::Count(_), _) => prop_assert!(false, "a counted prompt is counted again"),
         }
     }
+}
+
+#[test]
+fn what_a_route_does_not_want_for_a_request_is_passed_over() {
+    let (mut unwanted, mut unclear) = (Set::default(), Set::default());
+    unwanted.insert(0);
+    unclear.insert(1);
+    let question = Question {
+        candidates: &[PLAIN; 3],
+        demand: Demand::default(),
+        sizes: &Sizes::bounds(1, 9),
+        // Whoever is not wanted is not missed either.
+        out: unwanted,
+        open: Set::default(),
+        unwanted,
+        unclear,
+        larger_than: 0,
+        max_cost: None,
+    };
+    let mut skipped = Vec::new();
+    let able = question.able(&[2, 1, 0], |index, skip| skipped.push((index, skip)));
+    assert_eq!(able, [Able { index: 2, certain: true }]);
+    assert_eq!(skipped, [(1, Skip::Unclear), (0, Skip::Unwanted)]);
 }

@@ -170,3 +170,74 @@ async fn what_may_cost_too_much_is_passed_over_at_every_hop_and_the_error_says_w
     }
     assert_eq!(world.provider.seen().len(), 2, "nobody was asked in vain");
 }
+
+#[tokio::test]
+async fn a_backend_is_for_the_requests_of_which_its_expression_is_true() {
+    let world = World::new(|config| {
+        primaries(config, &json!("Priority"), [1, 1, 1]);
+        let backends = &mut route(config)["backends"];
+        backends[0]["when"] = json!("request.headers['x-tier'] == 'gold' || request.text.contains('small')");
+        backends[1]["when"] = json!("request.hasTools || request.tokens > 50 || request.maxTokens == 7");
+    })
+    .await;
+    let ask = async |tier: &'static str, body: Value| {
+        let mut request = post("/v1/chat/completions", body.to_string().into());
+        request.headers_mut().insert("x-tier", tier.parse().unwrap());
+        let response = connect(world.addr).await.send_request(request).await.unwrap();
+        response.headers()["x-spillway-backend"].to_str().unwrap().to_owned()
+    };
+    let with = |key: &str, value: Value| {
+        let mut body = chat();
+        body[key] = value;
+        body
+    };
+    let tools = json!([{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]);
+    let says = |text: &str| {
+        with("messages", json!([{"role": "user", "content": text}, {"role": "assistant", "content": "x"}]))
+    };
+    let rows = [
+        ("gold", chat(), "small"),
+        ("tin", chat(), "blind"),
+        ("tin", says("a small one"), "small"),
+        ("tin", says(&"long ".repeat(100)), "large"),
+        ("tin", with("tools", tools), "large"),
+        ("tin", with("max_tokens", json!(7)), "large"),
+    ];
+    for (tier, body, want) in rows {
+        assert_eq!(ask(tier, body.clone()).await, want, "{tier} {body}");
+    }
+}
+
+#[tokio::test]
+async fn an_expression_that_fails_passes_its_backend_over_and_everybody_can_see_it() {
+    let world = World::new(|config| {
+        let route = route(config);
+        route["backends"][0]["when"] = json!("int(request.text) > 1");
+        route["fallbacks"] = json!([{"on": ["ServiceUnavailable"], "to": ["large", "blind"]}]);
+        route["backends"][1]["when"] = json!("request.stream");
+    })
+    .await;
+    let got = world.chat(&chat()).await;
+    assert_eq!((got.status.as_u16(), got.code().as_str()), (400, "invalid_request"), "{got:?}");
+    assert!(got.text.contains("small may not be for this request (its when failed)"), "{got:?}");
+    let metrics = world.runtime.telemetry.render();
+    let line = r#"spillway_sidecar_backend_skips_total{backend="small",reason="when_failed",route="shop/chat"} 1"#;
+    assert!(metrics.contains(line), "{metrics}");
+    let mut body = chat();
+    body["messages"][0]["content"] = json!("5");
+    world.provider.then([Act::status(503, &[], "no")]);
+    assert_eq!(world.chat(&body).await.header("x-spillway-backend"), "blind", "as a fallback too");
+}
+
+#[tokio::test]
+async fn an_expression_nobody_can_evaluate_is_refused_with_its_name() {
+    let world = World::new(|_| ()).await;
+    let mut broken = (*world.runtime.generation().unwrap().snapshot).clone();
+    broken.routes.get_mut("shop/chat").unwrap().backends[0].when = Some("request.token > 1".into());
+    let reason = world.runtime.apply(broken).unwrap_err();
+    assert!(
+        reason.starts_with("route shop/chat: backend small: when \"request.token > 1\": request.token"),
+        "{reason}"
+    );
+    assert_eq!(world.chat(&chat()).await.status, 200, "the config before stays");
+}

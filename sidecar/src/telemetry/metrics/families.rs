@@ -31,6 +31,7 @@ pub(super) struct Families {
     pub(super) upstream: HistogramVec,
     pub(super) fallbacks: IntCounterVec,
     pub(super) choices: IntCounterVec,
+    pub(super) skips: IntCounterVec,
     pub(super) skipped_events: IntCounterVec,
     pub(super) overhead: Histogram,
     pub(super) streams: IntGauge,
@@ -60,6 +61,8 @@ impl Families {
         let attempt = ["route", "provider", "outcome"];
         let fallback = ["route", "reason"];
         let choice = ["route", "backend", "strategy"];
+        let skip = ["route", "backend", "reason"];
+        let passed_over = "Primary backends that could not be the first choice of a request, and why.";
         let seconds = "Attempts at providers, until the answer's head or the failure.";
         let age = "Seconds since the source of the config last confirmed that it is current.";
         let wasted = "What of the cost went into answers that nobody got: held streams, hedges, escalations.";
@@ -74,6 +77,7 @@ impl Families {
             attempts: counters(of, "attempts_total", "Attempts at providers, by class of failure or ok.", &attempt),
             upstream: histograms(of, "spillway_sidecar_upstream_seconds", seconds, &attempt, &OPERATION_SECONDS),
             fallbacks: counters(of, "fallbacks_total", "Requests that left their first choice, and why.", &fallback),
+            skips: counters(of, "backend_skips_total", passed_over, &skip),
             choices: counters(of, "route_choices_total", "First choices, by the strategy that made them.", &choice),
             skipped_events: counters(of, "stream_events_skipped_total", skipped, &["route", "provider"]),
             overhead: {
