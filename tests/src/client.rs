@@ -14,7 +14,7 @@ use crate::http1::{Connection, Framing};
 pub const CHAT: &str = "/v1/chat/completions";
 pub const MESSAGES: &str = "/v1/messages";
 /// No answer in a test takes longer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What came back.
 #[derive(Clone, Debug)]

@@ -12,6 +12,7 @@ mod script;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 pub use fault::Fault;
 use script::{Script, Step};
 
+use crate::clock::Epoch;
 use crate::http1::{Connection, Head};
 
 /// What every answer bills as its prompt.
@@ -37,7 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A listening provider. Its tasks end with the test's runtime.
 pub struct Provider {
     pub address: SocketAddr,
-    log: Arc<watch::Sender<Vec<Seen>>>,
+    shared: Arc<Shared>,
 }
 
 /// One request as it arrived.
@@ -49,7 +51,11 @@ pub struct Seen {
     pub headers: BTreeMap<String, String>,
     /// Null when it was no JSON.
     pub body: Value,
+    /// When it had arrived, from the start of the provider on.
+    pub at: Duration,
     pub end: End,
+    /// When it ended.
+    pub ended_at: Option<Duration>,
 }
 
 /// How a request ended, as the provider saw it.
@@ -71,7 +77,9 @@ enum Dialect {
 
 /// What is shared by all connections.
 struct Shared {
-    log: Arc<watch::Sender<Vec<Seen>>>,
+    started: Epoch,
+    log: watch::Sender<Vec<Seen>>,
+    down: AtomicBool,
     /// Models whose one failure has happened.
     failed_once: Mutex<BTreeSet<String>>,
 }
@@ -83,15 +91,35 @@ impl Provider {
     pub async fn start() -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let log = Arc::new(watch::Sender::new(Vec::new()));
-        let shared = Arc::new(Shared { log: log.clone(), failed_once: Mutex::default() });
+        let shared = Arc::new(Shared {
+            started: Epoch::start(),
+            log: watch::Sender::new(Vec::new()),
+            down: AtomicBool::new(false),
+            failed_once: Mutex::default(),
+        });
+        let provider = Self { address, shared: Arc::clone(&shared) };
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let shared = shared.clone();
                 tokio::spawn(async move { serve(Connection::new(stream)?, &shared).await });
             }
         });
-        Ok(Self { address, log })
+        Ok(provider)
+    }
+
+    /// From now on every request is noted and its connection reset.
+    pub fn go_down(&self) {
+        self.shared.down.store(true, Ordering::Relaxed);
+    }
+
+    pub fn come_back(&self) {
+        self.shared.down.store(false, Ordering::Relaxed);
+    }
+
+    /// The time, as the log has it.
+    #[must_use]
+    pub fn now(&self) -> Duration {
+        self.shared.now()
     }
 
     /// What a `ModelProvider` has as its endpoint.
@@ -103,7 +131,7 @@ impl Provider {
     /// Everything that reached it, in order of arrival.
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
-        self.log.borrow().clone()
+        self.shared.log.borrow().clone()
     }
 
     /// The models that were asked for, in order of arrival.
@@ -114,7 +142,7 @@ impl Provider {
 
     /// Waits until the log satisfies `condition`, and returns it.
     pub async fn until(&self, condition: impl Fn(&[Seen]) -> bool) -> anyhow::Result<Vec<Seen>> {
-        let mut log = self.log.subscribe();
+        let mut log = self.shared.log.subscribe();
         let waited = tokio::time::timeout(PATIENCE, log.wait_for(|seen| condition(seen))).await;
         match waited {
             Ok(seen) => Ok(seen?.clone()),
@@ -137,14 +165,16 @@ impl Seen {
         self.headers.get(name).map(String::as_str)
     }
 
-    fn new(head: &Head, body: &[u8]) -> Self {
+    fn new(head: &Head, body: &[u8], at: Duration) -> Self {
         let mut words = head.first_line().split(' ').map(str::to_owned);
         Self {
             method: words.next().unwrap_or_default(),
             path: words.next().unwrap_or_default(),
             headers: head.headers().map(|(name, value)| (name, value.to_owned())).collect(),
             body: serde_json::from_slice(body).unwrap_or_default(),
+            at,
             end: End::Open,
+            ended_at: None,
         }
     }
 }
@@ -154,9 +184,12 @@ impl Seen {
 impl Shared {
     /// The script for a request; a fault that happens once has happened after this.
     fn script(&self, seen: &Seen) -> Script {
+        if self.down.load(Ordering::Relaxed) {
+            return script::of(seen, &Fault::Reset);
+        }
         let model = seen.model();
         let fault = Fault::of(&model);
-        if let Fault::Once(_) = &fault {
+        if let Fault::Once { .. } | Fault::Pause(..) = &fault {
             let mut failed = self.failed_once.lock().expect("no code panics while holding the set");
             if !failed.insert(model) {
                 return script::of(seen, &Fault::None);
@@ -165,8 +198,16 @@ impl Shared {
         script::of(seen, &fault)
     }
 
+    fn now(&self) -> Duration {
+        Duration::from_nanos(self.started.nanos())
+    }
+
     fn ended(&self, index: usize, end: End) {
-        self.log.send_modify(|log| log[index].end = end);
+        let now = self.now();
+        self.log.send_modify(|log| {
+            log[index].end = end;
+            log[index].ended_at = Some(now);
+        });
     }
 }
 
@@ -174,7 +215,7 @@ impl Shared {
 async fn serve(mut connection: Connection, shared: &Shared) -> io::Result<()> {
     while let Some(head) = connection.head().await? {
         let body = connection.body(head.framing()).await?;
-        let seen = Seen::new(&head, &body);
+        let seen = Seen::new(&head, &body, shared.now());
         let script = shared.script(&seen);
         let mut index = 0;
         shared.log.send_modify(|log| {
@@ -215,6 +256,12 @@ async fn play(connection: &mut Connection, steps: &[Step]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// An answer of so many tokens, no two of them alike.
+#[must_use]
+pub fn words(count: usize) -> String {
+    (1..=count).map(|number| format!("word{number} ")).collect()
 }
 
 /// A literal as a step.

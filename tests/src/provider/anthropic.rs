@@ -2,15 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::{ANSWER, INPUT_TOKENS, OUTPUT_TOKENS};
+use super::{INPUT_TOKENS, OUTPUT_TOKENS};
 
 const ID: &str = "msg_scripted";
 
-pub(super) fn answer(model: &str, tools: bool) -> String {
+pub(super) fn answer(model: &str, text: &str, tools: bool) -> String {
     let (block, reason) = if tools {
         (json!({"type": "tool_use", "id": "toolu_1", "name": "look_up", "input": {"city": "Zürich"}}), "tool_use")
     } else {
-        (json!({"type": "text", "text": ANSWER}), "end_turn")
+        (json!({"type": "text", "text": text}), "end_turn")
     };
     json!({
         "id": ID, "type": "message", "role": "assistant", "model": model, "content": [block],
@@ -34,7 +34,7 @@ pub(super) fn error(status: u16, message: &str) -> String {
 }
 
 /// The named events of one content block, with a ping among them.
-pub(super) fn events(model: &str, tools: bool) -> Vec<String> {
+pub(super) fn events(model: &str, text: &str, tools: bool) -> Vec<String> {
     let event = |name: &str, mut body: Value| {
         body["type"] = name.into();
         format!("event: {name}\ndata: {body}\n\n")
@@ -49,7 +49,7 @@ pub(super) fn events(model: &str, tools: bool) -> Vec<String> {
             ["{\"city\":", "\"Zürich\"}"].map(|part| json!({"type": "input_json_delta", "partial_json": part}));
         (json!({"type": "tool_use", "id": "toolu_1", "name": "look_up", "input": {}}), pieces.to_vec(), "tool_use")
     } else {
-        let pieces = ANSWER.split_inclusive(' ').map(|word| json!({"type": "text_delta", "text": word}));
+        let pieces = text.split_inclusive(' ').map(|word| json!({"type": "text_delta", "text": word}));
         (json!({"type": "text", "text": ""}), pieces.collect(), "end_turn")
     };
     events.push(event("content_block_start", json!({"index": 0, "content_block": block})));

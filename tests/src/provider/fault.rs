@@ -1,8 +1,11 @@
 //! What a model's name asks the provider to do.
+//!
+//! Counts of events include the first one, which has no content; counts of tokens do not.
 
 use std::time::Duration;
 
 /// Read from the name of the model: `status-429-after-2`, `cut-3`, `late-200`, … Any other name is answered well.
+/// `cut-40-of-60` and the like answer with so many tokens instead of [`ANSWER`](super::ANSWER).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     None,
@@ -11,8 +14,11 @@ pub enum Fault {
         code: u16,
         retry_after: Option<u64>,
     },
-    /// `once-500`: this status the first time a name is asked for, well from then on.
-    Once(u16),
+    /// `once-500`, `once-429-after-2`: this status the first time a name is asked for, well from then on.
+    Once {
+        code: u16,
+        retry_after: Option<u64>,
+    },
     /// `window`: the prompt does not fit.
     Window,
     /// `filter`: the prompt is refused by a content policy.
@@ -25,16 +31,22 @@ pub enum Fault {
     Hang,
     /// `late-300`: the head at once in a stream, its first event (or the whole plain answer) after so many milliseconds.
     Late(Duration),
-    /// `cut-3`: a reset after so many events; a plain answer ends in its middle.
+    /// `cut-3`: a reset after so many events; a plain answer ends in its middle. `cut-40-of-60` counts tokens.
     Cut(usize),
     /// `stall-3`: silence after so many events; a plain answer stops in its middle.
     Stall(usize),
+    /// `pause-20-of-60-for-30`: after so many tokens so many seconds of silence, and then the rest. It happens once.
+    Pause(usize, Duration),
     /// `garble-3`: an event that is no JSON after so many good ones; a plain answer that is none.
     Garble(usize),
     /// `event-error-3`: an error event after so many good ones; in a plain answer an error in a 200.
     EventError(usize),
     /// `no-end`: a stream that ends in order but without its last event.
     NoEnd,
+    /// `open-end`: the same, and the connection stays open.
+    OpenEnd,
+    /// `no-prefill`: no conversation may end with a message of the assistant.
+    NoPrefill,
     /// `html`: a middlebox's page with status 200.
     Html,
     /// `redirect`: to another path of the same host.
@@ -54,15 +66,45 @@ impl Fault {
     pub fn of(model: &str) -> Self {
         let (name, rest) = model.split_once('-').unwrap_or((model, ""));
         let count = rest.parse::<usize>().ok();
+        if let Some((count, of)) = rest.split_once("-of-") {
+            return Self::after_tokens(name, count.parse().unwrap_or(0), of);
+        }
         match (name, count) {
-            ("status", _) => Self::status(rest),
-            ("once", Some(code)) => Self::Once(u16::try_from(code).unwrap_or(500)),
+            ("status", _) => {
+                let (code, retry_after) = status(rest);
+                Self::Status { code, retry_after }
+            }
+            ("once", _) => {
+                let (code, retry_after) = status(rest);
+                Self::Once { code, retry_after }
+            }
             ("late", Some(millis)) => Self::Late(Duration::from_millis(millis as u64)),
             ("cut", Some(events)) => Self::Cut(events),
             ("stall", Some(events)) => Self::Stall(events),
             ("garble", Some(events)) => Self::Garble(events),
             ("event", _) => Self::EventError(rest.rsplit('-').next().and_then(|n| n.parse().ok()).unwrap_or(0)),
             _ => Self::named(model),
+        }
+    }
+
+    /// How long the answer is, where the name says so.
+    #[must_use]
+    pub fn tokens(model: &str) -> Option<usize> {
+        let (_, of) = model.split_once("-of-")?;
+        of.split('-').next()?.parse().ok()
+    }
+
+    fn after_tokens(name: &str, tokens: usize, of: &str) -> Self {
+        // The event before the first token has the role.
+        let events = tokens + 1;
+        match name {
+            "cut" => Self::Cut(events),
+            "stall" => Self::Stall(events),
+            "pause" => {
+                let seconds = of.rsplit('-').next().and_then(|seconds| seconds.parse().ok());
+                Self::Pause(events, Duration::from_secs(seconds.unwrap_or(0)))
+            }
+            _ => Self::None,
         }
     }
 
@@ -74,6 +116,8 @@ impl Fault {
             "close" => Self::Close,
             "hang" => Self::Hang,
             "no-end" => Self::NoEnd,
+            "open-end" => Self::OpenEnd,
+            "no-prefill" => Self::NoPrefill,
             "html" => Self::Html,
             "redirect" => Self::Redirect,
             "huge" => Self::Huge,
@@ -83,12 +127,12 @@ impl Fault {
             _ => Self::None,
         }
     }
+}
 
-    /// `503` or `429-after-2`.
-    fn status(rest: &str) -> Self {
-        let (code, after) = rest.split_once("-after-").unwrap_or((rest, ""));
-        Self::Status { code: code.parse().unwrap_or(500), retry_after: after.parse().ok() }
-    }
+/// `503` or `429-after-2`.
+fn status(rest: &str) -> (u16, Option<u64>) {
+    let (code, after) = rest.split_once("-after-").unwrap_or((rest, ""));
+    (code.parse().unwrap_or(500), after.parse().ok())
 }
 
 #[cfg(test)]
@@ -101,14 +145,19 @@ mod tests {
             ("gpt-4o-mini", Fault::None),
             ("status-503", Fault::Status { code: 503, retry_after: None }),
             ("status-429-after-2", Fault::Status { code: 429, retry_after: Some(2) }),
-            ("once-500", Fault::Once(500)),
+            ("once-500", Fault::Once { code: 500, retry_after: None }),
+            ("once-429-after-2", Fault::Once { code: 429, retry_after: Some(2) }),
             ("late-250", Fault::Late(Duration::from_millis(250))),
             ("cut-3", Fault::Cut(3)),
+            ("cut-40-of-60", Fault::Cut(41)),
+            ("pause-20-of-60-for-30", Fault::Pause(21, Duration::from_secs(30))),
             ("event-error-2", Fault::EventError(2)),
             ("no-end", Fault::NoEnd),
         ];
         for (model, want) in rows {
             assert_eq!(Fault::of(model), want, "{model}");
         }
+        assert_eq!(Fault::tokens("pause-20-of-60-for-30"), Some(60));
+        assert_eq!(Fault::tokens("cut-3"), None);
     }
 }

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{ANSWER, INPUT_TOKENS, OUTPUT_TOKENS};
+use super::{INPUT_TOKENS, OUTPUT_TOKENS};
 
 const ID: &str = "chatcmpl-scripted";
 const CREATED: u64 = 1_767_225_600;
 
-pub(super) fn answer(path: &str, model: &str, tools: bool) -> String {
+pub(super) fn answer(path: &str, model: &str, text: &str, tools: bool) -> String {
     let body = match path {
         "/v1/embeddings" => json!({
             "object": "list", "model": model, "data": [{"object": "embedding", "index": 0, "embedding": [0.25, -0.5]}],
@@ -15,13 +15,13 @@ pub(super) fn answer(path: &str, model: &str, tools: bool) -> String {
         }),
         "/v1/completions" => json!({
             "id": "cmpl-scripted", "object": "text_completion", "created": CREATED, "model": model, "usage": usage(),
-            "choices": [{"index": 0, "text": ANSWER, "logprobs": null, "finish_reason": "stop"}],
+            "choices": [{"index": 0, "text": text, "logprobs": null, "finish_reason": "stop"}],
         }),
         _ => {
             let (message, reason) = if tools {
                 (json!({"role": "assistant", "content": null, "tool_calls": [tool_call()]}), "tool_calls")
             } else {
-                (json!({"role": "assistant", "content": ANSWER, "refusal": null}), "stop")
+                (json!({"role": "assistant", "content": text, "refusal": null}), "stop")
             };
             json!({
                 "id": ID, "object": "chat.completion", "created": CREATED, "model": model, "usage": usage(),
@@ -42,7 +42,7 @@ pub(super) fn error(code: &str, message: &str) -> String {
 }
 
 /// The role, a piece for every word, the finish, usage when it was asked for, and the end.
-pub(super) fn events(request: &Value, tools: bool) -> Vec<String> {
+pub(super) fn events(request: &Value, text: &str, tools: bool) -> Vec<String> {
     let model = &request["model"];
     let wants_usage = request["stream_options"]["include_usage"] == true;
     let event = |choices: Value, usage: Value| {
@@ -62,7 +62,7 @@ pub(super) fn events(request: &Value, tools: bool) -> Vec<String> {
         events.push(delta(json!({"tool_calls": [call]}), None));
         events.push(delta(json!({}), Some("tool_calls")));
     } else {
-        events.extend(ANSWER.split_inclusive(' ').map(|word| delta(json!({"content": word}), None)));
+        events.extend(text.split_inclusive(' ').map(|word| delta(json!({"content": word}), None)));
         events.push(delta(json!({}), Some("stop")));
     }
     if wants_usage {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 
-use super::{Dialect, Fault, Seen, anthropic, openai, send};
+use super::{ANSWER, Dialect, Fault, Seen, anthropic, openai, send, words};
 
 /// What is done to one request.
 #[derive(Debug, Default)]
@@ -38,6 +38,7 @@ pub(super) fn of(seen: &Seen, fault: &Fault) -> Script {
     };
     let stream = seen.body["stream"] == true;
     before_any_answer(dialect, fault)
+        .or_else(|| refused_prefill(dialect, seen, fault))
         .unwrap_or_else(|| if stream { streamed(dialect, seen, fault) } else { plain(dialect, seen, fault) })
 }
 
@@ -48,7 +49,10 @@ fn before_any_answer(dialect: Dialect, fault: &Fault) -> Option<Script> {
             let wait = retry_after.map(|seconds| ("retry-after", seconds.to_string()));
             error(dialect, *code, wait.as_slice(), "scripted", &format!("the model asked for status {code}"))
         }
-        Fault::Once(code) => error(dialect, *code, &[], "scripted", "the first call of this model fails"),
+        Fault::Once { code, retry_after } => {
+            let wait = retry_after.map(|seconds| ("retry-after", seconds.to_string()));
+            error(dialect, *code, wait.as_slice(), "scripted", "the first call of this model fails")
+        }
         Fault::Window => {
             let text = match dialect {
                 Dialect::OpenAi => {
@@ -74,9 +78,12 @@ fn before_any_answer(dialect: Dialect, fault: &Fault) -> Option<Script> {
         | Fault::Late(_)
         | Fault::Cut(_)
         | Fault::Stall(_)
+        | Fault::Pause(..)
         | Fault::Garble(_)
         | Fault::EventError(_)
         | Fault::NoEnd
+        | Fault::OpenEnd
+        | Fault::NoPrefill
         | Fault::Huge
         | Fault::Gzip
         | Fault::Crumbs
@@ -84,11 +91,18 @@ fn before_any_answer(dialect: Dialect, fault: &Fault) -> Option<Script> {
     })
 }
 
+fn refused_prefill(dialect: Dialect, seen: &Seen, fault: &Fault) -> Option<Script> {
+    let last = seen.body["messages"].as_array().and_then(|messages| messages.last());
+    let prefilled = *fault == Fault::NoPrefill && last.is_some_and(|message| message["role"] == "assistant");
+    let text = "This model does not support assistant message prefill.";
+    prefilled.then(|| error(dialect, 400, &[], "invalid_request_error", text))
+}
+
 fn plain(dialect: Dialect, seen: &Seen, fault: &Fault) -> Script {
     let tools = *fault == Fault::Tools;
     let body = match dialect {
-        Dialect::OpenAi => openai::answer(&seen.path, &seen.model(), tools),
-        Dialect::Anthropic => anthropic::answer(&seen.model(), tools),
+        Dialect::OpenAi => openai::answer(&seen.path, &seen.model(), &text(&seen.model()), tools),
+        Dialect::Anthropic => anthropic::answer(&seen.model(), &text(&seen.model()), tools),
     };
     let whole = json(200, &[], &body);
     let half = |whole: Script| {
@@ -118,8 +132,8 @@ fn plain(dialect: Dialect, seen: &Seen, fault: &Fault) -> Script {
 
 fn streamed(dialect: Dialect, seen: &Seen, fault: &Fault) -> Script {
     let mut events = match dialect {
-        Dialect::OpenAi => openai::events(&seen.body, *fault == Fault::Tools),
-        Dialect::Anthropic => anthropic::events(&seen.model(), *fault == Fault::Tools),
+        Dialect::OpenAi => openai::events(&seen.body, &text(&seen.model()), *fault == Fault::Tools),
+        Dialect::Anthropic => anthropic::events(&seen.model(), &text(&seen.model()), *fault == Fault::Tools),
     };
     let mut script = Script::default();
     let mut tail = vec![];
@@ -140,6 +154,10 @@ fn streamed(dialect: Dialect, seen: &Seen, fault: &Fault) -> Script {
         Fault::NoEnd => {
             events.pop();
         }
+        Fault::OpenEnd => {
+            events.pop();
+            tail.push(Step::Hang);
+        }
         Fault::Huge => {
             events.truncate(2);
             tail.push(send("10000\r\ndata: "));
@@ -153,11 +171,20 @@ fn streamed(dialect: Dialect, seen: &Seen, fault: &Fault) -> Script {
         script.steps.push(Step::Wait(*pause));
     }
     script.steps.extend(events.iter().map(|event| send(format!("{:x}\r\n{event}\r\n", event.len()))));
+    if let Fault::Pause(events, pause) = fault {
+        let at = (events + 1).min(script.steps.len());
+        script.steps.insert(at, Step::Wait(*pause));
+    }
     if tail.is_empty() && !script.reset {
         script.steps.push(send("0\r\n\r\n"));
     }
     script.steps.append(&mut tail);
     if *fault == Fault::Crumbs { crumbs(script) } else { script }
+}
+
+/// What a model answers.
+fn text(model: &str) -> String {
+    Fault::tokens(model).map_or_else(|| ANSWER.to_owned(), words)
 }
 
 /// Every byte is a write of its own. Loopback may still join some of them; the order of arrival is what counts.
