@@ -4,6 +4,7 @@
 //! streams finish within the drain time, the last report is sent. The data plane is one thread: it waits for networks, and
 //! a second one would cost memory in every pod.
 
+mod capacity;
 mod listen;
 
 use std::{
@@ -27,7 +28,7 @@ use crate::{
     journal::{Journal, Slot},
     link::{Link, LinkError},
     report::Reporter,
-    runtime::{Limits, Runtime},
+    runtime::Runtime,
     server::{self, admin::Admin},
     settings::{OperatorSource, Settings, Source},
     telemetry::{self, Log, Telemetry},
@@ -73,10 +74,11 @@ async fn serve(settings: Settings, log: Log) -> Result<(), StartError> {
     let Listeners { data, admin, bound } = listen::bind(settings.data_addr, settings.admin_addr).await?;
     let telemetry = Arc::new(Telemetry::new(log, &settings.log));
     let seed = RandomState::new().hash_one("boot");
-    let runtime = Runtime::new(Limits::default(), telemetry, Arc::new(UsageTable::default()), seed);
+    let limits = capacity::limits();
+    let runtime = Runtime::new(limits, telemetry, Arc::new(UsageTable::default()), seed);
     let boot = format!("{seed:016x}");
     let version = env!("CARGO_PKG_VERSION");
-    tracing::info!(version, boot, pod = settings.pod, data = %bound.data, admin = %bound.admin, "starting");
+    tracing::info!(version, boot, pod = settings.pod, data = %bound.data, admin = %bound.admin, ?limits, "starting");
 
     let draining = CancellationToken::new();
     let (intake, feed, reporter) = sources(settings.source, Journal::open(settings.journal_dir), &runtime, boot)?;

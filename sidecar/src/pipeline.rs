@@ -21,6 +21,7 @@ use spillway_providers::Api;
 
 use crate::{error::ProxyError, runtime::Place};
 
+pub(crate) use accept::discard;
 pub(crate) use reply::{REQUEST_ID, ReplyBody, error_response, json_response};
 
 use attempt::{Outcome, Reply};

@@ -101,6 +101,7 @@ async fn answer(runtime: Arc<Runtime>, request: Request<Incoming>) -> Result<Res
         Ok(Door::Call(api)) => match runtime.enter() {
             Ok(place) => pipeline::handle(place, api, request).await,
             Err(limit) => {
+                pipeline::discard(request.into_body()).await;
                 let what = "the number of requests in flight";
                 turn_away(&runtime, api, &ProxyError::Overloaded { what, limit: limit as u64 })
             }

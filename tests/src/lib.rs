@@ -2,6 +2,7 @@
 //! a [`provider`] of our own and the test's client.
 
 pub mod bench;
+pub mod cgroup;
 pub mod client;
 pub mod clock;
 pub mod http1;

@@ -43,8 +43,18 @@ impl Process {
     /// Resident memory in bytes; 0 where the kernel does not tell.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
+        self.status_bytes("VmRSS:")
+    }
+
+    /// The most resident memory so far, in bytes.
+    #[must_use]
+    pub fn peak_bytes(&self) -> u64 {
+        self.status_bytes("VmHWM:")
+    }
+
+    fn status_bytes(&self, field: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap_or_default();
         let kilobytes = line.split_whitespace().next().and_then(|number| number.parse::<u64>().ok());
         kilobytes.unwrap_or_default() * 1024
     }

@@ -27,6 +27,11 @@ pub struct Sidecar {
 impl Sidecar {
     /// Starts `program` with its config from a file and waits until it is ready.
     pub async fn with_snapshot(program: &Path, snapshot: &Snapshot, core: Option<usize>) -> anyhow::Result<Self> {
+        Self::configured(pinned(program, core), snapshot).await
+    }
+
+    /// The same for a command that ends in starting it.
+    pub async fn configured(mut command: Command, snapshot: &Snapshot) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let config = folder.path().join("snapshot.json");
         std::fs::write(&config, serde_json::to_vec(snapshot)?)?;
@@ -39,7 +44,6 @@ impl Sidecar {
         let credentials = folder.path().join("credentials.json");
         std::fs::write(&credentials, serde_json::to_vec(&keys)?)?;
 
-        let mut command = pinned(program, core);
         command.env("SPILLWAY_CONFIG_FILE", config).env("SPILLWAY_CREDENTIALS_FILE", credentials);
         let mut sidecar = Self::spawn(command, folder)?;
         sidecar.ready().await?;

@@ -1,19 +1,29 @@
 //! What fails before the first content is retried or moved to another backend as the policy says; what fails after it is
 //! told in the stream. Nothing cut is ever passed off as complete.
 
-use spillway_tests::client::{CHAT, Reply, chat, post, streamed};
+use std::time::Duration;
+
+use spillway_tests::client::{CHAT, Reply, chat, post, request, streamed};
+use spillway_tests::http1::Connection;
 use spillway_tests::process::program;
 use spillway_tests::provider::{ANSWER, End, Provider};
 use spillway_tests::sidecar::Sidecar;
 use spillway_tests::snapshot::{a_backend, a_model, a_provider, a_route, a_rule, a_snapshot, a_spare};
-use spillway_wire::{Dialect, ErrorClass, OnExceeded, Route};
+use spillway_wire::{Dialect, ErrorClass, OnExceeded, ProviderTimeouts, Route};
+use tokio::net::TcpStream;
 
 /// The routes named after the fault of their primary, at a provider of `dialect`.
 async fn serving(dialect: Dialect, routes: Vec<Route>) -> anyhow::Result<(Provider, Sidecar)> {
-    let provider = Provider::start().await?;
-    let mut account = a_provider("main", dialect, &provider.base_url());
+    let mut account = a_provider("main", dialect, "");
     account.timeouts.first_byte_ms = 800;
     account.timeouts.idle_ms = 800;
+    serving_from(account, routes).await
+}
+
+/// The same with an account whose endpoint is filled in.
+async fn serving_from(mut account: spillway_wire::Provider, routes: Vec<Route>) -> anyhow::Result<(Provider, Sidecar)> {
+    let provider = Provider::start().await?;
+    account.base_url = provider.base_url();
     let snapshot = a_snapshot(routes, vec![("main", account)]);
     let sidecar = Sidecar::with_snapshot(&program("spillway-sidecar")?, &snapshot, None).await?;
     Ok((provider, sidecar))
@@ -258,17 +268,49 @@ async fn a_prompt_that_does_not_fit_is_answered_by_the_larger_model_or_cut_or_re
     Ok(())
 }
 
-#[tokio::test]
-async fn an_app_that_leaves_frees_the_provider() -> anyhow::Result<()> {
-    let (provider, sidecar) =
-        serving(Dialect::OpenAi, vec![a_route("stall-3", vec![a_backend("main", "stall-3")])]).await?;
-    let mut connection = spillway_tests::http1::Connection::new(tokio::net::TcpStream::connect(sidecar.data).await?)?;
-    let body = streamed("stall-3").to_string();
+/// Asks, reads so many pieces of the answer, and leaves. Returns when.
+async fn leave(provider: &Provider, sidecar: &Sidecar, model: &str, pieces: usize) -> anyhow::Result<Duration> {
+    let arrived = provider.seen().len() + 1;
+    let mut connection = Connection::new(TcpStream::connect(sidecar.data).await?)?;
     let headers = [("content-type", "application/json")];
-    connection.write(&spillway_tests::client::request("POST", CHAT, &headers, body.as_bytes())).await?;
-    connection.head().await?;
-    connection.chunk().await?;
+    connection.write(&request("POST", CHAT, &headers, streamed(model).to_string().as_bytes())).await?;
+    provider.until(|seen| seen.len() == arrived).await?;
+    if pieces > 0 {
+        connection.head().await?;
+    }
+    for _ in 0..pieces {
+        connection.chunk().await?;
+    }
     drop(connection);
-    provider.until(|seen| seen.iter().any(|seen| seen.end == End::Abandoned)).await?;
+    Ok(provider.now())
+}
+
+#[tokio::test]
+async fn an_app_that_leaves_frees_the_provider_at_once_and_pays_for_what_it_saw() -> anyhow::Result<()> {
+    // Before any answer, and in the middle of one: an event with the role and two with content.
+    for (fault, pieces) in [("hang", 0), ("stall-3", 3)] {
+        let mut route = broken(fault);
+        route.streaming.first_token_timeout_ms = 60_000;
+        route.streaming.idle_timeout_ms = 60_000;
+        let mut account = a_provider("main", Dialect::OpenAi, "");
+        account.timeouts =
+            ProviderTimeouts { connect_ms: 60_000, first_byte_ms: 60_000, idle_ms: 60_000, total_ms: 60_000 };
+        let (provider, sidecar) = serving_from(account, vec![route]).await?;
+        let mut took = Vec::new();
+        for number in 0..5 {
+            let left = leave(&provider, &sidecar, fault, pieces).await?;
+            let seen = provider.until(|seen| seen[number].end == End::Abandoned).await?;
+            took.push(seen[number].ended_at.unwrap_or_default().saturating_sub(left));
+        }
+        took.sort_unstable();
+        // The middle one: a busy machine may be slow to run either process now and then.
+        assert!(took[2] <= Duration::from_millis(100), "{fault}: {took:?}");
+        let (_, metrics) = sidecar.admin_get("/metrics").await?;
+        let left = metrics.lines().find(|line| line.contains("requests_total{") && line.contains("client_left"));
+        assert!(left.is_some_and(|line| line.ends_with(" 5")), "{left:?}");
+        let cost = metrics.lines().find(|line| line.starts_with("spillway_sidecar_cost_nano_dollars_total{"));
+        let cost: u64 = cost.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default();
+        assert!(cost > 0, "{fault}: what a provider had begun is charged");
+    }
     Ok(())
 }

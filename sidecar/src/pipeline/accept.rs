@@ -1,6 +1,6 @@
 //! The body, whole: every decision after this one may need to read it, and a retry needs to send it again.
 
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
@@ -37,6 +37,9 @@ pub(super) struct Patience {
 /// A client that sends nothing of its body for this long has gone.
 const BODY_IDLE: Duration = Duration::from_secs(30);
 
+/// Within a pod, time for all that is usual.
+const DISCARD: Duration = Duration::from_secs(1);
+
 /// Features an application may switch on at the provider, and the trace it is part of. Everything else stays here: keys
 /// and cookies, and whatever was meant for somebody else.
 const FORWARDED: [&str; 5] = ["openai-beta", "anthropic-beta", "anthropic-version", "traceparent", "tracestate"];
@@ -69,14 +72,29 @@ fn is_json(content_type: &str) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-async fn collect(incoming: Incoming, limit: u64, held: &mut Hold) -> Result<Bytes, ProxyError> {
+/// Reads a body that nobody wants. An answer that leaves before its request has arrived is often lost: closing a
+/// connection with unread bytes resets it, and the other side drops what it has not read yet.
+pub(crate) async fn discard<B: Body + Unpin>(mut body: B) {
+    let all = async { while let Some(Ok(_)) = body.frame().await {} };
+    // Who sends for longer than that has to live with it.
+    _ = tokio::time::timeout(DISCARD, all).await;
+}
+
+async fn collect(mut incoming: Incoming, limit: u64, held: &mut Hold) -> Result<Bytes, ProxyError> {
+    let kept = keep(&mut incoming, limit, held).await;
+    if let Err(ProxyError::TooLarge { .. } | ProxyError::Overloaded { .. }) = &kept {
+        discard(incoming).await;
+    }
+    kept
+}
+
+async fn keep(incoming: &mut Incoming, limit: u64, held: &mut Hold) -> Result<Bytes, ProxyError> {
     let too_large = |size| Err(ProxyError::TooLarge { size, limit });
     // Refused by its announced length before a byte of it is kept.
     let announced = incoming.size_hint().exact();
     if announced.is_some_and(|size| size > limit) {
         return too_large(announced);
     }
-    let mut incoming = pin!(incoming);
     let mut pieces = Pieces::expecting(announced);
     while !incoming.is_end_stream() {
         let frame = match tokio::time::timeout(BODY_IDLE, incoming.frame()).await {
