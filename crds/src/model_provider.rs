@@ -34,9 +34,12 @@ use serde::{Deserialize, Serialize};
     printcolumn = r#"{"name": "Endpoint", "type": "string", "jsonPath": ".status.endpoint", "priority": 1}"#,
     printcolumn = r#"{"name": "Message", "type": "string", "jsonPath": ".status.conditions[?(@.type=='ResolvedRefs')].message", "priority": 1}"#
 )]
-#[x_kube(validation = Rule::new("has(self.endpoint) || !(self.type in ['OpenAICompatible', 'AzureOpenAI', 'Ollama', 'VLLM', 'LlamaCpp', 'SGLang', 'LiteLLM'])")
+#[x_kube(validation = Rule::new("has(self.endpoint) || !(self.type in ['OpenAICompatible', 'AzureAI', 'AzureOpenAI', 'Cloudflare', 'Databricks', 'LMStudio', 'LiteLLM', 'LlamaCpp', 'Ollama', 'SGLang', 'Spillway', 'VLLM'])")
     .message("this type has no public endpoint: set spec.endpoint, for example http://llm.models.svc:8000/v1")
     .field_path(".endpoint"))]
+#[x_kube(validation = Rule::new("!has(self.apiVersion) || self.type == 'AzureOpenAI'")
+    .message("only AzureOpenAI has versions of its API to choose from")
+    .field_path(".apiVersion"))]
 #[x_kube(validation = Rule::new("!has(self.endpoint) || !self.endpoint.startsWith('http://') || (has(self.allowInsecure) && self.allowInsecure)")
     .message("an http:// endpoint sends keys and prompts in clear: use https://, or set spec.allowInsecure: true")
     .field_path(".endpoint"))]
@@ -51,6 +54,12 @@ pub struct ModelProviderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 8, max = 512), regex(pattern = r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$"))]
     pub endpoint: Option<String>,
+    /// The version of Azure OpenAI's API, such as `2024-10-21`: requests then go to
+    /// `openai/deployments/<model>/…?api-version=<apiVersion>` below the endpoint. Default: none, and requests go to
+    /// `openai/v1/…`, where the model is the deployment's name as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), regex(pattern = r"^\d{4}-\d{2}-\d{2}(-preview)?$"))]
+    pub api_version: Option<String>,
     /// Allows an `http://` endpoint, which sends keys and prompts unencrypted. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_insecure: Option<bool>,

@@ -24,6 +24,8 @@ const PROVIDER: &[Row] = &[
     ("{type: VLLM, credentials: {none: {}}}", "has no public endpoint"),
     ("{type: Ollama, credentials: {none: {}}}", "has no public endpoint"),
     ("{type: Groq, credentials: {none: {}}}", ""),
+    ("{type: AzureOpenAI, endpoint: 'https://a.example', apiVersion: '2024-10-21', credentials: {none: {}}}", ""),
+    ("{type: OpenAI, apiVersion: '2024-10-21', credentials: {none: {}}}", "only AzureOpenAI has versions"),
     ("{type: OpenAI, endpoint: 'http://a.example/v1', credentials: {none: {}}}", "sends keys and prompts in clear"),
     (
         "{type: OpenAI, endpoint: 'http://a/v1', allowInsecure: false, credentials: {none: {}}}",

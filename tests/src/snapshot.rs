@@ -35,6 +35,7 @@ pub fn a_provider(name: &str, dialect: Dialect, base_url: &str) -> Provider {
     Provider {
         kind: kind.into(),
         dialect,
+        api_version: None,
         base_url: base_url.into(),
         auth,
         credential: Some(key(name)),

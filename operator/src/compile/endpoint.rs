@@ -67,6 +67,17 @@ impl Endpoint {
         HostPort { host: self.host.clone(), port: self.port }
     }
 
+    /// Whether it is a host and nothing behind it.
+    pub(crate) const fn is_bare(&self) -> bool {
+        self.path.is_empty()
+    }
+
+    /// A place below it. `path` starts with a slash.
+    pub(crate) fn below(mut self, path: &str) -> Self {
+        self.path.push_str(path);
+        self
+    }
+
     /// The port a URL with this scheme leaves out.
     pub(crate) const fn default_port(&self) -> u16 {
         if self.https { 443 } else { 80 }

@@ -2,7 +2,7 @@
 //! sidecar's dialects.
 
 use spillway_crds::ProviderType::{self, self as T};
-use spillway_wire::AuthScheme::{self, Bearer, XApiKey};
+use spillway_wire::AuthScheme::{self, ApiKey, Bearer, XApiKey};
 use spillway_wire::Dialect;
 
 /// What is known of a provider by its type.
@@ -15,7 +15,7 @@ pub(crate) struct Known {
     pub(crate) base_url: Option<&'static str>,
 }
 
-const KNOWN: [Known; 23] = [
+const KNOWN: [Known; 42] = [
     open(T::OpenAI, "https://api.openai.com/v1"),
     Known {
         kind: T::Anthropic,
@@ -23,26 +23,45 @@ const KNOWN: [Known; 23] = [
         auth: XApiKey,
         base_url: Some("https://api.anthropic.com/v1"),
     },
+    open(T::AI21, "https://api.ai21.com/studio/v1"),
+    own(T::AzureAI),
+    Known { kind: T::AzureOpenAI, dialect: Dialect::OpenAi, auth: ApiKey, base_url: None },
+    open(T::Baseten, "https://inference.baseten.co/v1"),
     open(T::Cerebras, "https://api.cerebras.ai/v1"),
+    own(T::Cloudflare),
+    open(T::DashScope, "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"),
+    own(T::Databricks),
     open(T::DeepInfra, "https://api.deepinfra.com/v1/openai"),
     open(T::DeepSeek, "https://api.deepseek.com/v1"),
+    open(T::Featherless, "https://api.featherless.ai/v1"),
     open(T::Fireworks, "https://api.fireworks.ai/inference/v1"),
+    open(T::Friendli, "https://api.friendli.ai/serverless/v1"),
+    open(T::GitHubModels, "https://models.github.ai/inference"),
     open(T::Groq, "https://api.groq.com/openai/v1"),
+    open(T::HuggingFace, "https://router.huggingface.co/v1"),
+    open(T::Hyperbolic, "https://api.hyperbolic.xyz/v1"),
+    open(T::MetaLlama, "https://api.llama.com/compat/v1"),
     open(T::Mistral, "https://api.mistral.ai/v1"),
     open(T::Moonshot, "https://api.moonshot.ai/v1"),
     open(T::Nebius, "https://api.studio.nebius.ai/v1"),
     open(T::Novita, "https://api.novita.ai/v3/openai"),
+    open(T::Nscale, "https://inference.api.nscale.com/v1"),
     open(T::NvidiaNim, "https://integrate.api.nvidia.com/v1"),
     open(T::OpenRouter, "https://openrouter.ai/api/v1"),
     open(T::Perplexity, "https://api.perplexity.ai"),
     open(T::SambaNova, "https://api.sambanova.ai/v1"),
     open(T::Together, "https://api.together.ai/v1"),
+    open(T::Vercel, "https://ai-gateway.vercel.sh/v1"),
+    open(T::VolcEngine, "https://ark.cn-beijing.volces.com/api/v3"),
     open(T::XAI, "https://api.x.ai/v1"),
+    open(T::ZAI, "https://api.z.ai/api/paas/v4"),
     own(T::OpenAICompatible),
+    own(T::LMStudio),
     own(T::LiteLLM),
     own(T::LlamaCpp),
     own(T::Ollama),
     own(T::SGLang),
+    own(T::Spillway),
     own(T::VLLM),
 ];
 
@@ -63,6 +82,28 @@ pub(crate) fn known(kind: ProviderType) -> Option<Known> {
 mod tests {
     use super::*;
     use crate::compile::endpoint::Endpoint;
+
+    /// The sidecar's table says how each provider wants its requests; where it is and how the key travels is written in both.
+    #[test]
+    fn sidecars_know_the_same_providers() {
+        for row in spillway_providers::rows() {
+            let known = KNOWN.iter().find(|known| known.kind.as_str() == row.kind);
+            let known = known.unwrap_or_else(|| panic!("no type {}", row.kind));
+            let auth = match row.auth {
+                spillway_providers::Auth::Bearer => Bearer,
+                spillway_providers::Auth::ApiKey => ApiKey,
+            };
+            assert_eq!(
+                (known.dialect, known.auth, known.base_url),
+                (Dialect::OpenAi, auth, row.base_url),
+                "{}",
+                row.kind
+            );
+        }
+        for known in KNOWN.iter().filter(|known| known.dialect == Dialect::OpenAi) {
+            assert_eq!(spillway_providers::row(known.kind.as_str()).kind, known.kind.as_str());
+        }
+    }
 
     #[test]
     fn every_row_has_an_endpoint_that_reads_back() {

@@ -114,6 +114,7 @@ impl Draft<'_> {
         let ModelProviderSpec {
             type_,
             endpoint: _,
+            api_version,
             allow_insecure: _,
             credentials: _,
             headers,
@@ -131,6 +132,7 @@ impl Draft<'_> {
             self.found.push(Diagnostic::refuse(self.object, Reason::UnsupportedValue, "spec.type", message));
             return None;
         };
+        self.check_version(spec);
         self.check_models(models);
         self.check_selector(allowed_namespaces.as_ref());
         let timeouts = self.timeouts(timeouts.clone().unwrap_or_default());
@@ -144,6 +146,7 @@ impl Draft<'_> {
                 kind: type_.as_str().to_owned(),
                 dialect: known.dialect,
                 base_url: endpoint.to_string(),
+                api_version: api_version.clone(),
                 auth,
                 // Sent even while there is no key: the sidecar then says so instead of calling without one.
                 credential: (auth != wire::AuthScheme::None).then(|| self.object.key()),
@@ -173,7 +176,12 @@ impl Draft<'_> {
             self.invalid("spec.endpoint", message);
             return None;
         };
-        match Endpoint::parse(text) {
+        let endpoint = Endpoint::parse(text).map(|endpoint| match (spec.type_, &spec.api_version) {
+            // What the portal shows is the resource; the API without versions is below it.
+            (ProviderType::AzureOpenAI, None) if endpoint.is_bare() => endpoint.below("/openai/v1"),
+            _ => endpoint,
+        });
+        match endpoint {
             Ok(endpoint) if endpoint.https || overridden.is_some() || spec.allow_insecure == Some(true) => {
                 Some(endpoint)
             }
@@ -279,6 +287,21 @@ impl Draft<'_> {
             self.invalid(format!("spec.timeouts.{field}"), message);
             None
         })
+    }
+
+    fn check_version(&mut self, spec: &ModelProviderSpec) {
+        let Some(version) = &spec.api_version else { return };
+        if spec.type_ != ProviderType::AzureOpenAI {
+            self.invalid("spec.apiVersion", "only AzureOpenAI has versions of its API to choose from: remove it");
+        }
+        let plain = version.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !plain || version.is_empty() || version.len() > 32 {
+            self.invalid("spec.apiVersion", format!("{version:?} is not a version such as 2024-10-21"));
+        }
+        if spec.endpoint.as_deref().is_some_and(|endpoint| endpoint.trim_end_matches('/').ends_with("/openai/v1")) {
+            let message = "the endpoint ends in /openai/v1, which has no versions: remove one of the two";
+            self.invalid("spec.apiVersion", message);
+        }
     }
 
     fn check_models(&mut self, models: &[ProviderModel]) {

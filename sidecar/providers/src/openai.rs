@@ -10,3 +10,4 @@ mod fit;
 pub(crate) mod request;
 pub(crate) mod stream;
 pub(crate) mod table;
+mod tidy;

@@ -182,7 +182,7 @@ fn request(call: &Call, backend: &Backend) -> Result<Request<Full<Bytes>>, Proxy
     let target = Target {
         dialect: provider.dialect,
         row: provider.row,
-        api_version: None,
+        api_version: provider.api_version.as_deref(),
         model: &backend.model,
         max_output_tokens: backend.max_output_tokens,
         unsupported: call.route.request.unsupported,

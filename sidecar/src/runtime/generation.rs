@@ -139,6 +139,7 @@ pub(crate) struct Provider {
     pub(crate) dialect: Dialect,
     /// What the provider does its own way.
     pub(crate) row: &'static Row,
+    pub(crate) api_version: Option<String>,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) auth: AuthScheme,
     /// None: the provider takes no key.

@@ -90,8 +90,18 @@ fn address_rule(egress: &wire::Egress) -> Result<AddressRule, Nack> {
 }
 
 fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Parts<'_>) -> Result<Provider, Nack> {
-    let wire::Provider { kind, dialect, base_url, auth, credential, headers, timeouts, active_health, passive_health } =
-        given;
+    let wire::Provider {
+        kind,
+        dialect,
+        base_url,
+        api_version,
+        auth,
+        credential,
+        headers,
+        timeouts,
+        active_health,
+        passive_health,
+    } = given;
     let wire::ProviderTimeouts { connect_ms, first_byte_ms, idle_ms, total_ms } = *timeouts;
     let wire::Headers { set, remove } = headers;
     let (place, connect) = (Place::parse(base_url)?, Duration::from_millis(connect_ms));
@@ -114,6 +124,7 @@ fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Part
             wire::Dialect::Anthropic => Dialect::Anthropic,
         },
         row: row(kind),
+        api_version: api_version.clone(),
         upstream,
         auth: *auth,
         key: credential.as_deref().map(|key| parts.keys.slot(key)),

@@ -12,6 +12,9 @@ pub struct Provider {
     pub dialect: Dialect,
     /// Scheme, host, port and path prefix, without a trailing slash: `https://api.openai.com/v1`.
     pub base_url: String,
+    /// Azure OpenAI's `api-version`, for the URLs that name deployments. None: those of `/openai/v1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
     pub auth: AuthScheme,
     /// Which [`crate::Credential`] to send. None: the provider takes no key.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -14,7 +14,6 @@ pub(super) type Row = (&'static str, Reason, &'static str, &'static str);
 const PROVIDER: &[Row] = &[
     ("{type: Gemini, credentials: {none: {}}}", UnsupportedValue, "spec.type", "cannot talk to Gemini"),
     ("{type: Bedrock, credentials: {none: {}}}", UnsupportedValue, "spec.type", "cannot talk to Bedrock"),
-    ("{type: AzureOpenAI, credentials: {none: {}}}", UnsupportedValue, "spec.type", "cannot talk to AzureOpenAI"),
     (
         "{type: OpenAI, credentials: {workloadIdentity: {}}}",
         UnsupportedValue,

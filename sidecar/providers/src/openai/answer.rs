@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::tidy::tidy;
 use crate::{Answer, Api, Body, Dialect, Fault, Usage, fault};
 
 /// Renames the model and reads the usage; a 200 that is no answer is a fault.
@@ -14,6 +15,7 @@ pub(crate) fn decode(api: Api, shown_model: &str, bytes: Bytes) -> Result<Answer
         _ => return Err(no_answer(&body, part)),
     }
     let usage = usage(&body);
+    tidy(&mut body);
     if !shown_model.is_empty() && body.get_bytes("model").is_some() {
         body.set("model", &shown_model.into());
     }

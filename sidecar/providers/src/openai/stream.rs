@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::answer;
 use super::chunk::Choices;
+use super::tidy::tidy;
 use crate::sse::Event;
 use crate::stream::{Seen, is_json};
 use crate::{Body, Dialect, Fault, Frame, fault};
@@ -69,14 +70,15 @@ impl PassThrough {
         Ok(())
     }
 
-    /// The event with the model's name as the application knows it.
+    /// The event in OpenAI's words, with the model's name as the application knows it.
     fn renamed(&self, chunk: &mut Body, raw: Bytes) -> Bytes {
-        let Some(name) = &self.shown_model else { return raw };
-        if chunk.get_bytes("model").is_none_or(|current| current == name) {
-            return raw;
+        let mut changed = tidy(chunk);
+        let name = self.shown_model.as_ref();
+        if let Some(name) = name.filter(|name| chunk.get_bytes("model").is_some_and(|current| current != *name)) {
+            chunk.set_raw("model", name.clone(), 0);
+            changed = true;
         }
-        chunk.set_raw("model", name.clone(), 0);
-        frame(&chunk.to_bytes())
+        if changed { frame(&chunk.to_bytes()) } else { raw }
     }
 
     /// The connection is closed. A finished answer whose `[DONE]` is missing is complete.

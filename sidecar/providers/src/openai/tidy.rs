@@ -1,0 +1,159 @@
+//! Answers of the family, in the words OpenAI's own clients were written for.
+//!
+//! Most answers are; they are looked at as bytes and go on untouched. What is straightened: content as a list (Mistral's
+//! thinking), reasons to stop that no client knows, calls that "stop", and counts in other places.
+
+use memchr::memmem;
+use serde_json::{Map, Value, json};
+
+use super::answer;
+use crate::{Body, Usage};
+
+/// Straightens an answer, or a chunk of one. True: it did.
+pub(crate) fn tidy(body: &mut Body) -> bool {
+    let choices = choices(body);
+    let usage = usage(body);
+    if let Some(choices) = &choices {
+        body.set("choices", choices);
+    }
+    if let Some(usage) = &usage {
+        body.set("usage", usage);
+    }
+    choices.is_some() || usage.is_some()
+}
+
+fn choices(body: &Body) -> Option<Value> {
+    let raw = body.get_bytes("choices")?;
+    let says = |word: &str| memmem::find(raw, word.as_bytes()).is_some();
+    let odd = has_list(raw) || says("\"eos\"") || says("\"model_length\"");
+    let calls = says("\"message\"") && says("\"tool_calls\"") && says("\"stop\"");
+    if !odd && !calls {
+        return None;
+    }
+    let mut choices: Vec<Value> = serde_json::from_slice(raw).ok()?;
+    let mut changed = false;
+    for choice in &mut choices {
+        changed |= reason(choice);
+        for key in ["message", "delta"] {
+            changed |= choice.get_mut(key).and_then(Value::as_object_mut).is_some_and(content);
+        }
+    }
+    changed.then(|| choices.into())
+}
+
+/// `"content": [`
+fn has_list(raw: &[u8]) -> bool {
+    let name = b"\"content\"";
+    memmem::find_iter(raw, name).any(|at| {
+        let rest = raw.get(at + name.len()..).unwrap_or_default().trim_ascii_start();
+        rest.strip_prefix(b":").is_some_and(|value| value.trim_ascii_start().starts_with(b"["))
+    })
+}
+
+/// Why it ended.
+fn reason(choice: &mut Value) -> bool {
+    let calls = choice["message"]["tool_calls"].as_array().is_some_and(|calls| !calls.is_empty());
+    let known = match choice["finish_reason"].as_str() {
+        Some("eos") => "stop",
+        Some("model_length") => "length",
+        Some("stop") if calls => "tool_calls",
+        _ => return false,
+    };
+    choice["finish_reason"] = known.into();
+    true
+}
+
+/// A list of texts and thoughts as a string of each.
+fn content(message: &mut Map<String, Value>) -> bool {
+    let Some(Value::Array(parts)) = message.get("content") else { return false };
+    let (mut text, mut thoughts) = (String::new(), String::new());
+    for part in parts {
+        if let Some(piece) = part["text"].as_str() {
+            text.push_str(piece);
+        }
+        for inner in part["thinking"].as_array().into_iter().flatten() {
+            thoughts.push_str(inner["text"].as_str().unwrap_or_default());
+        }
+    }
+    message.insert("content".into(), text.into());
+    if !thoughts.is_empty() {
+        message.insert("reasoning_content".into(), thoughts.into());
+    }
+    true
+}
+
+/// Counts where OpenAI has them: reasoning within the answer's tokens, and what came from a cache beside the prompt's.
+fn usage(body: &Body) -> Option<Value> {
+    let raw = body.get_bytes("usage").filter(|raw| raw.starts_with(b"{"))?;
+    let says = |word: &str| memmem::find(raw, word.as_bytes()).is_some();
+    if !says("prompt_cache_hit_tokens") && !says("reasoning_tokens") {
+        return None;
+    }
+    let mut usage = body.value("usage")?;
+    let Usage { output, cache_read, .. } = answer::usage(body)?;
+    let mut changed = false;
+    if usage["completion_tokens"].as_u64().is_some_and(|counted| counted < output) {
+        usage["completion_tokens"] = output.into();
+        changed = true;
+    }
+    if cache_read > 0 && usage.get("prompt_tokens_details").is_none_or(Value::is_null) {
+        usage["prompt_tokens_details"] = json!({"cached_tokens": cache_read});
+        changed = true;
+    }
+    changed.then_some(usage)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn tidied(value: &Value) -> Option<Value> {
+        let mut body = Body::parse_answer(Bytes::from(value.to_string())).unwrap();
+        tidy(&mut body).then(|| serde_json::from_slice(&body.to_bytes()).unwrap())
+    }
+
+    #[test]
+    fn what_no_client_expects_is_straightened() {
+        let list =
+            json!([{"type": "thinking", "thinking": [{"type": "text", "text": "a"}]}, {"type": "text", "text": "b"}]);
+        let rows = [
+            (
+                json!({"choices": [{"message": {"content": list}, "finish_reason": "stop"}]}),
+                json!({"choices": [{"message": {"content": "b", "reasoning_content": "a"}, "finish_reason": "stop"}]}),
+            ),
+            (
+                json!({"choices": [{"delta": {"content": list}}]}),
+                json!({"choices": [{"delta": {"content": "b", "reasoning_content": "a"}}]}),
+            ),
+            (json!({"choices": [{"finish_reason": "eos"}]}), json!({"choices": [{"finish_reason": "stop"}]})),
+            (
+                json!({"choices": [{"message": {"tool_calls": [{}]}, "finish_reason": "stop"}]}),
+                json!({"choices": [{"message": {"tool_calls": [{}]}, "finish_reason": "tool_calls"}]}),
+            ),
+            (
+                json!({"usage": {"prompt_tokens": 9, "completion_tokens": 2, "prompt_cache_hit_tokens": 4}}),
+                json!({"usage": {"prompt_tokens": 9, "completion_tokens": 2, "prompt_cache_hit_tokens": 4,
+                    "prompt_tokens_details": {"cached_tokens": 4}}}),
+            ),
+        ];
+        for (value, want) in rows {
+            assert_eq!(tidied(&value), Some(want), "{value}");
+        }
+    }
+
+    #[test]
+    fn what_is_as_it_should_be_is_left_alone() {
+        let rows = [
+            json!({"choices": [{"message": {"content": "\"thinking\" \"eos\""}, "finish_reason": "stop"}]}),
+            json!({"choices": [{"message": {"content": "x", "tool_calls": []}, "finish_reason": "stop"}]}),
+            json!({"choices": "eos", "usage": 7}),
+            json!({"usage": {"prompt_tokens": 3, "completion_tokens": 5, "total_tokens": 8,
+                "completion_tokens_details": {"reasoning_tokens": 4}}}),
+        ];
+        for value in rows {
+            assert_eq!(tidied(&value), None, "{value}");
+        }
+    }
+}
