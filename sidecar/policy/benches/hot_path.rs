@@ -7,6 +7,7 @@ use spillway_policy::{
     Class, Price, Usage,
     balance::{Load, Turn, by_affinity, by_busy, by_cost, by_latency, by_turn, take_turn},
     fallback::{Candidate, Demand, Output, Question, Set, Sizes, primaries},
+    limit::{self, Ask, Key, LimitId, Limiter, Verdict},
     retry::{Failure, Rule},
 };
 
@@ -90,5 +91,39 @@ fn order(c: &mut Criterion) {
     bench("session", &|order| by_affinity(order, b"session-4711", |index| NAMES[index], |_| 1));
 }
 
-criterion_group!(benches, plan, order, retry, cost);
+/// Ten limits: of requests, of tokens, of both, with and without a burst, half of them for each of 5,000 tenants.
+fn limits(c: &mut Criterion) {
+    const SECOND: u64 = 1_000_000_000;
+    let rule = |index: u64| limit::Rule {
+        id: LimitId(index),
+        name: format!("limit-{index}").into(),
+        requests: (index % 3 != 1).then_some(1 << 40),
+        tokens: (index % 3 != 0).then_some(1 << 50),
+        window: 60 * SECOND,
+        burst: (index % 2 == 0 && index % 3 != 2).then_some(1 << 30),
+        concurrency: (index == 9).then_some(1_000_000),
+        queue: None,
+    };
+    let rules: Vec<limit::Rule> = (0..10).map(rule).collect();
+    let mut limiter = Limiter::<()>::default();
+    let mut events = Vec::new();
+    limiter.resize(0, &rules, &mut events);
+    let mut now = 0_u64;
+    c.bench_function("limits: check and take ten, then settle", |b| {
+        b.iter(|| {
+            now += 20_000;
+            let tenant = (now / 20_000 % 5_000).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let mut keys = [Key { limit: LimitId(0), tenant: 0, name: "tenant" }; 10];
+            for (index, key) in (0..).zip(&mut keys) {
+                *key = Key { limit: LimitId(index), tenant: if index < 5 { 0 } else { tenant }, name: "tenant" };
+            }
+            let ask = Ask { keys: &keys, turn: tenant, tokens: 900, at_least: 100, deadline: u64::MAX };
+            if let Verdict::Pass(pass) = limiter.ask(black_box(now), &ask, &mut events, || ()) {
+                limiter.settle(now, pass, 500, &mut events);
+            }
+        });
+    });
+}
+
+criterion_group!(benches, plan, order, retry, cost, limits);
 criterion_main!(benches);

@@ -47,11 +47,12 @@ impl Limited {
     /// `60 requests in 1m`.
     fn bound(&self) -> String {
         let Refusal { what, bound, window, .. } = &self.refusal;
-        match what {
-            What::Requests => format!("{bound} requests in {}", span(Duration::from_nanos(*window))),
-            What::Tokens => format!("{bound} tokens in {}", span(Duration::from_nanos(*window))),
-            What::Concurrency => format!("{bound} requests at a time"),
-        }
+        let (what, of) = match what {
+            What::Requests => ("request", format!("in {}", span(Duration::from_nanos(*window)))),
+            What::Tokens => ("token", format!("in {}", span(Duration::from_nanos(*window)))),
+            What::Concurrency => ("request", "at a time".to_owned()),
+        };
+        format!("{bound} {what}{} {of}", if *bound == 1 { "" } else { "s" })
     }
 }
 
@@ -68,8 +69,8 @@ impl fmt::Display for Limited {
         }
         write!(f, "limit {limit:?} of route {route} allows {}{whose}", self.bound())?;
         match what {
-            What::Tokens => write!(f, ", which leaves no room for the {asked} of this request now")?,
-            What::Requests | What::Concurrency => write!(f, ", which are used up")?,
+            What::Tokens => write!(f, ", and there is no room for the {asked} of this request now")?,
+            What::Requests | What::Concurrency => write!(f, ", and that is used up")?,
         }
         match why {
             Why::Over | Why::Never => {}
@@ -125,26 +126,26 @@ mod tests {
         let rows = [
             (
                 limited(What::Requests, Why::Over, 6_100_000_000),
-                "limit \"tenant\" of route shop/chat allows 60 requests in 1m30s for this user, which are used up; try \
+                "limit \"tenant\" of route shop/chat allows 60 requests in 1m30s for this user, and that is used up; try \
                  again in 7s",
                 (429, Some(6_100), None),
             ),
             (
                 limited(What::Tokens, Why::TooLate { patience: 30 * SECOND }, 61 * SECOND),
-                "limit \"tenant\" of route shop/chat allows 60 tokens in 1m30s for this user, which leaves no room for \
+                "limit \"tenant\" of route shop/chat allows 60 tokens in 1m30s for this user, and there is no room for \
                  the 512 of this request now; the request may wait for 30s and would not be served by then; try again \
                  in 1m1s",
                 (429, Some(61_000), Some(false)),
             ),
             (
                 limited(What::Concurrency, Why::QueueFull { depth: 9 }, 0),
-                "limit \"tenant\" of route shop/chat allows 60 requests at a time for this user, which are used up; its \
+                "limit \"tenant\" of route shop/chat allows 60 requests at a time for this user, and that is used up; its \
                  queue of 9 is full; try again in 1ms",
                 (429, Some(1), None),
             ),
             (
                 limited(What::Requests, Why::Waited { waited: 250_000_000 }, 86_400 * SECOND),
-                "limit \"tenant\" of route shop/chat allows 60 requests in 1m30s for this user, which are used up; the \
+                "limit \"tenant\" of route shop/chat allows 60 requests in 1m30s for this user, and that is used up; the \
                  request has waited for 250ms in its queue; try again in 1d",
                 (429, Some(86_400_000), Some(false)),
             ),
