@@ -98,9 +98,9 @@ fn limits(c: &mut Criterion) {
         id: LimitId(index),
         name: format!("limit-{index}").into(),
         requests: (index % 3 != 1).then_some(1 << 40),
-        tokens: (index % 3 != 0).then_some(1 << 50),
+        tokens: (!index.is_multiple_of(3)).then_some(1 << 50),
         window: 60 * SECOND,
-        burst: (index % 2 == 0 && index % 3 != 2).then_some(1 << 30),
+        burst: (index.is_multiple_of(2) && index % 3 != 2).then_some(1 << 30),
         concurrency: (index == 9).then_some(1_000_000),
         queue: None,
     };

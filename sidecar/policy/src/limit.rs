@@ -276,8 +276,10 @@ impl<W> Limiter<W> {
         self.now
     }
 
-    fn named(&self, id: LimitId) -> Option<usize> {
-        self.limits.iter().position(|limit| limit.rule.id == id)
+    /// Where a limit is. `hint`: where it is unless the config has changed.
+    fn named(&self, id: LimitId, hint: usize) -> Option<usize> {
+        let here = |limit: &Limit| limit.rule.id == id;
+        self.limits.get(hint).filter(|limit| here(limit)).map(|_| hint).or_else(|| self.limits.iter().position(here))
     }
 
     fn index(&self, serial: Serial) -> Option<usize> {

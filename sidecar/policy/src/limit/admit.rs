@@ -26,6 +26,12 @@ pub(super) struct Block {
 /// The queue of one tenant of one limit.
 pub(super) type Queue = (Serial, Slot);
 
+/// Where the counts of a request are, limit by limit in the order of its keys. None: nothing is counted yet.
+pub(super) type Slots = [Option<Slot>; MAX_LIMITS];
+
+/// The limits with least left, of requests and of tokens: how much, which, whose.
+type Tightest = [Option<(u64, usize, Option<Slot>)>; 2];
+
 /// What a request takes of any limit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Load {
@@ -46,8 +52,9 @@ impl<W> Limiter<W> {
             return Verdict::Refuse(refusal);
         }
         let load = Load::new(ask, ask.tokens);
-        match self.blocked(now, ask.keys, load, None) {
-            None => Verdict::Pass(self.take(now, ask.keys, load)),
+        let mut slots = Slots::default();
+        match self.blocked(now, ask.keys, load, None, &mut slots) {
+            None => Verdict::Pass(self.take(now, ask.keys, load, &slots)),
             Some(block) if block.queue => self.join(now, ask, block, events, waker),
             Some(block) => Verdict::Refuse(self.refuse(now, ask.keys, load, block, Why::Over)),
         }
@@ -66,10 +73,18 @@ impl<W> Limiter<W> {
     }
 
     /// What stands in the way: a limit without a queue before one with. `own` is the queue whose first the request is.
-    pub(super) fn blocked(&mut self, now: Nanos, keys: &[Key<'_>], load: Load, own: Option<Queue>) -> Option<Block> {
+    /// Notes in `slots` where the counts were found.
+    pub(super) fn blocked(
+        &mut self,
+        now: Nanos,
+        keys: &[Key<'_>],
+        load: Load,
+        own: Option<Queue>,
+        slots: &mut Slots,
+    ) -> Option<Block> {
         let mut found: Option<Block> = None;
-        for key in keys {
-            let Some(index) = self.named(key.limit) else { continue };
+        for ((hint, key), noted) in keys.iter().enumerate().zip(slots) {
+            let Some(index) = self.named(key.limit, hint) else { continue };
             let limit = &mut self.limits[index];
             let slot = match limit.tenants.find(key.tenant, now, &limit.rates) {
                 Some(slot) => slot,
@@ -77,6 +92,7 @@ impl<W> Limiter<W> {
                 // Nothing is counted of it: there is room for one request that is not too large for the limit.
                 None => continue,
             };
+            *noted = Some(slot);
             let first = own == Some((limit.serial, slot));
             let Some(block) = limit.blocked(index, now, slot, load, first) else { continue };
             found = Some(match found {
@@ -90,14 +106,15 @@ impl<W> Limiter<W> {
         found
     }
 
-    pub(super) fn take(&mut self, now: Nanos, keys: &[Key<'_>], load: Load) -> Pass {
+    /// Takes from all limits. `slots` are as [`Self::blocked`] has noted them at the same `now`.
+    pub(super) fn take(&mut self, now: Nanos, keys: &[Key<'_>], load: Load, slots: &Slots) -> Pass {
         let mut taken = Vec::with_capacity(keys.len().min(MAX_LIMITS));
-        for key in keys {
-            let Some(index) = self.named(key.limit) else { continue };
+        let mut tightest = Tightest::default();
+        for ((hint, key), found) in keys.iter().enumerate().zip(slots) {
+            let Some(index) = self.named(key.limit, hint) else { continue };
             let limit = &mut self.limits[index];
-            let slot = limit.tenants.find_or_insert(key.tenant, key.name, now, &limit.rates);
+            let slot = limit.tenants.keep(*found, key.tenant, key.name, now, &limit.rates);
             let tenant = limit.tenants.get_mut(slot);
-            tenant.advance(now, &limit.rates);
             let requests = limit.rates.requests.map(|rate| tenant.requests.take(now, &rate, 1));
             let tokens = limit.rates.tokens.map(|rate| {
                 let amount = load.of(&rate);
@@ -105,31 +122,32 @@ impl<W> Limiter<W> {
             });
             tenant.in_flight += 1;
             limit.counts.admitted += 1;
+            limit.compare(&mut tightest, index, Some(slot), now);
             taken.push(Taken { limit: limit.serial, slot, requests, tokens });
         }
-        let standing = self.standing(now, keys);
-        Pass { taken, since: now, standing, waited_for: None }
+        Pass { taken, since: now, standing: self.levels(tightest, now), waited_for: None }
     }
 
     /// What is left of the tightest limits of a request.
-    pub(super) fn standing(&mut self, now: Nanos, keys: &[Key<'_>]) -> Standing {
-        let mut tightest: [Option<(u64, usize, Option<Slot>)>; 2] = [None; 2];
-        for key in keys {
-            let Some(index) = self.named(key.limit) else { continue };
+    fn standing(&mut self, now: Nanos, keys: &[Key<'_>]) -> Standing {
+        let mut tightest = Tightest::default();
+        for (hint, key) in keys.iter().enumerate() {
+            let Some(index) = self.named(key.limit, hint) else { continue };
             let limit = &mut self.limits[index];
             let slot = limit.tenants.find(key.tenant, now, &limit.rates);
-            for (kind, best) in tightest.iter_mut().enumerate() {
-                let Some(room) = limit.room(kind, slot, now) else { continue };
-                if best.is_none_or(|(least, ..)| room < least) {
-                    *best = Some((room, index, slot));
-                }
+            if let Some(slot) = slot {
+                limit.tenants.get_mut(slot).advance(now, &limit.rates);
             }
+            limit.compare(&mut tightest, index, slot, now);
         }
-        let level = |kind: usize| {
-            let (_, index, slot) = tightest[kind]?;
-            self.limits[index].level(kind, slot, now)
+        self.levels(tightest, now)
+    }
+
+    fn levels(&self, [requests, tokens]: Tightest, now: Nanos) -> Standing {
+        let level = |kind: usize, found: Option<(u64, usize, Option<Slot>)>| {
+            found.and_then(|(_, index, slot)| self.limits[index].level(kind, slot, now))
         };
-        Standing { requests: level(0), tokens: level(1) }
+        Standing { requests: level(0, requests), tokens: level(1, tokens) }
     }
 
     pub(super) fn refuse(&mut self, now: Nanos, keys: &[Key<'_>], load: Load, block: Block, why: Why) -> Box<Refusal> {
@@ -220,13 +238,15 @@ impl Limit {
         typical.saturating_mul(ahead.requests + 1) / u64::from(bound.max(1))
     }
 
-    fn room(&mut self, kind: usize, slot: Option<Slot>, now: Nanos) -> Option<u64> {
-        let rate = self.rate(kind)?;
-        let Some(slot) = slot else { return Some(rate.most()) };
-        let rates = self.rates;
-        let tenant = self.tenants.get_mut(slot);
-        tenant.advance(now, &rates);
-        Some(if kind == 0 { tenant.requests.room(now, &rate) } else { tenant.tokens.room(now, &rate) })
+    /// Is there less left of this limit?
+    fn compare(&self, tightest: &mut Tightest, index: usize, slot: Option<Slot>, now: Nanos) {
+        for (kind, best) in tightest.iter_mut().enumerate() {
+            let Some(rate) = self.rate(kind) else { continue };
+            let room = slot.map_or(rate.most(), |slot| self.tenants.get(slot).meter(kind).room(now, &rate));
+            if best.is_none_or(|(least, ..)| room < least) {
+                *best = Some((room, index, slot));
+            }
+        }
     }
 
     fn level(&self, kind: usize, slot: Option<Slot>, now: Nanos) -> Option<super::Level> {
@@ -234,8 +254,7 @@ impl Limit {
         let Some(slot) = slot else {
             return Some(super::Level { limit: rate.limit, remaining: rate.most(), reset: 0 });
         };
-        let tenant = self.tenants.get(slot);
-        Some(if kind == 0 { tenant.requests.level(now, &rate) } else { tenant.tokens.level(now, &rate) })
+        Some(self.tenants.get(slot).meter(kind).level(now, &rate))
     }
 
     const fn rate(&self, kind: usize) -> Option<Rate> {

@@ -31,8 +31,12 @@ impl<W> Limiter<W> {
     fn end(&mut self, now: Nanos, pass: Pass, end: End, events: &mut Vec<Event<W>>) {
         let now = self.tick(now);
         let Pass { taken, since, .. } = pass;
-        for one in &taken {
-            self.end_one(now, one, end, now.saturating_sub(since));
+        let mut waited_for = false;
+        for (hint, one) in taken.iter().enumerate() {
+            waited_for |= self.end_one(now, hint, one, end, now.saturating_sub(since));
+        }
+        if !waited_for {
+            return;
         }
         // Whoever waits is served only now: what is free in one limit helps nobody who needs two.
         for Taken { limit, slot, .. } in taken {
@@ -40,9 +44,11 @@ impl<W> Limiter<W> {
         }
     }
 
-    fn end_one(&mut self, now: Nanos, taken: &Taken, end: End, held: Nanos) {
+    /// True: somebody waits there.
+    fn end_one(&mut self, now: Nanos, hint: usize, taken: &Taken, end: End, held: Nanos) -> bool {
         let Taken { limit, slot, requests, tokens } = *taken;
-        let Some(index) = self.index(limit) else { return };
+        let here = self.limits.get(hint).filter(|found| found.serial == limit).map(|_| hint);
+        let Some(index) = here.or_else(|| self.index(limit)) else { return false };
         let limit = &mut self.limits[index];
         let rates = limit.rates;
         let tenant = limit.tenants.get_mut(slot);
@@ -60,5 +66,6 @@ impl<W> Limiter<W> {
             let typical = limit.typical;
             limit.typical = if typical == 0 { held } else { typical - (typical >> SMOOTHING) + (held >> SMOOTHING) };
         }
+        limit.waiting > 0
     }
 }

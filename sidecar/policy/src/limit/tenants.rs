@@ -19,8 +19,6 @@ pub const MAX_TENANTS: usize = 10_000;
 /// The most of a name that is kept, for people to read.
 pub(super) const NAME_CHARS: usize = 64;
 
-/// The key of the shared one. Nobody else has it: hashes are 64 bits.
-const SHARED: u128 = u128::MAX;
 const SHARED_NAME: &str = "(all others)";
 
 /// How many of the longest untouched are looked at to forget one.
@@ -33,8 +31,12 @@ const NONE: Slot = Slot::MAX;
 
 #[derive(Debug)]
 pub(super) struct Tenants {
-    index: HashMap<u128, Slot, BuildHasherDefault<Already>>,
+    index: HashMap<u64, Slot, BuildHasherDefault<Already>>,
+    /// The one that all beyond the bound share.
+    shared: Option<Slot>,
     slots: Vec<Tenant>,
+    /// By slot. Apart from the tenants, so that putting one first touches no other.
+    links: Vec<Link>,
     free: Vec<Slot>,
     /// Touched last, and longest ago.
     newest: Slot,
@@ -43,7 +45,8 @@ pub(super) struct Tenants {
 
 #[derive(Debug)]
 pub(super) struct Tenant {
-    key: u128,
+    /// None: the shared one.
+    key: Option<u64>,
     pub(super) name: Box<str>,
     pub(super) requests: Meter,
     pub(super) tokens: Meter,
@@ -52,6 +55,10 @@ pub(super) struct Tenant {
     pub(super) waiting: Option<Box<FairQueue>>,
     /// When its queue is looked at next.
     pub(super) alarm: Option<Nanos>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Link {
     newer: Slot,
     older: Slot,
 }
@@ -64,13 +71,21 @@ struct Already(u64);
 
 impl Default for Tenants {
     fn default() -> Self {
-        Self { index: HashMap::default(), slots: Vec::new(), free: Vec::new(), newest: NONE, oldest: NONE }
+        Self {
+            index: HashMap::default(),
+            shared: None,
+            slots: Vec::new(),
+            links: Vec::new(),
+            free: Vec::new(),
+            newest: NONE,
+            oldest: NONE,
+        }
     }
 }
 
 impl Tenants {
     pub(super) fn len(&self) -> usize {
-        self.index.len()
+        self.index.len() + usize::from(self.shared.is_some())
     }
 
     pub(super) fn get(&self, slot: Slot) -> &Tenant {
@@ -83,42 +98,49 @@ impl Tenants {
 
     /// Calls for those that are kept, in no order.
     pub(super) fn each(&mut self, mut call: impl FnMut(&mut Tenant)) {
-        for slot in self.index.values() {
+        for slot in self.index.values().chain(&self.shared) {
             call(&mut self.slots[*slot as usize]);
         }
     }
 
     /// Where the tenant's counts are. None: nothing of it is counted, and there is place for it.
     pub(super) fn find(&mut self, key: u64, now: Nanos, rates: &Rates) -> Option<Slot> {
-        if let Some(slot) = self.index.get(&u128::from(key)) {
+        if let Some(slot) = self.index.get(&key) {
             return Some(*slot);
         }
-        if let Some(shared) = self.index.get(&SHARED).copied()
+        if let Some(shared) = self.shared
             && !self.forget(shared, now, rates)
         {
             return Some(shared);
         }
         if self.index.len() >= MAX_TENANTS && !self.forget_oldest(now, rates) {
-            return Some(self.insert(SHARED, SHARED_NAME));
+            return Some(self.insert(None, SHARED_NAME));
         }
         None
     }
 
-    /// Where the tenant's counts are, or are from now on.
-    pub(super) fn find_or_insert(&mut self, key: u64, name: &str, now: Nanos, rates: &Rates) -> Slot {
-        match self.find(key, now, rates) {
+    /// The same for one whose place was found a moment ago; none: where its counts are from now on.
+    pub(super) fn keep(&mut self, found: Option<Slot>, key: u64, name: &str, now: Nanos, rates: &Rates) -> Slot {
+        match found {
             Some(slot) => {
                 self.touch(slot);
                 slot
             }
-            None => {
-                self.forget_oldest(now, rates);
-                self.insert(u128::from(key), name)
-            }
+            None => self.find_or_insert(key, name, now, rates),
         }
     }
 
-    fn insert(&mut self, key: u128, name: &str) -> Slot {
+    /// Where the tenant's counts are, or are from now on.
+    pub(super) fn find_or_insert(&mut self, key: u64, name: &str, now: Nanos, rates: &Rates) -> Slot {
+        if let Some(slot) = self.find(key, now, rates) {
+            self.touch(slot);
+            return slot;
+        }
+        self.forget_oldest(now, rates);
+        self.insert(Some(key), name)
+    }
+
+    fn insert(&mut self, key: Option<u64>, name: &str) -> Slot {
         let tenant = Tenant {
             key,
             name: name.chars().take(NAME_CHARS).collect(),
@@ -127,8 +149,6 @@ impl Tenants {
             in_flight: 0,
             waiting: None,
             alarm: None,
-            newer: NONE,
-            older: NONE,
         };
         let slot = match self.free.pop() {
             Some(slot) => {
@@ -137,11 +157,15 @@ impl Tenants {
             }
             None => {
                 self.slots.push(tenant);
+                self.links.push(Link { newer: NONE, older: NONE });
                 // There are never more than MAX_TENANTS and one.
                 Slot::try_from(self.slots.len() - 1).unwrap_or(NONE)
             }
         };
-        self.index.insert(key, slot);
+        match key {
+            Some(key) => _ = self.index.insert(key, slot),
+            None => self.shared = Some(slot),
+        }
         self.link(slot);
         slot
     }
@@ -177,7 +201,10 @@ impl Tenants {
         }
         let key = tenant.key;
         self.unlink(slot);
-        self.index.remove(&key);
+        match key {
+            Some(key) => _ = self.index.remove(&key),
+            None => self.shared = None,
+        }
         // Its log and its name are freed now, not when the slot is used again.
         let tenant = self.get_mut(slot);
         (tenant.requests, tenant.tokens, tenant.name) = Default::default();
@@ -194,23 +221,22 @@ impl Tenants {
 
     fn link(&mut self, slot: Slot) {
         let newest = std::mem::replace(&mut self.newest, slot);
-        let tenant = self.get_mut(slot);
-        (tenant.newer, tenant.older) = (NONE, newest);
+        self.links[slot as usize] = Link { newer: NONE, older: newest };
         match newest {
             NONE => self.oldest = slot,
-            newest => self.get_mut(newest).newer = slot,
+            newest => self.links[newest as usize].newer = slot,
         }
     }
 
     fn unlink(&mut self, slot: Slot) {
-        let Tenant { newer, older, .. } = *self.get(slot);
+        let Link { newer, older } = self.links[slot as usize];
         match newer {
             NONE => self.newest = older,
-            newer => self.get_mut(newer).older = older,
+            newer => self.links[newer as usize].older = older,
         }
         match older {
             NONE => self.oldest = newer,
-            older => self.get_mut(older).newer = newer,
+            older => self.links[older as usize].newer = newer,
         }
     }
 }
@@ -218,6 +244,11 @@ impl Tenants {
 // === impl Tenant ===
 
 impl Tenant {
+    /// Of requests or of tokens.
+    pub(super) const fn meter(&self, kind: usize) -> &Meter {
+        if kind == 0 { &self.requests } else { &self.tokens }
+    }
+
     /// Whose turn it is in its queue.
     pub(super) fn first(&self) -> Option<Ticket> {
         self.waiting.as_ref()?.first()
@@ -254,8 +285,7 @@ impl Hasher for Already {
         }
     }
 
-    fn write_u128(&mut self, key: u128) {
-        // The lower half is the hash; the upper one only tells the shared tenant apart.
-        self.0 = u64::try_from(key & u128::from(u64::MAX)).unwrap_or_default();
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
     }
 }

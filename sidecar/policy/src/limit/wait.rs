@@ -5,7 +5,7 @@
 
 use super::{
     Alarm, Ask, Event, Key, LimitId, Limiter, Nanos, Pass, Serial, Verdict, What, Why,
-    admit::{Block, Load, Queue},
+    admit::{Block, Load, Queue, Slots},
     tenants::{NAME_CHARS, Slot},
 };
 use crate::queue::{Ahead, Tenant as Turn, Ticket};
@@ -183,7 +183,8 @@ impl<W> Limiter<W> {
     fn place(&mut self, now: Nanos, ticket: Ticket, waiter: Waiter<W>, own: Option<Queue>, events: &mut Vec<Event<W>>) {
         let load = waiter.load;
         let keys: Vec<Key<'_>> = waiter.keys.iter().map(OwnKey::borrowed).collect();
-        match self.blocked(now, &keys, load, own) {
+        let mut slots = Slots::default();
+        match self.blocked(now, &keys, load, own, &mut slots) {
             Some(block) if block.queue => {
                 drop(keys);
                 self.enter(now, ticket, waiter, block.index);
@@ -195,7 +196,7 @@ impl<W> Limiter<W> {
             }
             None => {
                 let name = self.index(waiter.at.0).map(|index| self.limits[index].rule.name.clone());
-                let pass = Pass { waited_for: name, ..self.take(now, &keys, load) };
+                let pass = Pass { waited_for: name, ..self.take(now, &keys, load, &slots) };
                 drop(keys);
                 events.push((waiter.waker, Ok(pass)));
             }

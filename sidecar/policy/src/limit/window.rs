@@ -19,19 +19,27 @@ const MAX_ENTRIES: usize = 2 * CELLS as usize + 2;
 /// A provider that bills without measure is not allowed to close a limit for ever.
 const MAX_DEBT_WINDOWS: u64 = 10;
 
-/// The usage of one window.
+/// The usage of one window. What every request needs is in here; the log behind it is touched once a cell.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Window {
-    /// Oldest first.
-    log: VecDeque<Entry>,
-    /// How many entries have left the log: the number of its first one.
-    gone: u64,
-    /// The sum of the log.
+    /// The sum of the log and of `last`.
     used: u64,
     /// Not zero only while there is no room.
     debt: u64,
+    /// When the oldest entry leaves, at the earliest.
+    leaves: Nanos,
+    /// What is taken before this goes to `last`.
+    cell_ends: Nanos,
+    /// The newest entry.
+    last: Option<Entry>,
+    /// The others, oldest first.
+    log: VecDeque<Entry>,
+    /// How many entries have gone: the number of the oldest one.
+    gone: u64,
     /// When it was advanced last. Nothing is dated before it, even when a resize makes entries leave in the past.
     seen: Nanos,
+    /// The length by which `leaves` was computed.
+    length: Nanos,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -49,21 +57,34 @@ pub(super) type Place = u64;
 impl Window {
     /// Lets go of what has left the window. All other methods expect this to have been called for their `now`.
     pub(super) fn advance(&mut self, now: Nanos, rate: &Rate) {
-        while let Some(first) = self.log.front() {
-            let leaves = first.latest.saturating_add(rate.window);
+        if self.leaves > now && self.debt == 0 && self.length == rate.window {
+            return;
+        }
+        while let Some(oldest) = self.oldest() {
+            let leaves = oldest.latest.saturating_add(rate.window);
             if leaves > now {
                 break;
             }
-            self.used -= first.amount;
-            self.log.pop_front();
-            self.gone += 1;
+            self.used -= oldest.amount;
+            self.drop_oldest();
             // What is owed takes the room at the moment it appears, not when somebody happens to look.
             self.pay(leaves.max(self.seen), rate);
         }
         self.seen = now;
+        self.length = rate.window;
         // There is room for it without anything leaving when the limit has grown.
-        if self.debt > 0 {
-            self.pay(now, rate);
+        self.pay(now, rate);
+        self.leaves = self.oldest().map_or(Nanos::MAX, |oldest| oldest.latest.saturating_add(rate.window));
+    }
+
+    fn oldest(&self) -> Option<Entry> {
+        self.log.front().copied().or(self.last)
+    }
+
+    fn drop_oldest(&mut self) {
+        self.gone += 1;
+        if self.log.pop_front().is_none() {
+            self.last = None;
         }
     }
 
@@ -75,22 +96,26 @@ impl Window {
         rate.limit.saturating_sub(self.used())
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.log.is_empty()
+    pub(super) const fn is_idle(&self) -> bool {
+        self.last.is_none()
     }
 
     /// Counts `amount` from now on.
     pub(super) fn take(&mut self, now: Nanos, rate: &Rate, amount: u64) -> Place {
-        let cell = (rate.window / CELLS).max(1);
         self.used = self.used.saturating_add(amount);
-        match self.log.back_mut() {
-            Some(last) if last.latest / cell == now / cell => {
+        match &mut self.last {
+            Some(last) if now < self.cell_ends => {
                 last.latest = now.max(last.latest);
                 last.amount = last.amount.saturating_add(amount);
             }
-            _ => self.log.push_back(Entry { latest: now, amount }),
+            last => {
+                let before = last.replace(Entry { latest: now, amount });
+                self.log.extend(before);
+                self.cell_ends = now.saturating_add((rate.window / CELLS).max(1));
+                self.leaves = self.leaves.min(now.saturating_add(rate.window));
+            }
         }
-        if self.log.len() > MAX_ENTRIES
+        if self.log.len() >= MAX_ENTRIES
             && let Some(oldest) = self.log.pop_front()
         {
             self.gone += 1;
@@ -98,13 +123,14 @@ impl Window {
                 next.amount = next.amount.saturating_add(oldest.amount);
             }
         }
-        self.gone + self.log.len() as u64 - 1
+        self.gone + self.log.len() as u64
     }
 
     /// Uncounts what was taken at `place`. What has slid out by now is free already.
     pub(super) fn give_back(&mut self, now: Nanos, rate: &Rate, place: Place, amount: u64) {
-        let index = place.checked_sub(self.gone).and_then(|index| usize::try_from(index).ok());
-        if let Some(entry) = index.and_then(|index| self.log.get_mut(index)) {
+        let Some(index) = place.checked_sub(self.gone).and_then(|index| usize::try_from(index).ok()) else { return };
+        let entry = if index == self.log.len() { self.last.as_mut() } else { self.log.get_mut(index) };
+        if let Some(entry) = entry {
             let given = amount.min(entry.amount);
             entry.amount -= given;
             self.used -= given;
@@ -119,6 +145,9 @@ impl Window {
     }
 
     fn pay(&mut self, now: Nanos, rate: &Rate) {
+        if self.debt == 0 {
+            return;
+        }
         self.debt = self.debt.min(rate.limit.saturating_mul(MAX_DEBT_WINDOWS));
         let paid = self.debt.min(rate.limit.saturating_sub(self.used));
         if paid > 0 {
@@ -142,7 +171,7 @@ impl Window {
         let rounds = (missing - 1) / self.used;
         let mut rest = missing - rounds * self.used;
         let mut at = now;
-        for entry in &self.log {
+        for entry in self.log.iter().chain(&self.last) {
             at = entry.latest;
             rest = rest.saturating_sub(entry.amount);
             if rest == 0 {
@@ -154,7 +183,7 @@ impl Window {
 
     /// When all of the limit will be there again, if nobody takes more.
     pub(super) fn full_at(&self, now: Nanos, rate: &Rate) -> Nanos {
-        let Some(last) = self.log.back() else { return now };
+        let Some(last) = self.last else { return now };
         let windows = self.debt.div_ceil(rate.limit.max(1)).saturating_add(1);
         last.latest.saturating_add(rate.window.saturating_mul(windows)).max(now)
     }
@@ -233,7 +262,7 @@ mod tests {
             window.advance(now, &rate);
             window.take(now, &rate, 1);
             assert!(window.log.len() <= MAX_ENTRIES, "step {step}");
-            assert_eq!(window.used, window.log.iter().map(|entry| entry.amount).sum::<u64>());
+            assert_eq!(window.used, window.log.iter().chain(&window.last).map(|entry| entry.amount).sum::<u64>());
         }
     }
 }

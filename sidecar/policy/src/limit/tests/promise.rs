@@ -214,7 +214,7 @@ proptest! {
 
     #[test]
     fn no_window_is_ever_over_the_limit_and_nobody_is_forgotten(
-        shape: u64, words in proptest::collection::vec(any::<u64>(), 1..28),
+        shape: u64, words in proptest::collection::vec(any::<u64>(), 1..22),
     ) {
         let mut model = Model::new(shape);
         for (name, word) in (0..).zip(words) {
