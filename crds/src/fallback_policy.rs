@@ -49,10 +49,16 @@ pub struct FallbackPolicySpec {
     /// When the same backend is asked again. Default: once, after a connection error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<Retries>,
-    /// When a second backend is asked although the first one may still answer. Default: never.
+    /// When a second backend is asked although the first one may still answer: only before the first content of an answer,
+    /// and never the same backend. It is the next first choice, or where the rules send a Timeout to. The first good answer
+    /// wins; the other call is ended at once and charged its prompt, because it may be billed. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hedge: Option<Hedge>,
-    /// When a failing backend is left alone. Default: never.
+    /// When a failing backend is left alone. Without it a backend is left alone by the defaults of its fields; a high
+    /// `failureThreshold` and a `failureRatio` of 1 come close to never. What counts as a failure is ConnectionError, Timeout,
+    /// InternalServerError and ServiceUnavailable. A provider that answers RateLimited with `Retry-After` is left alone for
+    /// as long as it says, for that model and on every route, and a key that is refused three times in a row is left alone
+    /// until it is replaced, or for a minute. To try everybody at once: `spillway reset-breaker ROUTE`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreaker>,
 }

@@ -13,6 +13,7 @@ mod known;
 mod model;
 mod policy;
 mod provider;
+mod rest;
 mod route;
 mod secret;
 mod unsupported;

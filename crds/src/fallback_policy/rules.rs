@@ -133,7 +133,7 @@ pub struct Retries {
     /// How long to wait before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backoff: Option<Backoff>,
-    /// The share of requests that may be retries. Default: no bound.
+    /// The share of requests that may be asked more than once. Default: the defaults of its fields.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<RetryBudget>,
     /// The longest `Retry-After` that is waited for; a longer one sends the request to the next backend. Default: `30s`.
@@ -157,15 +157,16 @@ pub struct Backoff {
     pub max: Option<Duration>,
 }
 
-/// The share of requests that may be retries.
+/// How many attempts there may be beyond one for each request: retries, fallbacks and hedges together. A request that finds
+/// the budget spent gets the failure it has, with `x-should-retry: false`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RetryBudget {
-    /// Retries for each request, from 0 to 1. Default: 0.2.
+    /// Extra attempts for each request of the last ten seconds, from 0 to 1. Default: 0.2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub ratio: Option<f64>,
-    /// Retries a second that are always allowed. Default: 10.
+    /// Extra attempts a second that are always allowed, for each sidecar. Default: 10.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100_000))]
     pub min_per_second: Option<u32>,
@@ -175,7 +176,7 @@ pub struct RetryBudget {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Hedge {
-    /// How long the first backend may be silent.
+    /// How long the first backend may be silent: until its first content, or a whole answer.
     pub after: Duration,
     /// The share of requests asked twice, from 0 to 1. Default: 0.05.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -199,14 +200,15 @@ pub struct CircuitBreaker {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub min_requests: Option<u32>,
-    /// The window of the share. Default: `30s`.
+    /// The window of the share, from `1s` to `1h`. Default: `30s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Duration>,
     /// Successful probes in a row that close it. Default: 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub success_threshold: Option<u32>,
-    /// How long it stays open before a probe. Default: `60s`.
+    /// How long it stays open before a probe, from `10ms` to `1h`; twice as long after each probe that fails, up to ten times.
+    /// Default: `60s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_for: Option<Duration>,
     /// `Pod` (default): each sidecar judges for itself. `Fleet`: they judge together.

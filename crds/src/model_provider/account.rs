@@ -111,10 +111,10 @@ pub struct ProviderTimeouts {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
-    /// By the results of ordinary requests.
+    /// By the results of ordinary requests, of all routes together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passive: Option<PassiveHealth>,
-    /// By requests made for the purpose, from a few elected sidecars.
+    /// By requests made for the purpose, from every sidecar that uses the provider.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active: Option<ActiveHealth>,
 }
@@ -127,19 +127,20 @@ pub struct PassiveHealth {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub failures: Option<u32>,
-    /// How long it stays unhealthy. Default: `30s`.
+    /// How long it stays unhealthy before it is tried again, from `1s` to `1h`. Default: `30s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recover_after: Option<Duration>,
 }
 
-/// Health by requests made for the purpose.
+/// Health by requests made for the purpose, with the provider's key. Three checks in a row without an answer below 500 make
+/// it unhealthy, or as many as `passive.failures`; one with such an answer makes it healthy again at once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActiveHealth {
     /// The path below the endpoint to GET, such as `/models`.
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^/[^\s?#]*$"))]
     pub path: String,
-    /// Time between two checks. Default: `30s`.
+    /// Time between two checks of one sidecar, give or take a tenth, from `5s` to `1h`. Default: `30s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval: Option<Duration>,
 }

@@ -7,6 +7,7 @@ use spillway_wire as wire;
 
 use super::diagnostic::{Diagnostic, ObjectRef};
 use super::policy::WAIT;
+use super::rest;
 
 /// What applies to a route without a policy: one retry on a connection error, and nobody else to ask.
 const RETRY_ATTEMPTS: u32 = 1;
@@ -32,12 +33,16 @@ pub(crate) struct Rules {
     pub(crate) context_window: wire::ContextWindow,
     pub(crate) fallbacks: Vec<wire::FallbackRule>,
     pub(crate) retries: wire::Retries,
+    pub(crate) breaker: wire::Breaker,
+    pub(crate) hedge: Option<wire::Hedge>,
 }
 
 /// A route's backends, as far as its policy is concerned.
 pub(crate) struct Backends<'a> {
     /// The route's name, for diagnostics.
     pub(crate) route: &'a str,
+    /// The text of its annotation [`rest::RESET`].
+    pub(crate) reset: Option<&'a str>,
     /// The names of all backends in the route's spec.
     pub(crate) named: &'a [String],
     /// Those that are left, in order.
@@ -50,17 +55,23 @@ pub(crate) fn compile(
     backends: &Backends<'_>,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Rules {
+    let reset = backends.reset.map(str::to_owned);
     let Some((object, spec)) = policy else {
-        return Rules { context_window: context_window(None, backends), fallbacks: Vec::new(), retries: retries(None) };
+        return Rules {
+            context_window: context_window(None, backends),
+            fallbacks: Vec::new(),
+            retries: retries(None),
+            breaker: rest::breaker(None, reset),
+            hedge: None,
+        };
     };
     let FallbackPolicySpec {
         target_refs: _,
         context_window: window,
         fallbacks,
         retries: retry,
-        // Refused by `unsupported`.
-        hedge: _,
-        circuit_breaker: _,
+        hedge,
+        circuit_breaker,
     } = spec;
     let rules = Rules {
         context_window: context_window(window.as_ref(), backends),
@@ -70,9 +81,16 @@ pub(crate) fn compile(
             .map(|(index, rule)| named(object, index, rule, backends, diagnostics))
             .collect(),
         retries: retries(retry.as_ref()),
+        breaker: rest::breaker(circuit_breaker.as_ref(), reset),
+        hedge: hedge.as_ref().and_then(rest::hedge),
     };
     advise(object, &rules, backends, diagnostics);
     advise_on_reserve(object, &rules, backends, diagnostics);
+    if rules.hedge.is_some() && backends.usable.len() < 2 {
+        let message = "the route has one backend, and a second request to the same one is no hedge: add a backend";
+        let about = (ConditionType::Accepted, Reason::FallbackNeverHelps);
+        diagnostics.push(Diagnostic::warn(object, about, "spec.hedge", message).about(backends.route));
+    }
     rules
 }
 
@@ -190,14 +208,7 @@ fn context_window(given: Option<&ContextWindow>, backends: &Backends<'_>) -> wir
 
 fn retries(given: Option<&Retries>) -> wire::Retries {
     let nothing = Retries { on: vec![ErrorClass::ConnectionError], ..Retries::default() };
-    let Retries {
-        attempts,
-        on,
-        backoff,
-        // Refused by `unsupported`.
-        budget: _,
-        honour_retry_after,
-    } = given.unwrap_or(&nothing);
+    let Retries { attempts, on, backoff, budget, honour_retry_after } = given.unwrap_or(&nothing);
     let backoff = backoff.clone().unwrap_or_default();
     // Refused before, if they do not read.
     let read = |value: Option<&spillway_crds::Duration>| WAIT.read(value).unwrap_or_default();
@@ -209,7 +220,7 @@ fn retries(given: Option<&Retries>) -> wire::Retries {
         backoff_base_ms: base,
         backoff_max_ms: max.unwrap_or_else(|| BACKOFF_MAX_MS.max(base)),
         honour_retry_after_ms: read(honour_retry_after.as_ref()).unwrap_or(HONOUR_RETRY_AFTER_MS),
-        budget: None,
+        budget: Some(rest::budget(budget.as_ref())),
     }
 }
 

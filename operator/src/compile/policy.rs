@@ -9,7 +9,7 @@ use spillway_crds::{
 use super::conflict::by_age;
 use super::diagnostic::{Diagnostic, Kind, ObjectRef};
 use super::duration::Bounds;
-use super::unsupported;
+use super::{rest, unsupported};
 
 /// A wait between two attempts.
 pub(crate) const WAIT: Bounds = Bounds { at_least: 0, at_most: 3_600_000 };
@@ -54,15 +54,7 @@ pub(crate) fn index<'a>(
 
 /// What can be said of a policy without its routes.
 fn check(object: &ObjectRef, spec: &FallbackPolicySpec) -> Vec<Diagnostic> {
-    let FallbackPolicySpec {
-        target_refs,
-        context_window,
-        fallbacks,
-        retries,
-        // Refused by `unsupported`.
-        hedge: _,
-        circuit_breaker: _,
-    } = spec;
+    let FallbackPolicySpec { target_refs, context_window, fallbacks, retries, hedge, circuit_breaker } = spec;
     let mut found = unsupported::policy(object, spec);
     let mut invalid = |path: String, message: String| {
         found.push(Diagnostic::refuse(object, Reason::Invalid, path, message));
@@ -98,6 +90,12 @@ fn check(object: &ObjectRef, spec: &FallbackPolicySpec) -> Vec<Diagnostic> {
     if let Some(retries) = retries {
         check_retries(retries, &mut invalid);
     }
+    if let Some(hedge) = hedge {
+        rest::check_hedge(hedge, &mut invalid);
+    }
+    if let Some(breaker) = circuit_breaker {
+        rest::check_breaker(breaker, &mut invalid);
+    }
     found
 }
 
@@ -117,12 +115,15 @@ fn never_reached(object: &ObjectRef, rules: &[FallbackRule]) -> Vec<Diagnostic> 
 }
 
 fn check_retries(retries: &Retries, invalid: &mut impl FnMut(String, String)) {
-    let Retries { attempts, on: _, backoff, budget: _, honour_retry_after } = retries;
+    let Retries { attempts, on: _, backoff, budget, honour_retry_after } = retries;
     if let Some(attempts) = attempts.filter(|attempts| *attempts > 10) {
         invalid(
             "spec.retries.attempts".into(),
             format!("{attempts} is more than 10: every one of them may cost money"),
         );
+    }
+    if let Some(budget) = budget {
+        rest::check_budget(budget, invalid);
     }
     let backoff = backoff.clone().unwrap_or_default();
     let mut read = |field: &str, value: Option<&spillway_crds::Duration>| match WAIT.read(value) {

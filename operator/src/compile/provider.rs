@@ -14,7 +14,7 @@ use super::diagnostic::{Diagnostic, Kind, ObjectRef};
 use super::duration::Bounds;
 use super::endpoint::Endpoint;
 use super::known::known;
-use super::{secret, unsupported};
+use super::{rest, secret, unsupported};
 use crate::resources::CompileSettings;
 
 /// A provider that routes may use.
@@ -122,7 +122,7 @@ impl Draft<'_> {
             proxy: _,
             quota: _,
             timeouts,
-            health: _,
+            health,
             models,
             allowed_namespaces,
         } = spec;
@@ -135,6 +135,10 @@ impl Draft<'_> {
         self.check_version(spec);
         self.check_models(models);
         self.check_selector(allowed_namespaces.as_ref());
+        if let Some(health) = health {
+            rest::check_health(health, &mut |path, message| self.invalid(path, message));
+        }
+        let (passive_health, active_health) = rest::health(health.as_ref());
         let timeouts = self.timeouts(timeouts.clone().unwrap_or_default());
         let headers = self.headers(headers.clone().unwrap_or_default());
         let endpoint = self.endpoint(spec, known.base_url, settings)?;
@@ -152,8 +156,8 @@ impl Draft<'_> {
                 credential: (auth != wire::AuthScheme::None).then(|| self.object.key()),
                 headers,
                 timeouts,
-                active_health: None,
-                passive_health: None,
+                active_health,
+                passive_health,
             },
             key,
             models: models.clone(),

@@ -12,7 +12,7 @@ use spillway_wire as wire;
 use super::conflict::Claim;
 use super::diagnostic::{Diagnostic, Kind, ObjectRef, Severity};
 use super::fallback::{self, Backends};
-use super::{Providers, unsupported};
+use super::{Providers, rest, unsupported};
 
 /// The most names a route serves, as in the schema.
 const MODELS: usize = 32;
@@ -48,7 +48,9 @@ pub(crate) fn compile(
         return Outcome { claim: None, backends: resolved.statuses, models };
     }
     let named: Vec<String> = spec.backends.iter().map(|backend| backend.name.clone()).collect();
-    let about = Backends { route: &object.name, named: &named, usable: &resolved.usable };
+    let reset = route.metadata.annotations.as_ref().and_then(|annotations| annotations.get(rest::RESET));
+    let reset = reset.map(String::as_str);
+    let about = Backends { route: &object.name, reset, named: &named, usable: &resolved.usable };
     let rules = fallback::compile(policy, &about, diagnostics);
     request::be_patient(&mut streaming, spec.streaming.as_ref(), &rules.fallbacks);
     // Even without a usable backend the route is sent: an application is told that its model is out of order, not that there
@@ -65,8 +67,8 @@ pub(crate) fn compile(
         streaming,
         strategy: choice.strategy,
         limits,
-        breaker: None,
-        hedge: None,
+        breaker: Some(rules.breaker),
+        hedge: rules.hedge,
         max_cost_nanos: choice.max_cost_nanos,
         affinity_header: choice.affinity_header,
     };

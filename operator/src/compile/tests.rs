@@ -28,8 +28,10 @@ fn defaults_are_all_written_out() {
     assert_eq!(route["models"], json!(["chat"]));
     assert_eq!(
         route["retries"],
-        json!({"attempts": 1, "on": ["ConnectionError"], "backoff_base_ms": 250, "backoff_max_ms": 8000, "honour_retry_after_ms": 30_000})
+        json!({"attempts": 1, "on": ["ConnectionError"], "backoff_base_ms": 250, "backoff_max_ms": 8000,
+            "honour_retry_after_ms": 30_000, "budget": {"ratio_ppm": 200_000, "min_per_second": 10}})
     );
+    assert_eq!((&route["breaker"]["open_for_ms"], &route["hedge"]), (&json!(60_000), &json!(null)));
     assert_eq!(
         route["context_window"],
         json!({"on_exceeded": "Reject", "reserve_output_tokens": 1024, "truncate": {"keep_system": true, "keep_last": 4}})
@@ -60,7 +62,9 @@ spec:
   - {onErrors: [ContextWindowExceeded], to: [large]}
   - {onErrors: [RateLimited, ConnectionError], to: [small, large]}
   - {onErrors: [ContentPolicyViolation], to: []}
-  retries: {attempts: 3, onErrors: [Timeout], backoff: {base: 1s, max: 4s}, honourRetryAfter: 1m}
+  retries: {attempts: 3, onErrors: [Timeout], backoff: {base: 1s, max: 4s}, honourRetryAfter: 1m, budget: {ratio: 0.05}}
+  hedge: {after: 3s}
+  circuitBreaker: {failureThreshold: 7, openFor: 10s}
 ";
     let compiled = compile(&world(&[SHOP, policy]));
     assert_eq!(compiled.diagnostics, []);
@@ -79,8 +83,12 @@ spec:
     );
     assert_eq!(
         route["retries"],
-        json!({"attempts": 3, "on": ["Timeout"], "backoff_base_ms": 1000, "backoff_max_ms": 4000, "honour_retry_after_ms": 60_000})
+        json!({"attempts": 3, "on": ["Timeout"], "backoff_base_ms": 1000, "backoff_max_ms": 4000,
+            "honour_retry_after_ms": 60_000, "budget": {"ratio_ppm": 50_000, "min_per_second": 10}})
     );
+    assert_eq!(route["hedge"], json!({"after_ms": 3_000, "max_ratio_ppm": 50_000}));
+    let breaker = &route["breaker"];
+    assert_eq!((&breaker["failure_threshold"], &breaker["open_for_ms"]), (&json!(7), &json!(10_000)));
     assert_eq!(compiled.facts["shop/chat"].policy.as_deref(), Some("chat"));
 }
 

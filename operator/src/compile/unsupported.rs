@@ -2,7 +2,7 @@
 //! field's name, because a limit or a check that is silently ignored is worse than none.
 
 use spillway_crds::{
-    Backend, BudgetPer, CircuitBreaker, DropOrder, Enforcement, ExhaustedAction, FallbackPolicySpec, Limit, LimitScope,
+    Backend, BreakerScope, BudgetPer, DropOrder, Enforcement, ExhaustedAction, FallbackPolicySpec, Limit, LimitScope,
     ModelBudgetSpec, ModelProviderSpec, ModelRouteSpec, OnExceeded, Period, Reason, Role, Strategy,
 };
 
@@ -17,7 +17,6 @@ const PROVIDER: &[Row<ModelProviderSpec>] = &[
     ("credentials.workloadIdentity", |spec| spec.credentials.workload_identity.is_some(), "use secretRef"),
     ("proxy", |spec| spec.proxy.is_some(), REMOVE),
     ("quota", |spec| spec.quota.is_some(), REMOVE),
-    ("health", |spec| spec.health.is_some(), REMOVE),
 ];
 
 const ROUTE: &[Row<ModelRouteSpec>] = &[
@@ -42,9 +41,7 @@ const POLICY: &[Row<FallbackPolicySpec>] = &[
     ("contextWindow.onExceeded", |spec| on_exceeded(spec) == Some(OnExceeded::Summarize), "use Truncate or Hybrid"),
     ("contextWindow.summarize", |spec| spec.context_window.as_ref().is_some_and(|w| w.summarize.is_some()), REMOVE),
     ("contextWindow.truncate.drop", |spec| drop_order(spec) == Some(DropOrder::MiddleOut), "use OldestFirst"),
-    ("retries.budget", |spec| spec.retries.as_ref().is_some_and(|retries| retries.budget.is_some()), REMOVE),
-    ("hedge", |spec| spec.hedge.is_some(), REMOVE),
-    ("circuitBreaker", |spec| breaker(spec).is_some(), REMOVE),
+    ("circuitBreaker.scope", |spec| breaker_scope(spec) == Some(BreakerScope::Fleet), "use Pod"),
 ];
 
 const BUDGET: &[Row<ModelBudgetSpec>] = &[
@@ -73,8 +70,8 @@ fn drop_order(spec: &FallbackPolicySpec) -> Option<DropOrder> {
     spec.context_window.as_ref()?.truncate.as_ref()?.drop
 }
 
-const fn breaker(spec: &FallbackPolicySpec) -> Option<&CircuitBreaker> {
-    spec.circuit_breaker.as_ref()
+fn breaker_scope(spec: &FallbackPolicySpec) -> Option<BreakerScope> {
+    spec.circuit_breaker.as_ref()?.scope
 }
 
 fn per(spec: &ModelBudgetSpec) -> BudgetPer {

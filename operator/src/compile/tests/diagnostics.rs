@@ -22,7 +22,24 @@ const PROVIDER: &[Row] = &[
     ),
     ("{type: OpenAI, credentials: {none: {}}, proxy: {url: 'http://p'}}", UnsupportedValue, "spec.proxy", "remove it"),
     ("{type: OpenAI, credentials: {none: {}}, quota: {concurrency: 5}}", UnsupportedValue, "spec.quota", "remove it"),
-    ("{type: OpenAI, credentials: {none: {}}, health: {passive: {}}}", UnsupportedValue, "spec.health", "remove it"),
+    (
+        "{type: OpenAI, credentials: {none: {}}, health: {passive: {failures: 0}}}",
+        Invalid,
+        "spec.health.passive.failures",
+        "0 is less than 1",
+    ),
+    (
+        "{type: OpenAI, credentials: {none: {}}, health: {active: {path: models}}}",
+        Invalid,
+        "spec.health.active.path",
+        "write it like /models",
+    ),
+    (
+        "{type: OpenAI, credentials: {none: {}}, health: {active: {path: /models, interval: 1s}}}",
+        Invalid,
+        "spec.health.active.interval",
+        "1s is outside of 5s to 1h",
+    ),
     ("{type: OpenAI, credentials: {}}", Invalid, "spec.credentials", "exactly one"),
     ("{type: OpenAI, credentials: {none: {}, secretRef: {name: a}}}", Invalid, "spec.credentials", "exactly one"),
     ("{type: VLLM, credentials: {none: {}}}", Invalid, "spec.endpoint", "VLLM has no public endpoint"),
@@ -176,9 +193,44 @@ const ROUTE: &[Row] = &[
 
 /// `@t` stands for a target that exists.
 const POLICY: &[Row] = &[
-    ("{targetRefs: [@t], hedge: {after: 3s}}", UnsupportedValue, "spec.hedge", "remove it"),
-    ("{targetRefs: [@t], circuitBreaker: {}}", UnsupportedValue, "spec.circuitBreaker", "remove it"),
-    ("{targetRefs: [@t], retries: {budget: {ratio: 0.2}}}", UnsupportedValue, "spec.retries.budget", "remove it"),
+    ("{targetRefs: [@t], hedge: {after: 0s}}", Invalid, "spec.hedge.after", "0s is outside of 1ms to 1h"),
+    (
+        "{targetRefs: [@t], hedge: {after: 1s, maxRatio: 1.5}}",
+        Invalid,
+        "spec.hedge.maxRatio",
+        "1.5 is outside of 0 to 1",
+    ),
+    ("{targetRefs: [@t], circuitBreaker: {scope: Fleet}}", UnsupportedValue, "spec.circuitBreaker.scope", "use Pod"),
+    (
+        "{targetRefs: [@t], circuitBreaker: {failureThreshold: 0}}",
+        Invalid,
+        "spec.circuitBreaker.failureThreshold",
+        "0 is less than 1",
+    ),
+    (
+        "{targetRefs: [@t], circuitBreaker: {failureRatio: -0.5}}",
+        Invalid,
+        "spec.circuitBreaker.failureRatio",
+        "-0.5 is outside of 0 to 1",
+    ),
+    (
+        "{targetRefs: [@t], circuitBreaker: {openFor: 2h}}",
+        Invalid,
+        "spec.circuitBreaker.openFor",
+        "2h is outside of 10ms to 1h",
+    ),
+    (
+        "{targetRefs: [@t], circuitBreaker: {window: 1ms}}",
+        Invalid,
+        "spec.circuitBreaker.window",
+        "1ms is outside of 1s to 1h",
+    ),
+    (
+        "{targetRefs: [@t], retries: {budget: {ratio: 2.0}}}",
+        Invalid,
+        "spec.retries.budget.ratio",
+        "2 is outside of 0 to 1",
+    ),
     (
         "{targetRefs: [@t], contextWindow: {onExceeded: Summarize}}",
         UnsupportedValue,
