@@ -6,6 +6,7 @@ mod choose;
 mod count;
 mod failure;
 mod fallback;
+mod hedge;
 mod limit;
 mod pieces;
 mod refusal;
@@ -46,7 +47,7 @@ async fn drive(api: Api, request: Request<Incoming>, settle: &mut Settle) -> Res
     limit::pass(&runtime, &call, settle).await?;
     let mut plan = fallback::first(&runtime, &mut call).await?;
     loop {
-        match attempt::run(&runtime, &call, &mut plan, settle).await {
+        match hedge::run(&runtime, &call, &mut plan, settle).await {
             Outcome::Answered(reply) => return Ok(reply),
             Outcome::Refused(error) => return Err(error),
             Outcome::Failed(failure) => plan.after(&runtime, &mut call, failure, settle).await?,

@@ -49,6 +49,8 @@ pub struct RequestRecord<'a> {
     pub cost: Option<NanoUsd>,
     /// What attempts cost whose answers nobody got. Not part of `cost`.
     pub wasted: NanoUsd,
+    /// A second backend was asked although the first one might still have answered.
+    pub hedged: bool,
     pub truncated_messages: u32,
     /// Events of the provider's stream that held no JSON and were left out.
     pub skipped_events: u32,
@@ -89,6 +91,7 @@ impl<'a> RequestRecord<'a> {
             usage_estimated: false,
             cost: None,
             wasted: NanoUsd(0),
+            hedged: false,
             truncated_messages: 0,
             skipped_events: 0,
             duration: Duration::ZERO,

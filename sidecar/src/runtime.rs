@@ -17,7 +17,7 @@ use std::sync::{
 use spillway_wire::{Credential, Map, Snapshot};
 use tokio::sync::watch;
 
-pub(crate) use gate::{Admission, Failed, Rest, Who};
+pub(crate) use gate::{Admission, Failed, Rest, View as GateView, Who};
 pub use generation::Generation;
 pub(crate) use generation::{Backend, HoldRule, RequestRules, Route, Strategy};
 pub(crate) use keys::KeySlot;

@@ -100,6 +100,21 @@ impl Sidecar {
         Ok(())
     }
 
+    /// Waits until a page of the admin port satisfies `condition`.
+    pub async fn until(&self, path: &str, condition: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+        let deadline = clock::now() + PATIENCE;
+        loop {
+            let (_, page) = self.admin_get(path).await?;
+            if condition(&page) {
+                return Ok(());
+            }
+            if clock::now() > deadline {
+                bail!("not within {PATIENCE:?}; {path} says:\n{page}");
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Status and body of a GET on the admin port.
     pub async fn admin_get(&self, path: &str) -> anyhow::Result<(u16, String)> {
         get(self.admin, path).await

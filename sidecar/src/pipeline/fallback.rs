@@ -192,6 +192,33 @@ impl Plan {
         if moved { Ok(()) } else { Err(self.exhausted(call, *failure, &skips)) }
     }
 
+    /// Whom to ask beside the backend that is silent: the next first choice, or where the rules send a Timeout to. A prompt is
+    /// not counted for it: a hedge that takes time comes too late.
+    pub(super) fn second(&self, call: &Call) -> Option<Taken> {
+        let route = &call.route;
+        let mut out = self.tried.union(route.without_key());
+        out.insert(self.backend);
+        let order = || route.primaries.iter().chain(targets(&route.rules, Class::Timeout)).copied();
+        loop {
+            match call.question(out, Set::default(), 0).first_of(order(), |_, _| ()) {
+                Choice::Take(index) => match route.admit(index, clock::now()) {
+                    Ok(admission) => {
+                        let may = route.state.take_hedge(route.budget.as_ref(), clock::now());
+                        return may.then_some((index, admission));
+                    }
+                    Err(_) => out.insert(index),
+                },
+                Choice::Count(index) => out.insert(index),
+                Choice::Nobody => return None,
+            }
+        }
+    }
+
+    /// One of two that were asked at once has failed, and had its chance.
+    pub(super) const fn failed_beside(&mut self, backend: usize) {
+        self.tried.insert(backend);
+    }
+
     /// Leave for another attempt, from the budget of all that the route adds.
     fn may_add(&mut self, call: &Call) -> bool {
         let may = call.route.state.take(call.route.budget.as_ref(), clock::now());

@@ -39,6 +39,7 @@ const PROVIDER: HeaderName = HeaderName::from_static("x-spillway-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-spillway-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-spillway-attempts");
 const FALLBACK_REASON: HeaderName = HeaderName::from_static("x-spillway-fallback-reason");
+const HEDGED: HeaderName = HeaderName::from_static("x-spillway-hedged");
 const COST_USD: HeaderName = HeaderName::from_static("x-spillway-cost-usd");
 const OVERHEAD_US: HeaderName = HeaderName::from_static("x-spillway-overhead-us");
 const TRUNCATED: HeaderName = HeaderName::from_static("x-spillway-truncated-messages");
@@ -150,6 +151,9 @@ fn describe(headers: &mut HeaderMap, settle: &mut Settle) {
     }
     if let Some(reason) = settle.reason() {
         headers.insert(FALLBACK_REASON, HeaderValue::from_static(reason.as_str()));
+    }
+    if settle.hedged() {
+        headers.insert(HEDGED, HeaderValue::from_static("true"));
     }
     if settle.truncated() > 0 {
         headers.insert(TRUNCATED, HeaderValue::from(settle.truncated()));

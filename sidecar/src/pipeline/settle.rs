@@ -54,6 +54,9 @@ pub(super) struct Settle {
     first_token: Option<Duration>,
     /// What it took of the route's limits.
     pub(super) passage: Passage,
+    /// A second backend that is being asked at this moment.
+    beside: Option<usize>,
+    hedged: bool,
     /// Of the attempt whose answer is on its way.
     kept: Option<Kept>,
     end: Option<End>,
@@ -115,6 +118,8 @@ impl Settle {
             overhead: None,
             first_token: None,
             passage: Passage::default(),
+            beside: None,
+            hedged: false,
             kept: None,
             end: None,
         }
@@ -173,6 +178,31 @@ impl Settle {
         self.truncated = truncated;
         self.billed = true;
         self.wait(now);
+    }
+
+    /// A second backend is asked beside the first.
+    pub(super) const fn beside(&mut self, backend: usize, attempts: u32) {
+        self.beside = Some(backend);
+        self.hedged = true;
+        self.attempts = attempts;
+    }
+
+    /// One of the two has failed, and the other one is waited for.
+    pub(super) fn left_to(&mut self, other: usize, failed: Ended) {
+        self.ended(failed);
+        self.alone(other);
+        self.wait(clock::now());
+    }
+
+    /// Only this one is still asked, or has answered.
+    pub(super) const fn alone(&mut self, backend: usize) {
+        self.backend = Some(backend);
+        self.beside = None;
+        self.billed = true;
+    }
+
+    pub(super) const fn hedged(&self) -> bool {
+        self.hedged
     }
 
     /// From now on nothing happens here but waiting.
@@ -334,6 +364,9 @@ impl Drop for Settle {
     fn drop(&mut self) {
         let now = clock::now();
         self.go_on(now);
+        if let Some(other) = self.beside.take() {
+            self.wasted(other, &Waste::prompt());
+        }
         let usage_estimated = self.usage.is_none() && self.billed;
         if usage_estimated {
             self.usage = Some(self.estimate(self.output_bytes));
@@ -365,6 +398,7 @@ impl Drop for Settle {
             usage_estimated,
             cost,
             wasted: self.wasted,
+            hedged: self.hedged,
             truncated_messages: self.truncated,
             skipped_events: self.skipped,
             duration: now.saturating_duration_since(self.started),

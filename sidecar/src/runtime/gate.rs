@@ -70,7 +70,6 @@ pub(crate) struct Failed {
 
 /// What is shown of a gate.
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "read by what comes next")]
 pub(crate) struct View {
     pub(crate) phase: Phase,
     pub(crate) until: Option<Instant>,
@@ -97,6 +96,11 @@ impl Gate {
         Arc::new(Self { name, breaker: Mutex::default() })
     }
 
+    /// What it leads to: `backend mini of route shop/chat`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn admit(self: &Arc<Self>, rule: &Rule, now: Instant) -> Result<Pass, Refusal> {
         let ticket = self.change(|breaker| breaker.admit(now))?;
         Ok(Pass { gate: Arc::clone(self), rule: *rule, ticket, outcome: Outcome::Neutral })
@@ -121,7 +125,6 @@ impl Gate {
         self.lock().refusal(at)
     }
 
-    #[cfg_attr(not(test), expect(dead_code, reason = "read by what comes next"))]
     pub(crate) fn view(&self) -> View {
         let breaker = self.lock();
         View {
@@ -148,6 +151,19 @@ impl Gate {
 
     fn lock(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Who ===
+
+impl Who {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Backend => "backend",
+            Self::Model => "model",
+            Self::Key => "key",
+            Self::Provider => "provider",
+        }
     }
 }
 

@@ -103,7 +103,6 @@ pub(crate) struct RequestRules {
 /// When a second backend is asked although the first one may still answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Hedge {
-    #[expect(dead_code, reason = "read by what comes next")]
     pub(crate) after: Duration,
     /// The share of requests that may be asked twice.
     pub(crate) max_ratio_ppm: u32,

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU32, Ordering},
+        atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -23,6 +23,7 @@ pub(crate) struct RouteState {
     pub(crate) limits: Arc<Limits>,
     budget: Mutex<Budget>,
     hedges: Mutex<Share>,
+    refused: AtomicU64,
 }
 
 /// Of one backend of one route.
@@ -60,17 +61,22 @@ impl RouteState {
 
     /// Leave for one more attempt than one. False: the budget is spent.
     pub(crate) fn take(&self, rule: Option<&budget::Rule>, now: Instant) -> bool {
-        rule.is_none_or(|rule| self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(rule, now))
+        let may = rule.is_none_or(|rule| self.budget.lock().unwrap_or_else(PoisonError::into_inner).take(rule, now));
+        self.refused.fetch_add(u64::from(!may), Ordering::Relaxed);
+        may
+    }
+
+    /// Extra attempts that were not made because the budget was spent.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// How many extra attempts there could be now.
-    #[expect(dead_code, reason = "read by what comes next")]
     pub(crate) fn left(&self, rule: &budget::Rule, now: Instant) -> u64 {
         self.budget.lock().unwrap_or_else(PoisonError::into_inner).left(rule, now)
     }
 
     /// Leave for a hedge, which is an extra attempt too.
-    #[expect(dead_code, reason = "read by what comes next")]
     pub(crate) fn take_hedge(&self, rule: Option<&budget::Rule>, now: Instant) -> bool {
         self.hedges.lock().unwrap_or_else(PoisonError::into_inner).take() && self.take(rule, now)
     }

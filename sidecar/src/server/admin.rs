@@ -3,6 +3,7 @@
 //! It has a thread and a runtime of its own, so that probes and scrapes are answered while the data plane is busy; a
 //! sidecar under load must not be taken for a dead one.
 
+mod backends;
 mod limits;
 
 use std::{
@@ -112,11 +113,12 @@ impl Admin {
             "/metrics" => answer(StatusCode::OK, &METRICS, self.metrics()),
             "/debug/config" if is_loopback(peer.ip()) => answer(StatusCode::OK, &JSON, self.config()),
             "/debug/limits" if is_loopback(peer.ip()) => answer(StatusCode::OK, &JSON, limits::page(&self.runtime)),
-            "/debug/config" | "/debug/limits" => {
+            "/debug/backends" if is_loopback(peer.ip()) => answer(StatusCode::OK, &JSON, backends::page(&self.runtime)),
+            "/debug/config" | "/debug/limits" | "/debug/backends" => {
                 answer(StatusCode::FORBIDDEN, &TEXT, "only answered inside the pod (use kubectl exec)\n")
             }
             _ => {
-                let known = "no such page (there are /livez /readyz /startupz /metrics /debug/config /debug/limits)\n";
+                let known = "no such page (there are /livez /readyz /startupz /metrics /debug/config /debug/limits /debug/backends)\n";
                 answer(StatusCode::NOT_FOUND, &TEXT, known)
             }
         }
@@ -144,6 +146,7 @@ impl Admin {
     }
 
     fn metrics(&self) -> String {
+        backends::measure(&self.runtime);
         if let Some(generation) = self.runtime.generation() {
             let report = |route: &'_ Route| route.state.limits.report(0);
             let routes = generation.routes.iter().map(|route| (route.name.as_str(), report(route)));

@@ -37,6 +37,8 @@ struct Line<'a> {
     /// What attempts cost whose answers nobody got.
     #[serde(skip_serializing_if = "Option::is_none")]
     wasted_nanos: Option<u64>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    hedged: bool,
     #[serde(skip_serializing_if = "is_zero")]
     truncated_messages: u32,
     #[serde(skip_serializing_if = "is_zero")]
@@ -90,6 +92,7 @@ pub(super) fn line(record: &RequestRecord<'_>) -> Vec<u8> {
         }),
         cost_nanos: record.cost.map(|cost| cost.0),
         wasted_nanos: Some(record.wasted.0).filter(|nanos| *nanos > 0),
+        hedged: record.hedged,
         truncated_messages: record.truncated_messages,
         skipped_events: record.skipped_events,
         duration_us: micros(record.duration),

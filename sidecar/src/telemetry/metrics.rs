@@ -13,7 +13,7 @@ use std::{
 };
 
 use prometheus::{Histogram, IntCounter, IntGauge};
-use spillway_policy::{Class, NanoUsd};
+use spillway_policy::{Class, NanoUsd, breaker::Phase};
 use spillway_providers::Api;
 
 use self::families::Families;
@@ -141,6 +141,42 @@ impl Metrics {
     /// Counts a backend that could not be the first choice.
     pub fn passed_over(&self, route: &str, backend: &str, reason: &str) {
         self.families.skips.with_label_values(&[route, backend, reason]).inc();
+    }
+
+    /// Counts a request that was asked twice. `won`: whether the second one answered first; None: nobody answered.
+    pub fn hedged(&self, route: &str, won: Option<bool>) {
+        let won = won.map_or("nobody", |second| if second { "second" } else { "first" });
+        self.families.hedges.with_label_values(&[route, won]).inc();
+    }
+
+    /// Forgets what breakers and budgets were, before it is told anew.
+    pub(crate) fn begin_gates(&self) {
+        self.families.gates.state.reset();
+        self.families.gates.transitions.reset();
+        self.families.gates.left.reset();
+        self.families.gates.refused.reset();
+    }
+
+    /// What a breaker is, and how often it has become what.
+    pub(crate) fn gate(&self, kind: &str, name: &str, phase: Phase, turns: [u64; 3]) {
+        let state = match phase {
+            Phase::Closed => 0,
+            Phase::HalfOpen => 1,
+            Phase::Open => 2,
+        };
+        self.families.gates.state.with_label_values(&[kind, name]).set(state);
+        for (to, turns) in [Phase::Closed, Phase::Open, Phase::HalfOpen].into_iter().zip(turns) {
+            self.families.gates.transitions.with_label_values(&[kind, name, to.as_str()]).inc_by(turns);
+        }
+    }
+
+    /// A route's budget of extra attempts: what is left of it, and how many were not made for want of it.
+    pub(crate) fn budget(&self, route: &str, left: Option<u64>, refused: u64) {
+        if let Some(left) = left {
+            let left = i64::try_from(left).unwrap_or(i64::MAX);
+            self.families.gates.left.with_label_values(&[route]).set(left);
+        }
+        self.families.gates.refused.with_label_values(&[route]).inc_by(refused);
     }
 
     /// A stream to an application has begun.

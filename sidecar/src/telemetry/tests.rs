@@ -30,6 +30,7 @@ fn a_record<'a>() -> RequestRecord<'a> {
         usage_estimated: false,
         cost: Some(NanoUsd(27_000)),
         wasted: NanoUsd(0),
+        hedged: false,
         truncated_messages: 0,
         skipped_events: 0,
         duration: Duration::from_millis(1500),

@@ -30,6 +30,8 @@ pub(super) struct Families {
     pub(super) attempts: IntCounterVec,
     pub(super) upstream: HistogramVec,
     pub(super) fallbacks: IntCounterVec,
+    pub(super) hedges: IntCounterVec,
+    pub(super) gates: Gates,
     pub(super) choices: IntCounterVec,
     pub(super) skips: IntCounterVec,
     pub(super) skipped_events: IntCounterVec,
@@ -38,6 +40,15 @@ pub(super) struct Families {
     pub(super) config_info: IntGaugeVec,
     pub(super) config_age: IntGauge,
     pub(super) lost_lines: IntCounter,
+}
+
+/// What is read off breakers and budgets whenever somebody asks.
+#[derive(Debug)]
+pub(super) struct Gates {
+    pub(super) state: IntGaugeVec,
+    pub(super) transitions: IntCounterVec,
+    pub(super) left: IntGaugeVec,
+    pub(super) refused: IntCounterVec,
 }
 
 /// The families OpenTelemetry names.
@@ -76,6 +87,8 @@ impl Families {
             gen_ai: GenAi::register(of),
             attempts: counters(of, "attempts_total", "Attempts at providers, by class of failure or ok.", &attempt),
             upstream: histograms(of, "spillway_sidecar_upstream_seconds", seconds, &attempt, &OPERATION_SECONDS),
+            hedges: counters(of, "hedges_total", "Requests asked twice, by who answered first.", &["route", "won"]),
+            gates: Gates::register(of),
             fallbacks: counters(of, "fallbacks_total", "Requests that left their first choice, and why.", &fallback),
             skips: counters(of, "backend_skips_total", passed_over, &skip),
             choices: counters(of, "route_choices_total", "First choices, by the strategy that made them.", &choice),
@@ -124,6 +137,31 @@ impl Families {
         match TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
             Ok(()) => text,
             Err(error) => format!("# metrics cannot be written: {error}\n"),
+        }
+    }
+}
+
+// === impl Gates ===
+
+impl Gates {
+    fn register(of: &Registry) -> Self {
+        let labels = ["gate", "name"];
+        let gauges = |name, help, labels: &[&str]| registered(of, IntGaugeVec::new(ours(name, help), labels));
+        Self {
+            state: gauges("breaker_state", "0: closed, 1: half-open, 2: open.", &labels),
+            transitions: counters(
+                of,
+                "breaker_transitions_total",
+                "Changes of a breaker's state, by the new one.",
+                &["gate", "name", "to"],
+            ),
+            left: gauges("retry_budget_left", "Extra attempts that a route could make now.", &["route"]),
+            refused: counters(
+                of,
+                "retry_budget_refusals_total",
+                "Attempts that were not made because the budget was spent.",
+                &["route"],
+            ),
         }
     }
 }

@@ -1,0 +1,59 @@
+//! A second backend is asked although the first one may still answer. Only before anything of an answer has come, only one
+//! that has not been asked yet, and only within the route's share of hedges and its budget of extra attempts.
+//!
+//! The first good answer wins. The other call is ended at once, which aborts it at its provider, and is charged its prompt:
+//! nobody can know how far it came. Who fails while the other one is still silent leaves the request to it.
+
+use std::pin::pin;
+
+use super::{
+    attempt::{self, Outcome, make},
+    fallback::Plan,
+    resolve::Call,
+    settle::{Settle, Waste},
+};
+use crate::{clock, runtime::Runtime};
+
+/// Makes the attempt that the plan is ready for; the first one of a request has a second beside it if it is silent for too
+/// long.
+pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle: &mut Settle) -> Outcome {
+    let Some(hedge) = call.route.hedge.filter(|_| plan.attempts == 0) else {
+        return attempt::run(runtime, call, plan, settle).await;
+    };
+    let ready = match attempt::prepare(call, plan.backend, plan.admission.take().unwrap_or_default()) {
+        Ok(ready) => ready,
+        Err(error) => return Outcome::Refused(error),
+    };
+    plan.attempts += 1;
+    settle.attempt(plan, &call.sizes, call.truncated, clock::now());
+    let mut first = pin!(make(runtime, call, ready));
+    tokio::select! {
+        biased;
+        ended = &mut first => return settle.ended(ended),
+        () = tokio::time::sleep(hedge.after) => {}
+    }
+    let second = plan.second(call).and_then(|(index, admission)| attempt::prepare(call, index, admission).ok());
+    let Some(second) = second else { return settle.ended(first.await) };
+    let (one, two) = (plan.backend, second.index);
+    plan.attempts += 1;
+    settle.beside(two, plan.attempts);
+    let mut second = pin!(make(runtime, call, second));
+    let (ended, other) = tokio::select! {
+        biased;
+        ended = &mut first => (ended, two),
+        ended = &mut second => (ended, one),
+    };
+    let ended = if matches!(ended.outcome, Outcome::Answered(_)) {
+        settle.wasted(other, &Waste::prompt());
+        ended
+    } else {
+        plan.failed_beside(ended.index);
+        settle.left_to(other, ended);
+        if other == two { second.await } else { first.await }
+    };
+    let won = matches!(ended.outcome, Outcome::Answered(_)).then_some(ended.index == two);
+    runtime.telemetry.metrics.hedged(&call.route.name, won);
+    plan.backend = ended.index;
+    settle.alone(ended.index);
+    settle.ended(ended)
+}
