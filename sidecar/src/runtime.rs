@@ -159,6 +159,11 @@ impl Runtime {
         Ok(Place { runtime: Arc::clone(self) })
     }
 
+    /// Applications keep connections open that they do not use.
+    pub(crate) const fn most_connections(&self) -> usize {
+        self.limits.requests.saturating_mul(2)
+    }
+
     /// A number no other request of any sidecar is likely to have: `5f3a09c1-2b`.
     pub(crate) fn request_id(&self) -> String {
         let served = self.served.fetch_add(1, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 
 pub mod admin;
 mod anthropic;
+mod crowd;
 mod openai;
 mod patience;
 
@@ -48,6 +49,9 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
+            Ok((stream, _)) if connections.len() >= runtime.most_connections() => {
+                tokio::spawn(crowd::turn_away(stream, Arc::clone(&runtime)));
+            }
             Ok((stream, _)) => {
                 connections.spawn(connection(stream, Arc::clone(&runtime), shutdown.clone(), cut.clone()));
             }
@@ -99,7 +103,8 @@ async fn connection(stream: TcpStream, runtime: Arc<Runtime>, shutdown: Cancella
 async fn answer(runtime: Arc<Runtime>, request: Request<Incoming>) -> Result<Response<ReplyBody>, Infallible> {
     Ok(match Door::of(&request) {
         Ok(Door::Call(api)) => match runtime.enter() {
-            Ok(place) => pipeline::handle(place, api, request).await,
+            // On its own: a connection whose request is turned away, or that has none, is not to have room for it.
+            Ok(place) => Box::pin(pipeline::handle(place, api, request)).await,
             Err(limit) => {
                 pipeline::discard(request.into_body()).await;
                 let what = "the number of requests in flight";

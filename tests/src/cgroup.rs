@@ -7,15 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// A control group with a memory limit; removed when dropped, which has to be after its processes have ended.
 pub struct MemoryGroup {
     folder: PathBuf,
-    /// Which file has the largest use so far.
-    peak: &'static str,
 }
 
-/// Version 1, then version 2: where groups are made, the limit's file, and the peak's.
-const KINDS: [(&str, &str, &str); 2] = [
-    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.max_usage_in_bytes"),
-    ("/sys/fs/cgroup", "memory.max", "memory.peak"),
-];
+/// Version 1, then version 2: where groups are made, and the limit's file.
+const KINDS: [(&str, &str); 2] = [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")];
 
 // === impl MemoryGroup ===
 
@@ -25,10 +20,10 @@ impl MemoryGroup {
     pub fn new(bytes: u64) -> Option<Self> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("spillway-test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        KINDS.iter().find_map(|(root, limit, peak)| {
+        KINDS.iter().find_map(|(root, limit)| {
             let folder = Path::new(root).join(&name);
             std::fs::create_dir(&folder).ok()?;
-            let group = Self { folder, peak };
+            let group = Self { folder };
             // Dropped if the controller is not there, and so removed.
             std::fs::write(group.folder.join(limit), bytes.to_string()).ok()?;
             Some(group)
@@ -41,13 +36,6 @@ impl MemoryGroup {
         let mut command = Command::new("sh");
         command.args(["-c", "echo $$ > \"$1\" && exec \"$0\""]).arg(program).arg(self.folder.join("cgroup.procs"));
         command
-    }
-
-    /// The most its processes have used at once, page cache included.
-    #[must_use]
-    pub fn peak_bytes(&self) -> u64 {
-        let text = std::fs::read_to_string(self.folder.join(self.peak)).unwrap_or_default();
-        text.trim().parse().unwrap_or_default()
     }
 }
 

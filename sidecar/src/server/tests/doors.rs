@@ -151,3 +151,27 @@ async fn what_does_not_finish_in_time_is_cut_off_and_still_settled() {
     assert_eq!((world.runtime.in_flight(), world.runtime.usage.lines().len()), (0, 1));
     drop(open);
 }
+
+#[tokio::test]
+async fn one_connection_too_many_is_told_so_in_the_words_of_its_api() {
+    let world = World::with_limits(Limits { requests: 1, ..Limits::default() }, |_| ()).await;
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut sender = connect(world.addr).await;
+        let body = chat().to_string().into();
+        assert_eq!(receive(&mut sender, "/v1/chat/completions", body).await.status, 200);
+        open.push(sender);
+    }
+    for (path, kind) in [("/v1/chat/completions", "server_error"), ("/v1/messages", "overloaded_error")] {
+        // Larger than what is read before the answer is written.
+        let got = world.post(path, vec![b' '; 100_000].into()).await;
+        assert_eq!((got.status.as_u16(), got.header("retry-after"), got.whole), (503, "1", true), "{path}: {got:?}");
+        assert_eq!(got.header("connection"), "close");
+        assert_eq!(got.json()["error"]["type"], kind, "{path}: {}", got.text);
+    }
+    drop(open);
+    // As soon as the server has seen it.
+    while world.chat(&chat()).await.status != 200 {
+        tokio::task::yield_now().await;
+    }
+}
