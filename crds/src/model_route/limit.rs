@@ -39,7 +39,8 @@ pub struct Limit {
     /// `Pod` (default): one count for each pod. `Fleet`: one for all, which this version does not enforce yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<LimitScope>,
-    /// Requests in a window. A request that no provider saw is not counted; one that is tried on several is one.
+    /// Requests in a window. A request that was never sent to a provider is not counted; one that is tried on several is
+    /// one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub requests: Option<u32>,
@@ -76,7 +77,8 @@ pub struct Limit {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Queue {
-    /// The most requests that wait. When it is full, whoever has most in it makes room for others. Default: 100.
+    /// The most requests that wait, within what a sidecar takes on at once. When it is full, whoever has most in it makes
+    /// room for others. Default: 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub depth: Option<u32>,

@@ -372,7 +372,7 @@ impl Drop for Settle {
             self.usage = Some(self.estimate(self.output_bytes));
         }
         let (overhead, cost) = (self.overhead(now), self.own_cost());
-        // A request that no provider saw is none; a failed one was a request that used nothing.
+        // A request that was never sent is none; a failed one was a request that used nothing.
         let tokens = self.usage.map_or(0, |usage| usage.input.saturating_add(usage.output));
         self.passage.end((self.attempts > 0).then_some(tokens));
         let end = self.end.take();

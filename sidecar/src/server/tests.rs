@@ -2,6 +2,7 @@
 
 mod attempts;
 mod doors;
+mod limits;
 mod strategies;
 mod streams;
 mod windows;
