@@ -143,10 +143,15 @@ pub struct Backend {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub when: Option<String>,
-    /// `Primary` (default): asked by the strategy. `Fallback`: asked by fallback rules only. `Shadow`: gets a copy, its
-    /// answer is thrown away.
+    /// `Primary` (default): asked by the strategy. `Fallback`: asked by fallback rules only. `Shadow`: gets a copy of
+    /// requests that were answered, without keeping anybody waiting; its answer is read and thrown away, its cost is counted
+    /// as its own, and its failures change nothing. At most 32 copies of a pod are on their way at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
+    /// Of a Shadow: how many of a hundred requests it gets a copy of. Default: 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub shadow_percent: Option<u32>,
 }
 
 /// What a backend is for.

@@ -2,6 +2,7 @@
 
 mod accept;
 mod attempt;
+mod cascade;
 mod choose;
 mod count;
 mod failure;
@@ -13,6 +14,7 @@ mod refusal;
 mod reply;
 mod resolve;
 mod settle;
+mod shadow;
 mod stream;
 mod truncate;
 mod when;
@@ -26,6 +28,7 @@ pub(crate) use accept::discard;
 pub(crate) use reply::{REQUEST_ID, ReplyBody, error_response, json_response};
 
 use attempt::{Outcome, Reply};
+use cascade::Cascade;
 use settle::Settle;
 
 /// Answers a request. Whatever happens, there is an answer, and the request is settled once: here, when its stream ends,
@@ -46,11 +49,22 @@ async fn drive(api: Api, request: Request<Incoming>, settle: &mut Settle) -> Res
     let mut call = resolve::call(&generation, api, &mut accepted, settle)?;
     limit::pass(&runtime, &call, settle).await?;
     let mut plan = fallback::first(&runtime, &mut call).await?;
-    loop {
+    let mut cascade = Cascade::default();
+    let reply = loop {
         match hedge::run(&runtime, &call, &mut plan, settle).await {
-            Outcome::Answered(reply) => return Ok(reply),
-            Outcome::Refused(error) => return Err(error),
-            Outcome::Failed(failure) => plan.after(&runtime, &mut call, failure, settle).await?,
+            Outcome::Answered(reply) => {
+                if let Some(reply) = cascade.judge(&runtime, &mut call, &mut plan, reply, settle).await {
+                    break reply;
+                }
+            }
+            Outcome::Refused(error) => break cascade.or(error, settle)?,
+            Outcome::Failed(failure) => {
+                if let Err(error) = plan.after(&runtime, &mut call, failure, settle).await {
+                    break cascade.or(error, settle)?;
+                }
+            }
         }
-    }
+    };
+    shadow::send(&runtime, &mut call);
+    Ok(reply)
 }

@@ -41,7 +41,7 @@ pub struct RequestRecord<'a> {
     pub model: Option<&'a str>,
     pub attempts: u32,
     /// Why the first choice was not the last.
-    pub fallback_reason: Option<Class>,
+    pub fallback_reason: Option<&'static str>,
     pub usage: Option<Usage>,
     /// The provider did not say what it billed (or could not any more): `usage` is ours.
     pub usage_estimated: bool,

@@ -8,6 +8,7 @@ mod limits;
 mod live;
 mod lower;
 mod memory;
+mod shadows;
 
 use std::sync::{
     Arc,
@@ -24,10 +25,12 @@ pub(crate) use keys::KeySlot;
 pub(crate) use limits::{Asked, Hold as LimitHold, LimitRule, Limits as RouteLimits, Load, Per};
 pub(crate) use live::InFlight;
 pub(crate) use memory::{Hold, Memory};
+pub(crate) use shadows::ShadowPlace;
 
 use crate::{clock, telemetry::Telemetry, upstream::connect::Dialer, usage::UsageTable};
 use keys::Keys;
 use lower::Parts;
+use shadows::Shadows;
 
 /// What requests run on. One for the process.
 #[derive(Debug)]
@@ -44,6 +47,7 @@ pub struct Runtime {
     boot: u64,
     dice: AtomicU64,
     served: AtomicU64,
+    shadows: Shadows,
 }
 
 /// What the process may hold at once, whatever it is asked.
@@ -88,6 +92,7 @@ impl Runtime {
             boot: seed,
             dice: AtomicU64::new(seed),
             served: AtomicU64::new(0),
+            shadows: Shadows::new(),
         })
     }
 
@@ -162,6 +167,18 @@ impl Runtime {
     /// Applications keep connections open that they do not use.
     pub(crate) const fn most_connections(&self) -> usize {
         self.limits.requests.saturating_mul(2)
+    }
+
+    /// Leave for one copy of a request of so many bytes. None: there are enough on their way.
+    pub(crate) fn shadow(&self, bytes: u64) -> Option<(ShadowPlace, Hold)> {
+        let place = self.shadows.enter()?;
+        let mut memory = self.memory.hold();
+        memory.grow_to(bytes).then_some((place, memory))
+    }
+
+    /// The process drains: copies nobody waits for are given up.
+    pub fn end_shadows(&self) {
+        self.shadows.drain();
     }
 
     /// A number no other request of any sidecar is likely to have: `5f3a09c1-2b`.

@@ -61,6 +61,7 @@ pub async fn serve(
             }
         }
     }
+    runtime.end_shadows();
     // From here on new connections are refused by the system, which an SDK retries.
     drop(listener);
     connections.close();

@@ -56,7 +56,16 @@ pub struct Affinity {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Cascade {
-    /// A CEL expression over the answer; where it is true, the next backend is asked.
+    /// A CEL expression over the answer of a Primary backend; where it is true, the next Primary one is asked, and both are
+    /// paid for. When nobody else answers, the application gets the answer after all. An expression that fails is as good
+    /// as false. A stream is held back until it is complete, so its first content comes as late as its last; one of more
+    /// than 1 MiB, or that is not complete when the request's time is over, is passed on as it is.
+    ///
+    /// Of `response` there are `text` (its first 64 KiB), `refusal` (the model or a filter refused), `finishReason` (in the
+    /// words of the API that was called), `toolCalls` (how many), `outputTokens` and `schemaValid` (where the request asks
+    /// for a JSON schema: the text is JSON; else true). The functions are those of `backends[].when`.
+    ///
+    /// `response.refusal || response.text.size() < 20 || !response.schemaValid`.
     #[schemars(length(min = 1, max = 1024))]
     pub escalate_when: String,
 }

@@ -114,7 +114,15 @@ fn named(
         let about = (ConditionType::ResolvedRefs, Reason::BackendNotFound);
         diagnostics.push(Diagnostic::warn(object, about, path, message).about(backends.route));
     }
-    let is_usable = |name: &&String| backends.usable.iter().any(|backend| backend.name == **name);
+    let role = |name: &String| backends.usable.iter().find(|backend| backend.name == *name).map(|backend| backend.role);
+    for (position, name) in to.iter().enumerate().filter(|(_, name)| role(name) == Some(wire::Role::Shadow)) {
+        let message =
+            format!("{name:?} is a Shadow, whose answers nobody gets: give it the role Fallback, or remove it");
+        let path = format!("spec.fallbacks[{index}].to[{position}]");
+        let about = (ConditionType::Accepted, Reason::FallbackNeverHelps);
+        diagnostics.push(Diagnostic::warn(object, about, path, message).about(backends.route));
+    }
+    let is_usable = |name: &&String| role(name).is_some_and(|role| role != wire::Role::Shadow);
     wire::FallbackRule {
         on: on.iter().copied().map(class).collect(),
         to: to.iter().filter(is_usable).cloned().collect(),

@@ -2,8 +2,8 @@
 //! field's name, because a limit or a check that is silently ignored is worse than none.
 
 use spillway_crds::{
-    Backend, BreakerScope, BudgetPer, DropOrder, Enforcement, ExhaustedAction, FallbackPolicySpec, Limit, LimitScope,
-    ModelBudgetSpec, ModelProviderSpec, ModelRouteSpec, OnExceeded, Period, Reason, Role, Strategy,
+    BreakerScope, BudgetPer, DropOrder, Enforcement, ExhaustedAction, FallbackPolicySpec, Limit, LimitScope,
+    ModelBudgetSpec, ModelProviderSpec, ModelRouteSpec, OnExceeded, Period, Reason,
 };
 
 use super::diagnostic::{Diagnostic, ObjectRef};
@@ -20,16 +20,11 @@ const PROVIDER: &[Row<ModelProviderSpec>] = &[
 ];
 
 const ROUTE: &[Row<ModelRouteSpec>] = &[
-    ("strategy", |spec| spec.strategy == Some(Strategy::Cascade), "use another one"),
-    ("cascade", |spec| spec.cascade.is_some(), REMOVE),
     ("validation", |spec| spec.validation.is_some(), REMOVE),
     ("cache", |spec| spec.cache.is_some(), REMOVE),
     ("deduplicate", |spec| spec.deduplicate.is_some(), REMOVE),
     ("batching", |spec| spec.batching.is_some(), REMOVE),
 ];
-
-/// Below `spec.backends[i]`.
-const BACKEND: &[Row<Backend>] = &[("role", |backend| backend.role == Some(Role::Shadow), "use Primary or Fallback")];
 
 /// Below `spec.limits[i]`.
 const LIMIT: &[Row<Limit>] = &[
@@ -86,9 +81,6 @@ pub(crate) fn provider(object: &ObjectRef, spec: &ModelProviderSpec) -> Vec<Diag
 /// What a ModelRoute uses and this version does not do.
 pub(crate) fn route(object: &ObjectRef, spec: &ModelRouteSpec) -> Vec<Diagnostic> {
     let mut found = rows(object, "spec", spec, ROUTE);
-    for (index, backend) in spec.backends.iter().enumerate() {
-        found.extend(rows(object, &format!("spec.backends[{index}]"), backend, BACKEND));
-    }
     for (index, limit) in spec.limits.iter().enumerate() {
         found.extend(rows(object, &format!("spec.limits[{index}]"), limit, LIMIT));
     }

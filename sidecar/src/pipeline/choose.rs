@@ -64,7 +64,7 @@ fn sort(order: &mut [usize], route: &Route, call: &Call, runtime: &Runtime) {
         return balance::by_affinity(order, session, |index| &backends[index].name, weight);
     }
     match route.strategy {
-        Strategy::Priority => {}
+        Strategy::Priority | Strategy::Cascade => {}
         Strategy::Weighted => balance::by_turn(order, |index| turn(&backends[index])),
         Strategy::LeastCost => {
             let (input, demand) = (call.sizes.common(), call.demand());
@@ -83,7 +83,9 @@ fn sort(order: &mut [usize], route: &Route, call: &Call, runtime: &Runtime) {
 
 /// What names the session that a request is part of. None: it may go anywhere.
 fn session<'a>(route: &Route, call: &'a Call) -> Option<&'a [u8]> {
-    let value = call.headers.get(route.affinity.as_ref()?)?.as_bytes();
+    // A cascade goes from cheap to dear, whoever asks.
+    let header = route.affinity.as_ref().filter(|_| route.strategy != Strategy::Cascade)?;
+    let value = call.headers.get(header)?.as_bytes();
     if value.is_empty() { None } else { Some(value) }
 }
 

@@ -27,6 +27,8 @@ pub(super) struct Plan {
     pub(super) attempts: u32,
     /// Why the first choice was left.
     pub(super) reason: Option<Class>,
+    /// It was left because its answer was not good enough.
+    pub(super) escalated: bool,
     /// Attempts on this backend after its first, and the pause before the last of them.
     repeats: u32,
     paused: Duration,
@@ -121,6 +123,7 @@ impl Plan {
             admission: Some(admission),
             attempts: 0,
             reason: None,
+            escalated: false,
             repeats: 0,
             paused: Duration::ZERO,
             rekeyed: false,
@@ -275,6 +278,25 @@ impl Plan {
         self.admission = Some(admission);
         (self.repeats, self.paused) = (0, Duration::ZERO);
         self.reason.get_or_insert(class);
+        true
+    }
+
+    /// After an answer that was not good enough: to the next first choice, in the user's order. False: there is none, or no
+    /// time for it. This is what the route is for and no failure, so it takes nothing from the budget of further attempts.
+    pub(super) async fn escalate(&mut self, call: &mut Call) -> bool {
+        let mut later = call.route.primaries.iter().copied().skip_while(|index| *index != self.backend);
+        later.next();
+        let later: Vec<usize> = later.collect();
+        self.tried.insert(self.backend);
+        if later.is_empty() || call.left(clock::now()).is_zero() {
+            return false;
+        }
+        let out = self.tried.union(call.route.without_key());
+        let Some((backend, admission)) = pick(call, &later, out, 0, &mut Skips::new()).await else { return false };
+        self.backend = backend;
+        self.admission = Some(admission);
+        (self.repeats, self.paused) = (0, Duration::ZERO);
+        self.escalated = true;
         true
     }
 

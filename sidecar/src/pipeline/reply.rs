@@ -150,7 +150,7 @@ fn describe(headers: &mut HeaderMap, settle: &mut Settle) {
         headers.insert(ATTEMPTS, HeaderValue::from(settle.attempts()));
     }
     if let Some(reason) = settle.reason() {
-        headers.insert(FALLBACK_REASON, HeaderValue::from_static(reason.as_str()));
+        headers.insert(FALLBACK_REASON, HeaderValue::from_static(reason));
     }
     if settle.hedged() {
         headers.insert(HEDGED, HeaderValue::from_static("true"));

@@ -124,6 +124,26 @@ impl Call {
         Question { candidates, demand, sizes, out, open, unwanted, unclear, larger_than, max_cost }
     }
 
+    /// The same request, to be sent to somebody else at the same time.
+    pub(super) fn copy(&self, deadline: Instant) -> Self {
+        let Self { api, route, body, need, model, sizes, wanted, cache_writes, truncated, forwarded, .. } = self;
+        Self {
+            api: *api,
+            route: Arc::clone(route),
+            body: body.clone(),
+            need: need.clone(),
+            model: model.clone(),
+            sizes: *sizes,
+            wanted: *wanted,
+            cache_writes: *cache_writes,
+            truncated: *truncated,
+            headers: HeaderMap::new(),
+            forwarded: forwarded.clone(),
+            retried: 0,
+            deadline,
+        }
+    }
+
     /// How long until the deadline.
     pub(super) fn left(&self, now: Instant) -> Duration {
         self.deadline.saturating_duration_since(now)

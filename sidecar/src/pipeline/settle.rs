@@ -3,6 +3,8 @@
 //! A guard: whoever holds it says what happened; dropped without a word, the application has gone away, and what was
 //! under way by then is charged by estimate.
 
+mod waste;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -11,6 +13,8 @@ use std::{
 use spillway_policy::{Class, NanoUsd, Usage, fallback::Sizes};
 use spillway_providers::Api;
 use spillway_wire::UsageTotals;
+
+pub(super) use waste::Waste;
 
 use super::{
     attempt::{Ended, Kept, Measured, Outcome as Attempted},
@@ -23,6 +27,7 @@ use crate::{
     record::{Outcome, RequestRecord},
     runtime::{Backend, Failed, Place, Route, Runtime},
 };
+use waste::Aside;
 
 /// What is known so far.
 #[must_use = "dropping it settles the request as abandoned"]
@@ -38,11 +43,13 @@ pub(super) struct Settle {
     sizes: Sizes,
     backend: Option<usize>,
     attempts: u32,
-    reason: Option<Class>,
+    reason: Option<&'static str>,
     truncated: u32,
     /// A provider has the request, or had it and answered: it may bill.
     billed: bool,
     usage: Option<Usage>,
+    /// The same as the provider wrote it.
+    reported: Option<spillway_providers::Usage>,
     output_bytes: u64,
     skipped: u32,
     /// What attempts cost whose answers nobody got.
@@ -57,27 +64,11 @@ pub(super) struct Settle {
     /// A second backend that is being asked at this moment.
     beside: Option<usize>,
     hedged: bool,
+    /// An answer that was not good enough, for as long as there is no better one.
+    aside: Option<Aside>,
     /// Of the attempt whose answer is on its way.
     kept: Option<Kept>,
     end: Option<End>,
-}
-
-/// What is left of an attempt whose answer nobody gets.
-pub(super) struct Waste {
-    /// What the provider said it billed. None: it is estimated from the prompt and from `output_bytes`.
-    pub(super) usage: Option<spillway_providers::Usage>,
-    /// Of text that was seen; 0 where the usage is the answer's last word. Usage that came earlier is raised to it.
-    pub(super) output_bytes: u64,
-}
-
-// === impl Waste ===
-
-impl Waste {
-    /// Of a request that was sent whole and never answered. Nobody here can know whether it ran: a budget must not be
-    /// better off than the bill, so it is charged its prompt, by estimate.
-    pub(super) const fn prompt() -> Self {
-        Self { usage: None, output_bytes: 0 }
-    }
 }
 
 struct End {
@@ -110,6 +101,7 @@ impl Settle {
             truncated: 0,
             billed: false,
             usage: None,
+            reported: None,
             output_bytes: 0,
             skipped: 0,
             wasted: NanoUsd::default(),
@@ -120,6 +112,7 @@ impl Settle {
             passage: Passage::default(),
             beside: None,
             hedged: false,
+            aside: None,
             kept: None,
             end: None,
         }
@@ -145,7 +138,8 @@ impl Settle {
         self.attempts
     }
 
-    pub(super) const fn reason(&self) -> Option<Class> {
+    /// Why the first choice was not the last.
+    pub(super) const fn reason(&self) -> Option<&'static str> {
         self.reason
     }
 
@@ -173,7 +167,7 @@ impl Settle {
     pub(super) fn attempt(&mut self, plan: &Plan, sizes: &Sizes, truncated: u32, now: Instant) {
         self.backend = Some(plan.backend);
         self.attempts = plan.attempts;
-        self.reason = plan.reason;
+        self.reason = plan.reason.map(Class::as_str).or(plan.escalated.then_some("Escalated"));
         self.sizes = *sizes;
         self.truncated = truncated;
         self.billed = true;
@@ -242,31 +236,13 @@ impl Settle {
     pub(super) fn used(&mut self, usage: Option<spillway_providers::Usage>) {
         if let Some(usage) = usage {
             self.usage = Some(billed(usage));
+            self.reported = Some(usage);
         }
     }
 
-    /// An attempt that a provider bills although nobody gets its answer: what was held of a stream that broke, the loser
-    /// of a hedge, an answer that was not good enough. Booked at once, on its own backend.
-    pub(super) fn wasted(&mut self, backend: usize, waste: &Waste) {
-        let Some(route) = self.route.clone() else { return };
-        let Some(backend) = route.backends.get(backend) else { return };
-        let estimate = self.estimate(waste.output_bytes);
-        let usage = waste.usage.map_or(estimate, |usage| at_least(billed(usage), estimate.output));
-        let cost = backend.price.map(|price| price.of(&usage));
-        let totals = UsageTotals {
-            requests: 0,
-            errors: 0,
-            input_tokens: usage.input,
-            output_tokens: usage.output,
-            cost_nanos: cost.map_or(0, |cost| cost.0),
-            unpriced: u64::from(cost.is_none()),
-        };
-        self.wasted = self.wasted + cost.unwrap_or_default();
-        self.passage.wasted = self.passage.wasted.saturating_add(usage.input).saturating_add(usage.output);
-        let runtime = self.place.runtime();
-        runtime.usage.add(&backend.series, self.day, totals);
-        let labels = [route.name.as_str(), &backend.name, &backend.provider.name, &backend.model];
-        runtime.telemetry.metrics.wasted(labels, cost.unwrap_or_default());
+    /// What the provider said it billed for the answer at hand.
+    pub(super) const fn usage(&self) -> Option<spillway_providers::Usage> {
+        self.reported
     }
 
     /// How much of an answer has gone by.
@@ -367,6 +343,7 @@ impl Drop for Settle {
         if let Some(other) = self.beside.take() {
             self.wasted(other, &Waste::prompt());
         }
+        self.drop_aside();
         let usage_estimated = self.usage.is_none() && self.billed;
         if usage_estimated {
             self.usage = Some(self.estimate(self.output_bytes));

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use spillway_providers::{Class as P, StreamDecoder};
 
 use super::{
-    attempt::{Attempt, Outcome},
+    attempt::{Attempt, Measured, Outcome},
     failure::{Failure, local},
     settle::Waste,
 };
@@ -36,6 +36,36 @@ pub(super) struct Started {
 
 /// Comments and empty events before the first content; nobody sends so many.
 const MAX_HEAD_BYTES: usize = 1 << 20;
+
+impl Started {
+    /// What it used, if the whole of it is here. None: there is more to come.
+    pub(super) fn complete(&self) -> Option<Measured> {
+        (self.over || self.source.decoder.done()).then(|| self.measured())
+    }
+
+    fn measured(&self) -> Measured {
+        Measured { usage: self.source.decoder.usage(), output_bytes: self.source.decoder.seen_output_bytes() }
+    }
+
+    /// What has been read, as the application would get it.
+    pub(super) fn events(&self) -> impl Iterator<Item = &[u8]> {
+        self.ready.iter().map(|event| &event[..])
+    }
+
+    /// Reads what is left, for nobody: how it ended, and what it came to.
+    pub(super) async fn drain(mut self) -> (&'static str, Measured) {
+        self.ready.clear();
+        let mut frames = Vec::with_capacity(4);
+        while self.complete().is_none() {
+            match poll_fn(|cx| self.source.poll(cx, &mut frames)).await {
+                Step::Read => frames.clear(),
+                Step::Complete => self.over = true,
+                Step::Broken { .. } => return ("cut", self.measured()),
+            }
+        }
+        ("answered", self.measured())
+    }
+}
 
 /// Reads up to where the stream is released.
 pub(super) async fn start(attempt: &Attempt<'_>, body: UpstreamBody) -> Result<Started, Outcome> {

@@ -49,6 +49,10 @@ pub(crate) struct Route {
     /// First choices, in the user's order; which one is asked first is the strategy's business.
     pub(crate) primaries: Vec<usize>,
     pub(crate) strategy: Strategy,
+    /// An answer of which this is true is not good enough.
+    pub(crate) escalate: Option<Expression>,
+    /// Who gets copies.
+    pub(crate) shadows: Vec<usize>,
     /// What one request may cost at most.
     pub(crate) max_cost: Option<NanoUsd>,
     /// Requests with one value of this header stay with one backend.
@@ -80,6 +84,7 @@ pub(crate) enum Strategy {
     LeastCost,
     LeastLatency,
     LeastBusy,
+    Cascade,
 }
 
 /// How long streams are held back. Whichever bound is reached first ends it; without any, the first content does.
@@ -119,6 +124,8 @@ pub(crate) struct Backend {
     pub(crate) max_output_tokens: Option<u64>,
     /// Its share under strategy Weighted.
     pub(crate) weight: u32,
+    /// Of a shadow: the share of requests it gets a copy of.
+    pub(crate) shadow_ppm: u32,
     /// It is for requests of which this is true. None: for all.
     pub(crate) when: Option<Expression>,
     pub(crate) encoding: Encoding,
@@ -246,6 +253,7 @@ impl Strategy {
             Self::LeastCost => "LeastCost",
             Self::LeastLatency => "LeastLatency",
             Self::LeastBusy => "LeastBusy",
+            Self::Cascade => "Cascade",
         }
     }
 }

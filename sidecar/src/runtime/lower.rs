@@ -39,6 +39,9 @@ pub(crate) type Nack = String;
 const OURS: [HeaderName; 4] =
     [http::header::HOST, http::header::CONTENT_LENGTH, http::header::TRANSFER_ENCODING, http::header::CONNECTION];
 
+/// A streamed answer with more content than this is good enough: nobody can hold back more of it.
+const CASCADE_BYTES: u64 = 1 << 20;
+
 /// What is read of a request where no route says: enough to tell any application that its model is served by nobody.
 const NO_ROUTE_BODY_BYTES: u64 = 32 << 20;
 
@@ -173,7 +176,8 @@ fn route(
     } = given;
     let wire::ContextWindow { on_exceeded, reserve_output_tokens, truncate } = *context_window;
     let wire::Truncate { keep_system, keep_last } = truncate;
-    let wire::Streaming { first_token_timeout_ms, idle_timeout_ms, hold_bytes, hold_ms, max_repeats } = *streaming;
+    let wire::Streaming { first_token_timeout_ms, idle_timeout_ms, hold_bytes: _, hold_ms: _, max_repeats } =
+        *streaming;
     let candidates: Vec<_> = backends.iter().map(candidate).collect();
     Ok(Route {
         name: name.to_owned(),
@@ -181,6 +185,8 @@ fn route(
         backends: self::backends(name, backends, providers, parts)?,
         primaries: fallback::primaries(&candidates).collect(),
         strategy: self::strategy(strategy),
+        escalate: escalate(strategy)?,
+        shadows: shadows(backends),
         max_cost: max_cost_nanos.map(NanoUsd),
         affinity: affinity_header.as_deref().map(affinity).transpose()?,
         candidates,
@@ -195,10 +201,7 @@ fn route(
         request: request_rules(request),
         first_token_timeout: Duration::from_millis(first_token_timeout_ms),
         idle_timeout: Duration::from_millis(idle_timeout_ms),
-        hold: HoldRule {
-            bytes: Some(hold_bytes).filter(|bytes| *bytes > 0),
-            duration: Some(hold_ms).filter(|ms| *ms > 0).map(Duration::from_millis),
-        },
+        hold: hold(streaming, strategy),
         max_repeats: max_repeats.unwrap_or(0),
         limits: limit::rules(limits)?,
         state: live::route(parts.before, name),
@@ -226,7 +229,7 @@ fn backend(
     providers: &wire::Map<Arc<Provider>>,
     parts: &Parts<'_>,
 ) -> Result<Backend, Nack> {
-    let wire::Backend { name, provider, model, role: _, weight, when, shadow_ppm: _ } = given;
+    let wire::Backend { name, provider, model, role: _, weight, when, shadow_ppm } = given;
     let found = providers.get(provider).ok_or_else(|| format!("provider {provider} is not in the snapshot"))?;
     let key = SeriesKey {
         route: route.to_owned(),
@@ -242,6 +245,7 @@ fn backend(
         model_header: text_header(&model.name)?,
         max_output_tokens: model.max_output_tokens,
         weight: *weight,
+        shadow_ppm: shadow_ppm.unwrap_or(1_000_000),
         when: when.as_deref().map(self::when).transpose()?,
         encoding: match model.tokenizer {
             wire::Tokenizer::O200kBase => Encoding::O200k,
@@ -257,11 +261,34 @@ fn backend(
 
 const fn strategy(given: &wire::Strategy) -> Strategy {
     match given {
-        wire::Strategy::Priority | wire::Strategy::Cascade { .. } => Strategy::Priority,
+        wire::Strategy::Priority => Strategy::Priority,
+        wire::Strategy::Cascade { .. } => Strategy::Cascade,
         wire::Strategy::Weighted => Strategy::Weighted,
         wire::Strategy::LeastCost => Strategy::LeastCost,
         wire::Strategy::LeastLatency => Strategy::LeastLatency,
         wire::Strategy::LeastBusy => Strategy::LeastBusy,
+    }
+}
+
+fn escalate(given: &wire::Strategy) -> Result<Option<Expression>, Nack> {
+    let wire::Strategy::Cascade { escalate_when } = given else { return Ok(None) };
+    let compiled = Expression::compile(Subject::Response, escalate_when);
+    compiled.map(Some).map_err(|invalid| format!("escalate_when {escalate_when:?}: {invalid}"))
+}
+
+fn shadows(backends: &[wire::Backend]) -> Vec<usize> {
+    let is_shadow = |(_, backend): &(usize, &wire::Backend)| matches!(backend.role, wire::Role::Shadow);
+    backends.iter().enumerate().filter(is_shadow).map(|(index, _)| index).collect()
+}
+
+/// How much of a stream is held back: all of it, where an answer is judged before anybody gets it.
+fn hold(given: &wire::Streaming, strategy: &wire::Strategy) -> HoldRule {
+    if matches!(strategy, wire::Strategy::Cascade { .. }) {
+        return HoldRule { bytes: Some(CASCADE_BYTES), duration: None };
+    }
+    HoldRule {
+        bytes: Some(given.hold_bytes).filter(|bytes| *bytes > 0),
+        duration: Some(given.hold_ms).filter(|ms| *ms > 0).map(Duration::from_millis),
     }
 }
 

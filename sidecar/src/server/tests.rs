@@ -1,8 +1,10 @@
 //! What an application sees, with a provider that does what it is told.
 
 mod attempts;
+mod cascades;
 mod doors;
 mod limits;
+mod shadows;
 mod strategies;
 mod streams;
 mod windows;

@@ -82,7 +82,7 @@ pub(super) fn line(record: &RequestRecord<'_>) -> Vec<u8> {
         provider: record.provider,
         model: record.model,
         attempts: record.attempts,
-        fallback_reason: record.fallback_reason.map(|class| class.as_str()),
+        fallback_reason: record.fallback_reason,
         tokens: record.usage.map(|usage| Tokens {
             input: usage.input,
             output: usage.output,

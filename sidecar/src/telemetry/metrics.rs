@@ -103,7 +103,7 @@ impl Metrics {
             series.first_chunk.observe(first.as_secs_f64());
         }
         if let Some(reason) = record.fallback_reason {
-            self.families.fallbacks.with_label_values(&[labels.route, reason.as_str()]).inc();
+            self.families.fallbacks.with_label_values(&[labels.route, reason]).inc();
         }
         if record.skipped_events > 0 {
             let skipped = u64::from(record.skipped_events);
@@ -136,6 +136,21 @@ impl Metrics {
     pub fn wasted(&self, place: [&str; 4], cost: NanoUsd) {
         self.families.cost.with_label_values(&place).inc_by(cost.0);
         self.families.wasted.with_label_values(&place).inc_by(cost.0);
+    }
+
+    /// Counts an answer of a cascade that was not good enough, and what came of it.
+    pub fn escalated(&self, route: &str, backend: &str, outcome: &str) {
+        self.families.escalations.with_label_values(&[route, backend, outcome]).inc();
+    }
+
+    /// Counts a copy for a shadow, and how it ended.
+    pub fn shadow(&self, route: &str, backend: &str, outcome: &str) {
+        self.families.shadows.with_label_values(&[route, backend, outcome]).inc();
+    }
+
+    /// Counts what a copy cost: under its own backend, like any answer.
+    pub fn shadow_cost(&self, place: [&str; 4], cost: NanoUsd) {
+        self.families.cost.with_label_values(&place).inc_by(cost.0);
     }
 
     /// Counts a backend that could not be the first choice.

@@ -25,7 +25,7 @@ fn a_record<'a>() -> RequestRecord<'a> {
         provider_kind: Some("OpenAI"),
         model: Some("gpt-4o-mini"),
         attempts: 2,
-        fallback_reason: Some(Class::Timeout),
+        fallback_reason: Some("Timeout"),
         usage: Some(Usage { input: 100, output: 20, ..Usage::default() }),
         usage_estimated: false,
         cost: Some(NanoUsd(27_000)),

@@ -25,7 +25,7 @@ pub(super) fn resolve(
 ) -> Resolved {
     let mut resolved = Resolved { usable: Vec::new(), statuses: Vec::new() };
     for (index, backend) in backends.iter().enumerate() {
-        let Backend { name, provider_ref, model, role, weight: _, when: _ } = backend;
+        let Backend { name, provider_ref, model, role, weight: _, when: _, shadow_percent: _ } = backend;
         let role = role.unwrap_or_default();
         let key = provider_key(object, provider_ref);
         let found = provider(object, &key, providers);
@@ -45,7 +45,7 @@ pub(super) fn resolve(
             if !known {
                 diagnostics.push(unknown_model(object, index, backend, provider));
             }
-            resolved.usable.extend(sent(backend, key, model));
+            resolved.usable.push(sent(backend, key, model));
             problem = without_key(provider);
         }
         if let Some((reason, message)) = problem {
@@ -60,11 +60,12 @@ pub(super) fn resolve(
 }
 
 /// A backend as a sidecar gets it.
-fn sent(backend: &Backend, provider: String, model: wire::Model) -> Option<wire::Backend> {
-    let Backend { name, provider_ref: _, model: _, role, weight, when } = backend;
-    let role = wire_role(role.unwrap_or_default())?;
-    let (name, when) = (name.clone(), when.clone());
-    Some(wire::Backend { name, provider, model, role, weight: weight.unwrap_or(1), when, shadow_ppm: None })
+fn sent(backend: &Backend, provider: String, model: wire::Model) -> wire::Backend {
+    let Backend { name, provider_ref: _, model: _, role, weight, when, shadow_percent } = backend;
+    let role = wire_role(role.unwrap_or_default());
+    let (name, when, weight) = (name.clone(), when.clone(), weight.unwrap_or(1));
+    let shadow_ppm = (role == wire::Role::Shadow).then(|| shadow_percent.unwrap_or(100).min(100) * 10_000);
+    wire::Backend { name, provider, model, role, weight, when, shadow_ppm }
 }
 
 fn provider_key(object: &ObjectRef, reference: &ProviderRef) -> String {
@@ -122,11 +123,10 @@ fn unknown_model(object: &ObjectRef, index: usize, backend: &Backend, provider: 
     Diagnostic::warn(object, (ConditionType::Accepted, Reason::ModelUnknown), path, message)
 }
 
-const fn wire_role(role: Role) -> Option<wire::Role> {
+const fn wire_role(role: Role) -> wire::Role {
     match role {
-        Role::Primary => Some(wire::Role::Primary),
-        Role::Fallback => Some(wire::Role::Fallback),
-        // Refused by `unsupported`.
-        Role::Shadow => None,
+        Role::Primary => wire::Role::Primary,
+        Role::Fallback => wire::Role::Fallback,
+        Role::Shadow => wire::Role::Shadow,
     }
 }

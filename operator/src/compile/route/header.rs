@@ -1,8 +1,6 @@
 //! Request headers that policies look at.
 
-/// Headers that carry credentials: no policy looks at them.
-const SECRET_HEADERS: [&str; 6] =
-    ["authorization", "proxy-authorization", "cookie", "x-api-key", "api-key", "x-goog-api-key"];
+use spillway_expression::SECRET_HEADERS;
 
 /// The header's name in lower case. `instead`: what to do where it is one with credentials.
 pub(super) fn name(given: &str, instead: &str) -> Result<String, String> {

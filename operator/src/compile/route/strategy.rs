@@ -1,7 +1,7 @@
 //! How a route chooses among its first choices, and what it may cost.
 
 use spillway_crds::{Backend, ConditionType, ModelRouteSpec, Money, Reason, Role, Strategy};
-use spillway_expression::{Expression, SECRET_HEADERS, Subject};
+use spillway_expression::{Expression, Subject};
 use spillway_wire as wire;
 
 use super::header;
@@ -19,10 +19,14 @@ pub(super) fn choice(object: &ObjectRef, spec: &ModelRouteSpec, found: &mut Vec<
     let strategy = spec.strategy.unwrap_or_default();
     check_weights(object, strategy, &spec.backends, found);
     check_whens(object, &spec.backends, found);
+    check_shadows(object, &spec.backends, found);
+    if spec.cascade.is_some() && strategy != Strategy::Cascade {
+        found.push(no_effect(object, "spec.cascade".into(), "has no effect: only strategy Cascade looks at it"));
+    }
     Choice {
         strategy: match strategy {
-            // Cascade is refused by `unsupported`.
-            Strategy::Priority | Strategy::Cascade => wire::Strategy::Priority,
+            Strategy::Priority => wire::Strategy::Priority,
+            Strategy::Cascade => cascade(object, spec, found),
             Strategy::Weighted => wire::Strategy::Weighted,
             Strategy::LeastCost => wire::Strategy::LeastCost,
             Strategy::LeastLatency => wire::Strategy::LeastLatency,
@@ -84,6 +88,36 @@ fn check_whens(object: &ObjectRef, backends: &[Backend], found: &mut Vec<Diagnos
     }
 }
 
+fn check_shadows(object: &ObjectRef, backends: &[Backend], found: &mut Vec<Diagnostic>) {
+    for (index, backend) in backends.iter().enumerate() {
+        let path = format!("spec.backends[{index}].shadowPercent");
+        match (backend.role.unwrap_or_default(), backend.shadow_percent) {
+            (Role::Shadow, Some(percent)) if !(1..=100).contains(&percent) => {
+                let message = format!("{percent} is outside of 1 to 100");
+                found.push(Diagnostic::refuse(object, Reason::Invalid, path, message));
+            }
+            (Role::Shadow, _) | (_, None) => {}
+            (_, Some(_)) => found.push(no_effect(object, path, "has no effect: only a Shadow backend gets copies")),
+        }
+    }
+}
+
+fn cascade(object: &ObjectRef, spec: &ModelRouteSpec, found: &mut Vec<Diagnostic>) -> wire::Strategy {
+    let escalate_when = spec.cascade.as_ref().map(|cascade| cascade.escalate_when.clone()).unwrap_or_default();
+    let path = "spec.cascade.escalateWhen".to_owned();
+    if escalate_when.is_empty() {
+        let message = "is missing: strategy Cascade needs to know when to ask the next backend";
+        found.push(Diagnostic::refuse(object, Reason::Invalid, path, message));
+    } else {
+        found.extend(expression(object, Subject::Response, path, &escalate_when));
+    }
+    if spec.backends.iter().filter(|backend| is_primary(backend)).count() == 1 {
+        let message = "has no effect: there is one Primary backend only, so there is nobody to escalate to";
+        found.push(no_effect(object, "spec.cascade".into(), message));
+    }
+    wire::Strategy::Cascade { escalate_when }
+}
+
 fn expression(object: &ObjectRef, subject: Subject, path: String, source: &str) -> Option<Diagnostic> {
     let invalid = Expression::compile(subject, source).err()?;
     Some(Diagnostic::refuse(object, Reason::Invalid, path, format!("{source:?}: {invalid}")))
@@ -109,6 +143,9 @@ fn affinity(object: &ObjectRef, spec: &ModelRouteSpec, found: &mut Vec<Diagnosti
     };
     if spec.backends.iter().filter(|backend| is_primary(backend)).count() == 1 {
         found.push(no_effect(object, "spec.affinity".into(), "has no effect: there is one Primary backend only"));
+    } else if spec.strategy == Some(Strategy::Cascade) {
+        let message = "has no effect: strategy Cascade goes from the first backend to the last, whoever asks";
+        found.push(no_effect(object, "spec.affinity".into(), message));
     }
     Some(header)
 }

@@ -138,17 +138,10 @@ const PROVIDER: &[Row] = &[
 
 /// `@b` stands for a backend that works.
 const ROUTE: &[Row] = &[
-    ("{backends: [@b], cascade: {escalateWhen: 'true'}}", UnsupportedValue, "spec.cascade", "remove it"),
     ("{backends: [@b], validation: {}}", UnsupportedValue, "spec.validation", "remove it"),
     ("{backends: [@b], cache: {ttl: 1m}}", UnsupportedValue, "spec.cache", "remove it"),
     ("{backends: [@b], deduplicate: {ttl: 1m}}", UnsupportedValue, "spec.deduplicate", "remove it"),
     ("{backends: [@b], batching: {}}", UnsupportedValue, "spec.batching", "remove it"),
-    (
-        "{backends: [@b, {name: c, providerRef: {name: openai}, model: m, role: Shadow}]}",
-        UnsupportedValue,
-        "spec.backends[1].role",
-        "use Primary or Fallback",
-    ),
     ("{backends: []}", Invalid, "spec.backends", "nobody to ask first"),
     (
         "{backends: [{name: b, providerRef: {name: openai}, model: gpt-4o, role: Fallback}]}",

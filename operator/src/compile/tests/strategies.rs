@@ -53,6 +53,38 @@ const ROUTE: &[Row] = &[
         "spec.backends",
         "leave one without",
     ),
+    ("{backends: [@b], cascade: {escalateWhen: 'true'}}", NoEffect, "spec.cascade", "only strategy Cascade"),
+    (
+        "{backends: [@b], strategy: Cascade, cascade: {escalateWhen: 'response.refusal'}}",
+        NoEffect,
+        "spec.cascade",
+        "nobody to escalate to",
+    ),
+    (
+        "{backends: [@b, {name: c, providerRef: {name: openai}, model: gpt-4o}], strategy: Cascade}",
+        Invalid,
+        "spec.cascade.escalateWhen",
+        "is missing",
+    ),
+    (
+        "{backends: [@b, {name: c, providerRef: {name: openai}, model: gpt-4o}], strategy: Cascade, \
+         cascade: {escalateWhen: 'request.stream'}}",
+        Invalid,
+        "spec.cascade.escalateWhen",
+        "there is no \"request\": fields are written as response.name",
+    ),
+    (
+        "{backends: [@b, {name: c, providerRef: {name: openai}, model: gpt-4o, shadowPercent: 5}]}",
+        NoEffect,
+        "spec.backends[1].shadowPercent",
+        "only a Shadow",
+    ),
+    (
+        "{backends: [@b, {name: c, providerRef: {name: openai}, model: gpt-4o, role: Shadow, shadowPercent: 101}]}",
+        Invalid,
+        "spec.backends[1].shadowPercent",
+        "outside of 1 to 100",
+    ),
     ("{backends: [@b], maxCostPerRequest: '0.00'}", Invalid, "spec.maxCostPerRequest", "lets nothing through"),
     ("{backends: [@b], maxCostPerRequest: '-1'}", Invalid, "spec.maxCostPerRequest", "is not an amount"),
     (
@@ -95,4 +127,30 @@ fn a_strategy_is_sent_as_it_is_written() {
         let route = serde_json::to_value(&compiled.routes["shop/x"].route).unwrap();
         assert_eq!((route["strategy"].as_str(), compiled.diagnostics.len()), (Some(strategy), 0));
     }
+}
+
+#[test]
+fn a_cascade_and_a_shadow_are_sent_and_no_rule_leads_to_a_shadow() {
+    let spec = "{strategy: Cascade, cascade: {escalateWhen: response.refusal}, backends: [\
+                {name: a, providerRef: {name: openai}, model: gpt-4o-mini, when: 'request.tokens < 100'}, \
+                {name: b, providerRef: {name: openai}, model: gpt-4o}, \
+                {name: c, providerRef: {name: openai}, model: gpt-4o, role: Shadow, shadowPercent: 5}]}";
+    let policy = "
+kind: FallbackPolicy
+metadata: {name: p, namespace: shop}
+spec:
+  targetRefs: [{group: spillway.dev, kind: ModelRoute, name: x}]
+  fallbacks: [{onErrors: [Timeout], to: [c, b]}]
+";
+    let compiled = compile(&world(&[SHOP, &object("ModelRoute", spec), policy]));
+    let route = serde_json::to_value(&compiled.routes["shop/x"].route).unwrap();
+    assert_eq!(route["strategy"], json!({"Cascade": {"escalate_when": "response.refusal"}}));
+    assert_eq!(route["backends"][0]["when"], "request.tokens < 100");
+    assert_eq!(
+        (&route["backends"][2]["role"], &route["backends"][2]["shadow_ppm"]),
+        (&json!("Shadow"), &json!(50_000))
+    );
+    assert_eq!(route["fallbacks"][0]["to"], json!(["b"]));
+    let said: Vec<String> = compiled.diagnostics.iter().map(ToString::to_string).collect();
+    assert!(matches!(&said[..], [one] if one.contains("\"c\" is a Shadow, whose answers nobody gets")), "{said:#?}");
 }

@@ -34,6 +34,8 @@ pub(super) struct Families {
     pub(super) gates: Gates,
     pub(super) choices: IntCounterVec,
     pub(super) skips: IntCounterVec,
+    pub(super) escalations: IntCounterVec,
+    pub(super) shadows: IntCounterVec,
     pub(super) skipped_events: IntCounterVec,
     pub(super) overhead: Histogram,
     pub(super) streams: IntGauge,
@@ -73,6 +75,8 @@ impl Families {
         let fallback = ["route", "reason"];
         let choice = ["route", "backend", "strategy"];
         let skip = ["route", "backend", "reason"];
+        let ended = ["route", "backend", "outcome"];
+        let escalated = "Answers of a cascade that were not good enough, and whether another backend was asked.";
         let passed_over = "Primary backends that could not be the first choice of a request, and why.";
         let seconds = "Attempts at providers, until the answer's head or the failure.";
         let age = "Seconds since the source of the config last confirmed that it is current.";
@@ -90,6 +94,8 @@ impl Families {
             hedges: counters(of, "hedges_total", "Requests asked twice, by who answered first.", &["route", "won"]),
             gates: Gates::register(of),
             fallbacks: counters(of, "fallbacks_total", "Requests that left their first choice, and why.", &fallback),
+            escalations: counters(of, "escalations_total", escalated, &ended),
+            shadows: counters(of, "shadows_total", "Copies of requests for shadows, by how they ended.", &ended),
             skips: counters(of, "backend_skips_total", passed_over, &skip),
             choices: counters(of, "route_choices_total", "First choices, by the strategy that made them.", &choice),
             skipped_events: counters(of, "stream_events_skipped_total", skipped, &["route", "provider"]),

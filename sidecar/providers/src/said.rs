@@ -1,0 +1,187 @@
+//! What an answer says, for those who decide by it: read from the answer as the application would get it, so that it means
+//! the same whoever gave it.
+
+use serde_json::Value;
+
+use crate::Api;
+
+/// What an answer says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    pub text: String,
+    /// The model, or its provider, refused to answer.
+    pub refusal: bool,
+    /// The API's own word for why it ended; empty if it did not say.
+    pub finish_reason: String,
+    pub tool_calls: u64,
+}
+
+/// Why an answer ended, in every API's word for "it was refused".
+const REFUSED: [&str; 2] = ["content_filter", "refusal"];
+
+// === impl Said ===
+
+impl Said {
+    /// Reads a whole answer. Of several choices, the first.
+    #[must_use]
+    pub fn read(api: Api, body: &[u8]) -> Self {
+        let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+        let mut said = Self::default();
+        match api {
+            Api::Messages => {
+                answer["content"].as_array().into_iter().flatten().for_each(|block| said.block(block));
+                said.ended(&answer["stop_reason"]);
+            }
+            Api::ChatCompletions | Api::Completions | Api::Embeddings => {
+                let choice = &answer["choices"][0];
+                said.add(&choice["text"]);
+                said.message(&choice["message"]);
+                said.tool_calls += choice["message"]["tool_calls"].as_array().map_or(0, Vec::len) as u64;
+                said.ended(&choice["finish_reason"]);
+            }
+        }
+        said
+    }
+
+    /// Reads a stream that is complete, from the events the application would get.
+    #[must_use]
+    pub fn read_stream<'a>(api: Api, events: impl Iterator<Item = &'a [u8]>) -> Self {
+        let mut said = Self::default();
+        for event in events {
+            for line in event.split(|byte| *byte == b'\n') {
+                let Some(data) = line.strip_prefix(b"data:") else { continue };
+                let Ok(data) = serde_json::from_slice::<Value>(data.trim_ascii()) else { continue };
+                said.event(api, &data);
+            }
+        }
+        said
+    }
+
+    fn event(&mut self, api: Api, data: &Value) {
+        if api == Api::Messages {
+            self.block(&data["content_block"]);
+            self.add(&data["delta"]["text"]);
+            return self.ended(&data["delta"]["stop_reason"]);
+        }
+        let choices = data["choices"].as_array().into_iter().flatten();
+        for choice in choices.filter(|choice| choice["index"].as_u64().unwrap_or(0) == 0) {
+            self.add(&choice["text"]);
+            self.message(&choice["delta"]);
+            // A call comes in pieces; each piece says which one it belongs to.
+            for call in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
+                let number = call["index"].as_u64().unwrap_or(0).min(u64::from(u16::MAX)) + 1;
+                self.tool_calls = self.tool_calls.max(number);
+            }
+            self.ended(&choice["finish_reason"]);
+        }
+    }
+
+    fn message(&mut self, message: &Value) {
+        self.add(&message["content"]);
+        self.refusal |= message["refusal"].as_str().is_some_and(|text| !text.is_empty());
+    }
+
+    fn block(&mut self, block: &Value) {
+        match block["type"].as_str() {
+            Some("text") => self.add(&block["text"]),
+            Some("tool_use") => self.tool_calls += 1,
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, text: &Value) {
+        self.text.push_str(text.as_str().unwrap_or_default());
+    }
+
+    fn ended(&mut self, reason: &Value) {
+        if let Some(reason) = reason.as_str() {
+            reason.clone_into(&mut self.finish_reason);
+            self.refusal |= REFUSED.contains(&reason);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn said(text: &str, refusal: bool, finish_reason: &str, tool_calls: u64) -> Said {
+        Said { text: text.into(), refusal, finish_reason: finish_reason.into(), tool_calls }
+    }
+
+    #[test]
+    fn a_whole_answer_says_the_same_in_every_api() {
+        let choice = |choice: Value| json!({ "choices": [choice] });
+        let rows = [
+            (
+                Api::ChatCompletions,
+                choice(json!({"message": {"content": "hi"}, "finish_reason": "stop"})),
+                said("hi", false, "stop", 0),
+            ),
+            (
+                Api::ChatCompletions,
+                choice(json!({"message": {"content": null, "refusal": "no"}})),
+                said("", true, "", 0),
+            ),
+            (
+                Api::ChatCompletions,
+                choice(json!({"message": {}, "finish_reason": "content_filter"})),
+                said("", true, "content_filter", 0),
+            ),
+            (Api::ChatCompletions, choice(json!({"message": {"tool_calls": [{}, {}]}})), said("", false, "", 2)),
+            (
+                Api::Completions,
+                choice(json!({"text": "hi", "finish_reason": "length"})),
+                said("hi", false, "length", 0),
+            ),
+            (
+                Api::Messages,
+                json!({"content": [{"type": "text", "text": "h"}, {"type": "tool_use"}, {"type": "text", "text": "i"}],
+                    "stop_reason": "tool_use"}),
+                said("hi", false, "tool_use", 1),
+            ),
+            (Api::Messages, json!({"content": [], "stop_reason": "refusal"}), said("", true, "refusal", 0)),
+            (Api::Embeddings, json!({"data": []}), said("", false, "", 0)),
+        ];
+        for (api, body, want) in rows {
+            assert_eq!(Said::read(api, body.to_string().as_bytes()), want, "{api:?} {body}");
+        }
+    }
+
+    #[test]
+    fn a_stream_says_what_its_pieces_say_together() {
+        let chat = |deltas: &[Value]| {
+            let event = |choice: &Value| format!("data: {}\n\n", json!({ "choices": [choice] }));
+            deltas.iter().map(event).chain(["data: [DONE]\n\n".to_owned()]).collect::<Vec<_>>()
+        };
+        let messages = |events: &[Value]| events.iter().map(|event| format!("event: x\ndata: {event}\n\n")).collect();
+        let call = |index: u64| json!({"delta": {"tool_calls": [{"index": index}]}});
+        let rows: [(Api, Vec<String>, Said); 3] = [
+            (
+                Api::ChatCompletions,
+                chat(&[
+                    json!({"delta": {"content": "h"}}),
+                    json!({"index": 1, "delta": {"content": "another choice"}}),
+                    json!({"delta": {"content": "i"}, "finish_reason": "stop"}),
+                ]),
+                said("hi", false, "stop", 0),
+            ),
+            (Api::ChatCompletions, chat(&[call(0), call(0), call(1)]), said("", false, "", 2)),
+            (
+                Api::Messages,
+                messages(&[
+                    json!({"type": "content_block_start", "content_block": {"type": "text", "text": ""}}),
+                    json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "hi"}}),
+                    json!({"type": "content_block_start", "content_block": {"type": "tool_use"}}),
+                    json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}}),
+                ]),
+                said("hi", false, "tool_use", 1),
+            ),
+        ];
+        for (api, events, want) in rows {
+            assert_eq!(Said::read_stream(api, events.iter().map(String::as_bytes)), want, "{events:?}");
+        }
+    }
+}

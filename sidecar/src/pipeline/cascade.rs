@@ -1,0 +1,112 @@
+//! Cheap first: an answer that is not good enough is kept aside while the next backend is asked. It is better than an
+//! error, so it is the application's after all if nobody else answers.
+
+use std::sync::Arc;
+
+use spillway_expression::{Expression, Value};
+use spillway_providers::{Said, Usage};
+
+use super::{
+    attempt::{Answer, Reply},
+    count,
+    fallback::Plan,
+    resolve::Call,
+    settle::Settle,
+};
+use crate::{error::ProxyError, runtime::Runtime};
+
+/// What an expression sees of an answer's text.
+const MAX_TEXT_BYTES: usize = 64 << 10;
+
+/// Where a cascade stands.
+#[derive(Default)]
+pub(super) struct Cascade {
+    /// The best answer so far, if it was not good enough. What it used is with the settling.
+    aside: Option<Reply>,
+}
+
+// === impl Cascade ===
+
+impl Cascade {
+    /// Some: the answer is good enough, or there is nobody who could give a better one. None: the plan is ready to ask the
+    /// next one.
+    pub(super) async fn judge(
+        &mut self,
+        runtime: &Runtime,
+        call: &mut Call,
+        plan: &mut Plan,
+        reply: Reply,
+        settle: &mut Settle,
+    ) -> Option<Reply> {
+        // It is not the first; whatever comes of it, it takes the place of the one before.
+        settle.drop_aside();
+        self.aside = None;
+        let route = Arc::clone(&call.route);
+        let Some(expression) = &route.escalate else { return Some(reply) };
+        let Some((said, usage)) = read(call, &reply, settle) else { return Some(reply) };
+        let backend = &route.backends[plan.backend].name;
+        match is_wanted(expression, call, said, usage) {
+            Ok(true) => {}
+            Ok(false) => return Some(reply),
+            Err(failed) => {
+                tracing::debug!(route = route.name, backend, %failed, "whether an answer is good enough is open");
+                runtime.telemetry.metrics.escalated(&route.name, backend, "failed");
+                return Some(reply);
+            }
+        }
+        if !plan.escalate(call).await {
+            runtime.telemetry.metrics.escalated(&route.name, backend, "nobody");
+            return Some(reply);
+        }
+        runtime.telemetry.metrics.escalated(&route.name, backend, "escalated");
+        settle.set_aside();
+        self.aside = Some(reply);
+        None
+    }
+
+    /// The answer that was put aside, rather than an error.
+    pub(super) fn or(self, error: ProxyError, settle: &mut Settle) -> Result<Reply, ProxyError> {
+        let Some(reply) = self.aside else { return Err(error) };
+        settle.take_back();
+        Ok(reply)
+    }
+}
+
+/// What an answer says and used. None: a stream that was too long to be held back to its end.
+fn read(call: &Call, reply: &Reply, settle: &mut Settle) -> Option<(Said, Option<Usage>)> {
+    let said = match &reply.body {
+        Answer::Whole(bytes) => Said::read(call.api, bytes),
+        Answer::Stream(started) => {
+            let measured = started.complete()?;
+            settle.used(measured.usage);
+            settle.seen(measured.output_bytes);
+            Said::read_stream(call.api, started.events())
+        }
+    };
+    Some((said, settle.usage()))
+}
+
+fn is_wanted(
+    expression: &Expression,
+    call: &Call,
+    mut said: Said,
+    usage: Option<Usage>,
+) -> Result<bool, spillway_expression::Failed> {
+    let output = usage.map_or_else(|| count::guess_output(said.text.len() as u64), |usage| usage.output);
+    // Until answers are checked against the schema itself, JSON of any kind is as good as it.
+    let valid = !call.need.json_schema || serde_json::from_str::<serde::de::IgnoredAny>(&said.text).is_ok();
+    expression.is_true(|field| match field {
+        "text" => {
+            let mut text = std::mem::take(&mut said.text);
+            text.truncate(text.floor_char_boundary(MAX_TEXT_BYTES));
+            Value::Text(text)
+        }
+        "refusal" => Value::Bool(said.refusal),
+        "finishReason" => Value::Text(said.finish_reason.clone()),
+        "toolCalls" => Value::Int(said.tool_calls),
+        "outputTokens" => Value::Int(output),
+        "schemaValid" => Value::Bool(valid),
+        // The expression was checked against the same list.
+        _ => Value::Bool(false),
+    })
+}
