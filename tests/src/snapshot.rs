@@ -31,6 +31,7 @@ pub fn a_provider(name: &str, dialect: Dialect, base_url: &str) -> Provider {
     let (kind, auth) = match dialect {
         Dialect::OpenAi => ("OpenAI", AuthScheme::Bearer),
         Dialect::Anthropic => ("Anthropic", AuthScheme::XApiKey),
+        Dialect::Gemini => ("Gemini", AuthScheme::GoogApiKey),
     };
     Provider {
         kind: kind.into(),

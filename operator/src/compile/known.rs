@@ -2,7 +2,7 @@
 //! sidecar's dialects.
 
 use spillway_crds::ProviderType::{self, self as T};
-use spillway_wire::AuthScheme::{self, ApiKey, Bearer, XApiKey};
+use spillway_wire::AuthScheme::{self, ApiKey, Bearer, GoogApiKey, XApiKey};
 use spillway_wire::Dialect;
 
 /// What is known of a provider by its type.
@@ -15,13 +15,19 @@ pub(crate) struct Known {
     pub(crate) base_url: Option<&'static str>,
 }
 
-const KNOWN: [Known; 42] = [
+const KNOWN: [Known; 43] = [
     open(T::OpenAI, "https://api.openai.com/v1"),
     Known {
         kind: T::Anthropic,
         dialect: Dialect::Anthropic,
         auth: XApiKey,
         base_url: Some("https://api.anthropic.com/v1"),
+    },
+    Known {
+        kind: T::Gemini,
+        dialect: Dialect::Gemini,
+        auth: GoogApiKey,
+        base_url: Some("https://generativelanguage.googleapis.com/v1beta"),
     },
     open(T::AI21, "https://api.ai21.com/studio/v1"),
     own(T::AzureAI),

@@ -37,7 +37,7 @@ const TOTAL_MS: u64 = 600_000;
 const TIMEOUT: Bounds = Bounds { at_least: 1, at_most: 3_600_000 };
 
 /// Headers that the sidecar writes itself, that say how a connection is used, or that carry keys.
-const OWN_HEADERS: [&str; 17] = [
+const OWN_HEADERS: [&str; 18] = [
     "accept-encoding",
     "api-key",
     "authorization",
@@ -55,6 +55,7 @@ const OWN_HEADERS: [&str; 17] = [
     "transfer-encoding",
     "upgrade",
     "x-api-key",
+    "x-goog-api-key",
 ];
 
 /// Compiles one provider. None: it was refused, and a diagnostic says why.
@@ -342,7 +343,7 @@ fn header_problem(name: &str) -> Option<String> {
     if name.is_empty() || name.len() > 128 || !name.bytes().all(token) {
         return Some(format!("{name:?} is not the name of a header"));
     }
-    let keys = ["authorization", "x-api-key", "api-key"];
+    let keys = ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
     if keys.contains(&name) {
         return Some(format!(
             "{name} carries the key: put it into a Secret and name that in spec.credentials.secretRef"

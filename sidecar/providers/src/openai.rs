@@ -6,7 +6,7 @@
 pub(crate) mod answer;
 pub(crate) mod chunk;
 pub(crate) mod family;
-mod fit;
+pub(crate) mod fit;
 pub(crate) mod request;
 pub(crate) mod stream;
 pub(crate) mod table;

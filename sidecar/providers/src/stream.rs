@@ -7,6 +7,7 @@
 use bytes::Bytes;
 
 use crate::anthropic::stream::{Native, ToChat};
+use crate::gemini::stream::FromGemini;
 use crate::messages::stream::ToMessages;
 use crate::openai::stream::PassThrough;
 use crate::repeats::{Piece, Repeats};
@@ -66,6 +67,7 @@ enum Events {
     Native(Native),
     ToChat(Box<ToChat>),
     ToMessages(Box<ToMessages>),
+    Gemini(Box<FromGemini>),
 }
 
 // === impl StreamDecoder ===
@@ -80,6 +82,9 @@ impl StreamDecoder {
             (Api::Messages, Dialect::OpenAi) => Events::ToMessages(Box::new(ToMessages::new(shown_model))),
             (_, Dialect::OpenAi) => Events::OpenAi(PassThrough::new(shown_model, wants_usage)),
             (_, Dialect::Anthropic) => Events::ToChat(Box::new(ToChat::new(shown_model, wants_usage))),
+            (api, Dialect::Gemini) => {
+                Events::Gemini(Box::new(FromGemini::new(shown_model, wants_usage, api == Api::Messages)))
+            }
         };
         Self {
             framer: Framer::default(),
@@ -94,8 +99,10 @@ impl StreamDecoder {
     /// The time, in seconds since 1970, that translated chunks carry as `created`. Without it they say 0.
     #[must_use]
     pub fn created(mut self, seconds: u64) -> Self {
-        if let Events::ToChat(events) = &mut self.events {
-            events.created(seconds);
+        match &mut self.events {
+            Events::ToChat(events) => events.created(seconds),
+            Events::Gemini(events) => events.created(seconds),
+            Events::OpenAi(_) | Events::Native(_) | Events::ToMessages(_) => {}
         }
         self
     }
@@ -143,6 +150,7 @@ impl StreamDecoder {
             Events::Native(events) => events.end(out),
             Events::ToChat(events) => events.end(out),
             Events::ToMessages(events) => events.end(out),
+            Events::Gemini(events) => events.end(out),
         };
         if finished { Ok(()) } else { Err(self.cut()) }
     }
@@ -162,6 +170,7 @@ impl StreamDecoder {
             Events::Native(events) => events.event(event, out),
             Events::ToChat(events) => events.event(event, out),
             Events::ToMessages(events) => events.event(event, out),
+            Events::Gemini(events) => events.event(event, out),
         }?;
         self.seen_mut().piece.take().map_or(Ok(()), |piece| self.repeats.add(piece))
     }
@@ -185,6 +194,7 @@ impl StreamDecoder {
             Events::Native(events) => &events.seen,
             Events::ToChat(events) => &events.seen,
             Events::ToMessages(events) => &events.seen,
+            Events::Gemini(events) => &events.seen,
         }
     }
 
@@ -194,6 +204,7 @@ impl StreamDecoder {
             Events::Native(events) => &mut events.seen,
             Events::ToChat(events) => &mut events.seen,
             Events::ToMessages(events) => &mut events.seen,
+            Events::Gemini(events) => &mut events.seen,
         }
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::openai::family::Family;
 use crate::openai::table::Path;
-use crate::{Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, messages, openai};
+use crate::{Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, gemini, messages, openai};
 
 /// What happens to a parameter the dialect cannot express.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,14 +84,20 @@ pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result
             openai::request::encode(api, body, need, target)
         }
         (Api::ChatCompletions, Dialect::Anthropic) => anthropic::request::encode(body, need, target),
-        (Api::Messages, Dialect::OpenAi) => messages::request::encode(body, need, target),
+        (Api::ChatCompletions, Dialect::Gemini) => gemini::request::encode(body, need, target),
+        (Api::Messages, Dialect::OpenAi | Dialect::Gemini) => {
+            let (chat, dropped) = messages::request::to_chat(body, need, target)?;
+            let mut outgoing = encode(Api::ChatCompletions, &chat, need, target)?;
+            outgoing.dropped.extend(dropped);
+            Ok(outgoing)
+        }
         (Api::Messages, Dialect::Anthropic) => Ok(anthropic::passthrough::encode(body, target)),
-        (Api::Completions | Api::Embeddings, Dialect::Anthropic) => {
+        (Api::Completions | Api::Embeddings, Dialect::Anthropic | Dialect::Gemini) => {
             let what = if api == Api::Embeddings { "embeddings" } else { "completions" };
             let model = target.model;
             Err(BadRequest::at(
                 "model",
-                format!("{what} need a backend that speaks OpenAI's API, {model:?} is at an Anthropic one"),
+                format!("{what} need a backend that speaks OpenAI's API, {model:?} is at one that does not"),
             ))
         }
     }
@@ -112,7 +118,14 @@ pub fn decode_at(api: Api, dialect: Dialect, shown_model: &str, created: u64, bo
         (Api::ChatCompletions | Api::Completions | Api::Embeddings, Dialect::Anthropic) => {
             anthropic::response::decode(shown_model, created, body)
         }
+        (Api::ChatCompletions | Api::Completions | Api::Embeddings, Dialect::Gemini) => {
+            gemini::response::decode(shown_model, created, body)
+        }
         (Api::Messages, Dialect::OpenAi) => messages::response::decode(shown_model, body),
+        (Api::Messages, Dialect::Gemini) => {
+            let chat = gemini::response::decode(shown_model, created, body)?;
+            messages::response::decode(shown_model, chat.body)
+        }
         (Api::Messages, Dialect::Anthropic) => anthropic::passthrough::decode(shown_model, body),
     }
 }

@@ -23,6 +23,7 @@ impl Usage {
         match dialect {
             Dialect::OpenAi => Self::from_openai(usage),
             Dialect::Anthropic => Self::from_anthropic(usage),
+            Dialect::Gemini => Self::from_gemini(usage),
         }
     }
 
@@ -57,6 +58,25 @@ impl Usage {
         let input = fresh.unwrap_or(0).saturating_add(cache_read).saturating_add(cache_write);
         let reasoning = first(usage, &["/output_tokens_details/thinking_tokens"]);
         Some(Self { input, output: output.unwrap_or(0), cache_read, cache_write, reasoning })
+    }
+
+    /// Gemini counts its thoughts beside the answer, mostly: the total gives it away where it counts them within.
+    fn from_gemini(usage: &Value) -> Option<Self> {
+        let prompt = count(usage, "/promptTokenCount");
+        let candidates = count(usage, "/candidatesTokenCount");
+        if prompt.is_none() && candidates.is_none() {
+            return None;
+        }
+        let input = prompt.unwrap_or(0).saturating_add(first(usage, &["/toolUsePromptTokenCount"]));
+        let (answer, reasoning) = (candidates.unwrap_or(0), first(usage, &["/thoughtsTokenCount"]));
+        let within = count(usage, "/totalTokenCount") == Some(input.saturating_add(answer));
+        Some(Self {
+            input,
+            output: if within { answer } else { answer.saturating_add(reasoning) },
+            cache_read: first(usage, &["/cachedContentTokenCount"]).min(input),
+            cache_write: 0,
+            reasoning,
+        })
     }
 
     /// Both are cumulative parts of one answer: the larger of two counts is the later one. So a usage that repeats only
@@ -143,6 +163,17 @@ mod tests {
                 (1110, 5, 1000, 100, 0),
             ),
             (Dialect::Anthropic, json!({"output_tokens": 7}), (0, 7, 0, 0, 0)),
+            (
+                Dialect::Gemini,
+                json!({"promptTokenCount": 12, "candidatesTokenCount": 7, "thoughtsTokenCount": 30,
+                    "totalTokenCount": 49, "cachedContentTokenCount": 5}),
+                (12, 37, 5, 0, 30),
+            ),
+            (
+                Dialect::Gemini,
+                json!({"promptTokenCount": 12, "candidatesTokenCount": 7, "thoughtsTokenCount": 5, "totalTokenCount": 19}),
+                (12, 7, 0, 0, 5),
+            ),
         ];
         for (dialect, value, (input, output, cache_read, cache_write, reasoning)) in rows {
             let want = Usage { input, output, cache_read, cache_write, reasoning };

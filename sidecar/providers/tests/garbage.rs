@@ -7,7 +7,7 @@ use spillway_providers::tokens::{self, Encoding};
 use spillway_providers::{Api, Body, Dialect, Need, StreamDecoder, Target, Unsupported, decode, encode, fault, read};
 
 const APIS: [Api; 4] = [Api::ChatCompletions, Api::Completions, Api::Embeddings, Api::Messages];
-const DIALECTS: [Dialect; 2] = [Dialect::OpenAi, Dialect::Anthropic];
+const DIALECTS: [Dialect; 3] = [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini];
 
 /// Field names of both protocols; as values they are types, roles and reasons as well.
 const WORDS: &[&str] = &[
@@ -117,6 +117,22 @@ const WORDS: &[&str] = &[
     "prompt",
     "x_groq",
     "n_ctx",
+    "candidates",
+    "parts",
+    "finishReason",
+    "STOP",
+    "SAFETY",
+    "functionCall",
+    "args",
+    "thought",
+    "thoughtSignature",
+    "inlineData",
+    "mimeType",
+    "promptFeedback",
+    "blockReason",
+    "usageMetadata",
+    "promptTokenCount",
+    "responseId",
     "detail",
 ];
 
@@ -179,7 +195,12 @@ proptest! {
                 let target = Target { unsupported, ..Target::new(dialect, model) };
                 if let Ok(out) = encode(api, &body, &need, &target) {
                     let sent: Value = serde_json::from_slice(&out.body).unwrap();
-                    prop_assert_eq!(&sent["model"], model);
+                    if dialect == Dialect::Gemini {
+                        let named = format!("/{model}:");
+                        prop_assert!(out.path.contains(&named));
+                    } else {
+                        prop_assert_eq!(&sent["model"], model);
+                    }
                 }
             }
             let _ = tokens::bounds(api, &body);

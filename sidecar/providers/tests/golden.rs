@@ -11,8 +11,11 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use spillway_providers::{Api, Body, Dialect, Fault, StreamDecoder, Target, Unsupported, decode, encode, read};
 
-const DIALECTS: [(Dialect, &str, &str); 2] =
-    [(Dialect::OpenAi, "openai", "gpt-4o"), (Dialect::Anthropic, "anthropic", "claude-sonnet-4-5")];
+const DIALECTS: [(Dialect, &str, &str); 3] = [
+    (Dialect::OpenAi, "openai", "gpt-4o"),
+    (Dialect::Anthropic, "anthropic", "claude-sonnet-4-5"),
+    (Dialect::Gemini, "gemini", "gemini-2.5-flash"),
+];
 
 const APIS: [(Api, &str); 4] = [
     (Api::ChatCompletions, "chat"),

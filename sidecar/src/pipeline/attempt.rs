@@ -223,6 +223,7 @@ fn request(call: &Call, backend: &Backend) -> Result<Request<Full<Bytes>>, Proxy
         match provider.auth {
             AuthScheme::Bearer => headers.insert(header::AUTHORIZATION, key),
             AuthScheme::XApiKey => headers.insert(HeaderName::from_static("x-api-key"), key),
+            AuthScheme::GoogApiKey => headers.insert(HeaderName::from_static("x-goog-api-key"), key),
             AuthScheme::ApiKey => headers.insert(HeaderName::from_static("api-key"), key),
             AuthScheme::None => None,
         };

@@ -106,7 +106,7 @@ impl KeySlot {
     pub(crate) fn header(&self, scheme: AuthScheme) -> Option<HeaderValue> {
         self.read(|key| match scheme {
             AuthScheme::Bearer => key.bearer.clone(),
-            AuthScheme::XApiKey | AuthScheme::ApiKey | AuthScheme::None => key.plain.clone(),
+            AuthScheme::XApiKey | AuthScheme::ApiKey | AuthScheme::GoogApiKey | AuthScheme::None => key.plain.clone(),
         })
     }
 

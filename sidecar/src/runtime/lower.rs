@@ -125,6 +125,7 @@ fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Part
         dialect: match dialect {
             wire::Dialect::OpenAi => Dialect::OpenAi,
             wire::Dialect::Anthropic => Dialect::Anthropic,
+            wire::Dialect::Gemini => Dialect::Gemini,
         },
         row: row(kind),
         api_version: api_version.clone(),

@@ -33,6 +33,7 @@ pub struct Provider {
 pub enum Dialect {
     OpenAi,
     Anthropic,
+    Gemini,
 }
 
 /// How the key travels.
@@ -44,6 +45,8 @@ pub enum AuthScheme {
     XApiKey,
     /// `api-key: KEY`
     ApiKey,
+    /// `x-goog-api-key: KEY`
+    GoogApiKey,
     None,
 }
 

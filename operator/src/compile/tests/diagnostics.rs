@@ -12,7 +12,7 @@ use crate::resources::world::{SHOP, object, world};
 pub(super) type Row = (&'static str, Reason, &'static str, &'static str);
 
 const PROVIDER: &[Row] = &[
-    ("{type: Gemini, credentials: {none: {}}}", UnsupportedValue, "spec.type", "cannot talk to Gemini"),
+    ("{type: VertexAI, credentials: {none: {}}}", UnsupportedValue, "spec.type", "cannot talk to VertexAI"),
     ("{type: Bedrock, credentials: {none: {}}}", UnsupportedValue, "spec.type", "cannot talk to Bedrock"),
     (
         "{type: OpenAI, credentials: {workloadIdentity: {}}}",

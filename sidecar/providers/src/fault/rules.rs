@@ -97,6 +97,31 @@ const ANTHROPIC: &[Rule] = &[Rule {
     class: Class::InternalServerError,
 }];
 
+/// Of Google alone: it blames itself with the status of others.
+const GEMINI: &[Rule] = &[
+    Rule {
+        status: Statuses::Any,
+        codes: &[],
+        words: &["the model is overloaded", "content has no parts"],
+        unless: &[],
+        class: Class::InternalServerError,
+    },
+    Rule {
+        status: Statuses::Any,
+        codes: &[],
+        words: &["quota exceeded for", "resource exhausted"],
+        unless: &[],
+        class: Class::RateLimited,
+    },
+    Rule {
+        status: Statuses::Only(&[400]),
+        codes: &[],
+        words: &["request payload size exceeds"],
+        unless: &[],
+        class: Class::ContextWindowExceeded,
+    },
+];
+
 /// How providers say that a prompt does not fit.
 const OVERFLOW: &[&str] = &[
     "context_length_exceeded",
@@ -152,6 +177,7 @@ pub(super) fn class(dialect: Dialect, status: u16, report: &Report) -> Class {
     let own = match dialect {
         Dialect::OpenAi => OPENAI,
         Dialect::Anthropic => ANTHROPIC,
+        Dialect::Gemini => GEMINI,
     };
     let rules = COMMON.iter().chain(own);
     let rule = rules.into_iter().find(|rule| rule.matches(status, report));

@@ -1,4 +1,4 @@
-//! A request in Anthropic's words to an OpenAI-compatible backend.
+//! A request in Anthropic's words to a backend of another dialect.
 
 use serde_json::{Map, Value, json};
 
@@ -6,7 +6,7 @@ use super::turn;
 use crate::anthropic::part::marked;
 use crate::openai::family::Family;
 use crate::openai::request::unsupported;
-use crate::{Api, BadRequest, Body, Need, Outgoing, Target, Unsupported, openai};
+use crate::{BadRequest, Body, Need, Target, Unsupported};
 
 /// OpenAI takes no more.
 const MAX_STOPS: usize = 4;
@@ -22,8 +22,8 @@ struct Draft<'a> {
     dropped: Vec<String>,
 }
 
-/// Translates a request: into a chat request, and that into what the provider takes.
-pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
+/// Translates a request into a chat request, which every other dialect is translated from. Also what was left out.
+pub(crate) fn to_chat(body: &Body, need: &Need, target: &Target<'_>) -> Result<(Body, Vec<String>), BadRequest> {
     let family = target.family();
     let mut draft = Draft { target, family, out: Map::new(), dropped: Vec::new() };
     draft.set("model", target.model);
@@ -37,10 +37,7 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     for key in body.keys() {
         draft.parameter(key, body)?;
     }
-    let chat = Body::parse(Value::Object(draft.out).to_string().into())?;
-    let mut outgoing = openai::request::encode(Api::ChatCompletions, &chat, need, target)?;
-    outgoing.dropped.extend(draft.dropped);
-    Ok(outgoing)
+    Ok((Body::parse(Value::Object(draft.out).to_string().into())?, draft.dropped))
 }
 
 fn messages(body: &Body) -> Result<Vec<Value>, BadRequest> {

@@ -23,6 +23,7 @@ pub(crate) fn class_of(name: &str) -> &'static str {
         "ServiceUnavailableError" => "ServiceUnavailable",
         "PermissionDeniedError" => "PermissionDenied",
         "UnprocessableEntityError" => "UnprocessableEntity",
+        "MidStreamFallbackError" => "hidden",
         _ => "none",
     }
 }

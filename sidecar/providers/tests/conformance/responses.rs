@@ -114,7 +114,7 @@ fn view(answer: &Value) -> Value {
             "finish_reason": choice["finish_reason"],
             "content": message["content"].as_str().unwrap_or_default(),
             "reasoning": message["reasoning_content"].as_str().or(message["reasoning"].as_str()).unwrap_or_default(),
-            "thinking_blocks": message["thinking_blocks"],
+            "thinking_blocks": message["thinking_blocks"].as_array().filter(|blocks| !blocks.is_empty()),
             "tool_calls": calls,
         })
     });

@@ -33,6 +33,10 @@ const fn anthropic(name: &'static str, model: &'static str, max_output_tokens: u
     }
 }
 
+const fn gemini(name: &'static str, model: &'static str, prefix: &'static str) -> Subject {
+    Subject { dialect: Dialect::Gemini, ..openai(name, "Gemini", model, prefix) }
+}
+
 /// What we can be configured for. Rows of other recorded providers are not counted.
 const SUBJECTS: &[Subject] = &[
     openai("openai", "OpenAI", "gpt-4o", "/v1"),
@@ -46,6 +50,10 @@ const SUBJECTS: &[Subject] = &[
     anthropic("anthropic", "claude-sonnet-4-5", 64_000),
     anthropic("anthropic_opus46", "claude-opus-4-6", 128_000),
     anthropic("anthropic_opus5", "claude-opus-5", 128_000),
+    gemini("gemini", "gemini-2.5-flash", ""),
+    gemini("gemini3", "gemini-3.1-pro-preview", ""),
+    gemini("gemini38", "gemini-3.8-flash", ""),
+    gemini("vertex_ai", "gemini-2.5-flash", "/v1/projects/proj-1/locations/us-central1/publishers/google"),
     openai("mistral", "Mistral", "mistral-large-latest", "/v1"),
     openai("groq", "Groq", "openai/gpt-oss-120b", "/openai/v1"),
     openai("deepseek", "DeepSeek", "deepseek-chat", "/v1"),

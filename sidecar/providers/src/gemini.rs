@@ -1,0 +1,37 @@
+//! Gemini backends: everyone's requests, answers and streams are translated by way of OpenAI's words.
+
+mod content;
+mod model;
+mod part;
+pub(crate) mod request;
+pub(crate) mod response;
+mod schema;
+pub(crate) mod stream;
+mod tools;
+
+use serde_json::Value;
+
+use crate::Usage;
+
+/// OpenAI's word for why an answer ended.
+fn finish_reason(reason: &str, calls_tools: bool) -> &'static str {
+    match reason {
+        "MAX_TOKENS" => "length",
+        _ if is_blocked(reason) => "content_filter",
+        "LANGUAGE" | "OTHER" | "NO_IMAGE" => "content_filter",
+        // STOP, the ways a call can be malformed, and what is yet to come.
+        _ if calls_tools => "tool_calls",
+        _ => "stop",
+    }
+}
+
+/// Whether what was said is not to be shown.
+fn is_blocked(reason: &str) -> bool {
+    matches!(reason, "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "MODEL_ARMOR")
+        || reason.starts_with("IMAGE_")
+}
+
+/// The counts of an answer, or of a chunk: they are cumulative there.
+fn usage(answer: &Value) -> Option<Usage> {
+    Usage::read(crate::Dialect::Gemini, answer.get("usageMetadata")?)
+}

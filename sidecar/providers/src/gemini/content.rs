@@ -1,0 +1,173 @@
+//! A conversation, from OpenAI's words to Gemini's: turns of user and model, with what the system says apart.
+//!
+//! A tool's result names the tool there and the call here, so the name is looked up. The newest models want every call back
+//! with the signature of the thought behind it; where an application has lost it, a word of Google's own stands in.
+
+use serde_json::{Map, Value, json};
+
+use super::model::Traits;
+use super::part::{parts, text};
+use crate::BadRequest;
+
+/// What the API takes for a signature that got lost: base64 of `skip_thought_signature_validator`.
+const LOST_SIGNATURE: &str = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=";
+
+pub(super) struct Conversation {
+    traits: Traits,
+    /// Parts for `systemInstruction`.
+    pub(super) system: Vec<Value>,
+    turns: Vec<Turn>,
+    /// Ids and names of the calls so far.
+    calls: Vec<(String, String)>,
+}
+
+struct Turn {
+    role: Role,
+    parts: Vec<Value>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    User,
+    Model,
+    /// A user's turn of nothing but results.
+    Results,
+}
+
+impl Conversation {
+    pub(super) fn read(messages: Vec<Value>, traits: Traits) -> Result<Self, BadRequest> {
+        let mut conversation = Self { traits, system: Vec::new(), turns: Vec::new(), calls: Vec::new() };
+        for (index, message) in messages.into_iter().enumerate() {
+            conversation.add(message, &format!("messages[{index}]"))?;
+        }
+        if conversation.turns.is_empty() {
+            // Instructions alone are no conversation there.
+            conversation.push(Role::User, vec![json!({"text": "."})]);
+        }
+        Ok(conversation)
+    }
+
+    fn add(&mut self, mut message: Value, at: &str) -> Result<(), BadRequest> {
+        let role = message.get("role").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let content_at = format!("{at}.content");
+        let content = message.get_mut("content").map(Value::take).unwrap_or_default();
+        match role.as_str() {
+            "system" | "developer" => {
+                let text = text(&content, &content_at)?;
+                self.system.push(json!({"text": text}));
+            }
+            "user" => {
+                let parts = parts(content, self.traits, &content_at)?;
+                self.push(Role::User, parts);
+            }
+            "assistant" => {
+                let mut turn = thoughts(&message);
+                turn.extend(parts(content, self.traits, &content_at)?);
+                if let Some(refusal) = message["refusal"].as_str() {
+                    turn.push(json!({"text": refusal}));
+                }
+                self.add_calls(&message, &mut turn, at)?;
+                self.push(Role::Model, turn);
+            }
+            "tool" | "function" => {
+                let result = self.result(&message, &content, at)?;
+                self.push(Role::Results, vec![result]);
+            }
+            other => return Err(BadRequest::at(format!("{at}.role"), format!("{at} has the unknown role {other:?}"))),
+        }
+        Ok(())
+    }
+
+    fn add_calls(&mut self, message: &Value, turn: &mut Vec<Value>, at: &str) -> Result<(), BadRequest> {
+        let calls = message["tool_calls"].as_array().map(Vec::as_slice).unwrap_or_default();
+        for (index, call) in calls.iter().enumerate() {
+            let at = format!("{at}.tool_calls[{index}]");
+            let id = call["id"].as_str().unwrap_or_default();
+            let mut part = self.call(&call["function"], id, &at)?;
+            if let Some(signature) = signature(call) {
+                part["thoughtSignature"] = signature.into();
+            } else if self.traits.signed_calls && index == 0 {
+                part["thoughtSignature"] = LOST_SIGNATURE.into();
+            }
+            turn.push(part);
+        }
+        if message["function_call"].is_object() {
+            let mut part = self.call(&message["function_call"], "", &format!("{at}.function_call"))?;
+            if self.traits.signed_calls {
+                part["thoughtSignature"] = LOST_SIGNATURE.into();
+            }
+            turn.push(part);
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, function: &Value, id: &str, at: &str) -> Result<Value, BadRequest> {
+        let name = function["name"].as_str();
+        let name = name.ok_or_else(|| BadRequest::at(at, format!("{at} has no function name")))?;
+        self.calls.push((id.to_owned(), name.to_owned()));
+        let mut call = json!({"name": name, "args": args(&function["arguments"], at)?});
+        if self.traits.signed_calls && !id.is_empty() {
+            call["id"] = id.into();
+        }
+        Ok(json!({"functionCall": call}))
+    }
+
+    fn result(&self, message: &Value, content: &Value, at: &str) -> Result<Value, BadRequest> {
+        let id = message["tool_call_id"].as_str().unwrap_or_default();
+        let called = self.calls.iter().rev().find(|(called, _)| called == id && !id.is_empty());
+        let name = called.map(|(_, name)| name.as_str()).or_else(|| message["name"].as_str());
+        let name = name
+            .ok_or_else(|| BadRequest::at(at, format!("{at} answers {id:?}, which no call before it has for an id")))?;
+        let text = text(content, &format!("{at}.content"))?;
+        let object = serde_json::from_str::<Map<String, Value>>(&text);
+        let response = object.map_or_else(|_| json!({"content": text}), Value::Object);
+        let mut result = json!({"name": name, "response": response});
+        if self.traits.signed_calls && !id.is_empty() {
+            result["id"] = id.into();
+        }
+        Ok(json!({"functionResponse": result}))
+    }
+
+    fn push(&mut self, role: Role, parts: Vec<Value>) {
+        match self.turns.last_mut() {
+            Some(turn) if turn.role == role => turn.parts.extend(parts),
+            _ => self.turns.push(Turn { role, parts }),
+        }
+    }
+
+    pub(super) fn into_contents(self) -> Value {
+        let content = |turn: Turn| {
+            let role = if turn.role == Role::Model { "model" } else { "user" };
+            json!({"role": role, "parts": turn.parts})
+        };
+        self.turns.into_iter().filter(|turn| !turn.parts.is_empty()).map(content).collect()
+    }
+}
+
+/// What the model thought in an earlier turn.
+fn thoughts(message: &Value) -> Vec<Value> {
+    let reasoning = message["reasoning_content"].as_str().filter(|text| !text.is_empty());
+    reasoning.map(|text| json!({"thought": true, "text": text})).into_iter().collect()
+}
+
+/// Where an answer of ours has put it, and where others put theirs.
+fn signature(call: &Value) -> Option<&str> {
+    ["/extra_content/google/thought_signature", "/provider_specific_fields/thought_signature"]
+        .iter()
+        .find_map(|pointer| call.pointer(pointer)?.as_str())
+}
+
+/// Arguments are JSON in a string there and an object here.
+fn args(arguments: &Value, at: &str) -> Result<Value, BadRequest> {
+    let value = match arguments {
+        Value::Null => return Ok(json!({})),
+        Value::String(text) if text.trim().is_empty() => return Ok(json!({})),
+        Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
+        other => other.clone(),
+    };
+    if value.is_object() {
+        return Ok(value);
+    }
+    let at = format!("{at}.function.arguments");
+    Err(BadRequest::at(at.clone(), format!("{at} is no JSON object, and Gemini models take nothing else")))
+}

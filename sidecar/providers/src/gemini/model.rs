@@ -1,0 +1,51 @@
+//! What a Gemini's name says about the parameters it takes.
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Traits {
+    /// Thinks as much as a level says; older ones are given a budget of tokens.
+    pub(super) levels: bool,
+    /// Calls have ids, and go back with the signature of the thought behind them.
+    pub(super) signed_calls: bool,
+    /// `presencePenalty`, `frequencyPenalty`.
+    pub(super) penalties: bool,
+    /// An image's detail can be said image by image.
+    pub(super) resolution: bool,
+}
+
+impl Traits {
+    pub(super) fn of(model: &str) -> Self {
+        // What is no Gemini (Gemma, a tuned model) takes what the second generation took.
+        let version = version(model).unwrap_or((2, 0));
+        let third = version >= (3, 0);
+        Self { levels: third, signed_calls: third, penalties: version < (3, 5), resolution: third }
+    }
+}
+
+/// `gemini-2.5-flash` is 2.5, `gemini-3-pro-preview` is 3.0.
+fn version(model: &str) -> Option<(u32, u32)> {
+    let (_, rest) = model.split_once("gemini-")?;
+    let number = rest.split('-').next()?;
+    let (major, minor) = number.split_once('.').unwrap_or((number, "0"));
+    // `gemini-flash-latest` and what else has no number is the newest.
+    Some((major.parse().unwrap_or(u32::MAX), minor.parse().unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_its_version() {
+        let rows = [
+            ("gemini-2.5-flash", Some((2, 5))),
+            ("models/gemini-1.5-pro-002", Some((1, 5))),
+            ("gemini-3-pro-preview", Some((3, 0))),
+            ("gemini-3.8-flash", Some((3, 8))),
+            ("gemini-flash-latest", Some((u32::MAX, 0))),
+            ("gemma-3-27b-it", None),
+        ];
+        for (model, want) in rows {
+            assert_eq!(version(model), want, "{model}");
+        }
+    }
+}

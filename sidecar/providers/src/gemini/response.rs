@@ -1,0 +1,145 @@
+//! A whole answer of Gemini's, as OpenAI gives it.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::{finish_reason, is_blocked, usage};
+use crate::openai::answer::parse;
+use crate::{Answer, Dialect, Fault, fault};
+
+/// Translates an answer. `created` is when it was made, in seconds since 1970: Gemini does not say.
+pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<Answer, Fault> {
+    let answer: Value = serde_json::from_slice(&parse(bytes.clone())?.to_bytes()).unwrap_or_default();
+    let choices = choices(&answer, created);
+    if choices.is_empty() {
+        let inside = fault::inside(Dialect::Gemini, &answer);
+        return Err(inside.unwrap_or_else(|| Fault::garbage("answer has no \"candidates\"", &bytes)));
+    }
+    let usage = usage(&answer);
+    let model = if shown_model.is_empty() { answer["modelVersion"].clone() } else { shown_model.into() };
+    let mut out = json!({
+        "id": chat_id(&answer),
+        "object": "chat.completion",
+        "created": created,
+        "model": model,
+        "choices": choices,
+    });
+    if let Some(usage) = usage {
+        out["usage"] = usage.to_openai();
+    }
+    Ok(Answer { body: out.to_string().into(), usage })
+}
+
+pub(super) fn chat_id(answer: &Value) -> String {
+    format!("chatcmpl-{}", answer["responseId"].as_str().unwrap_or("unknown"))
+}
+
+/// Ids for the calls of one answer: Gemini's older models have none, and a call must be told from those of other answers.
+pub(super) fn call_id(answer: &Value, created: u64, count: usize) -> String {
+    match answer["responseId"].as_str() {
+        Some(id) => format!("call_{id}_{count}"),
+        None => format!("call_{created}_{count}"),
+    }
+}
+
+/// What a prompt was refused for.
+pub(super) fn block_reason(answer: &Value) -> Option<&str> {
+    answer.pointer("/promptFeedback/blockReason")?.as_str()
+}
+
+fn choices(answer: &Value, created: u64) -> Vec<Value> {
+    if block_reason(answer).is_some() {
+        let message = json!({"role": "assistant", "content": null, "refusal": null});
+        return vec![json!({"index": 0, "message": message, "logprobs": null, "finish_reason": "content_filter"})];
+    }
+    let mut calls = 0;
+    let candidates = answer["candidates"].as_array().into_iter().flatten().enumerate();
+    candidates.map(|(index, candidate)| choice(answer, candidate, index, created, &mut calls)).collect()
+}
+
+fn choice(answer: &Value, candidate: &Value, index: usize, created: u64, calls: &mut usize) -> Value {
+    let mut read = Parts::default();
+    for part in candidate["content"]["parts"].as_array().into_iter().flatten() {
+        read.add(part, || {
+            *calls += 1;
+            call_id(answer, created, *calls)
+        });
+    }
+    let reason = candidate["finishReason"].as_str().unwrap_or_default();
+    if is_blocked(reason) {
+        read = Parts::default();
+    }
+    let finish = finish_reason(reason, !read.calls.is_empty());
+    json!({"index": index, "message": read.into_message(), "logprobs": null, "finish_reason": finish})
+}
+
+/// Parts by kind.
+#[derive(Default)]
+struct Parts {
+    text: Option<String>,
+    thoughts: String,
+    thinking: Vec<Value>,
+    calls: Vec<Value>,
+    images: Vec<Value>,
+}
+
+impl Parts {
+    fn add(&mut self, part: &Value, id: impl FnOnce() -> String) {
+        let signature = part["thoughtSignature"].as_str();
+        if let Some(text) = part["text"].as_str() {
+            if part["thought"] == true {
+                self.thoughts.push_str(text);
+                let mut block = json!({"type": "thinking", "thinking": text});
+                if let Some(signature) = signature {
+                    block["signature"] = signature.into();
+                }
+                self.thinking.push(block);
+            } else {
+                self.text.get_or_insert_default().push_str(text);
+            }
+        }
+        if part["functionCall"].is_object() {
+            self.calls.push(call(&part["functionCall"], signature, id));
+        }
+        if let Some(image) = image(part) {
+            self.images.push(image);
+        }
+    }
+
+    fn into_message(self) -> Value {
+        let mut message = Map::new();
+        message.insert("role".into(), "assistant".into());
+        message.insert("content".into(), self.text.into());
+        message.insert("refusal".into(), Value::Null);
+        if !self.thoughts.is_empty() {
+            message.insert("reasoning_content".into(), self.thoughts.into());
+            message.insert("thinking_blocks".into(), self.thinking.into());
+        }
+        if !self.calls.is_empty() {
+            message.insert("tool_calls".into(), self.calls.into());
+        }
+        if !self.images.is_empty() {
+            message.insert("images".into(), self.images.into());
+        }
+        Value::Object(message)
+    }
+}
+
+/// A call, with the signature its result has to come back with.
+pub(super) fn call(call: &Value, signature: Option<&str>, id: impl FnOnce() -> String) -> Value {
+    let id = call["id"].as_str().map_or_else(id, str::to_owned);
+    let arguments = if call["args"].is_object() { call["args"].to_string() } else { "{}".to_owned() };
+    let mut out = json!({"id": id, "type": "function", "function": {"name": call["name"], "arguments": arguments}});
+    if let Some(signature) = signature {
+        out["extra_content"] = json!({"google": {"thought_signature": signature}});
+    }
+    out
+}
+
+/// A picture the model drew.
+fn image(part: &Value) -> Option<Value> {
+    let data = part.get("inlineData")?;
+    let (mime_type, data) = (data["mimeType"].as_str()?, data["data"].as_str()?);
+    let url = format!("data:{mime_type};base64,{data}");
+    mime_type.starts_with("image/").then(|| json!({"type": "image_url", "image_url": {"url": url}}))
+}

@@ -1,0 +1,64 @@
+//! Tools and the choice among them.
+
+use serde_json::{Map, Value, json};
+
+use super::schema::subset;
+use crate::BadRequest;
+
+/// Tools as Gemini declares them: all functions in one, and its own beside it.
+pub(super) fn tools(tools: Value) -> Result<Vec<Value>, BadRequest> {
+    let Value::Array(tools) = tools else { return Err(BadRequest::at("tools", "\"tools\" must be an array")) };
+    let (mut declarations, mut own) = (Vec::new(), Vec::new());
+    for (index, tool) in tools.into_iter().enumerate() {
+        let at = format!("tools[{index}]");
+        match &tool["function"] {
+            Value::Object(function) => declarations.push(declaration(function, &at)?),
+            // One of Gemini's own (`googleSearch`, `codeExecution`), or one yet to come.
+            _ if tool.is_object() => own.push(tool),
+            _ => return Err(BadRequest::at(&at, format!("{at} must be an object"))),
+        }
+    }
+    if !declarations.is_empty() {
+        own.insert(0, json!({"functionDeclarations": declarations}));
+    }
+    Ok(own)
+}
+
+/// `functions`, the old spelling.
+pub(super) fn functions(functions: &Value) -> Result<Vec<Value>, BadRequest> {
+    let wrapped = functions.as_array().into_iter().flatten().map(|function| json!({"function": function}));
+    tools(wrapped.collect())
+}
+
+fn declaration(function: &Map<String, Value>, at: &str) -> Result<Value, BadRequest> {
+    let name = function.get("name").and_then(Value::as_str);
+    let name = name.ok_or_else(|| BadRequest::at(at, format!("{at} has no function name")))?;
+    let mut out = json!({"name": name});
+    if let Some(Value::String(text)) = function.get("description") {
+        out["description"] = text.as_str().into();
+    }
+    if let Some(schema) = function.get("parameters").filter(|schema| schema.is_object()) {
+        match subset(schema) {
+            Some(schema) => out["parameters"] = schema,
+            None => out["parametersJsonSchema"] = schema.clone(),
+        }
+    }
+    Ok(out)
+}
+
+/// `tool_choice`, or `function_call`.
+pub(super) fn choice(choice: &Value) -> Result<Value, BadRequest> {
+    let config = match choice.as_str() {
+        Some("auto") => json!({"mode": "AUTO"}),
+        Some("none") => json!({"mode": "NONE"}),
+        Some("required" | "any") => json!({"mode": "ANY"}),
+        _ => match choice["function"]["name"].as_str().or_else(|| choice["name"].as_str()) {
+            Some(name) => json!({"mode": "ANY", "allowedFunctionNames": [name]}),
+            None => {
+                let message = format!("\"tool_choice\" is {choice:.64}, want auto, none, required or a named function");
+                return Err(BadRequest::at("tool_choice", message));
+            }
+        },
+    };
+    Ok(json!({"functionCallingConfig": config}))
+}
