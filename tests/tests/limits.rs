@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use spillway_tests::client::{CHAT, MESSAGES, Reply, chat, message, request, send, streamed};
 use spillway_tests::clock;
 use spillway_tests::http1::Connection;
+use spillway_tests::operator::Operator;
 use spillway_tests::process::program;
 use spillway_tests::provider::{ANSWER, INPUT_TOKENS, OUTPUT_TOKENS, Provider};
 use spillway_tests::sidecar::Sidecar;
@@ -327,5 +328,50 @@ async fn made_up_tenants_do_not_grow_the_sidecar() -> anyhow::Result<()> {
     let grown = world.sidecar.process.resident_bytes().saturating_sub(before);
     assert!(grown < 24 << 20, "grown by {grown} bytes");
     assert_eq!(world.post(CHAT, &[("x-tenant", "one more")], &chat("chat")).await?.status, 429);
+    Ok(())
+}
+
+#[tokio::test]
+async fn limits_that_are_written_in_yaml_hold() -> anyhow::Result<()> {
+    let provider = Provider::start().await?;
+    let account = format!(
+        "
+apiVersion: spillway.dev/v1alpha1
+kind: ModelProvider
+metadata: {{name: main, namespace: shop}}
+spec:
+  type: OpenAICompatible
+  endpoint: {}
+  allowInsecure: true
+  credentials: {{none: {{}}}}
+  models: [{{name: ok, contextWindow: 8192}}]
+",
+        provider.base_url()
+    );
+    let route = "
+apiVersion: spillway.dev/v1alpha1
+kind: ModelRoute
+metadata: {name: chat, namespace: shop}
+spec:
+  backends: [{name: ok, providerRef: {name: main}, model: ok}]
+  limits:
+  - {name: tenants, per: Header, header: X-Tenant, requests: 2, window: 1h, burst: 1}
+  - {name: users, per: User, tokens: 5000, window: 1h}
+  - {name: at-once, concurrency: 9, queue: {depth: 9, timeout: 5s}}
+";
+    let operator = Operator::start(&[("provider.yaml", account.as_str()), ("route.yaml", route)]).await?;
+    let sidecar = operator.sidecar("a").await?;
+    let mut body = chat("chat");
+    body["max_tokens"] = 100.into();
+    for (tenant, want) in [("a", 200), ("a", 429), ("b", 200)] {
+        let reply = send(sidecar.data, &bytes(CHAT, &[("x-tenant", tenant)], &body)).await?;
+        assert_eq!(reply.status, want, "{tenant}: {reply:?}");
+        assert_eq!(left(&reply, "requests").0, "2", "{reply:?}");
+        let wait = reply.header("retry-after");
+        assert!(
+            want == 200 || (1_790..=1_800).contains(&wait.parse::<u64>()?),
+            "half of it in half an hour: {reply:?}"
+        );
+    }
     Ok(())
 }
