@@ -5,6 +5,7 @@ mod crds;
 mod dev;
 mod inject;
 mod output;
+mod reset_breaker;
 
 use std::process::ExitCode;
 
@@ -25,6 +26,7 @@ Examples:
   spillway check examples/                            say what is wrong with these files, offline
   spillway dev examples/ -- python app.py             run an application against them on this machine
   spillway inject -f deployment.yaml | kubectl apply -f -
+  spillway reset-breaker chat -n shop                 its provider is well again, do not wait
   spillway crds | kubectl apply -f -
 
 Exit codes:
@@ -43,6 +45,8 @@ enum Command {
     Check(check::Args),
     /// Print manifests with the sidecar added, as the webhook would add it.
     Inject(inject::Args),
+    /// Have every sidecar try a route's backends again at once.
+    ResetBreaker(reset_breaker::Args),
     /// Print the CustomResourceDefinitions.
     Crds,
 }
@@ -57,6 +61,7 @@ impl Cli {
             Command::Dev(args) => return dev::run(*args),
             Command::Check(args) => check::run(&args),
             Command::Inject(args) => inject::run(&args),
+            Command::ResetBreaker(args) => reset_breaker::run(&args),
             Command::Crds => crds::run(),
         };
         result.unwrap_or_else(|error| output::fail(&error))

@@ -25,6 +25,7 @@ use spillway_crds::{BackendStatus, LabelSelector};
 use spillway_wire as wire;
 
 pub use diagnostic::{Diagnostic, Kind, ObjectRef, Severity};
+pub use rest::RESET;
 pub use secret::{HOSTS_ANNOTATION, SECRET_LABEL};
 
 use crate::resources::Resources;

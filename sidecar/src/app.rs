@@ -25,6 +25,7 @@ use self::listen::{BindError, Listeners};
 use crate::{
     chain::Chain,
     feed::{Feed, FileFeed, Intake, OperatorFeed},
+    health,
     journal::{Journal, Slot},
     link::{Link, LinkError},
     report::Reporter,
@@ -84,6 +85,7 @@ async fn serve(settings: Settings, log: Log) -> Result<(), StartError> {
     let (intake, feed, reporter) = sources(settings.source, Journal::open(settings.journal_dir), &runtime, boot)?;
     Admin::new(Arc::clone(&runtime), draining.clone()).start(admin)?;
     tokio::spawn(feed.run(intake));
+    tokio::spawn(health::run(Arc::clone(&runtime)));
     let reporting = reporter.as_ref().map(|reporter| {
         let reporter = Arc::clone(reporter);
         tokio::spawn(async move { reporter.run().await })

@@ -9,6 +9,7 @@ pub mod chain;
 pub mod clock;
 pub mod error;
 pub mod feed;
+pub mod health;
 pub mod journal;
 pub mod link;
 mod pipeline;

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 pub(crate) use gate::{Admission, Failed, Rest, View as GateView, Who};
 pub use generation::Generation;
-pub(crate) use generation::{Backend, HoldRule, RequestRules, Route, Strategy};
+pub(crate) use generation::{Backend, Check, HoldRule, Provider, RequestRules, Route, Strategy};
 pub(crate) use keys::KeySlot;
 pub(crate) use limits::{Asked, Hold as LimitHold, LimitRule, Limits as RouteLimits, Load, Per};
 pub(crate) use live::InFlight;

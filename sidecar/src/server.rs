@@ -218,6 +218,6 @@ fn decoded(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 #[cfg(test)]
 mod tests;

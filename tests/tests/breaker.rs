@@ -8,7 +8,7 @@ use spillway_tests::process::program;
 use spillway_tests::provider::{ANSWER, End, Provider};
 use spillway_tests::sidecar::Sidecar;
 use spillway_tests::snapshot::{a_backend, a_provider, a_route, a_rule, a_snapshot, a_spare, key};
-use spillway_wire::{Breaker, Dialect, ErrorClass, Hedge, RetryBudget, Route, Snapshot};
+use spillway_wire::{Breaker, Dialect, ErrorClass, Hedge, PassiveHealth, RetryBudget, Route, Snapshot};
 
 /// Opens after three failures in a row, and stays so for longer than a test takes.
 const BREAKER: Breaker = Breaker {
@@ -216,5 +216,24 @@ async fn a_retry_comes_no_sooner_than_the_provider_asked() -> anyhow::Result<()>
     assert_eq!(ask(&sidecar, "status-429-after-1").await?.status, 429);
     assert!(spillway_tests::clock::now().duration_since(begun) >= Duration::from_secs(1));
     assert_eq!(provider.seen().len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_provider_that_fails_on_one_route_is_passed_over_on_all_where_its_health_is_watched() -> anyhow::Result<()> {
+    let provider = Provider::start().await?;
+    let mut snapshot = snapshot(vec![guarded("status-503"), guarded("good")], &provider);
+    let other = a_provider("other", Dialect::OpenAi, &provider.base_url());
+    snapshot.providers.insert(key("other"), other);
+    for route in snapshot.routes.values_mut() {
+        (route.breaker, route.backends[1].provider) = (None, key("other"));
+    }
+    let health = PassiveHealth { failures: 2, recover_after_ms: 3_600_000 };
+    snapshot.providers.get_mut(&key("main")).expect("it is there").passive_health = Some(health);
+    let sidecar = Sidecar::with_snapshot(&program("spillway-sidecar")?, &snapshot.seal(), None).await?;
+    for model in ["status-503", "status-503", "good"] {
+        assert_eq!(ask(&sidecar, model).await?.header("x-spillway-backend"), "ok", "{model}");
+    }
+    assert_eq!((asked(&provider, "status-503"), asked(&provider, "good")), (2, 0));
     Ok(())
 }

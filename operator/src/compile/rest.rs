@@ -6,7 +6,7 @@ use spillway_wire as wire;
 use super::duration::Bounds;
 
 /// Whenever the text of this annotation of a ModelRoute changes, its breakers are closed.
-pub(crate) const RESET: &str = "spillway.dev/reset-breaker";
+pub const RESET: &str = "spillway.dev/reset-breaker";
 
 const WINDOW: Bounds = Bounds { at_least: 1_000, at_most: 3_600_000 };
 const OPEN_FOR: Bounds = Bounds { at_least: 10, at_most: 3_600_000 };

@@ -101,7 +101,7 @@ impl Gate {
         &self.name
     }
 
-    pub(super) fn admit(self: &Arc<Self>, rule: &Rule, now: Instant) -> Result<Pass, Refusal> {
+    pub(crate) fn admit(self: &Arc<Self>, rule: &Rule, now: Instant) -> Result<Pass, Refusal> {
         let ticket = self.change(|breaker| breaker.admit(now))?;
         Ok(Pass { gate: Arc::clone(self), rule: *rule, ticket, outcome: Outcome::Neutral })
     }
@@ -110,8 +110,16 @@ impl Gate {
         self.change(|breaker| breaker.close(cause, now));
     }
 
+    /// Closes it if it is not. One that is keeps what it has counted.
+    pub(crate) fn close_if_open(&self, cause: Cause, now: Instant) {
+        self.change(|breaker| {
+            if breaker.phase() != Phase::Closed {
+                breaker.close(cause, now);
+            }
+        });
+    }
+
     /// Leaves it open, if it is, for so long from now at least.
-    #[expect(dead_code, reason = "read by what comes next")]
     pub(crate) fn keep_open(&self, pause: Duration, now: Instant) {
         self.change(|breaker| {
             if breaker.phase() != Phase::Closed {

@@ -157,7 +157,6 @@ pub(crate) struct Provider {
     pub(crate) total: Duration,
     /// None: its health is not judged.
     pub(crate) health: Option<breaker::Rule>,
-    #[expect(dead_code, reason = "read by what comes next")]
     pub(crate) check: Option<Check>,
     pub(crate) state: Arc<ProviderState>,
 }

@@ -1,0 +1,129 @@
+//! Active health checks: a GET now and then, only to see whether the provider answers. Every sidecar checks for itself, and
+//! not at the same moment as the others.
+//!
+//! An answer below 500 is a good one, whatever it says: a provider that refuses a key, or wants fewer requests, is there.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, header};
+use http_body_util::Full;
+use spillway_policy::breaker::{Cause, Outcome};
+use spillway_wire::AuthScheme;
+use tokio::task::JoinSet;
+
+use crate::{
+    clock,
+    runtime::{Check, Provider, Runtime},
+};
+
+/// Checks the providers of whatever config is in use, for as long as the process lives.
+pub async fn run(runtime: Arc<Runtime>) {
+    let mut changes = runtime.changes();
+    let mut checking = JoinSet::new();
+    loop {
+        // The tasks of the config before end here; the health they found out is kept with the provider's state.
+        checking.abort_all();
+        let generation = changes.borrow_and_update().clone();
+        for provider in generation.iter().flat_map(|generation| generation.providers.values()) {
+            if let Some(check) = provider.check.clone() {
+                checking.spawn(keep_checking(Arc::clone(&runtime), Arc::clone(provider), check));
+            }
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn keep_checking(runtime: Arc<Runtime>, provider: Arc<Provider>, check: Check) {
+    loop {
+        tokio::time::sleep(spread(check.interval, runtime.roll())).await;
+        // Without its key it would be told no, and learn nothing.
+        if provider.has_key() {
+            let is_there = ask(&provider, &check).await;
+            tell(&provider, &check, is_there);
+        }
+    }
+}
+
+/// Give or take a tenth: sidecars that started together drift apart.
+fn spread(interval: Duration, roll: u64) -> Duration {
+    let tenths = u32::try_from(roll % 201).unwrap_or(100);
+    interval * (900 + tenths) / 1000
+}
+
+async fn ask(provider: &Provider, check: &Check) -> bool {
+    let place = provider.upstream.place();
+    let mut request = Request::new(Full::new(Bytes::new()));
+    *request.method_mut() = Method::GET;
+    *request.uri_mut() = place.uri(&check.path);
+    let headers = request.headers_mut();
+    headers.insert(header::HOST, place.authority().clone());
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("spillway/", env!("CARGO_PKG_VERSION"))));
+    for (name, value) in &provider.set {
+        headers.insert(name, value.clone());
+    }
+    if let Some(key) = provider.key.as_ref().and_then(|slot| slot.header(provider.auth)) {
+        let name = match provider.auth {
+            AuthScheme::XApiKey => HeaderName::from_static("x-api-key"),
+            AuthScheme::ApiKey => HeaderName::from_static("api-key"),
+            AuthScheme::Bearer | AuthScheme::None => header::AUTHORIZATION,
+        };
+        headers.insert(name, key);
+    }
+    let until = clock::now() + provider.first_byte.min(check.interval);
+    // The body is not read: what counts is that there is somebody.
+    let answer = provider.upstream.send(request, provider.first_byte, until).await;
+    answer.is_ok_and(|answer| !answer.status().is_server_error())
+}
+
+/// One good check is enough; bad ones count as failed requests do, and keep an unhealthy provider unhealthy.
+fn tell(provider: &Provider, check: &Check, is_there: bool) {
+    let Some(rule) = &provider.health else { return };
+    let (gate, now) = (&provider.state.gate, clock::now());
+    if is_there {
+        gate.close_if_open(Cause::Checked, now);
+    }
+    match gate.admit(rule, now) {
+        Ok(pass) => pass.end(if is_there { Outcome::Success } else { Outcome::Failure }),
+        Err(_) => gate.keep_open(check.interval * 2, now),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use spillway_policy::breaker::Phase;
+
+    use super::*;
+    use crate::server::fake::World;
+
+    #[test]
+    fn checks_are_spread_over_a_fifth_of_the_interval() {
+        let second = Duration::from_secs(1);
+        for roll in [0, 1, 100, 200, 201, u64::MAX] {
+            let wait = spread(10 * second, roll);
+            assert!((9 * second..=11 * second).contains(&wait), "{roll}: {wait:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn three_bad_checks_make_a_provider_unhealthy_and_a_good_one_makes_it_healthy_at_once() {
+        use crate::server::fake::Act;
+        let check = serde_json::json!({"path": "/models", "interval_ms": 5_000});
+        let world = World::new(|config| config["providers"]["ai/fake"]["active_health"] = check).await;
+        let provider = Arc::clone(&world.runtime.generation().unwrap().providers["ai/fake"]);
+        let check = provider.check.clone().unwrap();
+        let rows =
+            [(503, Phase::Closed), (500, Phase::Closed), (502, Phase::Open), (503, Phase::Open), (401, Phase::Closed)];
+        for (status, want) in rows {
+            world.provider.then([Act::status(status, &[], "as it is")]);
+            tell(&provider, &check, ask(&provider, &check).await);
+            assert_eq!(provider.state.gate.view().phase, want, "{status}");
+        }
+        let seen = &world.provider.seen()[0];
+        assert!(seen.starts_with("GET /v1/models HTTP/1.1\r\n"), "{seen}");
+        assert!(seen.contains("\r\nauthorization: Bearer sk-canary\r\n"), "{seen}");
+    }
+}
