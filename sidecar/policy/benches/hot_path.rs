@@ -6,9 +6,13 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use spillway_policy::{
     Class, Price, Usage,
     balance::{Load, Turn, by_affinity, by_busy, by_cost, by_latency, by_turn, take_turn},
-    fallback::{Candidate, Demand, Output, Question, Set, Sizes, primaries},
+    breaker::{self, Breaker, Outcome},
+    fallback::{Candidate, Choice, Demand, Output, Question, Set, Sizes, primaries},
     limit::{self, Ask, Key, LimitId, Limiter, Verdict},
-    retry::{Failure, Rule},
+    retry::{
+        Failure, Rule,
+        budget::{self, Budget},
+    },
 };
 
 const PRICE: Price =
@@ -44,6 +48,74 @@ fn plan(c: &mut Criterion) {
                 max_cost: None,
             };
             black_box(question.first_of(primaries(&candidates), |_, skip| _ = black_box(skip)))
+        });
+    });
+}
+
+const BREAKER: breaker::Rule = breaker::Rule {
+    failure_threshold: 5,
+    failure_ratio_ppm: 500_000,
+    min_requests: 10,
+    window: Duration::from_secs(30),
+    success_threshold: 2,
+    open_for: Duration::from_secs(60),
+};
+
+/// The clock is an argument, and does not move.
+#[expect(clippy::disallowed_methods, reason = "a benchmark has to begin somewhere")]
+fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+fn breaker(c: &mut Criterion) {
+    let now = now();
+    let mut breaker = Breaker::default();
+    c.bench_function("breaker admit and record", |b| {
+        b.iter(|| {
+            if let Ok(ticket) = breaker.admit(black_box(now)) {
+                breaker.record(&BREAKER, ticket, Outcome::Success, now);
+            }
+        });
+    });
+    let mut budget = Budget::default();
+    let extra = budget::Rule { ratio_ppm: 200_000, min_per_second: 10 };
+    c.bench_function("retry budget, a request and a retry", |b| {
+        b.iter(|| {
+            budget.request(black_box(now));
+            black_box(budget.take(&extra, now))
+        });
+    });
+}
+
+fn plan_with_breakers(c: &mut Criterion) {
+    let (sizes, now) = (Sizes::bounds(100, 8_000), now());
+    let mut breakers: [Breaker; 8] = std::array::from_fn(|_| Breaker::default());
+    c.bench_function("plan eight backends, each with its breaker", |b| {
+        b.iter(|| {
+            let mut open = Set::default();
+            for (index, breaker) in breakers.iter().enumerate() {
+                if breaker.refusal(black_box(now)).is_some() {
+                    open.insert(index);
+                }
+            }
+            let demand = Demand { output: Output::Reserve(1_024), tools: true, ..Demand::default() };
+            let question = Question {
+                candidates: &[CANDIDATE; 8],
+                demand,
+                sizes: &sizes,
+                out: Set::default(),
+                open,
+                unclear: Set::default(),
+                unwanted: Set::default(),
+                larger_than: 0,
+                max_cost: None,
+            };
+            let choice = question.first_of(0..8, |_, skip| _ = black_box(skip));
+            if let Choice::Take(index) = choice
+                && let Ok(ticket) = breakers[index].admit(now)
+            {
+                breakers[index].record(&BREAKER, ticket, Outcome::Success, now);
+            }
         });
     });
 }
@@ -125,5 +197,5 @@ fn limits(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, plan, order, retry, cost, limits);
+criterion_group!(benches, plan, order, breaker, plan_with_breakers, retry, cost, limits);
 criterion_main!(benches);
