@@ -352,7 +352,6 @@ async fn what_a_failover_reports_and_bills() -> anyhow::Result<()> {
 
 /// Called so that it is started first: nothing else takes as long.
 #[tokio::test]
-#[ignore = "until the operator writes breakers"]
 async fn a_60_second_outage_of_the_primary() -> anyhow::Result<()> {
     /// Failures in a row after which a backend is left alone, if nothing else is set.
     const THRESHOLD: usize = 5;

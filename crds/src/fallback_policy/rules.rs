@@ -207,8 +207,8 @@ pub struct CircuitBreaker {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub success_threshold: Option<u32>,
-    /// How long it stays open before a probe, from `10ms` to `1h`; twice as long after each probe that fails, up to ten times.
-    /// Default: `60s`.
+    /// How long it stays open before a probe, from `10ms` to `1h`; twice as long after each probe that fails, up to three
+    /// times. Default: `10s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_for: Option<Duration>,
     /// `Pod` (default): each sidecar judges for itself. `Fleet`: they judge together.

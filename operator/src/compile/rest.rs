@@ -20,7 +20,8 @@ const FAILURE_RATIO: f64 = 0.5;
 const MIN_REQUESTS: u32 = 10;
 const WINDOW_MS: u64 = 30_000;
 const SUCCESS_THRESHOLD: u32 = 2;
-const OPEN_FOR_MS: u64 = 60_000;
+/// Three times as long at most, so that a backend that is well again is asked within half a minute.
+const OPEN_FOR_MS: u64 = 10_000;
 
 const BUDGET_RATIO: f64 = 0.2;
 const BUDGET_MIN_PER_SECOND: u32 = 10;
@@ -172,7 +173,7 @@ mod tests {
             min_requests: 10,
             window_ms: 30_000,
             success_threshold: 2,
-            open_for_ms: 60_000,
+            open_for_ms: 10_000,
             reset: None,
         };
         assert_eq!(breaker(None, None), want);

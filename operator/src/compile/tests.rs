@@ -31,7 +31,7 @@ fn defaults_are_all_written_out() {
         json!({"attempts": 1, "on": ["ConnectionError"], "backoff_base_ms": 250, "backoff_max_ms": 8000,
             "honour_retry_after_ms": 30_000, "budget": {"ratio_ppm": 200_000, "min_per_second": 10}})
     );
-    assert_eq!((&route["breaker"]["open_for_ms"], &route["hedge"]), (&json!(60_000), &json!(null)));
+    assert_eq!((&route["breaker"]["open_for_ms"], &route["hedge"]), (&json!(10_000), &json!(null)));
     assert_eq!(
         route["context_window"],
         json!({"on_exceeded": "Reject", "reserve_output_tokens": 1024, "truncate": {"keep_system": true, "keep_last": 4}})

@@ -129,8 +129,9 @@ enum State {
     },
 }
 
-/// The longest a breaker is open without another failure, as a multiple of its rule's time.
-pub const LONGEST_GROWTH: u32 = 10;
+/// The longest a breaker is open without another failure, as a multiple of its rule's time. It is how late a recovery may be
+/// noticed; a single request at such intervals is no load for anybody.
+pub const LONGEST_GROWTH: u32 = 3;
 /// No pause is longer, whatever a provider says.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 /// Transitions that are remembered.
