@@ -31,7 +31,8 @@ pub enum Fault {
     Hang,
     /// `late-300`: the head at once in a stream, its first event (or the whole plain answer) after so many milliseconds.
     Late(Duration),
-    /// `cut-3`: a reset after so many events; a plain answer ends in its middle. `cut-40-of-60` counts tokens.
+    /// `cut-3`: a reset after so many events; a plain answer ends in its middle. `cut-40-of-60` counts tokens, and
+    /// closes instead of resetting.
     Cut(usize),
     /// `stall-3`: silence after so many events; a plain answer stops in its middle.
     Stall(usize),

@@ -140,7 +140,9 @@ fn streamed(dialect: Dialect, seen: &Seen, fault: &Fault) -> Script {
     match fault {
         Fault::Cut(count) => {
             events.truncate(*count);
-            script.reset = true;
+            // A reset overtakes what was written before it; where tokens are counted, all of them are to arrive.
+            script.close = Fault::tokens(&seen.model()).is_some();
+            script.reset = !script.close;
         }
         Fault::Stall(count) => {
             events.truncate(*count);
@@ -175,7 +177,7 @@ fn streamed(dialect: Dialect, seen: &Seen, fault: &Fault) -> Script {
         let at = (events + 1).min(script.steps.len());
         script.steps.insert(at, Step::Wait(*pause));
     }
-    if tail.is_empty() && !script.reset {
+    if tail.is_empty() && !script.reset && !script.close {
         script.steps.push(send("0\r\n\r\n"));
     }
     script.steps.append(&mut tail);
