@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use spillway_expression::{Expression, Subject};
-use spillway_policy::{Class, Classes, NanoUsd, Price, fallback, retry, truncate};
+use spillway_policy::{NanoUsd, Price, fallback, truncate};
 use spillway_providers::{Dialect, Unsupported, row, tokens::Encoding};
 use spillway_wire as wire;
 
@@ -192,7 +192,7 @@ fn route(
         affinity: affinity_header.as_deref().map(affinity).transpose()?,
         candidates,
         rules: fallbacks.iter().map(|rule| fallback_rule(rule, backends)).collect::<Result<_, _>>()?,
-        retries: retry_rule(retries),
+        retries: rest::retries(retries),
         budget: retries.budget.map(rest::budget),
         breaker: breaker.as_ref().map(rest::breaker),
         hedge: hedge.map(rest::hedge),
@@ -355,18 +355,7 @@ fn fallback_rule(given: &wire::FallbackRule, backends: &[wire::Backend]) -> Resu
             .position(|backend| backend.name == *name)
             .ok_or_else(|| format!("a fallback names backend {name}, which the route does not have"))
     };
-    Ok(fallback::Rule { on: classes(on), to: to.iter().map(find).collect::<Result<_, _>>()? })
-}
-
-fn retry_rule(given: &wire::Retries) -> retry::Rule {
-    let wire::Retries { attempts, on, backoff_base_ms, backoff_max_ms, honour_retry_after_ms, budget: _ } = given;
-    retry::Rule {
-        attempts: *attempts,
-        on: classes(on),
-        base: Duration::from_millis(*backoff_base_ms),
-        max: Duration::from_millis(*backoff_max_ms),
-        honour_retry_after: Duration::from_millis(*honour_retry_after_ms),
-    }
+    Ok(fallback::Rule { on: rest::classes(on), to: to.iter().map(find).collect::<Result<_, _>>()? })
 }
 
 fn request_rules(given: &wire::RequestRules) -> RequestRules {
@@ -382,27 +371,6 @@ fn request_rules(given: &wire::RequestRules) -> RequestRules {
         max_body_bytes: *max_body_bytes,
         timeout: Duration::from_millis(*timeout_ms),
     }
-}
-
-fn classes(given: &[wire::ErrorClass]) -> Classes {
-    use wire::ErrorClass as W;
-    given
-        .iter()
-        .map(|class| match class {
-            W::Connection => Class::Connection,
-            W::Timeout => Class::Timeout,
-            W::ContextWindowExceeded => Class::ContextWindowExceeded,
-            W::BadRequest => Class::BadRequest,
-            W::NotFound => Class::NotFound,
-            W::ContentPolicyViolation => Class::ContentPolicyViolation,
-            W::Authentication => Class::Authentication,
-            W::InternalServerError => Class::InternalServerError,
-            W::RateLimited => Class::RateLimited,
-            W::ServiceUnavailable => Class::ServiceUnavailable,
-            W::PermissionDenied => Class::PermissionDenied,
-            W::UnprocessableEntity => Class::UnprocessableEntity,
-        })
-        .collect()
 }
 
 #[cfg(test)]

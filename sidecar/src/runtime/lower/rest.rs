@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use spillway_policy::{breaker::Rule, retry::budget};
+use spillway_policy::{
+    Class, Classes,
+    breaker::Rule,
+    retry::{self, budget},
+};
 use spillway_wire as wire;
 
 use super::super::generation::{Check, Hedge};
@@ -67,4 +71,36 @@ pub(super) const fn hedge(given: wire::Hedge) -> Hedge {
 pub(super) fn check(given: &wire::ActiveHealth) -> Check {
     let wire::ActiveHealth { path, interval_ms } = given;
     Check { path: path.clone(), interval: Duration::from_millis(*interval_ms).max(SHORTEST_INTERVAL) }
+}
+
+pub(super) fn retries(given: &wire::Retries) -> retry::Rule {
+    let wire::Retries { attempts, on, backoff_base_ms, backoff_max_ms, honour_retry_after_ms, budget: _ } = given;
+    retry::Rule {
+        attempts: *attempts,
+        on: classes(on),
+        base: Duration::from_millis(*backoff_base_ms),
+        max: Duration::from_millis(*backoff_max_ms),
+        honour_retry_after: Duration::from_millis(*honour_retry_after_ms),
+    }
+}
+
+pub(super) fn classes(given: &[wire::ErrorClass]) -> Classes {
+    use wire::ErrorClass as W;
+    given
+        .iter()
+        .map(|class| match class {
+            W::Connection => Class::Connection,
+            W::Timeout => Class::Timeout,
+            W::ContextWindowExceeded => Class::ContextWindowExceeded,
+            W::BadRequest => Class::BadRequest,
+            W::NotFound => Class::NotFound,
+            W::ContentPolicyViolation => Class::ContentPolicyViolation,
+            W::Authentication => Class::Authentication,
+            W::InternalServerError => Class::InternalServerError,
+            W::RateLimited => Class::RateLimited,
+            W::ServiceUnavailable => Class::ServiceUnavailable,
+            W::PermissionDenied => Class::PermissionDenied,
+            W::UnprocessableEntity => Class::UnprocessableEntity,
+        })
+        .collect()
 }
