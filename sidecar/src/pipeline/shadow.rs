@@ -30,7 +30,8 @@ pub(super) fn send(runtime: &Arc<Runtime>, call: &mut Call) {
         if runtime.roll() % 1_000_000 >= u64::from(backend.shadow_ppm) {
             continue;
         }
-        let Some((place, memory)) = runtime.shadow(call.body.to_bytes().len() as u64) else {
+        // The prompt's upper bound in tokens is its length in bytes, and nearly all of a body is its prompt.
+        let Some((place, memory)) = runtime.shadow(call.sizes.upper) else {
             runtime.telemetry.metrics.shadow(&route.name, &backend.name, "left_out");
             continue;
         };
