@@ -24,7 +24,7 @@ fn a_route(namespace: &str, provider: &str) -> String {
 
 #[test]
 fn a_broken_backend_is_left_out_and_its_neighbour_serves() {
-    let refused = "kind: ModelProvider\nmetadata: {name: refused, namespace: shop}\nspec: {type: Gemini, credentials: {none: {}}}";
+    let refused = "kind: ModelProvider\nmetadata: {name: refused, namespace: shop}\nspec: {type: Bedrock, credentials: {none: {}}}";
     let rows = [
         ("shop", "{name: nope}", Reason::ProviderNotFound, "ModelProvider shop/nope does not exist"),
         ("shop", "{name: refused}", Reason::ProviderNotReady, "ModelProvider shop/refused is not accepted"),
