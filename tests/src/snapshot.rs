@@ -32,6 +32,7 @@ pub fn a_provider(name: &str, dialect: Dialect, base_url: &str) -> Provider {
         Dialect::OpenAi => ("OpenAI", AuthScheme::Bearer),
         Dialect::Anthropic => ("Anthropic", AuthScheme::XApiKey),
         Dialect::Gemini => ("Gemini", AuthScheme::GoogApiKey),
+        Dialect::Cohere => ("Cohere", AuthScheme::Bearer),
     };
     Provider {
         kind: kind.into(),

@@ -15,7 +15,7 @@ pub(crate) struct Known {
     pub(crate) base_url: Option<&'static str>,
 }
 
-const KNOWN: [Known; 43] = [
+const KNOWN: [Known; 44] = [
     open(T::OpenAI, "https://api.openai.com/v1"),
     Known {
         kind: T::Anthropic,
@@ -29,6 +29,7 @@ const KNOWN: [Known; 43] = [
         auth: GoogApiKey,
         base_url: Some("https://generativelanguage.googleapis.com/v1beta"),
     },
+    Known { kind: T::Cohere, dialect: Dialect::Cohere, auth: Bearer, base_url: Some("https://api.cohere.com/v2") },
     open(T::AI21, "https://api.ai21.com/studio/v1"),
     own(T::AzureAI),
     Known { kind: T::AzureOpenAI, dialect: Dialect::OpenAi, auth: ApiKey, base_url: None },
@@ -99,12 +100,7 @@ mod tests {
                 spillway_providers::Auth::Bearer => Bearer,
                 spillway_providers::Auth::ApiKey => ApiKey,
             };
-            assert_eq!(
-                (known.dialect, known.auth, known.base_url),
-                (Dialect::OpenAi, auth, row.base_url),
-                "{}",
-                row.kind
-            );
+            assert_eq!((known.auth, known.base_url), (auth, row.base_url), "{}", row.kind);
         }
         for known in KNOWN.iter().filter(|known| known.dialect == Dialect::OpenAi) {
             assert_eq!(spillway_providers::row(known.kind.as_str()).kind, known.kind.as_str());

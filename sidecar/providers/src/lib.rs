@@ -3,12 +3,13 @@
 //! Pure: bytes in, bytes out. No socket, no clock, no task, no log line. Nothing here panics on input, and nothing grows
 //! with what a provider sends beyond the bounds that are written beside each buffer.
 //!
-//! An application speaks one of four [`Api`]s, an upstream one of three [`Dialect`]s. Where both agree, bytes pass through
+//! An application speaks one of four [`Api`]s, an upstream one of four [`Dialect`]s. Where both agree, bytes pass through
 //! and only the few fields a policy owns are rewritten; otherwise the request, the answer and every stream event are
 //! translated, and what one side cannot say to the other is refused by name.
 
 mod anthropic;
 mod body;
+mod cohere;
 pub mod fault;
 mod gemini;
 mod messages;
@@ -53,6 +54,7 @@ pub enum Dialect {
     OpenAi,
     Anthropic,
     Gemini,
+    Cohere,
 }
 
 /// Why a request cannot be served as it was written: a 400, worded for the person who sent it.

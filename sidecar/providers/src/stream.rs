@@ -7,6 +7,7 @@
 use bytes::Bytes;
 
 use crate::anthropic::stream::{Native, ToChat};
+use crate::cohere::stream::FromCohere;
 use crate::gemini::stream::FromGemini;
 use crate::messages::stream::ToMessages;
 use crate::openai::stream::PassThrough;
@@ -68,6 +69,7 @@ enum Events {
     ToChat(Box<ToChat>),
     ToMessages(Box<ToMessages>),
     Gemini(Box<FromGemini>),
+    Cohere(Box<FromCohere>),
 }
 
 // === impl StreamDecoder ===
@@ -84,6 +86,9 @@ impl StreamDecoder {
             (_, Dialect::Anthropic) => Events::ToChat(Box::new(ToChat::new(shown_model, wants_usage))),
             (api, Dialect::Gemini) => {
                 Events::Gemini(Box::new(FromGemini::new(shown_model, wants_usage, api == Api::Messages)))
+            }
+            (api, Dialect::Cohere) => {
+                Events::Cohere(Box::new(FromCohere::new(shown_model, wants_usage, api == Api::Messages)))
             }
         };
         Self {
@@ -102,6 +107,7 @@ impl StreamDecoder {
         match &mut self.events {
             Events::ToChat(events) => events.created(seconds),
             Events::Gemini(events) => events.created(seconds),
+            Events::Cohere(events) => events.created(seconds),
             Events::OpenAi(_) | Events::Native(_) | Events::ToMessages(_) => {}
         }
         self
@@ -151,6 +157,7 @@ impl StreamDecoder {
             Events::ToChat(events) => events.end(out),
             Events::ToMessages(events) => events.end(out),
             Events::Gemini(events) => events.end(out),
+            Events::Cohere(events) => events.end(),
         };
         if finished { Ok(()) } else { Err(self.cut()) }
     }
@@ -171,6 +178,7 @@ impl StreamDecoder {
             Events::ToChat(events) => events.event(event, out),
             Events::ToMessages(events) => events.event(event, out),
             Events::Gemini(events) => events.event(event, out),
+            Events::Cohere(events) => events.event(event, out),
         }?;
         self.seen_mut().piece.take().map_or(Ok(()), |piece| self.repeats.add(piece))
     }
@@ -195,6 +203,7 @@ impl StreamDecoder {
             Events::ToChat(events) => &events.seen,
             Events::ToMessages(events) => &events.seen,
             Events::Gemini(events) => &events.seen,
+            Events::Cohere(events) => &events.seen,
         }
     }
 
@@ -205,6 +214,7 @@ impl StreamDecoder {
             Events::ToChat(events) => &mut events.seen,
             Events::ToMessages(events) => &mut events.seen,
             Events::Gemini(events) => &mut events.seen,
+            Events::Cohere(events) => &mut events.seen,
         }
     }
 

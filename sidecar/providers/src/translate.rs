@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::openai::family::Family;
 use crate::openai::table::Path;
-use crate::{Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, gemini, messages, openai};
+use crate::{Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, cohere, gemini, messages, openai};
 
 /// What happens to a parameter the dialect cannot express.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,14 +85,15 @@ pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result
         }
         (Api::ChatCompletions, Dialect::Anthropic) => anthropic::request::encode(body, need, target),
         (Api::ChatCompletions, Dialect::Gemini) => gemini::request::encode(body, need, target),
-        (Api::Messages, Dialect::OpenAi | Dialect::Gemini) => {
+        (Api::ChatCompletions, Dialect::Cohere) => cohere::request::encode(body, need, target),
+        (Api::Messages, Dialect::OpenAi | Dialect::Gemini | Dialect::Cohere) => {
             let (chat, dropped) = messages::request::to_chat(body, need, target)?;
             let mut outgoing = encode(Api::ChatCompletions, &chat, need, target)?;
             outgoing.dropped.extend(dropped);
             Ok(outgoing)
         }
         (Api::Messages, Dialect::Anthropic) => Ok(anthropic::passthrough::encode(body, target)),
-        (Api::Completions | Api::Embeddings, Dialect::Anthropic | Dialect::Gemini) => {
+        (Api::Completions | Api::Embeddings, Dialect::Anthropic | Dialect::Gemini | Dialect::Cohere) => {
             let what = if api == Api::Embeddings { "embeddings" } else { "completions" };
             let model = target.model;
             Err(BadRequest::at(
@@ -120,6 +121,13 @@ pub fn decode_at(api: Api, dialect: Dialect, shown_model: &str, created: u64, bo
         }
         (Api::ChatCompletions | Api::Completions | Api::Embeddings, Dialect::Gemini) => {
             gemini::response::decode(shown_model, created, body)
+        }
+        (Api::ChatCompletions | Api::Completions | Api::Embeddings, Dialect::Cohere) => {
+            cohere::response::decode(shown_model, created, body)
+        }
+        (Api::Messages, Dialect::Cohere) => {
+            let chat = cohere::response::decode(shown_model, created, body)?;
+            messages::response::decode(shown_model, chat.body)
         }
         (Api::Messages, Dialect::OpenAi) => messages::response::decode(shown_model, body),
         (Api::Messages, Dialect::Gemini) => {

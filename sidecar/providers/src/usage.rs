@@ -24,6 +24,7 @@ impl Usage {
             Dialect::OpenAi => Self::from_openai(usage),
             Dialect::Anthropic => Self::from_anthropic(usage),
             Dialect::Gemini => Self::from_gemini(usage),
+            Dialect::Cohere => Self::from_cohere(usage),
         }
     }
 
@@ -58,6 +59,14 @@ impl Usage {
         let input = fresh.unwrap_or(0).saturating_add(cache_read).saturating_add(cache_write);
         let reasoning = first(usage, &["/output_tokens_details/thinking_tokens"]);
         Some(Self { input, output: output.unwrap_or(0), cache_read, cache_write, reasoning })
+    }
+
+    /// Cohere says what it counted and what it bills; older answers say only the latter.
+    fn from_cohere(usage: &Value) -> Option<Self> {
+        let counts = ["tokens", "billed_units"].iter().find_map(|key| usage.get(*key))?;
+        let input = count(counts, "/input_tokens")?;
+        let cache_read = first(usage, &["/cached_tokens"]).min(input);
+        Some(Self { input, output: first(counts, &["/output_tokens"]), cache_read, ..Self::default() })
     }
 
     /// Gemini counts its thoughts beside the answer, mostly: the total gives it away where it counts them within.

@@ -7,7 +7,7 @@ use spillway_providers::tokens::{self, Encoding};
 use spillway_providers::{Api, Body, Dialect, Need, StreamDecoder, Target, Unsupported, decode, encode, fault, read};
 
 const APIS: [Api; 4] = [Api::ChatCompletions, Api::Completions, Api::Embeddings, Api::Messages];
-const DIALECTS: [Dialect; 3] = [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini];
+const DIALECTS: [Dialect; 4] = [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini, Dialect::Cohere];
 
 /// Field names of both protocols; as values they are types, roles and reasons as well.
 const WORDS: &[&str] = &[

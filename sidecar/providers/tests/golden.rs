@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use spillway_providers::{Api, Body, Dialect, Fault, StreamDecoder, Target, Unsupported, decode, encode, read};
+use spillway_providers::{Api, Body, Dialect, Fault, StreamDecoder, Target, Unsupported, decode, encode, read, row};
 
-const DIALECTS: [(Dialect, &str, &str); 3] = [
+const DIALECTS: [(Dialect, &str, &str); 4] = [
     (Dialect::OpenAi, "openai", "gpt-4o"),
     (Dialect::Anthropic, "anthropic", "claude-sonnet-4-5"),
     (Dialect::Gemini, "gemini", "gemini-2.5-flash"),
+    (Dialect::Cohere, "cohere", "command-a-03-2025"),
 ];
 
 const APIS: [(Api, &str); 4] = [
@@ -49,7 +50,8 @@ fn request(api: Api, input: &Value, dialect: Dialect, model: &str) -> Value {
     };
     let body = Body::parse(Bytes::from(input["request"].to_string())).expect("a case is a request");
     let need = read(api, &body).expect("a case is a request");
-    let target = Target { max_output_tokens: Some(64_000), unsupported, ..Target::new(dialect, model) };
+    let kind = if dialect == Dialect::Cohere { "Cohere" } else { "OpenAICompatible" };
+    let target = Target { row: row(kind), max_output_tokens: Some(64_000), unsupported, ..Target::new(dialect, model) };
     match encode(api, &body, &need, &target) {
         Ok(out) => {
             let body: Value = serde_json::from_slice(&out.body).expect("what goes out is JSON");

@@ -39,6 +39,7 @@ const PROVIDER: HeaderName = HeaderName::from_static("x-spillway-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-spillway-model");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-spillway-attempts");
 const FALLBACK_REASON: HeaderName = HeaderName::from_static("x-spillway-fallback-reason");
+const ERROR_CLASS: HeaderName = HeaderName::from_static("x-spillway-error-class");
 const HEDGED: HeaderName = HeaderName::from_static("x-spillway-hedged");
 const COST_USD: HeaderName = HeaderName::from_static("x-spillway-cost-usd");
 const OVERHEAD_US: HeaderName = HeaderName::from_static("x-spillway-overhead-us");
@@ -114,6 +115,9 @@ pub(crate) fn error_response(api: Api, error: &ProxyError) -> Response<ReplyBody
         ProxyError::Method { allowed, .. } => _ = headers.insert(header::ALLOW, HeaderValue::from_static(allowed)),
         ProxyError::Upstream(exhausted) => headers.extend(exhausted.headers.iter().cloned()),
         _ => {}
+    }
+    if let Some(class) = error.class() {
+        headers.insert(ERROR_CLASS, HeaderValue::from_static(class.as_str()));
     }
     if let Some(wait) = retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));

@@ -126,6 +126,7 @@ fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Part
             wire::Dialect::OpenAi => Dialect::OpenAi,
             wire::Dialect::Anthropic => Dialect::Anthropic,
             wire::Dialect::Gemini => Dialect::Gemini,
+            wire::Dialect::Cohere => Dialect::Cohere,
         },
         row: row(kind),
         api_version: api_version.clone(),

@@ -34,6 +34,7 @@ pub enum Dialect {
     OpenAi,
     Anthropic,
     Gemini,
+    Cohere,
 }
 
 /// How the key travels.

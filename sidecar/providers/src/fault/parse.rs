@@ -29,6 +29,7 @@ impl Report {
 
     /// The error inside an answer that says 200. None if it holds none.
     pub(super) fn from_error(value: &Value) -> Option<Self> {
+        let value = value.get(0).unwrap_or(value);
         let is_error = match value.get("error") {
             Some(Value::Null | Value::Bool(false)) | None => false,
             Some(Value::String(text)) => !text.is_empty(),

@@ -122,6 +122,24 @@ const GEMINI: &[Rule] = &[
     },
 ];
 
+/// Of Cohere alone.
+const COHERE: &[Rule] = &[
+    Rule {
+        status: Statuses::Any,
+        codes: &[],
+        words: &["invalid api token", "no api key provided"],
+        unless: &[],
+        class: Class::Authentication,
+    },
+    Rule {
+        status: Statuses::Refusals,
+        codes: &[],
+        words: &["too many tokens"],
+        unless: &[],
+        class: Class::ContextWindowExceeded,
+    },
+];
+
 /// How providers say that a prompt does not fit.
 const OVERFLOW: &[&str] = &[
     "context_length_exceeded",
@@ -178,6 +196,7 @@ pub(super) fn class(dialect: Dialect, status: u16, report: &Report) -> Class {
         Dialect::OpenAi => OPENAI,
         Dialect::Anthropic => ANTHROPIC,
         Dialect::Gemini => GEMINI,
+        Dialect::Cohere => COHERE,
     };
     let rules = COMMON.iter().chain(own);
     let rule = rules.into_iter().find(|rule| rule.matches(status, report));

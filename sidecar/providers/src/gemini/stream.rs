@@ -161,14 +161,9 @@ impl FromGemini {
 
     /// Chunks to the application, or to the translation behind this one.
     fn pass(&mut self, chunks: Vec<Frame>, out: &mut Vec<Frame>) -> Result<(), Fault> {
-        let Some(messages) = &mut self.messages else {
-            out.extend(chunks);
-            return Ok(());
-        };
-        for Frame { bytes, content: _ } in chunks {
-            let end = bytes.len().saturating_sub(2);
-            let data = bytes.slice("data: ".len().min(end)..end);
-            messages.event(Event { raw: bytes, data: Some(data) }, out)?;
+        match &mut self.messages {
+            None => out.extend(chunks),
+            Some(messages) => messages.chunks(chunks, out)?,
         }
         Ok(())
     }

@@ -84,6 +84,16 @@ impl ToMessages {
         Ok(())
     }
 
+    /// Chunks of another translation.
+    pub(crate) fn chunks(&mut self, chunks: Vec<Frame>, out: &mut Vec<Frame>) -> Result<(), Fault> {
+        for Frame { bytes, content: _ } in chunks {
+            let end = bytes.len().saturating_sub(2);
+            let data = bytes.slice("data: ".len().min(end)..end);
+            self.event(Event { raw: bytes, data: Some(data) }, out)?;
+        }
+        Ok(())
+    }
+
     fn start(&mut self, chunk: &Body, out: &mut Vec<Frame>) {
         if self.started {
             return;

@@ -54,6 +54,7 @@ const SUBJECTS: &[Subject] = &[
     gemini("gemini3", "gemini-3.1-pro-preview", ""),
     gemini("gemini38", "gemini-3.8-flash", ""),
     gemini("vertex_ai", "gemini-2.5-flash", "/v1/projects/proj-1/locations/us-central1/publishers/google"),
+    Subject { dialect: Dialect::Cohere, ..openai("cohere", "Cohere", "command-a-03-2025", "/v2") },
     openai("mistral", "Mistral", "mistral-large-latest", "/v1"),
     openai("groq", "Groq", "openai/gpt-oss-120b", "/openai/v1"),
     openai("deepseek", "DeepSeek", "deepseek-chat", "/v1"),

@@ -66,6 +66,7 @@ async fn a_retry_waits_as_long_as_the_provider_asks_and_no_longer_than_the_route
             (status, attempts, told),
             "{header}: {got:?}"
         );
+        assert_eq!(got.header("x-spillway-error-class"), if status == 429 { "RateLimited" } else { "" }, "{got:?}");
         assert!(header != "retry-after-ms: 40" || begun.elapsed().as_millis() >= 40, "a floor");
     }
 }

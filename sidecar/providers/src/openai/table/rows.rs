@@ -63,6 +63,23 @@ pub(super) const ROWS: &[Row] = &[
         ..public("Cerebras", "https://api.cerebras.ai/v1")
     },
     account("Cloudflare"),
+    // Its own dialect, whose requests are OpenAI's but for this.
+    Row {
+        drops: openai_only![
+            "function_call",
+            "functions",
+            "logit_bias",
+            "logprobs",
+            "parallel_tool_calls",
+            "reasoning_effort",
+            "top_logprobs",
+            "user",
+            "verbosity",
+        ],
+        renames: &[("max_completion_tokens", "max_tokens"), ("stop", "stop_sequences"), ("top_p", "p"), ("top_k", "k")],
+        usage: StreamUsage::Always,
+        ..public("Cohere", "https://api.cohere.com/v2")
+    },
     Row { drops: NEW_BUT_EFFORT, ..public("DashScope", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1") },
     Row {
         drops: &[

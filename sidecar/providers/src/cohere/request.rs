@@ -1,0 +1,58 @@
+//! A chat request in OpenAI's words to a Cohere backend.
+
+use serde_json::{Value, json};
+
+use crate::openai::family::Family;
+use crate::openai::fit;
+use crate::{BadRequest, Body, Need, Outgoing, Target, Unsupported};
+
+/// Fits the parameters by the provider's row, and rewrites the few that differ in more than their name.
+pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
+    let mut out = body.clone();
+    let mut dropped = Vec::new();
+    out.set("model", &target.model.into());
+    fit::usage(&mut out, need, target.row);
+    choose(&mut out, target, &mut dropped);
+    fit::parameters(&mut out, Family::Other, target, &mut dropped)?;
+    fit::messages(&mut out, Family::Other, target.row);
+    fit::tools(&mut out, target.row);
+    if let Some(Value::String(sequence)) = out.value("stop_sequences") {
+        out.set("stop_sequences", &json!([sequence]));
+    }
+    format(&mut out);
+    Ok(Outgoing { path: "/chat".into(), headers: [].as_slice().into(), body: out.to_bytes(), dropped })
+}
+
+/// A choice is `REQUIRED`, `NONE`, or the model's own. A named tool becomes the only one.
+fn choose(out: &mut Body, target: &Target<'_>, dropped: &mut Vec<String>) {
+    let Some(choice) = out.value("tool_choice").filter(|_| target.unsupported != Unsupported::Pass) else { return };
+    match (choice.as_str(), choice["function"]["name"].as_str()) {
+        (Some("required"), _) => out.set("tool_choice", &"REQUIRED".into()),
+        (Some("none"), _) => out.set("tool_choice", &"NONE".into()),
+        (_, Some(name)) => {
+            let Some(Value::Array(mut tools)) = out.value("tools") else { return };
+            tools.retain(|tool| tool["function"]["name"] == name);
+            out.set("tools", &tools.into());
+            out.set("tool_choice", &"REQUIRED".into());
+        }
+        _ => {
+            out.remove("tool_choice");
+            if choice != "auto" {
+                dropped.push("tool_choice".to_owned());
+            }
+        }
+    }
+}
+
+/// A schema is a field of the JSON format there.
+fn format(out: &mut Body) {
+    let Some(mut format) = out.value("response_format") else { return };
+    match format["type"].as_str() {
+        Some("json_schema") => {
+            let schema = format.pointer_mut("/json_schema/schema").map(Value::take).unwrap_or_default();
+            out.set("response_format", &json!({"type": "json_object", "json_schema": schema}));
+        }
+        Some("text") => out.remove("response_format"),
+        _ => {}
+    }
+}
