@@ -4,6 +4,7 @@ mod attempts;
 mod cascades;
 mod doors;
 mod limits;
+mod providers;
 mod shadows;
 mod strategies;
 mod streams;
