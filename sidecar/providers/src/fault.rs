@@ -11,6 +11,8 @@ mod rules;
 mod tests;
 mod window;
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::Dialect;
@@ -80,6 +82,15 @@ pub fn classify(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
     let text = String::from_utf8_lossy(&body[..body.len().min(MAX_BODY_BYTES)]);
     let report = Report::from_text(&text);
     fault(dialect, Some(status), status, &report)
+}
+
+/// How long the error's own text asks to wait: Google says so there, and in no header. Nonsense is nothing.
+#[must_use]
+pub fn wait(body: &[u8]) -> Option<Duration> {
+    let value: Value = serde_json::from_slice(body.get(..MAX_BODY_BYTES.min(body.len()))?).ok()?;
+    let details = value.get(0).unwrap_or(&value).pointer("/error/details")?.as_array()?;
+    let delay = details.iter().find_map(|detail| detail.get("retryDelay")?.as_str())?;
+    Duration::try_from_secs_f64(delay.strip_suffix('s')?.parse().ok()?).ok()
 }
 
 /// Classifies an error that came inside a 200, as a body or as an event. None: there is no error in it.

@@ -324,16 +324,18 @@ impl Attempt<'_> {
     }
 
     async fn rejected(&self, status: StatusCode, headers: &HeaderMap, body: UpstreamBody) -> Box<Failure> {
+        let mut wait = retry_after(headers);
         let fault = if status.is_redirection() {
             let message = "answered with a redirect, which is not followed: the key would go along".to_owned();
             Fault { status: Some(status.as_u16()), ..local(spillway_providers::Class::InternalServerError, message) }
         } else {
             // An error is an error, whether or not all of its text can be read.
             let text = self.read(body, MAX_ERROR_BYTES, |_| true).await.unwrap_or_default();
+            wait = wait.or_else(|| fault::wait(&text));
             fault::classify(self.backend.provider.dialect, status.as_u16(), &text)
         };
         let passed = passed(headers, self.backend.provider.key.as_deref());
-        Box::new(Failure { retry_after: retry_after(headers), headers: passed, ..*Failure::new(fault) })
+        Box::new(Failure { retry_after: wait, headers: passed, ..*Failure::new(fault) })
     }
 
     /// No head of an answer came.

@@ -65,6 +65,27 @@ fn words_and_codes_say_more_than_the_status() {
 }
 
 #[test]
+fn an_error_says_itself_how_long_to_wait() {
+    let rows = [
+        (r#"{"error":{"details":[{"@type":"x"},{"retryDelay":"21s"}]}}"#, Some(21_000)),
+        (r#"[{"error":{"details":[{"retryDelay":"0.25s"}]}}]"#, Some(250)),
+        (r#"{"error":{"details":[{"retryDelay":"-1s"}]}}"#, None),
+        (r#"{"error":{"details":[{"retryDelay":"soon"}]}}"#, None),
+        (r#"{"error":"21s"}"#, None),
+        ("", None),
+    ];
+    for (body, want) in rows {
+        assert_eq!(wait(body.as_bytes()), want.map(std::time::Duration::from_millis), "{body}");
+    }
+}
+
+#[test]
+fn an_error_in_a_list_is_one() {
+    let fault = inside(Dialect::Gemini, &json!([{"error": {"code": 400, "message": "API key not valid. Pass one."}}]));
+    assert_eq!(fault.map(|fault| fault.class), Some(Authentication));
+}
+
+#[test]
 fn an_overflow_teaches_the_window() {
     let rows = [
         (Dialect::OpenAi, r#"{"error":{"message":"This model's maximum context length is 128,000 tokens."}}"#, 128_000),
