@@ -53,11 +53,11 @@ fn a_good_route_says_what_it_serves_and_where() {
 
 #[test]
 fn a_refused_route_says_every_reason() {
-    let spec = "{backends: [{name: b, providerRef: {name: nope}, model: m, weight: 1}], cache: {ttl: 1m}}";
+    let spec = "{backends: [{name: b, providerRef: {name: nope}, model: m}], cache: {ttl: 1m}, deduplicate: {ttl: 1m}}";
     let status = route_of(&world(&[SHOP, &object("ModelRoute", spec)]), "x");
     let [accepted, resolved, programmed] = &lines(&status.conditions)[..] else { panic!("{status:?}") };
-    assert!(accepted.starts_with("Accepted=False/UnsupportedValue: spec.backends[0].weight: "), "{accepted}");
-    assert!(accepted.contains("; spec.cache: "), "{accepted}");
+    assert!(accepted.starts_with("Accepted=False/UnsupportedValue: spec.cache: "), "{accepted}");
+    assert!(accepted.contains("; spec.deduplicate: "), "{accepted}");
     assert!(resolved.starts_with("ResolvedRefs=False/ProviderNotFound: spec.backends[0].providerRef: "), "{resolved}");
     assert!(programmed.starts_with("Programmed=False/NotAccepted: "), "{programmed}");
     assert_eq!(status.summary.unwrap().backends, "0/1");
