@@ -10,6 +10,7 @@
 mod anthropic;
 mod body;
 mod cohere;
+mod embed;
 pub mod fault;
 mod gemini;
 mod messages;

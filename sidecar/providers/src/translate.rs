@@ -6,7 +6,9 @@ use bytes::Bytes;
 
 use crate::openai::family::Family;
 use crate::openai::table::Path;
-use crate::{Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, cohere, gemini, messages, openai};
+use crate::{
+    Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, cohere, embed, gemini, messages, openai,
+};
 
 /// What happens to a parameter the dialect cannot express.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,7 +95,9 @@ pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result
             Ok(outgoing)
         }
         (Api::Messages, Dialect::Anthropic) => Ok(anthropic::passthrough::encode(body, target)),
-        (Api::Completions | Api::Embeddings, Dialect::Anthropic | Dialect::Gemini | Dialect::Cohere) => {
+        (Api::Embeddings, Dialect::Gemini | Dialect::Cohere) => embed::encode(body, target),
+        (Api::Completions | Api::Embeddings, Dialect::Anthropic)
+        | (Api::Completions, Dialect::Gemini | Dialect::Cohere) => {
             let what = if api == Api::Embeddings { "embeddings" } else { "completions" };
             let model = target.model;
             Err(BadRequest::at(
@@ -119,10 +123,11 @@ pub fn decode_at(api: Api, dialect: Dialect, shown_model: &str, created: u64, bo
         (Api::ChatCompletions | Api::Completions | Api::Embeddings, Dialect::Anthropic) => {
             anthropic::response::decode(shown_model, created, body)
         }
-        (Api::ChatCompletions | Api::Completions | Api::Embeddings, Dialect::Gemini) => {
+        (Api::Embeddings, Dialect::Gemini | Dialect::Cohere) => embed::decode(dialect, shown_model, body),
+        (Api::ChatCompletions | Api::Completions, Dialect::Gemini) => {
             gemini::response::decode(shown_model, created, body)
         }
-        (Api::ChatCompletions | Api::Completions | Api::Embeddings, Dialect::Cohere) => {
+        (Api::ChatCompletions | Api::Completions, Dialect::Cohere) => {
             cohere::response::decode(shown_model, created, body)
         }
         (Api::Messages, Dialect::Cohere) => {

@@ -23,7 +23,9 @@ pub(crate) fn verdicts() -> Vec<Verdict> {
             _ => continue,
         };
         let Some(subject) = subject(text(&row, "provider")) else { continue };
-        let model = row["upstream"]["body"]["model"].as_str();
+        // Some name it in the path alone.
+        let named = text(&row, "litellm_model").split_once('/').map(|(_, model)| model);
+        let model = row["upstream"]["body"]["model"].as_str().or(named);
         let sent = subject.send(api, &row["inbound_request"], model);
         let provider = format!("{}/{}", text(&row, "endpoint"), subject.name);
         verdicts.push(verdict(&row, subject, provider, sent.map_err(|refusal| refusal.message)));
