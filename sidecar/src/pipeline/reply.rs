@@ -52,8 +52,17 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream; charset
 const NO_CACHE: HeaderValue = HeaderValue::from_static("no-cache");
 
 /// Beginnings of a provider's headers that an application may need: its limits, and what to quote to its support.
-const PASSED: [&str; 6] =
-    ["x-ratelimit-", "anthropic-ratelimit-", "retry-after", "openai-processing-ms", "x-request-id", "request-id"];
+const PASSED: [&str; 9] = [
+    "x-ratelimit-",
+    "anthropic-ratelimit-",
+    "x-ratelimitbysize-",
+    "ratelimitbysize-",
+    "x-tokenlimit-",
+    "retry-after",
+    "openai-processing-ms",
+    "x-request-id",
+    "request-id",
+];
 
 /// The headers of a provider's answer that are passed on; one that repeats the key is not.
 pub(super) fn passed(headers: &HeaderMap, key: Option<&KeySlot>) -> Vec<(HeaderName, HeaderValue)> {
