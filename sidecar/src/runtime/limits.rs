@@ -5,7 +5,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -105,7 +105,6 @@ impl Limits {
     pub(crate) fn resize(self: &Arc<Self>, rules: &[LimitRule]) {
         let rules: Vec<Rule> = rules.iter().map(|limit| limit.rule.clone()).collect();
         self.change(|limiter, now, events| limiter.resize(now, &rules, events));
-        self.changed.notify_one();
     }
 
     /// Passes, waits or is refused. `deadline`: nobody is served after it.
@@ -131,7 +130,6 @@ impl Limits {
                 if drive {
                     tokio::spawn(drive_queues(Arc::clone(self)));
                 }
-                self.changed.notify_one();
                 let answer = receiver.unwrap_or_else(|| oneshot::channel().1);
                 Asked::Wait(Waiting { limits: Arc::clone(self), ticket, answer })
             }
@@ -157,11 +155,21 @@ impl Limits {
         self.change_with(|inner, now, events| act(&mut inner.limiter, now, events));
     }
 
-    /// Acts under the lock, and answers those who waited for it after it.
+    /// Acts under the lock, and answers those who waited for it after it. Whatever is done may bring the next alarm forward:
+    /// an end that makes room does, as much as a newcomer.
     fn change_with<T>(self: &Arc<Self>, act: impl FnOnce(&mut Inner, Nanos, &mut Vec<Event<Waker>>) -> T) -> T {
         let now = self.now();
         let mut events = Vec::new();
-        let done = act(&mut self.lock(), now, &mut events);
+        let (done, sooner) = {
+            let mut inner = self.lock();
+            let before = inner.limiter.next();
+            let done = act(&mut inner, now, &mut events);
+            let sooner = inner.limiter.next().is_some_and(|next| before.is_none_or(|before| next < before));
+            (done, sooner)
+        };
+        if sooner {
+            self.changed.notify_one();
+        }
         for (waker, answer) in events {
             // Whoever has gone meanwhile does not take it, and a hold that nobody takes gives everything back.
             drop(waker.send(answer.map(|pass| self.hold(pass))));
@@ -178,7 +186,8 @@ impl Limits {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().expect("nothing panics while holding the limits")
+        // A hold is given back while a panic unwinds, too: a second one there would end the process.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,9 +2,9 @@ use spillway_policy::limit::{LimitId, QueueRule};
 
 use super::*;
 
-fn limits(concurrency: Option<u32>, requests: Option<u64>) -> Arc<Limits> {
+fn rule(concurrency: Option<u32>, requests: Option<u64>) -> Rule {
     let queue = Some(QueueRule { depth: 9, timeout: 60_000_000_000 });
-    let rule = Rule {
+    Rule {
         id: LimitId(1),
         name: "a".into(),
         requests,
@@ -13,14 +13,21 @@ fn limits(concurrency: Option<u32>, requests: Option<u64>) -> Arc<Limits> {
         burst: None,
         concurrency,
         queue,
-    };
+    }
+}
+
+fn limits(concurrency: Option<u32>, requests: Option<u64>) -> Arc<Limits> {
     let limits = Arc::new(Limits::default());
-    limits.resize(&[LimitRule { rule, per: Per::Pod }]);
+    limits.resize(&[LimitRule { rule: rule(concurrency, requests), per: Per::Pod }]);
     limits
 }
 
 fn ask(limits: &Arc<Limits>) -> Asked {
-    let load = Load { turn: 0, tokens: 1, at_least: 1 };
+    take(limits, 1)
+}
+
+fn take(limits: &Arc<Limits>, tokens: u64) -> Asked {
+    let load = Load { turn: 0, tokens, at_least: tokens };
     let keys = [Key { limit: LimitId(1), tenant: 0, name: "" }];
     limits.ask(&keys, load, clock::now() + Duration::from_secs(3600))
 }
@@ -47,6 +54,45 @@ async fn time_serves_those_who_wait_for_a_window() {
     }
     tokio::task::yield_now().await;
     assert!(!limits.lock().driven, "nobody waits, so nothing wakes up");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_makes_room_sooner_wakes_who_waits_sooner() {
+    let second = Duration::from_secs(1);
+    for row in ["settled", "given back", "left"] {
+        let mut rule = rule(None, None);
+        (rule.tokens, rule.window) = (Some(100), 60_000_000_000);
+        rule.queue = Some(QueueRule { depth: 9, timeout: 3_600_000_000_000 });
+        let limits = Arc::new(Limits::default());
+        limits.resize(&[LimitRule { rule, per: Per::Pod }]);
+        let begin = clock::now();
+        let Asked::Pass(first) = take(&limits, 50) else { panic!("there is room") };
+        first.settle(50);
+        tokio::time::advance(30 * second).await;
+        let Asked::Pass(second_one) = take(&limits, 50) else { panic!("there is room") };
+        tokio::time::advance(second).await;
+        let large = waiting(take(&limits, 60));
+        let small = waiting(take(&limits, 40));
+        // Whoever wakes those who wait sleeps until there is room for the large one.
+        tokio::task::yield_now().await;
+        tokio::time::advance(4 * second).await;
+        let (hold, want) = match row {
+            "settled" => {
+                second_one.settle(40);
+                (large.answer().await, 60)
+            }
+            "given back" => {
+                drop(second_one);
+                (large.answer().await, 60)
+            }
+            _ => {
+                drop(large);
+                (small.answer().await, 60)
+            }
+        };
+        assert!(hold.unwrap().is_ok(), "{row}");
+        assert_eq!((clock::now() - begin).as_secs(), want, "{row}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
