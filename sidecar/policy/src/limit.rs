@@ -74,7 +74,7 @@ struct Rate {
     burst: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Rates {
     requests: Option<Rate>,
     tokens: Option<Rate>,
@@ -216,6 +216,8 @@ struct Limit {
     serial: Serial,
     rule: Rule,
     rates: Rates,
+    /// When the rates changed last.
+    changed: Option<Nanos>,
     tenants: Tenants,
     waiting: u32,
     /// Who has how many in the queue.
@@ -259,7 +261,7 @@ impl<W> Limiter<W> {
             let found = old.iter_mut().find(|limit| limit.as_ref().is_some_and(|limit| limit.rule.id == rule.id));
             match found.and_then(Option::take) {
                 Some(mut limit) => {
-                    limit.set(rule);
+                    limit.set(now, rule);
                     self.limits.push(limit);
                 }
                 None => {
@@ -295,23 +297,28 @@ impl Limit {
             serial,
             rule: rule.clone(),
             rates: Rates::default(),
+            changed: None,
             tenants: Tenants::default(),
             waiting: 0,
             crowd: HashMap::new(),
             typical: 0,
             counts: Counts::default(),
         };
-        limit.set(rule);
+        limit.set(0, rule);
+        limit.changed = None;
         limit
     }
 
-    fn set(&mut self, rule: &Rule) {
+    fn set(&mut self, now: Nanos, rule: &Rule) {
         let rate = |limit: Option<u64>| {
             let Rule { window, burst, .. } = *rule;
             // A burst of all of it is none: then the window alone decides.
             limit.map(|limit| Rate { limit, window, burst: burst.filter(|burst| *burst < limit) })
         };
-        self.rates = Rates { requests: rate(rule.requests), tokens: rate(rule.tokens) };
+        let rates = Rates { requests: rate(rule.requests), tokens: rate(rule.tokens) };
+        if rates != std::mem::replace(&mut self.rates, rates) {
+            self.changed = Some(now);
+        }
         self.rule = rule.clone();
     }
 }

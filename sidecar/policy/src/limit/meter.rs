@@ -37,8 +37,19 @@ impl Meter {
         self.window.take(now, rate, amount)
     }
 
-    pub(super) fn give_back(&mut self, now: Nanos, rate: &Rate, place: Place, amount: u64) {
-        self.pace.give_back(now, rate, amount);
+    /// Gives back `amount` of what was `taken` at `since`; none: since when the rate was another.
+    pub(super) fn give_back(
+        &mut self,
+        now: Nanos,
+        rate: &Rate,
+        since: Option<Nanos>,
+        (place, taken): (Place, u64),
+        amount: u64,
+    ) {
+        // How much of it has refilled is not known across a resize. What is missing then comes back with time.
+        if let Some(since) = since {
+            self.pace.give_back(now, rate, since, taken, amount);
+        }
         self.window.give_back(now, rate, place, amount);
     }
 

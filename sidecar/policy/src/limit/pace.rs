@@ -24,12 +24,7 @@ impl Pace {
         if self.missing == 0 {
             return 0;
         }
-        let (elapsed, window) = (now.saturating_sub(self.since), rate.window.max(1));
-        let per_window = u128::from(rate.limit) * PARTS;
-        // A division of 128 bits takes several times as long, and is needed by none but the largest limits.
-        let short = u64::try_from(per_window).ok().and_then(|parts| elapsed.checked_mul(parts)).map(|all| all / window);
-        let long = || u64::try_from(u128::from(elapsed) * per_window / u128::from(window)).unwrap_or(u64::MAX);
-        self.missing.saturating_sub(short.unwrap_or_else(long))
+        self.missing.saturating_sub(refilled(now.saturating_sub(self.since), rate))
     }
 
     pub(super) fn room(&self, now: Nanos, rate: &Rate) -> u64 {
@@ -44,9 +39,13 @@ impl Pace {
         }
     }
 
-    pub(super) fn give_back(&mut self, now: Nanos, rate: &Rate, amount: u64) {
+    /// Gives back `amount` of what was `taken` at `since`. What has refilled meanwhile is there already and does not come
+    /// twice: somebody else may have taken it.
+    pub(super) fn give_back(&mut self, now: Nanos, rate: &Rate, since: Nanos, taken: u64, amount: u64) {
         if rate.burst.is_some() {
-            *self = Self { missing: self.missing(now, rate).saturating_sub(parts(amount)), since: now };
+            let left = parts(taken).saturating_sub(refilled(now.saturating_sub(since), rate));
+            let missing = self.missing(now, rate).saturating_sub(parts(amount).min(left));
+            *self = Self { missing, since: now };
         }
     }
 
@@ -66,6 +65,16 @@ impl Pace {
 
 fn parts(amount: u64) -> u64 {
     u64::try_from(u128::from(amount) * PARTS).unwrap_or(u64::MAX)
+}
+
+/// What becomes free in a time, in parts, rounded down.
+fn refilled(elapsed: Nanos, rate: &Rate) -> u64 {
+    let window = rate.window.max(1);
+    let per_window = u128::from(rate.limit) * PARTS;
+    // A division of 128 bits takes several times as long, and is needed by none but the largest limits.
+    let short = u64::try_from(per_window).ok().and_then(|parts| elapsed.checked_mul(parts)).map(|all| all / window);
+    let long = || u64::try_from(u128::from(elapsed) * per_window / u128::from(window)).unwrap_or(u64::MAX);
+    short.unwrap_or_else(long)
 }
 
 fn refill_time(parts: u128, rate: &Rate) -> Nanos {
@@ -97,8 +106,21 @@ mod tests {
     fn what_is_given_back_never_exceeds_the_burst() {
         let mut pace = Pace::default();
         pace.take(0, &RATE, 3);
-        pace.give_back(SECOND, &RATE, 3);
+        pace.give_back(SECOND, &RATE, 0, 3, 3);
         assert_eq!(pace.room(SECOND, &RATE), 10);
+    }
+
+    #[test]
+    fn what_has_refilled_does_not_come_back_a_second_time() {
+        // Ten are taken at once, and ten more as soon as they are there; then the first ones are given back.
+        let rows = [(0, 0, 10, 10), (5, 5, 10, 5), (10, 10, 10, 0), (10, 10, 3, 0), (5, 5, 2, 2)];
+        for (at, more, given, room) in rows {
+            let (mut pace, now) = (Pace::default(), at * SECOND);
+            pace.take(0, &RATE, 10);
+            pace.take(now, &RATE, more);
+            pace.give_back(now, &RATE, 0, 10, given);
+            assert_eq!(pace.room(now, &RATE), room, "{given} at {at}");
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl<W> Limiter<W> {
         let Pass { taken, since, .. } = pass;
         let mut waited_for = false;
         for (hint, one) in taken.iter().enumerate() {
-            waited_for |= self.end_one(now, hint, one, end, now.saturating_sub(since));
+            waited_for |= self.end_one(now, hint, one, end, since);
         }
         if !waited_for {
             return;
@@ -45,25 +45,26 @@ impl<W> Limiter<W> {
     }
 
     /// True: somebody waits there.
-    fn end_one(&mut self, now: Nanos, hint: usize, taken: &Taken, end: End, held: Nanos) -> bool {
+    fn end_one(&mut self, now: Nanos, hint: usize, taken: &Taken, end: End, since: Nanos) -> bool {
         let Taken { limit, slot, requests, tokens } = *taken;
         let here = self.limits.get(hint).filter(|found| found.serial == limit).map(|_| hint);
         let Some(index) = here.or_else(|| self.index(limit)) else { return false };
         let limit = &mut self.limits[index];
         let rates = limit.rates;
+        let paced = limit.changed.is_none_or(|changed| since > changed).then_some(since);
         let tenant = limit.tenants.get_mut(slot);
         tenant.in_flight = tenant.in_flight.saturating_sub(1);
         tenant.advance(now, &rates);
         if let (Some(rate), Some(place), End::Returned) = (rates.requests, requests, end) {
-            tenant.requests.give_back(now, &rate, place, 1);
+            tenant.requests.give_back(now, &rate, paced, (place, 1), 1);
         }
         if let (Some(rate), Some((place, reserved))) = (rates.tokens, tokens) {
             let used = if let End::Used(used) = end { used } else { 0 };
-            tenant.tokens.give_back(now, &rate, place, reserved.saturating_sub(used));
+            tenant.tokens.give_back(now, &rate, paced, (place, reserved), reserved.saturating_sub(used));
             tenant.tokens.owe(now, &rate, used.saturating_sub(reserved));
         }
         if matches!(end, End::Used(_)) {
-            let typical = limit.typical;
+            let (typical, held) = (limit.typical, now.saturating_sub(since));
             limit.typical = if typical == 0 { held } else { typical - (typical >> SMOOTHING) + (held >> SMOOTHING) };
         }
         limit.waiting > 0

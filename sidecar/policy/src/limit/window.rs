@@ -141,6 +141,8 @@ impl Window {
     /// Counts what was used without having been taken.
     pub(super) fn owe(&mut self, now: Nanos, rate: &Rate, amount: u64) {
         self.debt = self.debt.saturating_add(amount);
+        // Not paid by room that a shorter window turns out to have had before this was used.
+        self.seen = now;
         self.pay(now, rate);
     }
 
@@ -241,6 +243,20 @@ mod tests {
         at(&mut window, 60);
         assert_eq!((window.used, window.debt, window.room(&RATE)), (7, 0, 3), "eight left, five were owed");
         at(&mut window, 1_000);
+        assert!(window.is_idle());
+    }
+
+    #[test]
+    fn what_is_owed_counts_from_when_it_was_used_even_if_a_shorter_window_had_room_before() {
+        let mut window = Window::default();
+        window.advance(0, &RATE);
+        window.take(0, &RATE, 10);
+        let now = at(&mut window, 50);
+        window.owe(now, &RATE, 10);
+        let shorter = Rate { window: 10 * SECOND, ..RATE };
+        window.advance(now, &shorter);
+        assert_eq!((window.used, window.debt, window.room(&shorter)), (10, 0, 0));
+        window.advance(60 * SECOND, &shorter);
         assert!(window.is_idle());
     }
 

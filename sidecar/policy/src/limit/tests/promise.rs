@@ -10,8 +10,17 @@ use super::*;
 const WIDE: LimitId = LimitId(1);
 const OWN: LimitId = LimitId(2);
 
-/// What was used of one limit by one tenant, for ever: when, and how much of it counts.
-type Log = Vec<(Nanos, u64)>;
+/// What was used of one limit by one tenant, for ever.
+type Log = Vec<Use>;
+
+#[derive(Clone, Copy, Debug)]
+struct Use {
+    at: Nanos,
+    /// How much of it counts.
+    amount: u64,
+    /// The burst bounds it: not what was billed beyond an estimate, nor what was taken under other rates.
+    paced: bool,
+}
 
 /// Where a request is in the logs: of requests and of tokens, for both limits.
 #[derive(Clone, Copy)]
@@ -88,14 +97,17 @@ impl Model {
             let tokens = rate(rule.tokens).map_or(0, |(_, most)| request.tokens.min(most));
             for (of_tokens, amount, bound) in [(false, 1, rule.requests), (true, tokens, rule.tokens)] {
                 let log = self.used.entry((limit, tenant, of_tokens)).or_default();
-                log.push((self.now, amount));
+                log.push(Use { at: self.now, amount, paced: true });
                 request.at[index] = log.len() - 1;
                 let Some(bound) = bound else { continue };
                 // All windows that end here; those that end between two admissions hold less.
                 let since =
                     self.now.checked_sub(rule.window).map(|at| at + 1).unwrap_or(0).max(self.known_since[index]);
-                let sum: u64 = log.iter().filter(|(at, _)| *at >= since).map(|(_, amount)| amount).sum();
+                let sum: u64 = log.iter().filter(|one| one.at >= since).map(|one| one.amount).sum();
                 assert!(sum <= bound, "{sum} of {bound} in the window to {} of {limit:?} {tenant}: {log:?}", self.now);
+                if let Some(burst) = rule.burst.filter(|burst| *burst < bound) {
+                    paced(log, self.now, burst, Rate { limit: bound, window: rule.window, burst: None });
+                }
             }
         }
         if let Some(bound) = self.rules[0].concurrency {
@@ -124,16 +136,17 @@ impl Model {
         let Some(name) = self.inside.keys().nth(nth as usize % self.inside.len().max(1)).copied() else { return };
         let (request, pass) = self.inside.remove(&name).unwrap();
         for (index, limit, tenant) in self.keys(request.tenant) {
-            let reserved = self.used[&(limit, tenant, true)][request.at[index]].1;
+            let reserved = self.used[&(limit, tenant, true)][request.at[index]].amount;
+            let owed = |amount| Use { at: self.now, amount, paced: false };
             let tokens = self.used.get_mut(&(limit, tenant, true)).unwrap();
-            tokens[request.at[index]].1 = if returned { 0 } else { reserved.min(used) };
+            tokens[request.at[index]].amount = if returned { 0 } else { reserved.min(used) };
             if !returned && used > reserved && self.rules[index].tokens.is_some() {
-                tokens.push((self.now, used - reserved));
+                tokens.push(owed(used - reserved));
                 // Other entries keep their places: this one is the last of its log, and the other log gets one as well.
-                self.used.get_mut(&(limit, tenant, false)).unwrap().push((self.now, 0));
+                self.used.get_mut(&(limit, tenant, false)).unwrap().push(owed(0));
             }
             if returned {
-                self.used.get_mut(&(limit, tenant, false)).unwrap()[request.at[index]].1 = 0;
+                self.used.get_mut(&(limit, tenant, false)).unwrap()[request.at[index]].amount = 0;
             }
         }
         if returned {
@@ -151,6 +164,10 @@ impl Model {
             self.known_since[index] = self.known_since[index].max(known + 1);
         }
         (rule.tokens, rule.window) = (rule.tokens.map(|_| limit), window);
+        let id = rule.id;
+        for log in self.used.iter_mut().filter(|((limit, ..), _)| *limit == id).map(|(_, log)| log) {
+            log.iter_mut().for_each(|one| one.paced = false);
+        }
         self.limiter.resize(self.now, &self.rules, &mut self.events);
         self.hear();
     }
@@ -206,6 +223,16 @@ impl Model {
         for limit in self.limiter.report(self.now, 9) {
             assert_eq!((limit.tenants, limit.waiting, limit.top.len()), (0, 0, 0), "{limit:?}");
         }
+    }
+}
+
+/// In no stretch of time that ends now is more used than the burst and what has refilled since it began.
+fn paced(log: &Log, now: Nanos, burst: u64, rate: Rate) {
+    let mut sum = 0;
+    for one in log.iter().rev().filter(|one| one.paced) {
+        sum += one.amount;
+        let refilled = rate.limit * (now - one.at);
+        assert!(sum * rate.window <= burst * rate.window + refilled, "{sum} at once of {burst} at {now}: {log:?}");
     }
 }
 
