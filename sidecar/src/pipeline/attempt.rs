@@ -1,20 +1,24 @@
 //! One attempt: the request as the backend's provider wants it, sent, and its answer read as far as it decides whether
 //! the attempt was good. Nothing of a bad one has reached the application.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use spillway_policy::Class;
-use spillway_providers::{Fault, Outgoing, Target, decode_at, encode, fault};
-use spillway_wire::AuthScheme;
+use spillway_providers::{Fault, decode_at, fault};
 
 use super::{
     failure::{Cut, Failure, chain, local, retry_after},
     fallback::Plan,
+    outgoing::{self, IDENTITY},
     pieces::Pieces,
+    progress::Progress,
     reply::passed,
     resolve::Call,
     settle::{Settle, Waste},
@@ -54,13 +58,11 @@ const MAX_ANSWER_BYTES: u64 = 64 << 20;
 /// Enough of an error to classify it.
 const MAX_ERROR_BYTES: u64 = 64 << 10;
 
+/// For all of an error's text. Its status is known by then, and somebody else may be waiting to be asked.
+const ERROR_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What a failure counts as, at least, where speed is compared.
 const FAILED_TOOK: Duration = Duration::from_secs(1);
-
-const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("spillway/", env!("CARGO_PKG_VERSION")));
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
-const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 /// What is known of an answer apart from its text.
 #[derive(Clone, Copy, Debug, Default)]
@@ -101,17 +103,19 @@ pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle:
         Err(error) => return Outcome::Refused(error),
     };
     plan.attempts += 1;
-    settle.attempt(plan, &call.sizes, call.truncated, clock::now());
-    let ended = make(runtime, call, ready).await;
+    let progress = Arc::default();
+    settle.attempt(plan, call, &progress, clock::now());
+    let ended = make(runtime, call, ready, &progress).await;
     settle.ended(ended)
 }
 
 /// The attempt itself. Dropped before it has ended, it is aborted at the provider.
-pub(super) async fn make(runtime: &Runtime, call: &Call, ready: Ready) -> Ended {
+pub(super) async fn make(runtime: &Runtime, call: &Call, ready: Ready, progress: &Progress) -> Ended {
     let Ready { index, request, mut admission, key } = ready;
     let backend = &call.route.backends[index];
     let sent = clock::now();
-    let attempt = Attempt { runtime, call, backend, sent, total: after(sent, backend.provider.total) };
+    let total = after(sent, backend.provider.total);
+    let attempt = Attempt { runtime, call, backend, progress, sent, total };
     let busy = backend.state.enter();
     let mut measured = Measured::default();
     let mut outcome = attempt.exchange(request, &mut measured).await;
@@ -170,65 +174,11 @@ fn after(now: Instant, duration: Duration) -> Instant {
     now.checked_add(duration).unwrap_or(now + Duration::from_secs(365 * 86_400))
 }
 
-/// Builds the provider's request from scratch: of the application's headers only a list goes along.
+/// The request, and the key it goes out with.
 pub(super) fn prepare(call: &Call, index: usize, admission: Admission) -> Result<Ready, ProxyError> {
     let backend = &call.route.backends[index];
     let key = backend.provider.key.as_ref().map_or(0, |slot| slot.serial());
-    Ok(Ready { index, request: request(call, backend)?, admission, key })
-}
-
-fn request(call: &Call, backend: &Backend) -> Result<Request<Full<Bytes>>, ProxyError> {
-    let provider = &backend.provider;
-    let target = Target {
-        dialect: provider.dialect,
-        row: provider.row,
-        api_version: provider.api_version.as_deref(),
-        model: &backend.model,
-        max_output_tokens: backend.max_output_tokens,
-        unsupported: call.route.request.unsupported,
-    };
-    let Outgoing { path, headers: dialect, body, dropped } = encode(call.api, &call.body, &call.need, &target)?;
-    if !dropped.is_empty() {
-        tracing::debug!(route = call.route.name, backend = backend.name, ?dropped, "parameters were left out");
-    }
-    let place = provider.upstream.place();
-    let mut request = Request::new(Full::new(body));
-    *request.method_mut() = Method::POST;
-    *request.uri_mut() = place.uri(&path);
-    let headers = request.headers_mut();
-    headers.reserve(12);
-    headers.insert(header::HOST, place.authority().clone());
-    headers.insert(header::CONTENT_TYPE, JSON);
-    headers.insert(header::ACCEPT, if call.need.stream { EVENTS } else { JSON });
-    headers.insert(header::ACCEPT_ENCODING, IDENTITY);
-    headers.insert(header::USER_AGENT, USER_AGENT);
-    for (name, value) in dialect.iter().copied() {
-        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
-    }
-    for (name, value) in &call.forwarded {
-        // The application's version is its wish where the provider speaks its dialect, and noise elsewhere.
-        if headers.contains_key(name) || name != "anthropic-version" {
-            headers.insert(name, value.clone());
-        }
-    }
-    for (name, value) in &provider.set {
-        headers.insert(name, value.clone());
-    }
-    for name in &provider.remove {
-        headers.remove(name);
-    }
-    if let Some(slot) = &provider.key {
-        let unset = || ProxyError::Credentials { providers: provider.name.clone() };
-        let key = slot.header(provider.auth).ok_or_else(unset)?;
-        match provider.auth {
-            AuthScheme::Bearer => headers.insert(header::AUTHORIZATION, key),
-            AuthScheme::XApiKey => headers.insert(HeaderName::from_static("x-api-key"), key),
-            AuthScheme::GoogApiKey => headers.insert(HeaderName::from_static("x-goog-api-key"), key),
-            AuthScheme::ApiKey => headers.insert(HeaderName::from_static("api-key"), key),
-            AuthScheme::None => None,
-        };
-    }
-    Ok(request)
+    Ok(Ready { index, request: outgoing::request(call, backend)?, admission, key })
 }
 
 /// One attempt under way.
@@ -236,6 +186,7 @@ pub(super) struct Attempt<'a> {
     pub(super) runtime: &'a Runtime,
     pub(super) call: &'a Call,
     pub(super) backend: &'a Backend,
+    pub(super) progress: &'a Progress,
     pub(super) sent: Instant,
     /// The provider's time for the whole attempt, streams included.
     pub(super) total: Instant,
@@ -245,8 +196,7 @@ impl Attempt<'_> {
     async fn exchange(&self, request: Request<Full<Bytes>>, measured: &mut Measured) -> Outcome {
         let provider = &self.backend.provider;
         // A stream's head may come with its first content only, so that bound is the head's as well.
-        let first_token = if self.call.need.stream { self.call.route.first_token_timeout } else { Duration::MAX };
-        let first_byte = provider.first_byte.min(first_token);
+        let first_byte = provider.first_byte.min(self.first_token());
         let response = match provider.upstream.send(request, first_byte, self.until()).await {
             Ok(response) => response,
             Err(error) => return self.unsent(&error),
@@ -275,13 +225,28 @@ impl Attempt<'_> {
         self.call.deadline.min(self.total)
     }
 
+    fn first_token(&self) -> Duration {
+        if self.call.need.stream { self.call.route.first_token_timeout } else { Duration::MAX }
+    }
+
     async fn whole(&self, body: UpstreamBody, measured: &mut Measured) -> Result<Bytes, Outcome> {
         let mut held = self.runtime.memory.hold();
         let limit = held.limit();
-        let bytes = self.read(body, MAX_ANSWER_BYTES, |total| held.grow_to(total)).await;
-        let bytes = match bytes {
+        let announced = body.size_hint().lower();
+        // Where a stream was asked for this is an error's text, or nothing that is of use: it has no longer than a stream's
+        // first content.
+        let until = self.until().min(after(self.sent, self.first_token()));
+        let mut begun = false;
+        let take = |piece: &[u8], total| {
+            // Some keep a connection open with blanks while they think.
+            begun |= !piece.trim_ascii().is_empty();
+            self.progress.note(Waste { usage: None, output_bytes: if begun { total } else { 0 } }, begun);
+            held.grow_to(total)
+        };
+        let bytes = match self.read(body, MAX_ANSWER_BYTES, until, take).await {
             Ok(bytes) => bytes,
             Err(Cut::Memory) => {
+                measured.output_bytes = self.progress.waste().output_bytes.max(announced);
                 return Err(Outcome::Refused(ProxyError::Overloaded { what: "memory for answers", limit }));
             }
             Err(cut) => return Err(self.cut(&cut)),
@@ -290,7 +255,12 @@ impl Attempt<'_> {
         let length = bytes.len() as u64;
         match decode_at(*api, self.backend.provider.dialect, model, clock::since_epoch().as_secs(), bytes) {
             // Here a stream was asked for and something whole came: if it is no error, it is no stream either.
-            Ok(_) if need.stream => Err(self.garbage("answered a request for a stream with something else".to_owned())),
+            Ok(answer) if need.stream => {
+                let message = "answered a request for a stream with something else".to_owned();
+                let wasted = Some(Waste::whole(answer.usage, length));
+                let failure = Failure::new(local(spillway_providers::Class::InternalServerError, message));
+                Err(Outcome::Failed(Box::new(Failure { wasted, ..*failure })))
+            }
             Ok(answer) => {
                 measured.usage = answer.usage;
                 measured.output_bytes = length;
@@ -300,11 +270,18 @@ impl Attempt<'_> {
         }
     }
 
-    /// Reads a body to its end, within the attempt's time and the provider's idle time.
-    async fn read(&self, mut body: UpstreamBody, limit: u64, mut take: impl FnMut(u64) -> bool) -> Result<Bytes, Cut> {
+    /// Reads a body to its end, until then at most and within the provider's idle time. `take` gets each piece and what
+    /// it adds up to, and says whether there is room for it.
+    async fn read(
+        &self,
+        mut body: UpstreamBody,
+        limit: u64,
+        until: Instant,
+        mut take: impl FnMut(&[u8], u64) -> bool,
+    ) -> Result<Bytes, Cut> {
         let mut pieces = Pieces::expecting(body.size_hint().exact().filter(|size| *size <= limit));
         loop {
-            let until = self.until().min(after(clock::now(), self.backend.provider.idle));
+            let until = until.min(after(clock::now(), self.backend.provider.idle));
             let frame = match tokio::time::timeout_at(until.into(), body.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(Some(Err(error))) => return Err(Cut::Broken(error)),
@@ -316,7 +293,7 @@ impl Attempt<'_> {
             if total > limit {
                 return Err(Cut::TooLarge(limit));
             }
-            if !take(total) {
+            if !take(&data, total) {
                 return Err(Cut::Memory);
             }
             pieces.push(data);
@@ -330,7 +307,8 @@ impl Attempt<'_> {
             Fault { status: Some(status.as_u16()), ..local(spillway_providers::Class::InternalServerError, message) }
         } else {
             // An error is an error, whether or not all of its text can be read.
-            let text = self.read(body, MAX_ERROR_BYTES, |_| true).await.unwrap_or_default();
+            let until = self.until().min(clock::now() + ERROR_PATIENCE);
+            let text = self.read(body, MAX_ERROR_BYTES, until, |_, _| true).await.unwrap_or_default();
             wait = wait.or_else(|| fault::wait(&text));
             fault::classify(self.backend.provider.dialect, status.as_u16(), &text)
         };
@@ -365,7 +343,7 @@ impl Attempt<'_> {
         let silent = self.call.need.stream && matches!(cut, Cut::Idle);
         Outcome::Failed(Box::new(Failure {
             silent,
-            wasted: Some(Waste::prompt()),
+            wasted: Some(self.progress.waste()),
             ..*Failure::new(local(class, message))
         }))
     }

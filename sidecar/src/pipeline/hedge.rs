@@ -1,16 +1,17 @@
 //! A second backend is asked although the first one may still answer. Only before anything of an answer has come, only one
 //! that has not been asked yet, and only within the route's share of hedges and its budget of extra attempts.
 //!
-//! The first good answer wins. The other call is ended at once, which aborts it at its provider, and is charged its prompt:
-//! nobody can know how far it came. Who fails while the other one is still silent leaves the request to it.
+//! The first good answer wins. The other call is ended at once, which aborts it at its provider, and is charged its prompt
+//! and what had come of its answer. Who fails while the other one is still silent leaves the request to it.
 
-use std::pin::pin;
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
 use super::{
     attempt::{self, Outcome, make},
     fallback::Plan,
+    progress::Progress,
     resolve::Call,
-    settle::{Settle, Waste},
+    settle::Settle,
 };
 use crate::{clock, runtime::Runtime};
 
@@ -25,26 +26,29 @@ pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle:
         Err(error) => return Outcome::Refused(error),
     };
     plan.attempts += 1;
-    settle.attempt(plan, &call.sizes, call.truncated, clock::now());
-    let mut first = pin!(make(runtime, call, ready));
+    let (said, said_beside) = (Arc::<Progress>::default(), Arc::<Progress>::default());
+    settle.attempt(plan, call, &said, clock::now());
+    let mut first = pin!(make(runtime, call, ready, &said));
     tokio::select! {
         biased;
         ended = &mut first => return settle.ended(ended),
+        () = begun(&said) => return settle.ended(first.await),
         () = tokio::time::sleep(hedge.after) => {}
     }
     let second = plan.second(call).and_then(|(index, admission)| attempt::prepare(call, index, admission).ok());
     let Some(second) = second else { return settle.ended(first.await) };
     let (one, two) = (plan.backend, second.index);
     plan.attempts += 1;
-    settle.beside(two, plan.attempts);
-    let mut second = pin!(make(runtime, call, second));
+    settle.beside(two, plan.attempts, &said_beside);
+    let mut second = pin!(make(runtime, call, second, &said_beside));
     let (ended, other) = tokio::select! {
         biased;
         ended = &mut first => (ended, two),
         ended = &mut second => (ended, one),
     };
     let ended = if matches!(ended.outcome, Outcome::Answered(_)) {
-        settle.wasted(other, &Waste::prompt());
+        let lost = if other == two { &said_beside } else { &said };
+        settle.wasted(other, &lost.waste());
         ended
     } else {
         plan.failed_beside(ended.index);
@@ -56,4 +60,9 @@ pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle:
     plan.backend = ended.index;
     settle.alone(ended.index);
     settle.ended(ended)
+}
+
+/// Ready when there is content of an answer. Whoever notes it is polled by the same task, right before this.
+async fn begun(said: &Progress) {
+    poll_fn(|_| if said.has_content() { Poll::Ready(()) } else { Poll::Pending }).await;
 }

@@ -21,13 +21,15 @@ use super::{
     count,
     fallback::Plan,
     limit::Passage,
+    progress::Progress,
+    resolve::Call,
 };
 use crate::{
     clock::{self, Day},
     record::{Outcome, RequestRecord},
     runtime::{Backend, Failed, Place, Route, Runtime},
 };
-use waste::Aside;
+use waste::{Aside, at_least, billed};
 
 /// What is known so far.
 #[must_use = "dropping it settles the request as abandoned"]
@@ -61,8 +63,10 @@ pub(super) struct Settle {
     first_token: Option<Duration>,
     /// What it took of the route's limits.
     pub(super) passage: Passage,
+    /// Of the attempt whose answer is not here yet.
+    under_way: Option<Arc<Progress>>,
     /// A second backend that is being asked at this moment.
-    beside: Option<usize>,
+    beside: Option<(usize, Arc<Progress>)>,
     hedged: bool,
     /// An answer that was not good enough, for as long as there is no better one.
     aside: Option<Aside>,
@@ -110,6 +114,7 @@ impl Settle {
             overhead: None,
             first_token: None,
             passage: Passage::default(),
+            under_way: None,
             beside: None,
             hedged: false,
             aside: None,
@@ -164,32 +169,36 @@ impl Settle {
     }
 
     /// An attempt begins.
-    pub(super) fn attempt(&mut self, plan: &Plan, sizes: &Sizes, truncated: u32, now: Instant) {
+    pub(super) fn attempt(&mut self, plan: &Plan, call: &Call, progress: &Arc<Progress>, now: Instant) {
         self.backend = Some(plan.backend);
         self.attempts = plan.attempts;
         self.reason = plan.reason.map(Class::as_str).or(plan.escalated.then_some("Escalated"));
-        self.sizes = *sizes;
-        self.truncated = truncated;
+        self.sizes = call.sizes;
+        self.truncated = call.truncated;
         self.billed = true;
+        self.under_way = Some(Arc::clone(progress));
         self.wait(now);
     }
 
     /// A second backend is asked beside the first.
-    pub(super) const fn beside(&mut self, backend: usize, attempts: u32) {
-        self.beside = Some(backend);
+    pub(super) fn beside(&mut self, backend: usize, attempts: u32, progress: &Arc<Progress>) {
+        self.beside = Some((backend, Arc::clone(progress)));
         self.hedged = true;
         self.attempts = attempts;
     }
 
     /// One of the two has failed, and the other one is waited for.
     pub(super) fn left_to(&mut self, other: usize, failed: Ended) {
+        let under_way = self.beside.take().filter(|beside| beside.0 == other).map(|beside| beside.1);
+        let under_way = under_way.or_else(|| self.under_way.take());
         self.ended(failed);
         self.alone(other);
+        self.under_way = under_way;
         self.wait(clock::now());
     }
 
     /// Only this one is still asked, or has answered.
-    pub(super) const fn alone(&mut self, backend: usize) {
+    pub(super) fn alone(&mut self, backend: usize) {
         self.backend = Some(backend);
         self.beside = None;
         self.billed = true;
@@ -215,6 +224,7 @@ impl Settle {
     pub(super) fn ended(&mut self, ended: Ended) -> Attempted {
         let Ended { index, mut outcome, measured: Measured { usage, output_bytes }, kept } = ended;
         self.go_on(clock::now());
+        self.under_way = None;
         match &mut outcome {
             Attempted::Answered(_) => {
                 self.used(usage);
@@ -227,7 +237,11 @@ impl Settle {
                     self.wasted(index, &waste);
                 }
             }
-            Attempted::Refused(_) => self.billed = false,
+            // The provider has answered, and there was no room for it.
+            Attempted::Refused(_) => {
+                self.billed = false;
+                self.wasted(index, &Waste { usage, output_bytes });
+            }
         }
         outcome
     }
@@ -326,22 +340,15 @@ impl Settle {
     }
 }
 
-fn billed(usage: spillway_providers::Usage) -> Usage {
-    let spillway_providers::Usage { input, output, cache_read, cache_write, reasoning: _ } = usage;
-    Usage { input, output, cache_read, cache_write }
-}
-
-/// A provider that has begun to answer says how long the prompt is; of the answer it knows as little as we do then.
-const fn at_least(usage: Usage, output: u64) -> Usage {
-    Usage { output: if usage.output > output { usage.output } else { output }, ..usage }
-}
-
 impl Drop for Settle {
     fn drop(&mut self) {
         let now = clock::now();
         self.go_on(now);
-        if let Some(other) = self.beside.take() {
-            self.wasted(other, &Waste::prompt());
+        if let Some((other, progress)) = self.beside.take() {
+            self.wasted(other, &progress.waste());
+        }
+        if let Some(progress) = self.under_way.take() {
+            self.left(&progress.waste());
         }
         self.drop_aside();
         let usage_estimated = self.usage.is_none() && self.billed;

@@ -3,13 +3,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use spillway_policy::{Usage, fallback::Set};
+use spillway_policy::fallback::Set;
 use spillway_wire::UsageTotals;
 
 use super::{
-    attempt::{self, Answer, Measured, Outcome},
-    count,
+    attempt::{self, Answer, Outcome},
+    progress::Progress,
     resolve::Call,
+    settle::Waste,
     when,
 };
 use crate::{
@@ -40,6 +41,7 @@ pub(super) fn send(runtime: &Arc<Runtime>, call: &mut Call) {
             call: call.copy(clock::now() + route.request.timeout.min(LONGEST)),
             index,
             sent: false,
+            progress: Progress::default(),
             ended: None,
             _memory: memory,
         };
@@ -56,7 +58,9 @@ struct Copy {
     call: Call,
     index: usize,
     sent: bool,
-    ended: Option<(&'static str, Measured)>,
+    progress: Progress,
+    /// What came of it, and what is to be paid for it.
+    ended: Option<(&'static str, Option<Waste>)>,
     _memory: Hold,
 }
 
@@ -75,40 +79,38 @@ impl Copy {
     async fn ask(&mut self) {
         // Without leave of any gate, and without a word to them: a shadow's failures close no gate for anybody.
         let Ok(ready) = attempt::prepare(&self.call, self.index, Admission::default()) else {
-            self.ended = Some(("failed", Measured::default()));
+            self.ended = Some(("failed", None));
             return;
         };
         self.sent = true;
-        let attempt::Ended { outcome, measured, kept, .. } = attempt::make(&self.runtime, &self.call, ready).await;
-        let (outcome, measured) = match outcome {
+        let attempt::Ended { outcome, measured, kept, .. } =
+            attempt::make(&self.runtime, &self.call, ready, &self.progress).await;
+        let whole = Waste::whole(measured.usage, measured.output_bytes);
+        let ended = match outcome {
             Outcome::Answered(reply) => match reply.body {
-                Answer::Whole(_) => ("answered", measured),
-                Answer::Stream(started) => started.drain().await,
+                Answer::Whole(_) => ("answered", Some(whole)),
+                Answer::Stream(started) => {
+                    let (outcome, read) = started.drain(&self.progress).await;
+                    (outcome, Some(read))
+                }
             },
-            Outcome::Failed(_) | Outcome::Refused(_) => ("failed", Measured::default()),
+            Outcome::Failed(failure) => ("failed", failure.wasted),
+            // There was no room for its answer.
+            Outcome::Refused(_) => ("failed", Some(whole)),
         };
         drop(kept);
-        self.ended = Some((outcome, measured));
+        self.ended = Some(ended);
     }
 }
 
 impl Drop for Copy {
     fn drop(&mut self) {
-        let Self { runtime, call, index, sent, ended, _memory: _ } = self;
+        let Self { runtime, call, index, sent, progress, ended, _memory: _ } = self;
         let backend = &call.route.backends[*index];
-        let (outcome, measured) = ended.unwrap_or(("cut", Measured::default()));
+        let (outcome, bill) = ended.unwrap_or_else(|| ("cut", sent.then(|| progress.waste())));
         runtime.telemetry.metrics.shadow(&call.route.name, &backend.name, outcome);
-        if !*sent || outcome == "failed" {
-            return;
-        }
-        let output = count::guess_output(measured.output_bytes);
-        let estimate = Usage { input: count::guess(&call.sizes), output, cache_read: 0, cache_write: 0 };
-        let usage = measured.usage.map_or(estimate, |usage| Usage {
-            input: usage.input,
-            output: usage.output,
-            cache_read: usage.cache_read,
-            cache_write: usage.cache_write,
-        });
+        let Some(bill) = bill else { return };
+        let usage = bill.usage(&call.sizes);
         let cost = backend.price.map(|price| price.of(&usage));
         let totals = UsageTotals {
             requests: 1,

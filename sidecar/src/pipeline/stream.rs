@@ -16,6 +16,7 @@ use spillway_providers::{Class as P, StreamDecoder};
 use super::{
     attempt::{Attempt, Measured, Outcome},
     failure::{Failure, local},
+    progress::Progress,
     settle::Waste,
 };
 use crate::{clock, runtime::Hold, upstream::UpstreamBody};
@@ -53,17 +54,19 @@ impl Started {
     }
 
     /// Reads what is left, for nobody: how it ended, and what it came to.
-    pub(super) async fn drain(mut self) -> (&'static str, Measured) {
+    pub(super) async fn drain(mut self, progress: &Progress) -> (&'static str, Waste) {
         self.ready.clear();
         let mut frames = Vec::with_capacity(4);
         while self.complete().is_none() {
-            match poll_fn(|cx| self.source.poll(cx, &mut frames)).await {
+            let step = poll_fn(|cx| self.source.poll(cx, &mut frames)).await;
+            progress.note(Waste::read(&self.source.decoder), true);
+            match step {
                 Step::Read => frames.clear(),
                 Step::Complete => self.over = true,
-                Step::Broken { .. } => return ("cut", self.measured()),
+                Step::Broken { .. } => return ("cut", progress.waste()),
             }
         }
-        ("answered", self.measured())
+        ("answered", progress.waste())
     }
 }
 
@@ -93,16 +96,16 @@ pub(super) async fn start(attempt: &Attempt<'_>, body: UpstreamBody) -> Result<S
             held.keep(&frame);
             ready.push_back(frame.bytes);
         }
+        let read = Waste::read(&source.decoder);
+        attempt.progress.note(read, held.any_content());
         match step {
             Step::Read => {}
             Step::Complete => over = true,
             Step::Broken { fault, silent } => {
                 // What the provider has written it bills, whoever reads it; whether it ran, if it wrote nothing, nobody
                 // knows unless it says so.
-                let bytes = source.decoder.seen_output_bytes();
-                let doubt = (silent || fault.class == P::Connection).then(Waste::prompt);
-                let wasted =
-                    (bytes > 0).then(|| Waste { usage: source.decoder.usage(), output_bytes: bytes }).or(doubt);
+                let may_run = silent || fault.class == P::Connection;
+                let wasted = (may_run || source.decoder.seen_output_bytes() > 0).then_some(read);
                 return Err(Outcome::Failed(Box::new(Failure { silent, wasted, ..*Failure::new(fault) })));
             }
         }

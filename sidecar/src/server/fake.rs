@@ -144,6 +144,13 @@ pub(crate) fn stop() -> String {
     .to_string()
 }
 
+/// What a provider says in the middle that it bills for the prompt.
+pub(crate) fn usage(prompt_tokens: u64) -> String {
+    let usage = json!({"prompt_tokens": prompt_tokens, "completion_tokens": 1, "total_tokens": prompt_tokens + 1});
+    json!({"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "small-1", "choices": [], "usage": usage})
+        .to_string()
+}
+
 // === impl Provider ===
 
 impl Provider {

@@ -3,6 +3,7 @@
 mod attempts;
 mod cascades;
 mod doors;
+mod hedges;
 mod limits;
 mod providers;
 mod shadows;

@@ -1,10 +1,13 @@
 //! What is paid for although no application got it: answers of attempts that lost, broke off or were not good enough.
 
+use spillway_policy::{Usage, fallback::Sizes};
+use spillway_providers::StreamDecoder;
 use spillway_wire::UsageTotals;
 
-use super::{Settle, at_least, billed};
+use super::{super::count, Settle};
 
 /// What is left of an attempt whose answer nobody gets.
+#[derive(Clone, Copy, Debug, Default)]
 pub(in super::super) struct Waste {
     /// What the provider said it billed. None: it is estimated from the prompt and from `output_bytes`.
     pub(in super::super) usage: Option<spillway_providers::Usage>,
@@ -27,6 +30,39 @@ impl Waste {
     pub(in super::super) const fn prompt() -> Self {
         Self { usage: None, output_bytes: 0 }
     }
+
+    /// Of a whole answer: usage that came with it is the last word on it.
+    pub(in super::super) const fn whole(usage: Option<spillway_providers::Usage>, output_bytes: u64) -> Self {
+        Self { usage, output_bytes: if usage.is_some() { 0 } else { output_bytes } }
+    }
+
+    /// Of a stream as far as it has been read.
+    pub(in super::super) fn read(decoder: &StreamDecoder) -> Self {
+        let (usage, output_bytes) = (decoder.usage(), decoder.seen_output_bytes());
+        if decoder.finished() || decoder.done() {
+            return Self::whole(usage, output_bytes);
+        }
+        Self { usage, output_bytes }
+    }
+
+    /// As it is billed, for a prompt of these sizes.
+    pub(in super::super) fn usage(&self, sizes: &Sizes) -> Usage {
+        let output = count::guess_output(self.output_bytes);
+        match self.usage {
+            Some(usage) => at_least(billed(usage), output),
+            None => Usage { input: count::guess(sizes), output, cache_read: 0, cache_write: 0 },
+        }
+    }
+}
+
+pub(super) fn billed(usage: spillway_providers::Usage) -> Usage {
+    let spillway_providers::Usage { input, output, cache_read, cache_write, reasoning: _ } = usage;
+    Usage { input, output, cache_read, cache_write }
+}
+
+/// A provider that has begun to answer says how long the prompt is; of the answer it knows as little as we do then.
+pub(super) const fn at_least(usage: Usage, output: u64) -> Usage {
+    Usage { output: if usage.output > output { usage.output } else { output }, ..usage }
 }
 
 // === impl Settle ===
@@ -37,8 +73,7 @@ impl Settle {
     pub(in super::super) fn wasted(&mut self, backend: usize, waste: &Waste) {
         let Some(route) = self.route.clone() else { return };
         let Some(backend) = route.backends.get(backend) else { return };
-        let estimate = self.estimate(waste.output_bytes);
-        let usage = waste.usage.map_or(estimate, |usage| at_least(billed(usage), estimate.output));
+        let usage = waste.usage(&self.sizes);
         let cost = backend.price.map(|price| price.of(&usage));
         let totals = UsageTotals {
             requests: 0,
@@ -75,8 +110,14 @@ impl Settle {
     /// There is a better answer, or nobody waits for one any more: what was put aside is billed all the same.
     pub(in super::super) fn drop_aside(&mut self) {
         let Some(Aside { backend: Some(backend), usage, output_bytes }) = self.aside.take() else { return };
-        // Usage that came with a whole answer is the last word on it.
-        let output_bytes = if usage.is_some() { 0 } else { output_bytes };
-        self.wasted(backend, &Waste { usage, output_bytes });
+        self.wasted(backend, &Waste::whole(usage, output_bytes));
+    }
+
+    /// The application has gone away in the middle of an answer.
+    pub(in super::super) fn left(&mut self, read: &Waste) {
+        self.output_bytes = read.output_bytes;
+        if read.usage.is_some() {
+            (self.usage, self.reported) = (Some(read.usage(&self.sizes)), read.usage);
+        }
     }
 }

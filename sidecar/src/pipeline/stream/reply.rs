@@ -12,7 +12,7 @@ use hyper::body::{Body, Frame};
 use spillway_providers::{Fault, render};
 
 use super::{
-    super::settle::Settle,
+    super::settle::{Settle, Waste},
     Started,
     source::{Source, Step},
 };
@@ -91,6 +91,14 @@ impl StreamReply {
         self.ready.push_back(render::error_event(settle.api(), status.as_u16(), kind, code, &message, None));
         settle.used(source.decoder.usage());
         settle.cut(code, class);
+    }
+}
+
+impl Drop for StreamReply {
+    fn drop(&mut self) {
+        if let (Some(settle), Some(source)) = (&mut self.settle, &self.source) {
+            settle.left(&Waste::read(&source.decoder));
+        }
     }
 }
 

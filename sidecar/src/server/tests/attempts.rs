@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use crate::{clock, server::fake::*};
+use crate::{clock, runtime::Limits, server::fake::*};
 
 #[tokio::test]
 async fn the_provider_gets_what_it_should_and_the_application_learns_what_happened() {
@@ -136,8 +136,9 @@ async fn what_is_no_answer_is_an_error_of_a_class_and_never_a_success() {
             assert!(!got.code().is_empty() && !got.text.contains("canary"), "{row}: {got:?}");
             let totals = world.runtime.usage.lines()[0].totals;
             assert_eq!((totals.requests, totals.errors), (1, 1), "{row}");
-            // What was sent and not answered may have run: its prompt is charged, by estimate.
-            assert_eq!((totals.cost_nanos > 0, totals.output_tokens), (may_be_billed, 0), "{row}");
+            // What was sent and not answered may have run: its prompt is charged, and what was read of an answer.
+            let read = row == "an answer cut short";
+            assert_eq!((totals.cost_nanos > 0, totals.output_tokens > 0), (may_be_billed, read), "{row}");
         }
     }
 }
@@ -199,4 +200,42 @@ async fn a_withdrawn_key_takes_its_backends_out_and_a_new_one_brings_them_back()
     world.runtime.set_credential(credential(Some("sk-new")));
     assert_eq!(world.chat(&chat()).await.status, 200);
     assert!(world.provider.seen()[0].contains("Bearer sk-new") && world.runtime.degraded().is_empty());
+}
+
+#[tokio::test]
+async fn the_text_of_an_error_is_not_waited_for_when_somebody_else_can_be_asked() {
+    let stalled =
+        |status: u16| Act::WriteAndHang(reply(status, &[], "{}").replace("content-length: 2", "content-length: 99"));
+    // An error's text has two seconds; what comes instead of a stream has as long as a stream's first content.
+    let rows = [("an error", 500, chat(), 2_000), ("no stream", 200, streamed(), 50)];
+    for (row, status, body, bound) in rows {
+        let world = World::new(|config| {
+            config["providers"]["ai/fake"]["timeouts"] =
+                json!({"connect_ms": 2000, "first_byte_ms": 60_000, "idle_ms": 60_000, "total_ms": 60_000});
+            let route = route(config);
+            route["request"]["timeout_ms"] = json!(60_000);
+            route["streaming"]["first_token_timeout_ms"] = json!(50);
+            route["fallbacks"] = json!([{"on": ["InternalServerError", "Timeout"], "to": ["large"]}]);
+        });
+        let world = world.await;
+        let good = Act::events(&[&piece("good"), &stop(), "[DONE]"], true);
+        world.provider.then([stalled(status), if body["stream"] == true { good } else { Act::answer() }]);
+        let begun = clock::now();
+        let got = world.chat(&body).await;
+        let took = begun.elapsed().as_millis();
+        assert_eq!((got.status.as_u16(), got.header("x-spillway-backend")), (200, "large"), "{row}: {got:?}");
+        assert!((bound..bound + 5_000).contains(&took), "{row}: {took} ms");
+        world.provider.abandoned().await;
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_finds_no_room_is_refused_and_paid_for() {
+    let world = World::with_limits(Limits { buffered_bytes: 20_000, ..Limits::default() }, |_| ()).await;
+    world.provider.then([Act::Write(reply(200, &[], &"x".repeat(40_000)))]);
+    let got = world.chat(&chat()).await;
+    assert_eq!((got.status.as_u16(), got.code().as_str()), (503, "overloaded"), "{got:?}");
+    let totals = world.runtime.usage.lines()[0].totals;
+    assert_eq!((totals.requests, totals.output_tokens), (1, 10_000), "{totals:?}");
+    assert!(totals.input_tokens > 0 && totals.cost_nanos > 0, "{totals:?}");
 }

@@ -59,6 +59,18 @@ async fn a_shadow_that_fails_or_hangs_is_nobodys_business() {
 }
 
 #[tokio::test]
+async fn a_shadow_whose_answer_breaks_off_is_paid_for() {
+    let world = shadowed(|_| ()).await;
+    let half = reply(200, &[], &answer_body()).replace("content-length: ", "content-length: 9");
+    world.provider.then([Act::answer(), Act::WriteAndClose(half)]);
+    assert_eq!(world.chat(&chat()).await.status, 200);
+    counted(&world, "failed", 1).await;
+    let lines = world.runtime.usage.lines();
+    let line = lines.iter().find(|line| line.key.backend == "large").expect("it is booked");
+    assert!(line.totals.input_tokens > 0 && line.totals.output_tokens > 0, "{:?}", line.totals);
+}
+
+#[tokio::test]
 async fn a_share_is_a_share_and_a_refused_request_has_no_copy() {
     let world = shadowed(|shadow| shadow["shadow_ppm"] = json!(250_000)).await;
     for _ in 0..200 {
