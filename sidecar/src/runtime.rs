@@ -1,6 +1,7 @@
 //! What requests run on: the config in use, the keys, the counters.
 
 mod admit;
+mod connections;
 mod gate;
 mod generation;
 mod keys;
@@ -18,6 +19,7 @@ use std::sync::{
 use spillway_wire::{Credential, Map, Snapshot};
 use tokio::sync::watch;
 
+pub(crate) use connections::Connected;
 pub(crate) use gate::{Admission, Failed, Rest, View as GateView, Who};
 pub use generation::Generation;
 pub(crate) use generation::{Backend, Check, HoldRule, Provider, RequestRules, Route, Strategy};
@@ -28,6 +30,7 @@ pub(crate) use memory::{Hold, Memory};
 pub(crate) use shadows::ShadowPlace;
 
 use crate::{clock, telemetry::Telemetry, upstream::connect::Dialer, usage::UsageTable};
+use connections::Connections;
 use keys::Keys;
 use lower::Parts;
 use shadows::Shadows;
@@ -42,6 +45,7 @@ pub struct Runtime {
     pub telemetry: Arc<Telemetry>,
     pub(crate) memory: Memory,
     limits: Limits,
+    connections: Connections,
     in_flight: AtomicUsize,
     /// Names this start of the process in request ids.
     boot: u64,
@@ -88,6 +92,7 @@ impl Runtime {
             telemetry,
             memory: Memory::new(limits.buffered_bytes),
             limits,
+            connections: Connections::of(limits.requests),
             in_flight: AtomicUsize::new(0),
             boot: seed,
             dice: AtomicU64::new(seed),
@@ -164,9 +169,14 @@ impl Runtime {
         Ok(Place { runtime: Arc::clone(self) })
     }
 
-    /// Applications keep connections open that they do not use.
+    /// How many connections are served at once.
     pub(crate) const fn most_connections(&self) -> usize {
-        self.limits.requests.saturating_mul(2)
+        self.connections.most
+    }
+
+    /// A new connection.
+    pub(crate) fn connected(&self) -> Connected {
+        self.connections.enter()
     }
 
     /// Leave for one copy of a request of so many bytes. None: there are enough on their way.

@@ -19,7 +19,7 @@ use crate::{
     error::ProxyError,
     pipeline::{self, REQUEST_ID, ReplyBody, error_response, json_response},
     record::RequestRecord,
-    runtime::Runtime,
+    runtime::{Connected, Runtime},
 };
 
 use patience::Patient;
@@ -49,12 +49,16 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) if connections.len() >= runtime.most_connections() => {
-                tokio::spawn(crowd::turn_away(stream, Arc::clone(&runtime)));
-            }
-            Ok((stream, _)) => {
-                connections.spawn(connection(stream, Arc::clone(&runtime), shutdown.clone(), cut.clone()));
-            }
+            Ok((stream, _)) => match runtime.connected() {
+                Connected::Serve(place) => {
+                    let served = connection(stream, Arc::clone(&runtime), shutdown.clone(), cut.clone());
+                    connections.spawn(keeping(place, served));
+                }
+                Connected::TurnAway(place) => {
+                    tokio::spawn(keeping(place, crowd::turn_away(stream, Arc::clone(&runtime))));
+                }
+                Connected::Close => {}
+            },
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -72,6 +76,12 @@ pub async fn serve(
     cut.cancel();
     connections.wait().await;
     late
+}
+
+/// Does this with a place of its own.
+async fn keeping<T>(place: T, work: impl Future<Output = ()>) {
+    work.await;
+    drop(place);
 }
 
 async fn connection(stream: TcpStream, runtime: Arc<Runtime>, shutdown: CancellationToken, cut: CancellationToken) {

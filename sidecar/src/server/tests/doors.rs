@@ -1,3 +1,5 @@
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use crate::runtime::Limits;
 use crate::server::fake::*;
 use crate::server::*;
@@ -173,5 +175,34 @@ async fn one_connection_too_many_is_told_so_in_the_words_of_its_api() {
     // As soon as the server has seen it.
     while world.chat(&chat()).await.status != 200 {
         tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn connections_are_bounded_on_all_addresses_together_and_so_is_the_crowd_that_is_told() {
+    let world = World::with_limits(Limits { requests: 1, ..Limits::default() }, |_| ()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let other = listener.local_addr().unwrap();
+    tokio::spawn(serve(listener, Arc::clone(&world.runtime), world.shutdown.clone(), Duration::ZERO));
+    let mut open = Vec::new();
+    let path = "/v1/chat/completions";
+    for addr in [world.addr, other] {
+        let mut sender = connect(addr).await;
+        assert_eq!(receive(&mut sender, path, chat().to_string().into()).await.status, 200, "{addr}");
+        open.push(sender);
+    }
+    // Sixteen that say nothing yet, and one for which there is no room even to be told.
+    let mut crowd = Vec::new();
+    for _ in 0..16 {
+        crowd.push(TcpStream::connect(other).await.unwrap());
+    }
+    let mut last = TcpStream::connect(other).await.unwrap();
+    let mut buffer = [0; 12];
+    let closed = tokio::time::timeout(Duration::from_secs(5), last.read(&mut buffer)).await.expect("it is closed");
+    assert_eq!(closed.unwrap(), 0);
+    for mut told in crowd {
+        told.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        told.read_exact(&mut buffer).await.unwrap();
+        assert_eq!(&buffer, b"HTTP/1.1 503");
     }
 }
