@@ -110,7 +110,7 @@ async fn ten_times_its_capacity_neither_kills_a_small_sidecar_nor_makes_it_rude(
     Ok(())
 }
 
-/// Latency is measured on purpose only: `cargo test --release -p spillway-tests --test overload -- --ignored --nocapture`.
+/// Latency is measured on purpose only, by `make bench`.
 #[tokio::test]
 #[ignore = "measures time, which tests that share a machine cannot"]
 async fn what_is_accepted_under_overload_takes_no_longer() -> anyhow::Result<()> {
@@ -118,8 +118,10 @@ async fn what_is_accepted_under_overload_takes_no_longer() -> anyhow::Result<()>
     let p99 = |rate: u32| p99(&world, rate);
     let calm = p99(CAPACITY as u32 / 2).await?;
     let overloaded = p99(CAPACITY as u32 * 10).await?;
-    println!("p99 at half of the capacity {calm:?}, at ten times the capacity {overloaded:?}");
-    assert!(overloaded * 2 <= calm * 3, "{calm:?} and {overloaded:?}");
+    let ratio = overloaded.as_secs_f64() / calm.as_secs_f64();
+    println!("p99 of what is accepted: {calm:?} at half of the capacity, {overloaded:?} at ten times the capacity");
+    println!("{} overload: p99, ratio {ratio:.2} (goal: at most 1.5)", if ratio <= 1.5 { "met   " } else { "MISSED" });
+    assert!(ratio <= 1.5, "{calm:?} and {overloaded:?}");
     Ok(())
 }
 
