@@ -1,5 +1,6 @@
 //! What was found out -> the status of each object. Pure: the time and the object's previous conditions are arguments.
 
+mod backends;
 mod budget;
 mod fleet;
 
@@ -13,6 +14,7 @@ use spillway_crds::{
 
 use crate::compile::{Compiled, Diagnostic, Kind, ObjectRef};
 
+pub use backends::Breakers;
 pub use budget::{BudgetFigures, budget_status};
 pub use fleet::RouteFleet;
 
@@ -45,7 +47,9 @@ pub fn route_status(
     now: Timestamp,
 ) -> ModelRouteStatus {
     let object = ObjectRef::of(Kind::ModelRoute, route);
-    let facts = compiled.facts.get(&object.key()).cloned().unwrap_or_default();
+    let mut facts = compiled.facts.get(&object.key()).cloned().unwrap_or_default();
+    let shown = route.status.as_ref().map_or(&[][..], |status| &status.backends);
+    fleet.breakers.judge(&mut facts.backends, shown, fleet.expected);
     let previous = route.status.as_ref().map_or(&[][..], |status| &status.conditions);
     let writer = Writer { generation: route.metadata.generation, previous, now };
     let found: Vec<&Diagnostic> = compiled.diagnostics_of(&object).collect();

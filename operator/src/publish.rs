@@ -122,7 +122,7 @@ impl Publisher {
         }
     }
 
-    /// Takes what a report says of the running config; also for reports that another replica passed on.
+    /// Takes what a report says of the running config and of its backends; also for reports that another replica passed on.
     pub fn record(&self, delivery: &Delivery) {
         let uid = &delivery.from.uid;
         let mut state = self.state();
@@ -152,11 +152,11 @@ impl Publisher {
         let Some(config) = &state.config else { return fleets };
         for pod in pods.iter().filter(|pod| state.expects(pod)) {
             let view = config.view(&pod.namespace, &pod.labels);
-            let ack = state.acks.get(&pod.uid);
-            let runs = ack.and_then(|ack| ack.running.as_ref()).and_then(|revision| {
+            let word = state.acks.get(&pod.uid);
+            let runs = word.and_then(|word| word.ack.running.as_ref()).and_then(|revision| {
                 if *revision == view.revision { Some(view.routes.clone()) } else { state.past.get(revision).cloned() }
             });
-            ack::tally(&mut fleets, &pod.name, &view, ack, runs.as_deref());
+            ack::tally(&mut fleets, &pod.name, &view, word, runs.as_deref());
         }
         fleets
     }

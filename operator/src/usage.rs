@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use jiff::civil::Date;
-use spillway_wire::{Delivery, SidecarIdentity};
+use spillway_wire::{Delivery, Report, RestingBackend, SidecarIdentity};
 use tokio::sync::watch;
 
 use crate::changes::Changes;
@@ -39,6 +39,10 @@ const MAX_BOOTS: usize = 32;
 pub enum BadReport {
     #[error("the report has {0} usage lines, {MAX_LINES} are accepted")]
     TooManyLines(usize),
+    #[error("the report names {0} backends that are left alone, {max} are accepted", max = Report::MAX_BACKENDS)]
+    TooManyBackends(usize),
+    #[error("a reason in the report has {0} bytes, {max} are accepted", max = RestingBackend::MAX_REASON_BYTES)]
+    LongReason(usize),
     #[error("a name in the report has {0} bytes, {MAX_NAME_BYTES} are accepted")]
     LongName(usize),
     #[error("the report names no boot")]
@@ -201,14 +205,27 @@ fn check(delivery: &Delivery) -> Result<(), BadReport> {
     if report.usage.len() > MAX_LINES {
         return Err(BadReport::TooManyLines(report.usage.len()));
     }
+    if report.backends.len() > Report::MAX_BACKENDS {
+        return Err(BadReport::TooManyBackends(report.backends.len()));
+    }
     for key in report.usage.iter().map(|line| &line.key) {
-        let names = [&key.day, &key.route, &key.backend, &key.provider, &key.model];
-        if let Some(long) = names.iter().map(|name| name.len()).find(|bytes| *bytes > MAX_NAME_BYTES) {
-            return Err(BadReport::LongName(long));
+        check_names(&[&key.day, &key.backend, &key.provider, &key.model], &key.route, namespace)?;
+    }
+    for line in &report.backends {
+        check_names(&[&line.backend], &line.route, namespace)?;
+        if line.reason.len() > RestingBackend::MAX_REASON_BYTES {
+            return Err(BadReport::LongReason(line.reason.len()));
         }
-        if key.route.split_once('/').is_none_or(|(of, _)| of != namespace) {
-            return Err(BadReport::ForeignRoute { route: key.route.clone(), namespace: namespace.clone() });
-        }
+    }
+    Ok(())
+}
+
+fn check_names(names: &[&str], route: &str, namespace: &str) -> Result<(), BadReport> {
+    if let Some(long) = names.iter().chain([&route]).map(|name| name.len()).find(|bytes| *bytes > MAX_NAME_BYTES) {
+        return Err(BadReport::LongName(long));
+    }
+    if route.split_once('/').is_none_or(|(of, _)| of != namespace) {
+        return Err(BadReport::ForeignRoute { route: route.to_owned(), namespace: namespace.to_owned() });
     }
     Ok(())
 }

@@ -2,9 +2,11 @@
 //!
 //! A report carries totals since the boot, so nothing is lost with a report: the next one says it again. Totals go to the
 //! journal before they go out, at the latest a second after they changed, so a container that dies takes at most its
-//! last second along; the next boot delivers the rest under the old boot's name.
+//! last second along; the next boot delivers the rest under the old boot's name. Which backends are left alone goes along,
+//! as it is when the report is made.
 
 mod outbox;
+mod resting;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
@@ -70,7 +72,7 @@ impl Reporter {
 
     /// Never returns; drop it, then call [`Reporter::finish`].
     pub async fn run(&self) {
-        tokio::join!(self.keep_books(), self.send_reports());
+        tokio::join!(self.keep_books(), self.watch_backends(), self.send_reports());
     }
 
     /// The last report. Whether it arrives or not, the journal has it.
@@ -95,6 +97,16 @@ impl Reporter {
             self.runtime.usage.changed().await;
             sleep(self.pace.collect).await;
             if self.note() {
+                self.noted.notify_one();
+            }
+        }
+    }
+
+    /// A pause is over without anybody doing anything: only looking tells.
+    async fn watch_backends(&self) {
+        loop {
+            sleep(self.pace.collect).await;
+            if self.note_backends() {
                 self.noted.notify_one();
             }
         }
@@ -136,8 +148,16 @@ impl Reporter {
         changed
     }
 
+    /// True if a backend is left alone, or asked again, since the last time.
+    fn note_backends(&self) -> bool {
+        let generation = self.runtime.generation();
+        let resting = |generation| resting::resting(generation, clock::now(), clock::since_epoch());
+        self.lock().note_backends(generation.as_deref().map(resting).unwrap_or_default())
+    }
+
     /// This boot's report, then those of earlier boots.
     async fn send_all(&self, ack: &Ack, last: bool) -> Result<(), LinkError> {
+        self.note_backends();
         let report = self.prepare(|outbox| outbox.report(ack.clone(), last));
         self.send(&report).await?;
         while let Some(report) = self.prepare(Outbox::earlier_report) {

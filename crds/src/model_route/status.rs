@@ -62,13 +62,13 @@ pub struct BackendStatus {
     pub model: String,
     /// What the backend is for.
     pub role: Role,
-    /// Whether it may be asked.
+    /// Whether it may be asked: what it is in at least half of the sidecars that report. `message` says in how many.
     pub state: BackendState,
     /// Its context window in tokens, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000_000))]
     pub context_window: Option<u64>,
-    /// Why it is not asked.
+    /// Why it is not asked, or not by every sidecar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
@@ -79,7 +79,7 @@ pub struct BackendStatus {
 pub enum BackendState {
     /// It is asked.
     Closed,
-    /// It failed too often and rests.
+    /// It failed too often, or its provider asked for a pause, and it rests.
     Open,
     /// It is being tried again.
     HalfOpen,

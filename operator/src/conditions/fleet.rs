@@ -2,6 +2,8 @@
 
 use spillway_crds::{ConditionStatus, Reason, SidecarCounts};
 
+use super::Breakers;
+
 /// Pods that a message names; a hundred names help nobody.
 const NAMED: usize = 5;
 
@@ -16,6 +18,8 @@ pub struct RouteFleet {
     pub rejected: Vec<(String, String)>,
     /// Pods that have not answered yet.
     pub waiting: Vec<String>,
+    /// What those who run it say of its backends.
+    pub breakers: Breakers,
 }
 
 // === impl RouteFleet ===
@@ -41,7 +45,7 @@ impl RouteFleet {
     /// The condition Programmed of a route that is, or is not, accepted, and has, or has not, a backend.
     pub(super) fn programmed(&self, is_accepted: bool, has_backend: bool) -> (ConditionStatus, Reason, String) {
         use ConditionStatus::{False, True};
-        let Self { expected, programmed, rejected, waiting } = self;
+        let Self { expected, programmed, rejected, waiting, breakers: _ } = self;
         if !is_accepted {
             return (False, Reason::NotAccepted, "nothing is sent to sidecars: condition Accepted says why".to_owned());
         }
@@ -90,6 +94,7 @@ mod tests {
             programmed,
             rejected: rejected.iter().map(|pod| ((*pod).to_owned(), "limits are not known here".to_owned())).collect(),
             waiting: waiting.iter().map(|pod| (*pod).to_owned()).collect(),
+            breakers: Breakers::default(),
         }
     }
 

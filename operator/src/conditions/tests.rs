@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::*;
 use crate::compile::compile;
 use crate::resources::Resources;
@@ -18,7 +20,7 @@ fn now() -> Timestamp {
 }
 
 fn fleet() -> RouteFleet {
-    RouteFleet { expected: 3, programmed: 2, rejected: Vec::new(), waiting: vec!["web-1".into()] }
+    RouteFleet { expected: 3, programmed: 2, waiting: vec!["web-1".into()], ..RouteFleet::default() }
 }
 
 fn route_of(resources: &Resources, name: &str) -> ModelRouteStatus {
@@ -158,4 +160,21 @@ fn a_refused_budget_reports_nothing() {
     let status = budget_status(&resources.budgets[0], &compile(&resources), &BudgetFigures::default(), now());
     assert!(lines(&status.conditions)[0].starts_with("Accepted=False/UnsupportedValue: spec.enforcement: "));
     assert_eq!((status.spent, status.exhausted), (None, None));
+}
+
+#[test]
+fn a_backend_that_is_left_alone_is_not_counted_as_usable() {
+    let resources = world(&[SHOP]);
+    let name = &resources.routes[0].spec.backends[0].name;
+    let mut fleet = RouteFleet { expected: 1, programmed: 1, ..RouteFleet::default() };
+    let line =
+        json!({"route": "shop/chat", "backend": name, "state": "Open", "reason": "5 failures in a row", "since": 0});
+    let line = serde_json::from_value(line).unwrap();
+    fleet.breakers.count(Some(std::iter::once(&line)));
+    let status = route_status(&resources.routes[0], &compile(&resources), &fleet, SpendFigures::default(), now());
+    assert_eq!(status.backends[0].state, BackendState::Open);
+    let message = "open in 1 of 1 sidecars: 5 failures in a row at 1970-01-01T00:00:00Z";
+    assert_eq!(status.backends[0].message.as_deref(), Some(message));
+    assert_eq!(status.summary.unwrap().backends, "2/3");
+    assert_eq!(status.conditions[2].status, "True", "the route is programmed all the same");
 }

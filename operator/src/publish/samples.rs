@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use secrecy::SecretString;
 use serde_json::json;
 use spillway_crds::LabelSelector;
-use spillway_wire::{Ack, Delivery, Report, SidecarIdentity, Subscribe};
+use spillway_wire::{Ack, Delivery, Report, RestState, RestingBackend, SidecarIdentity, Subscribe};
 
 use crate::compile::{Compiled, CompiledRoute};
 use crate::pods::PodEntry;
@@ -87,6 +87,11 @@ pub(super) fn running(revision: &str) -> Ack {
 }
 
 pub(super) fn delivery(uid: &str, boot: &str, sequence: u64, ack: Ack) -> Delivery {
-    let report = Report { boot: boot.into(), sequence, ack, usage: Vec::new(), last: false };
+    let report = Report { boot: boot.into(), sequence, ack, usage: Vec::new(), last: false, backends: Vec::new() };
     Delivery { from: identity(uid), report }
+}
+
+pub(super) fn resting(route: &str, backend: &str) -> RestingBackend {
+    let (state, reason) = (RestState::Open, "5 failures in a row".to_owned());
+    RestingBackend { route: route.into(), backend: backend.into(), state, reason, since: 100, until: Some(130) }
 }

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
-use super::samples::{Sample, delivery, identity, labels, pod, running, subscribe};
+use super::samples::{Sample, delivery, identity, labels, pod, resting, running, subscribe};
 use super::*;
+use crate::conditions::Breakers;
 
 mod wire;
 
@@ -102,7 +103,7 @@ fn fleets_count_each_route_by_what_its_sidecars_run_of_it() {
         publisher.record(&delivery(uid, "b", 1, running(&before)));
     }
     let fleet = |route: &str| publisher.fleets(&pods.read())[route].clone();
-    assert_eq!(fleet("shop/chat"), RouteFleet { expected: 3, programmed: 3, ..RouteFleet::default() });
+    assert_eq!((fleet("shop/chat").expected, fleet("shop/chat").programmed), (3, 3));
 
     publisher.publish(compiled(two_routes().changed("chat")));
     publisher.record(&delivery("u1", "b", 2, running(&after)));
@@ -110,13 +111,42 @@ fn fleets_count_each_route_by_what_its_sidecars_run_of_it() {
     publisher.record(&delivery("u2", "b", 2, Ack { refused, ..running(&before) }));
     let [refuser, waiter] = ["pod-u2", "pod-u3"].map(str::to_owned);
     let rejected = vec![(refuser, "too new".to_owned())];
-    assert_eq!(fleet("shop/chat"), RouteFleet { expected: 3, programmed: 1, rejected, waiting: vec![waiter] });
+    let RouteFleet { expected: 3, programmed: 1, rejected: refused, waiting, .. } = fleet("shop/chat") else {
+        panic!("{:?}", fleet("shop/chat"))
+    };
+    assert_eq!((refused, waiting), (rejected, vec![waiter]));
     assert_eq!(fleet("shop/mail").programmed, 3, "its neighbour did not change, whoever refused the revision");
 
     let degraded = [("shop/mail".to_owned(), "its key is missing".to_owned())].into();
     publisher.record(&delivery("u1", "b", 3, Ack { degraded, ..running(&after) }));
     assert_eq!(fleet("shop/mail").programmed, 2);
     assert_eq!(fleet("shop/mail").rejected, [("pod-u1".to_owned(), "its key is missing".to_owned())]);
+}
+
+#[test]
+fn fleets_know_what_sidecars_of_the_current_route_say_of_its_backends() {
+    let (publisher, pods) = publisher([pod("u1", "web"), pod("u2", "web"), pod("u3", "web")]);
+    let current = revision(two_routes(), "web");
+    publisher.publish(compiled(two_routes()));
+    let mut want = Breakers::default();
+    let breakers = || publisher.fleets(&pods.read())["shop/chat"].breakers.clone();
+    assert_eq!(breakers(), want, "nobody runs it yet");
+
+    let _slot = publisher.open(&identity("u3"), &subscribe("b", Some(&current))).unwrap();
+    let mut open = delivery("u1", "b", 1, running(&current));
+    open.report.backends =
+        vec![resting("shop/chat", "main"), resting("shop/chat", "main"), resting("shop/mail", "main")];
+    publisher.record(&open);
+    publisher.record(&delivery("u2", "b", 1, running(&current)));
+    want.count(Some([&resting("shop/chat", "main")].into_iter()));
+    want.count(Some(std::iter::empty()));
+    want.count(None::<std::iter::Empty<_>>);
+    assert_eq!(breakers(), want, "a name that is told twice counts once, and who has only subscribed has said nothing");
+
+    publisher.record(&delivery("u1", "b", 2, running(&current)));
+    assert_ne!(breakers(), want, "the newest word counts");
+    publisher.publish(compiled(two_routes().changed("chat")));
+    assert_eq!(breakers(), Breakers::default(), "they speak of the route as it was");
 }
 
 #[test]

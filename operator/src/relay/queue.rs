@@ -111,7 +111,7 @@ mod tests {
                 uid: uid.into(),
                 workload: "Pod/x".into(),
             },
-            report: Report { boot: "b".into(), sequence, ack, usage: Vec::new(), last: false },
+            report: Report { boot: "b".into(), sequence, ack, usage: Vec::new(), last: false, backends: Vec::new() },
         }
     }
 

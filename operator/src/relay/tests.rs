@@ -15,7 +15,14 @@ const HOST: &str = "spillway.spillway-system.svc";
 fn delivery(uid: &str, sequence: u64) -> Delivery {
     Delivery {
         from: SidecarIdentity { namespace: "shop".into(), pod: uid.into(), uid: uid.into(), workload: "Pod/x".into() },
-        report: Report { boot: "b".into(), sequence, ack: Ack::default(), usage: Vec::new(), last: false },
+        report: Report {
+            boot: "b".into(),
+            sequence,
+            ack: Ack::default(),
+            usage: Vec::new(),
+            last: false,
+            backends: Vec::new(),
+        },
     }
 }
 

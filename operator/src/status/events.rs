@@ -1,4 +1,5 @@
 //! Kubernetes Events for what has turned wrong, and for what has turned right again: never for a state that merely goes on.
+//! That is conditions, and backends that are left alone.
 
 use kube::{
     Client,
@@ -16,13 +17,14 @@ pub(super) struct Events {
     recorder: Recorder,
 }
 
-/// A condition that has turned.
+/// A condition or a backend that has turned.
 #[derive(Debug, PartialEq, Eq)]
 struct Turn<'a> {
-    condition: &'a str,
+    /// The type of the condition, or `Backend` with its name. Events of one reason about one thing become a series.
+    about: String,
     wrong: bool,
     reason: &'a str,
-    message: &'a str,
+    note: String,
 }
 
 // === impl Events ===
@@ -33,14 +35,14 @@ impl Events {
         Self { recorder: Recorder::new(client, reporter) }
     }
 
-    /// Tells of the conditions that differ between what was shown and what has just been written.
+    /// Tells of the conditions and backends that differ between what was shown and what has just been written.
     pub(super) async fn tell(&self, shown: &Value, written: &Wanted) {
-        for turn in turns(shown, &written.status) {
+        for turn in turns(shown, &written.status).into_iter().chain(backend_turns(shown, &written.status)) {
             let event = Event {
                 type_: if turn.wrong { EventType::Warning } else { EventType::Normal },
                 reason: turn.reason.to_owned(),
-                note: Some(cut(&format!("{}: {}", turn.condition, turn.message))),
-                action: turn.condition.to_owned(),
+                note: Some(cut(&turn.note)),
+                action: turn.about,
                 secondary: None,
             };
             if let Err(error) = self.recorder.publish(&event, &written.reference()).await {
@@ -60,11 +62,37 @@ fn turns<'a>(shown: &Value, written: &'a Value) -> Vec<Turn<'a>> {
             conditions(shown).into_iter().find(|(other, old)| *other == path && old["type"] == condition["type"]);
         let (was_wrong, is_wrong) = (before.is_some_and(|(_, old)| is_wrong(old)), is_wrong(condition));
         if was_wrong != is_wrong {
-            let (condition, reason, message) = (text("type"), text("reason"), text("message"));
-            turned.push(Turn { condition, wrong: is_wrong, reason, message });
+            let about = text("type").to_owned();
+            let note = format!("{about}: {}", text("message"));
+            turned.push(Turn { about, wrong: is_wrong, reason: text("reason"), note });
         }
     }
     turned
+}
+
+/// Backends that were asked and now are left alone, or the other way round. One that is tried again is not well yet.
+fn backend_turns(shown: &Value, written: &Value) -> Vec<Turn<'static>> {
+    let backends = |status: &Value| status["backends"].as_array().cloned().unwrap_or_default();
+    let is_left_alone = |backend: &Value| backend["state"] == "Open" || backend["state"] == "HalfOpen";
+    let before = backends(shown);
+    let turn = |backend: Value| {
+        let before = before.iter().find(|before| before["name"] == backend["name"]);
+        let name = backend["name"].as_str().unwrap_or_default();
+        let about = format!("Backend {name}");
+        let message = backend["message"].as_str();
+        match (before.is_some_and(is_left_alone), is_left_alone(&backend)) {
+            (false, true) => {
+                let note = format!("backend {name}: {}", message.unwrap_or("left alone"));
+                Some(Turn { about, wrong: true, reason: "BackendOpen", note })
+            }
+            (true, false) if backend["state"] == "Closed" => {
+                let note = format!("backend {name}: {}", message.unwrap_or("asked again"));
+                Some(Turn { about, wrong: false, reason: "BackendClosed", note })
+            }
+            _ => None,
+        }
+    };
+    backends(written).into_iter().filter_map(turn).collect()
 }
 
 fn is_wrong(condition: &Value) -> bool {
@@ -114,9 +142,37 @@ mod tests {
             ),
         ];
         for (shown, written, want) in rows {
-            let got: Vec<(&str, bool)> =
-                turns(&shown, &written).iter().map(|turn| (turn.condition, turn.wrong)).collect();
+            let told = turns(&shown, &written);
+            let got: Vec<(&str, bool)> = told.iter().map(|turn| (&*turn.about, turn.wrong)).collect();
             assert_eq!(got, Vec::from_iter(want), "{shown} -> {written}");
+        }
+    }
+
+    #[test]
+    fn a_backend_is_told_when_it_is_left_alone_and_when_it_is_asked_again() {
+        let with = |name: &str, state: &str, message: Option<&str>| json!({"backends": [{"name": name, "state": state, "message": message}]});
+        let [closed, open] =
+            [("Closed", None), ("Open", Some("open in 1 of 1 sidecars: x"))].map(|(state, why)| with("a", state, why));
+        let (trying, unresolved) = (with("a", "HalfOpen", None), with("a", "Unresolved", None));
+        let was_open = Some(("BackendOpen", "backend a: open in 1 of 1 sidecars: x"));
+        let rows = [
+            (&json!({}), &closed, None),
+            (&json!({}), &open, was_open),
+            (&closed, &open, was_open),
+            (&unresolved, &open, was_open),
+            (&with("b", "Open", None), &open, was_open),
+            (&open, &open, None),
+            (&open, &trying, None),
+            (&trying, &open, None),
+            (&open, &unresolved, None),
+            (&open, &json!({}), None),
+            (&trying, &closed, Some(("BackendClosed", "backend a: asked again"))),
+        ];
+        for (shown, written, want) in rows {
+            let told = backend_turns(shown, written);
+            let told: Vec<_> = told.iter().map(|turn| (turn.reason, turn.note.as_str(), turn.wrong)).collect();
+            let want = want.map(|(reason, note)| (reason, note, reason == "BackendOpen"));
+            assert_eq!(told, Vec::from_iter(want), "{shown} -> {written}");
         }
     }
 

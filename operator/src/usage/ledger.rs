@@ -61,7 +61,7 @@ pub struct Spend {
 impl Ledger {
     /// Takes a report. True: it brought something new.
     pub fn merge(&mut self, delivery: &Delivery) -> bool {
-        let Delivery { from, report: Report { boot, usage, sequence: _, ack: _, last: _ } } = delivery;
+        let Delivery { from, report: Report { boot, usage, sequence: _, ack: _, last: _, backends: _ } } = delivery;
         let SidecarIdentity { namespace, pod: _, uid, workload } = from;
         let source = Incarnation { uid: uid.clone(), boot: boot.clone() };
         if usage.is_empty() || self.tombstones.contains_key(&source) {

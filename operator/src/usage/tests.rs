@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use spillway_wire::{Ack, Report, UsageKey, UsageLine, UsageTotals};
+use spillway_wire::{Ack, UsageKey, UsageLine, UsageTotals};
 
 use super::*;
 use crate::lease;
@@ -17,8 +17,20 @@ pub(super) fn delivery(uid: &str, boot: &str, day: &str, cost: u64) -> Delivery 
     let [namespace, workload] = ["shop", "Deployment/web"].map(str::to_owned);
     Delivery {
         from: SidecarIdentity { namespace, pod: format!("pod-{uid}"), uid: uid.into(), workload },
-        report: Report { boot: boot.into(), sequence: 1, ack: Ack::default(), usage, last: false },
+        report: Report {
+            boot: boot.into(),
+            sequence: 1,
+            ack: Ack::default(),
+            usage,
+            last: false,
+            backends: Vec::new(),
+        },
     }
+}
+
+fn resting(route: &str, reason: &str) -> RestingBackend {
+    let (state, backend) = (spillway_wire::RestState::Open, "mini".to_owned());
+    RestingBackend { route: route.into(), backend, state, reason: reason.into(), since: 1, until: None }
 }
 
 fn pods(uids: &[&str]) -> Pods {
@@ -64,6 +76,22 @@ async fn what_a_pod_may_make_us_remember_is_bounded() {
     let mut long = delivery("u1", "b", "2026-11-21", 1);
     long.report.usage[0].key.model = "m".repeat(513);
     assert_eq!(intake.receive(&mut long), Err(BadReport::LongName(513)));
+    let rows = [
+        (resting("shop/chat", "ok"), 1, Ok(())),
+        (resting("shop/chat", "ok"), 513, Err(BadReport::TooManyBackends(513))),
+        (resting("shop/chat", &"r".repeat(401)), 1, Err(BadReport::LongReason(401))),
+        (resting(&format!("shop/{}", "r".repeat(508)), "ok"), 1, Err(BadReport::LongName(513))),
+        (
+            resting("bank/chat", "ok"),
+            1,
+            Err(BadReport::ForeignRoute { route: "bank/chat".into(), namespace: "shop".into() }),
+        ),
+    ];
+    for (line, times, want) in rows {
+        let mut told = delivery("u2", "b", "2026-11-21", 1);
+        told.report.backends = vec![line; times];
+        assert_eq!(intake.receive(&mut told), want);
+    }
     let mut many = delivery("u1", "b", "2026-11-21", 1);
     many.report.usage = vec![many.report.usage[0].clone(); 4097];
     assert_eq!(intake.receive(&mut many), Err(BadReport::TooManyLines(4097)));

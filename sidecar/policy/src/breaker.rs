@@ -100,6 +100,18 @@ pub struct Refusal {
     pub cause: Cause,
 }
 
+/// A breaker that is not closed, as a person wants to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// Open or half-open.
+    pub phase: Phase,
+    /// When it last opened, and why.
+    pub since: Instant,
+    pub cause: Cause,
+    /// Until when nothing passes. None: the next attempt may be a probe.
+    pub until: Option<Instant>,
+}
+
 /// A breaker's state. Its rule is an argument, so that a new one applies at once and keeps the state.
 #[derive(Clone, Debug, Default)]
 pub struct Breaker {
@@ -212,6 +224,19 @@ impl Breaker {
             State::HalfOpen { probing: true, .. } => Some(Refusal { until: at + PROBE_PATIENCE, cause: Cause::Due }),
             State::Closed | State::Open { .. } | State::HalfOpen { .. } => None,
         }
+    }
+
+    /// What it is at this moment, although no attempt may have come yet to notice that its time is over. None: closed.
+    #[must_use]
+    pub fn trouble(&self, at: Instant) -> Option<Trouble> {
+        let (phase, until) = match self.state {
+            State::Closed => return None,
+            State::Open { until, .. } if at < until => (Phase::Open, Some(until)),
+            State::Open { probe: false, .. } => return None,
+            State::Open { probe: true, .. } | State::HalfOpen { .. } => (Phase::HalfOpen, None),
+        };
+        let opened = self.history.iter().rev().find(|transition| transition.to == Phase::Open)?;
+        Some(Trouble { phase, since: opened.at, cause: opened.cause, until })
     }
 
     #[must_use]

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use spillway_wire::{Ack, Report, UsageKey, UsageLine, UsageTotals};
+use spillway_wire::{Ack, Report, RestingBackend, UsageKey, UsageLine, UsageTotals};
 
 /// Earlier boots whose totals wait for the operator: a container that restarts in a loop must not fill its journal.
 const MAX_EARLIER: usize = 256;
+/// Seconds by which one moment may seem to be another: it is worked out anew each time, from two clocks.
+const JITTER: u64 = 2;
 
 /// The totals of one boot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +31,7 @@ pub(super) struct Outbox {
     sequence: u64,
     /// Kept here and not only where it is counted, because a day is forgotten there when the third one begins.
     usage: BTreeMap<UsageKey, UsageTotals>,
+    backends: Vec<RestingBackend>,
     earlier: Vec<Account>,
 }
 
@@ -38,7 +41,7 @@ impl Account {
     fn report(&mut self) -> Report {
         self.sequence += 1;
         let (boot, usage) = (self.boot.clone(), self.usage.clone());
-        Report { boot, sequence: self.sequence, ack: Ack::default(), usage, last: true }
+        Report { boot, sequence: self.sequence, ack: Ack::default(), usage, last: true, backends: Vec::new() }
     }
 }
 
@@ -51,7 +54,7 @@ impl Outbox {
         earlier.retain(|account| !account.usage.is_empty() && account.boot != boot);
         let surplus = earlier.len().saturating_sub(MAX_EARLIER);
         earlier.drain(..surplus);
-        Self { boot, sequence: 0, usage: BTreeMap::new(), earlier }
+        Self { boot, sequence: 0, usage: BTreeMap::new(), backends: Vec::new(), earlier }
     }
 
     /// Takes over the totals as they are now. True if one of them is new.
@@ -63,11 +66,22 @@ impl Outbox {
         changed
     }
 
+    /// Takes over which backends are left alone now. True if that is new.
+    pub(super) fn note_backends(&mut self, backends: Vec<RestingBackend>) -> bool {
+        let same =
+            self.backends.len() == backends.len() && self.backends.iter().zip(&backends).all(|(a, b)| same(a, b));
+        if !same {
+            self.backends = backends;
+        }
+        !same
+    }
+
     /// The next report of this boot: everything it ever counted.
     pub(super) fn report(&mut self, ack: Ack, last: bool) -> Report {
         self.sequence += 1;
         let usage = self.usage.iter().map(|(key, totals)| UsageLine { key: key.clone(), totals: *totals }).collect();
-        Report { boot: self.boot.clone(), sequence: self.sequence, ack, usage, last }
+        let backends = self.backends.clone();
+        Report { boot: self.boot.clone(), sequence: self.sequence, ack, usage, last, backends }
     }
 
     /// The last report of an earlier boot, if one was left undelivered.
@@ -99,9 +113,49 @@ impl Outbox {
     }
 }
 
+/// Whether two lines say the same, apart from the clocks.
+fn same(one: &RestingBackend, other: &RestingBackend) -> bool {
+    let near = |one: u64, other: u64| one.abs_diff(other) <= JITTER;
+    let until = match (one.until, other.until) {
+        (Some(one), Some(other)) => near(one, other),
+        (one, other) => one == other,
+    };
+    let RestingBackend { route, backend, state, reason, since, until: _ } = one;
+    (route, backend, state, reason) == (&other.route, &other.backend, &other.state, &other.reason)
+        && near(*since, other.since)
+        && until
+}
+
 #[cfg(test)]
 mod tests {
+    use spillway_wire::RestState;
+
     use super::*;
+
+    #[test]
+    fn only_what_turned_is_new_and_not_what_the_clocks_make_of_it() {
+        let line = |state, since, until| RestingBackend {
+            route: "shop/chat".into(),
+            backend: "mini".into(),
+            state,
+            reason: "a failure".into(),
+            since,
+            until,
+        };
+        let mut outbox = Outbox::new("b".into(), None);
+        let rows = [
+            (vec![], false),
+            (vec![line(RestState::Open, 100, Some(130))], true),
+            (vec![line(RestState::Open, 101, Some(129))], false),
+            (vec![line(RestState::Open, 100, Some(190))], true),
+            (vec![line(RestState::HalfOpen, 100, None)], true),
+            (vec![line(RestState::HalfOpen, 200, None)], true),
+            (vec![], true),
+        ];
+        for (row, (backends, want)) in rows.into_iter().enumerate() {
+            assert_eq!(outbox.note_backends(backends), want, "row {row}");
+        }
+    }
 
     fn line(day: &str, requests: u64) -> UsageLine {
         let text = str::to_owned;

@@ -1,10 +1,14 @@
 use http::StatusCode;
+use spillway_policy::breaker::{Cause, Outcome};
 use spillway_wire::UsageTotals;
 
-use super::*;
+use super::{
+    resting::tests::{a_snapshot, tell},
+    *,
+};
 use crate::{
     link::fake::{Authority, FakeOperator},
-    runtime::Limits,
+    runtime::{Limits, Who},
     telemetry::{Log, Telemetry},
     usage::{SeriesKey, UsageTable},
 };
@@ -86,6 +90,24 @@ async fn every_report_has_everything_and_goes_out_for_one_of_three_reasons() {
     for sequence in 1..4 {
         assert_eq!(operator.report(|report| report.boot == "idle").await.sequence, sequence);
     }
+}
+
+#[tokio::test]
+async fn a_backend_that_is_left_alone_or_asked_again_is_told_soon() {
+    let mut operator = FakeOperator::start(&Authority::new()).await;
+    let sidecar = Sidecar::with_pace(&operator, &a_journal().1, "one", |pace| pace.collect = SOON);
+    sidecar.runtime.apply(a_snapshot()).unwrap();
+    sidecar.run();
+    assert_eq!(operator.report(|_| true).await.backends, []);
+    let generation = sidecar.runtime.generation().unwrap();
+    tell(&generation, Who::Backend, Outcome::Failure);
+    let open = operator.report(|report| !report.backends.is_empty()).await;
+    assert_eq!((open.backends[0].route.as_str(), open.backends.len()), ("shop/chat", 1));
+    let until = open.backends[0].until.unwrap();
+    assert!(until.abs_diff(clock::since_epoch().as_secs()) <= 31, "{until}");
+    let gates = generation.routes[0].backends[0].gates();
+    gates.for_each(|(_, gate)| gate.close(Cause::Reset, clock::now()));
+    operator.report(|report| report.backends.is_empty()).await;
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::{
 
 use spillway_policy::{
     Class,
-    breaker::{Breaker, Cause, Outcome, Phase, Refusal, Rule, Ticket, Transition},
+    breaker::{Breaker, Cause, Outcome, Phase, Refusal, Rule, Ticket, Transition, Trouble},
     retry,
 };
 
@@ -131,6 +131,11 @@ impl Gate {
     /// Would an attempt at this moment be refused?
     pub(super) fn refusal(&self, at: Instant) -> Option<Refusal> {
         self.lock().refusal(at)
+    }
+
+    /// What is wrong with it at this moment. None: it lets everything pass.
+    pub(crate) fn trouble(&self, at: Instant) -> Option<Trouble> {
+        self.lock().trouble(at)
     }
 
     pub(crate) fn view(&self) -> View {

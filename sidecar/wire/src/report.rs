@@ -21,6 +21,34 @@ pub struct Report {
     /// the next one delivers. What such a report says of the config is of no interest any more.
     #[serde(default)]
     pub last: bool,
+    /// Backends that are left alone now, or only tried: [`Report::MAX_BACKENDS`] at most. All others are asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backends: Vec<RestingBackend>,
+}
+
+/// A backend that a sidecar leaves alone for now.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RestingBackend {
+    /// `namespace/name` of the ModelRoute.
+    pub route: String,
+    pub backend: String,
+    pub state: RestState,
+    /// Why, in words: [`RestingBackend::MAX_REASON_BYTES`] at most.
+    pub reason: String,
+    /// Seconds since 1970 when it was last found wanting.
+    pub since: u64,
+    /// Seconds since 1970 when it is tried again. None: the next request may try it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+}
+
+/// What a breaker is that is not closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum RestState {
+    /// No request gets to it.
+    Open,
+    /// One request at a time tries whether it is well again.
+    HalfOpen,
 }
 
 /// Which config the sidecar runs, and which one it had to refuse.
@@ -86,4 +114,50 @@ pub struct SidecarIdentity {
     pub uid: String,
     /// `Deployment/checkout`, `Job/nightly`, or `Pod/name` for a bare pod.
     pub workload: String,
+}
+
+// === impl Report ===
+
+impl Report {
+    /// An outage of everything must not make a report that nobody takes.
+    pub const MAX_BACKENDS: usize = 512;
+}
+
+// === impl RestingBackend ===
+
+impl RestingBackend {
+    pub const MAX_REASON_BYTES: usize = 400;
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, from_value, json, to_value};
+
+    use super::*;
+
+    fn report(backends: Value) -> Value {
+        json!({"boot": "b", "sequence": 1, "ack": {"running": "r1"}, "last": false, "backends": backends})
+    }
+
+    #[test]
+    fn a_backend_that_is_left_alone_survives_the_journey() {
+        let line =
+            |state: &str| json!({"route": "shop/chat", "backend": "mini", "state": state, "reason": "x", "since": 1});
+        let mut open = line("Open");
+        open["until"] = json!(31);
+        let sent = report(json!([open, line("HalfOpen")]));
+        let read: Report = from_value(sent.clone()).unwrap();
+        assert_eq!((read.backends[0].state, read.backends[0].until), (RestState::Open, Some(31)));
+        assert_eq!((read.backends[1].state, read.backends[1].until), (RestState::HalfOpen, None));
+        assert_eq!(to_value(read).unwrap(), sent);
+    }
+
+    #[test]
+    fn a_report_of_a_sidecar_that_knows_nothing_of_it_says_that_all_are_asked() {
+        let mut old = report(json!([]));
+        old.as_object_mut().unwrap().remove("backends");
+        let read: Report = from_value(old.clone()).unwrap();
+        assert_eq!(read.backends, []);
+        assert_eq!(to_value(read).unwrap(), old, "nor is anything sent of it");
+    }
 }

@@ -1,9 +1,9 @@
 use super::*;
-use crate::publish::samples::{delivery, running, subscribe};
+use crate::publish::samples::{delivery, resting, running, subscribe};
 
 fn told(acks: &mut Acks, boot: &str, sequence: u64, revision: &str) -> (Heard, String) {
     let heard = acks.record("u1", &delivery("u1", boot, sequence, running(revision)).report);
-    (heard, acks.get("u1").and_then(|ack| ack.running.clone()).unwrap_or_default())
+    (heard, acks.get("u1").and_then(|word| word.ack.running.clone()).unwrap_or_default())
 }
 
 #[test]
@@ -27,10 +27,10 @@ fn the_newest_word_of_the_newest_boot_counts() {
 fn a_subscription_says_what_runs_and_does_not_undo_what_was_reported() {
     let mut acks = Acks::default();
     acks.subscribed("u1", &subscribe("a", Some("r1")));
-    assert_eq!(acks.get("u1").unwrap(), &running("r1"));
+    assert_eq!(acks.get("u1").unwrap().ack, running("r1"));
     told(&mut acks, "a", 1, "r2");
     acks.subscribed("u1", &subscribe("a", Some("r1")));
-    assert_eq!(acks.get("u1").unwrap(), &running("r2"));
+    assert_eq!(acks.get("u1").unwrap().ack, running("r2"));
     assert_eq!(acks.running(), HashSet::from(["r2".to_owned()]));
     acks.retain(|uid| uid != "u1");
     assert!(acks.get("u1").is_none());
@@ -46,4 +46,23 @@ fn the_last_totals_of_a_boot_that_is_over_say_nothing_of_the_config() {
         assert_eq!(acks.record("u1", &report), Heard::Nothing, "{boot}");
     }
     assert_eq!(told(&mut acks, "now", 2, "r2"), (Heard::News, "r2".to_owned()));
+}
+
+#[test]
+fn a_backend_that_is_left_alone_or_asked_again_is_news() {
+    let mut acks = Acks::default();
+    let rows = [
+        (vec![], Heard::News),
+        (vec![resting("shop/chat", "a")], Heard::News),
+        (vec![resting("shop/chat", "a")], Heard::Nothing),
+        (vec![resting("shop/chat", "a"), resting("shop/chat", "b")], Heard::News),
+        (vec![], Heard::News),
+        (vec![], Heard::Nothing),
+    ];
+    acks.subscribed("u1", &subscribe("a", Some("r1")));
+    for (sequence, (backends, heard)) in (1..).zip(rows) {
+        let mut report = delivery("u1", "a", sequence, running("r1")).report;
+        report.backends = backends;
+        assert_eq!(acks.record("u1", &report), heard, "report {sequence}");
+    }
 }

@@ -16,7 +16,14 @@ fn delivery(uid: &str, boot: &str, lines: &[(&str, &str, u64)]) -> Delivery {
         },
         totals: UsageTotals { requests: *cost, cost_nanos: *cost, ..UsageTotals::default() },
     });
-    let report = Report { boot: boot.into(), sequence: 1, ack: Ack::default(), usage: usage.collect(), last: false };
+    let report = Report {
+        boot: boot.into(),
+        sequence: 1,
+        ack: Ack::default(),
+        usage: usage.collect(),
+        last: false,
+        backends: Vec::new(),
+    };
     let from = SidecarIdentity {
         namespace: "shop".into(),
         pod: format!("pod-{uid}"),

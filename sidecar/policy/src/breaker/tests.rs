@@ -124,6 +124,34 @@ fn the_later_of_two_moments_counts() {
 }
 
 #[test]
+fn what_is_wrong_is_known_at_any_moment_although_nobody_asks() {
+    let mut bench = Bench::new();
+    let trouble = |bench: &Bench| {
+        let trouble = bench.breaker.trouble(bench.now())?;
+        let seconds = |at: Instant| at.duration_since(bench.start).as_secs();
+        Some((trouble.phase, trouble.cause, seconds(trouble.since), trouble.until.map(seconds)))
+    };
+    assert_eq!(trouble(&bench), None);
+    bench.attempts(&[Bad, Bad, Bad]);
+    let rows = [(0, Phase::Open, Some(4)), (3, Phase::Open, Some(4)), (4, Phase::HalfOpen, None)];
+    for (second, phase, until) in rows {
+        bench.second = second;
+        assert_eq!(trouble(&bench), Some((phase, Cause::InARow(3), 0, until)), "second {second}");
+    }
+    bench.attempts(&[Good]);
+    assert_eq!(trouble(&bench), Some((Phase::HalfOpen, Cause::InARow(3), 0, None)), "one good probe is not enough");
+    bench.attempts(&[Bad]);
+    assert_eq!(trouble(&bench), Some((Phase::Open, Cause::ProbeFailed, 4, Some(12))));
+    bench.second = 12;
+    bench.attempts(&[Good, Good]);
+    assert_eq!(trouble(&bench), None);
+    bench.attempts(&[Pause(SECOND * 5)]);
+    assert_eq!(trouble(&bench), Some((Phase::Open, Cause::Paused, 12, Some(17))));
+    bench.second = 17;
+    assert_eq!(trouble(&bench), None, "a pause that is over needs no probe");
+}
+
+#[test]
 fn a_paused_probe_has_proved_nothing() {
     let mut bench = Bench::new();
     bench.attempts(&[Bad, Bad, Bad]);
