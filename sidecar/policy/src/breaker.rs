@@ -6,7 +6,8 @@
 //!
 //! A provider may also ask for a pause (`Retry-After`). That is no failure: it opens the breaker until the moment the
 //! provider named, and closes it then without a probe, because nothing was ever in doubt. Where a breaker is open already,
-//! the later of two moments counts, whoever named it.
+//! the later of two moments counts, whoever named it. A provider that wants fewer requests again and again and never says
+//! for how long is paused as well, a little at first and twice as long each time.
 //!
 //! An attempt carries a [`Ticket`]. What it reports after the breaker has changed its state is about another time and does
 //! not count; only a pause does.
@@ -17,7 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::window::{Counts, Window};
+use crate::{
+    retry,
+    window::{Counts, Window},
+};
 
 /// When a breaker opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +49,9 @@ pub enum Outcome {
     Neutral,
     /// The provider asked to be left alone for so long.
     Pause(Duration),
+    /// It wants fewer requests and does not say for how long. With any random number, so that not everybody who was told
+    /// so comes back at once.
+    Crowded(u64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +73,8 @@ pub enum Cause {
     },
     ProbeFailed,
     Paused,
+    /// So many times in a row it wanted fewer requests, and did not say for how long.
+    Crowded(u32),
     /// Its time was over when an attempt came.
     Due,
     PauseOver,
@@ -118,6 +127,8 @@ pub struct Breaker {
     state: State,
     /// Failures in a row while closed.
     failures: u32,
+    /// [`Outcome::Crowded`] in a row, pauses between them included.
+    crowded: u32,
     window: Window,
     /// Probes that failed since it was last closed.
     growth: u32,
@@ -146,6 +157,10 @@ enum State {
 pub const LONGEST_GROWTH: u32 = 3;
 /// No pause is longer, whatever a provider says.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+/// So often in a row may it be too much before a pause that nobody asked for: one is what a retry is there for.
+const CROWDED: u32 = 3;
+/// The first such pause. Each one that follows is twice as long, up to 32 times.
+const CROWDED_PAUSE: Duration = Duration::from_secs(1);
 /// Transitions that are remembered.
 pub const HISTORY: usize = 16;
 /// When to ask again while another attempt is the probe: nobody knows when that ends.
@@ -184,29 +199,34 @@ impl Breaker {
         }
         match outcome {
             Outcome::Success => {
-                self.failures = 0;
+                (self.failures, self.crowded) = (0, 0);
                 self.window.add(rule.window, now, Counts { all: 1, some: 0 });
             }
             Outcome::Failure => self.failed(rule, now),
             Outcome::Neutral => {}
             Outcome::Pause(pause) => self.pause(pause, now),
+            Outcome::Crowded(roll) => self.crowd(roll, now),
         }
     }
 
     /// Nothing passes for so long from now; a breaker that is open for longer stays so.
     pub fn pause(&mut self, pause: Duration, now: Instant) {
+        self.pause_for(pause, Cause::Paused, now);
+    }
+
+    fn pause_for(&mut self, pause: Duration, cause: Cause, now: Instant) {
         let wanted = now + pause.min(LONGEST_PAUSE);
         match &mut self.state {
             State::Open { until, .. } => *until = wanted.max(*until),
-            State::Closed => self.turn(State::Open { until: wanted, probe: false }, Cause::Paused, now),
+            State::Closed => self.turn(State::Open { until: wanted, probe: false }, cause, now),
             // It has not proved itself yet, and still has to.
-            State::HalfOpen { .. } => self.turn(State::Open { until: wanted, probe: true }, Cause::Paused, now),
+            State::HalfOpen { .. } => self.turn(State::Open { until: wanted, probe: true }, cause, now),
         }
     }
 
     /// Closes it at once and forgets what it was opened for. True: it was not closed before.
     pub fn close(&mut self, cause: Cause, now: Instant) -> bool {
-        self.failures = 0;
+        (self.failures, self.crowded) = (0, 0);
         self.growth = 0;
         self.window.clear();
         let was_closed = matches!(self.state, State::Closed);
@@ -278,6 +298,14 @@ impl Breaker {
         self.turns
     }
 
+    fn crowd(&mut self, roll: u64, now: Instant) {
+        self.crowded = self.crowded.saturating_add(1);
+        if let Some(before) = self.crowded.checked_sub(CROWDED) {
+            let pause = CROWDED_PAUSE * (1 << before.min(5));
+            self.pause_for(retry::stagger(pause, roll), Cause::Crowded(self.crowded), now);
+        }
+    }
+
     fn failed(&mut self, rule: &Rule, now: Instant) {
         self.failures = self.failures.saturating_add(1);
         self.window.add(rule.window, now, Counts { all: 1, some: 1 });
@@ -310,6 +338,7 @@ impl Breaker {
             }
             Outcome::Neutral => {}
             Outcome::Pause(pause) => self.pause(pause, now),
+            Outcome::Crowded(roll) => self.crowd(roll, now),
         }
     }
 
@@ -349,6 +378,14 @@ impl Phase {
 
 // === impl Cause ===
 
+impl Cause {
+    /// Nothing is in doubt: whoever waits for long enough will be served.
+    #[must_use]
+    pub const fn is_pause(self) -> bool {
+        matches!(self, Self::Paused | Self::Crowded(_))
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -357,6 +394,7 @@ impl fmt::Display for Cause {
             Self::Share { failed, of } => write!(f, "{failed} of {of} attempts failed"),
             Self::ProbeFailed => f.write_str("a probe failed"),
             Self::Paused => f.write_str("the provider asked for a pause"),
+            Self::Crowded(times) => write!(f, "it refused {times} requests in a row as too many"),
             Self::Due => f.write_str("it is being probed"),
             Self::PauseOver => f.write_str("the pause is over"),
             Self::Probed => f.write_str("probes succeeded"),

@@ -49,6 +49,15 @@ impl PeakEwma {
         self.at = Some(now);
     }
 
+    /// Takes what is no measurement: it would have taken so long at least, had somebody waited. It can only make the
+    /// average larger.
+    pub fn at_least(&mut self, now: Instant, took: Duration) {
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).max(1);
+        if self.micros(now).is_none_or(|micros| micros < took) {
+            *self = Self { micros: took, at: Some(now) };
+        }
+    }
+
     /// The average now. It falls while nothing is measured, so that a backend that was slow once is tried again.
     #[must_use]
     pub fn micros(&self, now: Instant) -> Option<u64> {
@@ -103,11 +112,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[expect(clippy::disallowed_methods, reason = "any moment will do; what follows is counted from it")]
-    fn start() -> Instant {
-        Instant::now()
-    }
+    use crate::start;
 
     fn at(start: Instant, millis: u64) -> Instant {
         start + Duration::from_millis(millis)
@@ -132,6 +137,17 @@ mod tests {
         }
         for (millis, want) in [(36_000, 1_500_000), (41_000, 1_000_000), (51_000, 500_000), (1_000_000, 0)] {
             assert_eq!(ewma.micros(at(start, millis)), Some(want), "untouched until {millis} ms");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_nobody_waited_for_makes_nobody_faster() {
+        let start = start();
+        let mut ewma = PeakEwma::default();
+        // at ms, given up after ms, the average right after
+        for (millis, took, want) in [(0, 900, 900_000), (10_000, 100, 450_000), (10_000, 500, 500_000)] {
+            ewma.at_least(at(start, millis), Duration::from_millis(took));
+            assert_eq!(ewma.micros(at(start, millis)), Some(want), "{took} ms at {millis} ms");
         }
     }
 

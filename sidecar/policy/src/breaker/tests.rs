@@ -300,3 +300,24 @@ fn a_hundred_thousand_random_sequences_end_as_in_the_reference() {
         }
     }
 }
+
+#[test]
+fn who_wants_fewer_requests_and_never_says_for_how_long_is_paused_for_longer_each_time() {
+    let crowded = Outcome::Crowded(0);
+    let mut bench = Bench::new();
+    bench.attempts(&[crowded, crowded, Good, crowded, crowded]);
+    assert_eq!(bench.open_seconds(), None, "two in a row are what retries are there for");
+    for want in [1, 2, 4, 8, 16, 32, 32] {
+        // Those who went out together were told the same thing once.
+        let now = bench.now();
+        let tickets = [(); 4].map(|()| bench.breaker.admit(now).unwrap());
+        for ticket in tickets {
+            bench.breaker.record(&RULE, ticket, crowded, now);
+        }
+        assert_eq!(bench.open_seconds(), Some(want));
+        assert!(bench.breaker.cause().is_pause() && !bench.attempt(crowded));
+        bench.second += want;
+    }
+    bench.attempts(&[Good, crowded, crowded]);
+    assert_eq!(bench.open_seconds(), None, "one good answer and all is forgotten");
+}

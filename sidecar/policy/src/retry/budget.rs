@@ -70,6 +70,12 @@ impl Share {
         self.earned = (self.earned + u64::from(ppm)).min(MOST);
     }
 
+    /// Is there one to take?
+    #[must_use]
+    pub const fn has_one(&self) -> bool {
+        self.earned >= ONE
+    }
+
     /// Takes one. False: there is none.
     pub fn take(&mut self) -> bool {
         let left = self.earned.checked_sub(ONE);
