@@ -13,6 +13,13 @@ pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 
+/// So long after a moment. One so far away that no clock holds it never comes; a year is as good as never.
+#[must_use]
+pub fn after(moment: Instant, duration: Duration) -> Instant {
+    const YEAR: Duration = Duration::from_secs(365 * SECONDS_PER_DAY);
+    moment.checked_add(duration).unwrap_or(moment + YEAR)
+}
+
 /// Time since 1970, for what a person or another process reads.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one place that asks")]

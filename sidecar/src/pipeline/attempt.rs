@@ -27,7 +27,7 @@ use super::{
 use crate::{
     clock,
     error::ProxyError,
-    runtime::{Admission, Backend, InFlight, Runtime},
+    runtime::{Admission, Backend, InFlight, Route, Runtime},
     upstream::{SendError, UpstreamBody},
 };
 
@@ -61,8 +61,9 @@ const MAX_ERROR_BYTES: u64 = 64 << 10;
 /// For all of an error's text. Its status is known by then, and somebody else may be waiting to be asked.
 const ERROR_PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a failure counts as, at least, where speed is compared.
-const FAILED_TOOK: Duration = Duration::from_secs(1);
+/// What a failure counts as, at least and at most, where speed is compared. The most bounds how long a backend that has
+/// recovered goes unnoticed.
+const FAILED_TOOK: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300)];
 
 /// What is known of an answer apart from its text.
 #[derive(Clone, Copy, Debug, Default)]
@@ -114,9 +115,9 @@ pub(super) async fn make(runtime: &Runtime, call: &Call, ready: Ready, progress:
     let Ready { index, request, mut admission, key } = ready;
     let backend = &call.route.backends[index];
     let sent = clock::now();
-    let total = after(sent, backend.provider.total);
+    let total = clock::after(sent, backend.provider.total);
     let attempt = Attempt { runtime, call, backend, progress, sent, total };
-    let busy = backend.state.enter();
+    let mut busy = backend.state.enter(sent);
     let mut measured = Measured::default();
     let mut outcome = attempt.exchange(request, &mut measured).await;
     let ended = clock::now();
@@ -127,9 +128,7 @@ pub(super) async fn make(runtime: &Runtime, call: &Call, ready: Ready, progress:
     } else {
         None
     };
-    if let Some(took) = speed(&outcome, ended - sent) {
-        backend.state.took(ended, took);
-    }
+    busy.took(ended, speed(&outcome, &call.route, ended, ended - sent));
     runtime.telemetry.metrics.attempt(&call.route.name, &backend.provider.name, failed, ended - sent);
     let kept = match &outcome {
         Outcome::Answered(_) => {
@@ -147,7 +146,7 @@ pub(super) async fn make(runtime: &Runtime, call: &Call, ready: Ready, progress:
 }
 
 /// How fast a backend is to be thought of after an attempt. None: it was not its fault, and says nothing of its speed.
-fn speed(outcome: &Outcome, took: Duration) -> Option<Duration> {
+fn speed(outcome: &Outcome, route: &Route, now: Instant, took: Duration) -> Option<Duration> {
     match outcome {
         Outcome::Answered(_) => Some(took),
         Outcome::Failed(failure) => match failure.class {
@@ -155,7 +154,6 @@ fn speed(outcome: &Outcome, took: Duration) -> Option<Duration> {
             | Class::BadRequest
             | Class::ContentPolicyViolation
             | Class::UnprocessableEntity => None,
-            // Whoever fails in a millisecond is not the fastest.
             Class::Connection
             | Class::Timeout
             | Class::NotFound
@@ -163,15 +161,18 @@ fn speed(outcome: &Outcome, took: Duration) -> Option<Duration> {
             | Class::InternalServerError
             | Class::RateLimited
             | Class::ServiceUnavailable
-            | Class::PermissionDenied => Some(took.max(FAILED_TOOK)),
+            | Class::PermissionDenied => Some(took.max(failed_took(route, now))),
         },
         Outcome::Refused(_) => None,
     }
 }
 
-/// A moment so far away that no clock holds it never comes.
-fn after(now: Instant, duration: Duration) -> Instant {
-    now.checked_add(duration).unwrap_or(now + Duration::from_secs(365 * 86_400))
+/// Whoever fails in a millisecond is not the fastest, but twice as slow as the slowest: an LLM may take a minute to answer.
+fn failed_took(route: &Route, now: Instant) -> Duration {
+    let known = route.backends.iter().filter_map(|backend| backend.state.load(now).micros);
+    let slowest = known.max().unwrap_or(0).saturating_mul(2);
+    let [least, most] = FAILED_TOOK;
+    Duration::from_micros(slowest).clamp(least, most)
 }
 
 /// The request, and the key it goes out with.
@@ -235,7 +236,7 @@ impl Attempt<'_> {
         let announced = body.size_hint().lower();
         // Where a stream was asked for this is an error's text, or nothing that is of use: it has no longer than a stream's
         // first content.
-        let until = self.until().min(after(self.sent, self.first_token()));
+        let until = self.until().min(clock::after(self.sent, self.first_token()));
         let mut begun = false;
         let take = |piece: &[u8], total| {
             // Some keep a connection open with blanks while they think.
@@ -281,7 +282,7 @@ impl Attempt<'_> {
     ) -> Result<Bytes, Cut> {
         let mut pieces = Pieces::expecting(body.size_hint().exact().filter(|size| *size <= limit));
         loop {
-            let until = until.min(after(clock::now(), self.backend.provider.idle));
+            let until = until.min(clock::after(clock::now(), self.backend.provider.idle));
             let frame = match tokio::time::timeout_at(until.into(), body.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(Some(Err(error))) => return Err(Cut::Broken(error)),

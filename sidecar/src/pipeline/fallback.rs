@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use spillway_policy::{
     Class,
-    breaker::Cause,
     fallback::{Choice, Set, Skip, by_window, targets},
     retry::{self, Verdict},
     truncate::DoesNotFit,
@@ -36,6 +35,8 @@ pub(super) struct Plan {
     rekeyed: bool,
     /// There would have been another attempt, had the route's budget not been spent.
     spent: bool,
+    /// What the budget gave for an attempt that was not made after all.
+    leave: bool,
     tried: Set,
     /// The prompt was shortened because a provider said it was too long. Once is enough: a provider that says so again
     /// counts in a way nobody here understands.
@@ -128,6 +129,7 @@ impl Plan {
             paused: Duration::ZERO,
             rekeyed: false,
             spent: false,
+            leave: false,
             tried: Set::default(),
             shortened: false,
         }
@@ -183,6 +185,7 @@ impl Plan {
                 self.admission = Some(admission);
                 return Ok(());
             }
+            self.leave = true;
         }
         self.tried.insert(self.backend);
         let moved = match failure.class {
@@ -224,7 +227,7 @@ impl Plan {
 
     /// Leave for another attempt, from the budget of all that the route adds.
     fn may_add(&mut self, call: &Call) -> bool {
-        let may = call.route.state.take(call.route.budget.as_ref(), clock::now());
+        let may = std::mem::take(&mut self.leave) || call.route.state.take(call.route.budget.as_ref(), clock::now());
         self.spent |= !may;
         may
     }
@@ -248,12 +251,19 @@ impl Plan {
             left,
         };
         let Verdict::After(pause) = call.route.retries.after(&failure, roll) else { return None };
-        // Nobody waits for a gate that failures have closed. One that was closed because the provider asked for it opens
-        // when the provider said.
+        // Nobody waits for a gate that failures have closed. One that is paused opens when the pause is over, whoever was
+        // told of it; but that is not waited for any longer than if this request had been told. A gate waits up to a fifth
+        // longer than it was asked to, and those who wait for it do not come back together.
         let now = clock::now();
-        let pause = match call.route.backends[self.backend].rest(now + pause) {
+        let pause = match call.route.rest(self.backend, now + pause) {
             None => pause,
-            Some(rest) if rest.refusal.cause == Cause::Paused => rest.refusal.until.saturating_duration_since(now),
+            Some(rest) if rest.refusal.cause.is_pause() => {
+                let wait = rest.refusal.until.saturating_duration_since(now);
+                if wait > retry::stagger(call.route.retries.honour_retry_after, u64::MAX) {
+                    return None;
+                }
+                retry::stagger(wait, roll)
+            }
             Some(_) => return None,
         };
         (pause < left).then_some(pause)

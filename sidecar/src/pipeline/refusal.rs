@@ -2,27 +2,21 @@
 
 use std::time::{Duration, Instant};
 
-use spillway_policy::{
-    Class, NanoUsd,
-    breaker::{Cause, Refusal},
-    fallback::Skip,
-    truncate::DoesNotFit,
-};
+use spillway_policy::{Class, NanoUsd, breaker::Refusal, fallback::Skip, truncate::DoesNotFit};
 use spillway_wire::OnExceeded;
 
 use super::{fallback::Skips, resolve::Call};
 use crate::{
     clock,
     error::ProxyError,
-    runtime::{Backend, Rest, Route, Who},
+    runtime::{Rest, Route, Who},
 };
 
 /// `big takes no images, small rests for 42 s (5 failures in a row)`.
 pub(super) fn describe(route: &Route, skips: &Skips) -> String {
     let now = clock::now();
     let reason = |(index, skip): &(usize, Skip)| {
-        let backend = &route.backends[*index];
-        let name = &backend.name;
+        let name = &route.backends[*index].name;
         match skip {
             Skip::TooLong { window, .. } | Skip::NotLarger { window } => format!("{name} takes {window} tokens"),
             Skip::NoTools => format!("{name} takes no tools"),
@@ -33,15 +27,16 @@ pub(super) fn describe(route: &Route, skips: &Skips) -> String {
             Skip::Unwanted => format!("{name} is not for this request (its when is false)"),
             Skip::Unclear => format!("{name} may not be for this request (its when failed)"),
             Skip::Out => format!("{name} has no key"),
-            Skip::Open => resting(backend, now),
+            Skip::Open => resting(route, *index, now),
         }
     };
     skips.iter().map(reason).collect::<Vec<_>>().join(", ")
 }
 
-fn resting(backend: &Backend, now: Instant) -> String {
+fn resting(route: &Route, index: usize, now: Instant) -> String {
+    let backend = &route.backends[index];
     let name = &backend.name;
-    let Some(Rest { who, refusal: Refusal { until, cause } }) = backend.rest(now) else {
+    let Some(Rest { who, refusal: Refusal { until, cause }, failed: _ }) = route.rest(index, now) else {
         return format!("{name} is being probed");
     };
     let seconds = until.saturating_duration_since(now).as_secs_f64().ceil();
@@ -54,14 +49,18 @@ fn resting(backend: &Backend, now: Instant) -> String {
 }
 
 /// What it amounts to that none of these is asked: too many requests, where providers asked for a pause and nothing else is
-/// wrong.
+/// wrong; that there is no such model, where that is why they are left alone; that nobody serves, otherwise.
 pub(super) fn class(route: &Route, skips: &Skips) -> Class {
     let now = clock::now();
-    let is_down = |(_, skip): &&(usize, Skip)| matches!(skip, Skip::Out | Skip::Open);
-    let is_paused = |(index, _): &(usize, Skip)| {
-        route.backends[*index].rest(now).is_some_and(|rest| rest.refusal.cause == Cause::Paused)
-    };
-    if skips.iter().filter(is_down).all(is_paused) { Class::RateLimited } else { Class::ServiceUnavailable }
+    let down = skips.iter().filter(|(_, skip)| matches!(skip, Skip::Out | Skip::Open));
+    let mut classes = down.map(|(index, _)| match route.rest(*index, now) {
+        Some(rest) if rest.refusal.cause.is_pause() => Class::RateLimited,
+        // An application that got this for a misspelt model, and a rule that helped, get and do the same once it rests.
+        Some(Rest { who: Who::Model, failed: Some(class), .. }) => class,
+        _ => Class::ServiceUnavailable,
+    });
+    let first = classes.next().unwrap_or(Class::RateLimited);
+    if classes.all(|class| class == first) { first } else { Class::ServiceUnavailable }
 }
 
 /// How long until one of those that are left alone may be asked again.
@@ -69,7 +68,7 @@ pub(super) fn reopening(route: &Route, skips: &Skips) -> Option<Duration> {
     let now = clock::now();
     let open = skips.iter().filter(|(_, skip)| *skip == Skip::Open);
     let wait = |(index, _): &(usize, Skip)| {
-        let rest = route.backends[*index].rest(now);
+        let rest = route.rest(*index, now);
         rest.map_or(Duration::ZERO, |rest| rest.refusal.until.saturating_duration_since(now))
     };
     // Whoever is to come back at once comes back in a second.

@@ -12,6 +12,7 @@ use spillway_providers::{Api, Body, Need, read};
 
 use super::{accept::Accepted, count, settle::Settle, when::Wanted};
 use crate::{
+    clock,
     error::ProxyError,
     runtime::{Generation, RequestRules, Route},
 };
@@ -79,13 +80,8 @@ pub(super) fn call(
         headers: std::mem::take(&mut accepted.headers),
         forwarded: std::mem::take(&mut accepted.forwarded),
         retried: accepted.patience.retries,
-        deadline: deadline(settle.started(), timeout),
+        deadline: clock::after(settle.started(), timeout),
     })
-}
-
-fn deadline(started: Instant, timeout: Duration) -> Instant {
-    // A timeout no clock can hold is no timeout; a year is none either.
-    started.checked_add(timeout).unwrap_or(started + Duration::from_secs(365 * 86_400))
 }
 
 /// The route's own fields. False: it has none.

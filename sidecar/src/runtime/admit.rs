@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use spillway_policy::breaker;
+use spillway_policy::breaker::{self, Refusal};
 
 use super::{
     gate::{ACCESS, Admission, Gate, Rest, Who},
@@ -31,8 +31,17 @@ impl Generation {
 
 impl Route {
     /// Leave for one attempt at a backend; Err: who is left alone.
-    pub(crate) fn admit(&self, index: usize, now: Instant) -> Result<Admission, Rest> {
+    pub(crate) fn admit(&self, index: usize, now: Instant) -> Result<Admission, Refusal> {
         self.backends[index].admit(self.breaker.as_ref(), now)
+    }
+
+    /// Who would refuse an attempt at a backend at this moment: of several, the one that does so for longest.
+    pub(crate) fn rest(&self, index: usize, at: Instant) -> Option<Rest> {
+        // A rule that was taken away leaves its gate as it was, and nobody asks it any more.
+        let counts = |who| who != Who::Backend || self.breaker.is_some();
+        let gates = self.backends[index].gates().filter(|(who, _)| counts(*who));
+        let rests = gates.filter_map(|(who, gate)| gate.rest(who, at));
+        rests.max_by_key(|rest| rest.refusal.until)
     }
 }
 
@@ -40,27 +49,20 @@ impl Route {
 
 impl Backend {
     /// Leave for one attempt, from every gate on the way; Err: the one that is closed.
-    pub(crate) fn admit(&self, breaker: Option<&breaker::Rule>, now: Instant) -> Result<Admission, Rest> {
-        let rest = |who| move |refusal| Rest { who, refusal };
+    pub(crate) fn admit(&self, breaker: Option<&breaker::Rule>, now: Instant) -> Result<Admission, Refusal> {
         let mut admission = Admission::default();
         // What was let through is given back when a later gate refuses.
         if let Some(rule) = &self.provider.health {
-            admission.provider = Some(self.provider.state.gate.admit(rule, now).map_err(rest(Who::Provider))?);
+            admission.provider = Some(self.provider.state.gate.admit(rule, now)?);
         }
         if let Some(slot) = &self.provider.key {
-            admission.key = Some(slot.gate().admit(&ACCESS, now).map_err(rest(Who::Key))?);
+            admission.key = Some(slot.gate().admit(&ACCESS, now)?);
         }
-        admission.model = Some(self.model_gate.admit(&ACCESS, now).map_err(rest(Who::Model))?);
+        admission.model = Some(self.model_gate.admit(&ACCESS, now)?);
         if let Some(rule) = breaker {
-            admission.backend = Some(self.state.gate.admit(rule, now).map_err(rest(Who::Backend))?);
+            admission.backend = Some(self.state.gate.admit(rule, now)?);
         }
         Ok(admission)
-    }
-
-    /// Which gate would refuse an attempt at this moment: of several, the one that does so for longest.
-    pub(crate) fn rest(&self, at: Instant) -> Option<Rest> {
-        let gates = self.gates().filter_map(|(who, gate)| Some(Rest { who, refusal: gate.refusal(at)? }));
-        gates.max_by_key(|rest| rest.refusal.until)
     }
 
     pub(crate) fn gates(&self) -> impl Iterator<Item = (Who, &Arc<Gate>)> {

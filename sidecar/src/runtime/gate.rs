@@ -18,6 +18,8 @@ use crate::clock;
 pub(crate) struct Gate {
     name: String,
     breaker: Mutex<Breaker>,
+    /// The last failure that counted. Where the gate is open, it is what whoever is kept out would have been told.
+    failed: Mutex<Option<Class>>,
 }
 
 /// One attempt that a gate let through. Dropped without a word, it proved nothing, and a probe's place is free again.
@@ -45,6 +47,8 @@ pub(crate) struct Admission {
 pub(crate) struct Rest {
     pub(crate) who: Who,
     pub(crate) refusal: Refusal,
+    /// The failure that the gate was closed to requests for, or the last one.
+    pub(crate) failed: Option<Class>,
 }
 
 /// Whose gate is closed to requests.
@@ -93,7 +97,7 @@ pub(super) const ACCESS: Rule = Rule {
 
 impl Gate {
     pub(crate) fn new(name: String) -> Arc<Self> {
-        Arc::new(Self { name, breaker: Mutex::default() })
+        Arc::new(Self { name, ..Self::default() })
     }
 
     /// What it leads to: `backend mini of route shop/chat`.
@@ -129,8 +133,9 @@ impl Gate {
     }
 
     /// Would an attempt at this moment be refused?
-    pub(super) fn refusal(&self, at: Instant) -> Option<Refusal> {
-        self.lock().refusal(at)
+    pub(super) fn rest(&self, who: Who, at: Instant) -> Option<Rest> {
+        let refusal = self.lock().refusal(at)?;
+        Some(Rest { who, refusal, failed: self.failed() })
     }
 
     /// What is wrong with it at this moment. None: it lets everything pass.
@@ -148,15 +153,26 @@ impl Gate {
         }
     }
 
-    /// Every change of state is a line in the log.
+    /// What the last failure that counted was.
+    fn failed(&self) -> Option<Class> {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn blame(&self, class: Class) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(class);
+    }
+
+    /// Every change of state is a line in the log, written when nobody waits for the gate any more.
     fn change<T>(&self, change: impl FnOnce(&mut Breaker) -> T) -> T {
         let mut breaker = self.lock();
         let before = breaker.epoch();
         let made = change(&mut breaker);
-        if breaker.epoch() != before
-            && let Some(Transition { at, to, cause }) = breaker.history().next_back()
-        {
-            let seconds = breaker.until().map(|until| until.saturating_duration_since(*at).as_secs());
+        let changed = breaker.epoch() != before;
+        let turned = breaker.history().next_back().copied().filter(|_| changed);
+        let until = breaker.until();
+        drop(breaker);
+        if let Some(Transition { at, to, cause }) = turned {
+            let seconds = until.map(|until| until.saturating_duration_since(at).as_secs());
             tracing::warn!(breaker = self.name, state = to.as_str(), cause = %cause, for_seconds = seconds, "breaker");
         }
         made
@@ -222,6 +238,9 @@ impl Admission {
         let [own, of_model, of_key, of_provider] = failed.outcomes(roll);
         for (pass, outcome) in [(backend, own), (model, of_model), (key, of_key), (provider, of_provider)] {
             if let Some(pass) = pass {
+                if outcome == Outcome::Failure {
+                    pass.gate.blame(failed.class);
+                }
                 pass.end(outcome);
             }
         }
@@ -234,7 +253,7 @@ impl Failed {
     /// For the gates of the backend, its model, its key, its provider. Whoever says that the request is wrong is alive and
     /// well; whoever says that there are too many of them is alive and wants to be left alone.
     fn outcomes(&self, roll: u64) -> [Outcome; 4] {
-        use Outcome::{Failure, Neutral, Pause, Success};
+        use Outcome::{Crowded, Failure, Neutral, Pause, Success};
         let pause = |wait: Duration| Pause(retry::stagger(wait, roll));
         match self.class {
             _ if self.hurried => [Neutral; 4],
@@ -243,16 +262,17 @@ impl Failed {
             }
             Class::RateLimited => {
                 let wait = self.retry_after.filter(|wait| !wait.is_zero());
-                [Neutral, wait.map_or(Neutral, pause), Success, Success]
+                [Neutral, wait.map_or(Crowded(roll), pause), Success, Success]
             }
             Class::Authentication if self.rekeyed => [Neutral; 4],
             Class::Authentication => [Neutral, Neutral, Failure, Success],
             // It is known who asks, and the answer is no: to this model, as far as anybody can tell.
             Class::PermissionDenied if self.rekeyed => [Neutral; 4],
             Class::PermissionDenied => [Neutral, Failure, Neutral, Success],
+            // There is no such model, or not for this key. One good answer from it proves the contrary.
+            Class::NotFound => [Neutral, Failure, Success, Success],
             Class::ContextWindowExceeded
             | Class::BadRequest
-            | Class::NotFound
             | Class::ContentPolicyViolation
             | Class::UnprocessableEntity => [Success; 4],
         }

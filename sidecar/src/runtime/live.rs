@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -16,6 +16,7 @@ use spillway_policy::{
 };
 
 use super::{gate::Gate, generation::Generation, limits::Limits};
+use crate::clock;
 
 /// Of one route.
 #[derive(Debug, Default)]
@@ -48,7 +49,11 @@ pub(crate) struct ProviderState {
 /// One attempt at a backend, counted until dropped: for a stream, until its end.
 #[derive(Debug)]
 #[must_use = "dropping it says that the attempt is over"]
-pub(crate) struct InFlight(Arc<BackendState>);
+pub(crate) struct InFlight {
+    state: Arc<BackendState>,
+    /// When it was sent, until it is known how long it took.
+    sent: Option<Instant>,
+}
 
 // === impl RouteState ===
 
@@ -78,32 +83,51 @@ impl RouteState {
 
     /// Leave for a hedge, which is an extra attempt too.
     pub(crate) fn take_hedge(&self, rule: Option<&budget::Rule>, now: Instant) -> bool {
-        self.hedges.lock().unwrap_or_else(PoisonError::into_inner).take() && self.take(rule, now)
+        let mut hedges = self.hedges.lock().unwrap_or_else(PoisonError::into_inner);
+        // Neither is used up when the other one is.
+        hedges.has_one() && self.take(rule, now) && hedges.take()
     }
 }
 
 // === impl BackendState ===
 
 impl BackendState {
-    pub(crate) fn enter(self: &Arc<Self>) -> InFlight {
+    pub(crate) fn enter(self: &Arc<Self>, now: Instant) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(Arc::clone(self))
+        InFlight { state: Arc::clone(self), sent: Some(now) }
     }
 
     pub(crate) fn load(&self, now: Instant) -> Load {
-        let latency = self.latency.lock().unwrap_or_else(PoisonError::into_inner);
-        Load { in_flight: self.in_flight.load(Ordering::Relaxed), micros: latency.micros(now) }
+        Load { in_flight: self.in_flight.load(Ordering::Relaxed), micros: self.latency().micros(now) }
     }
 
-    /// How long an attempt took: until a stream's first content, or until a whole answer was there.
-    pub(crate) fn took(&self, now: Instant, took: Duration) {
-        self.latency.lock().unwrap_or_else(PoisonError::into_inner).observe(now, took);
+    fn latency(&self) -> MutexGuard<'_, PeakEwma> {
+        self.latency.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl InFlight ===
+
+impl InFlight {
+    /// How long the attempt took: until a stream's first content, or until a whole answer was there. None: it says nothing
+    /// of the backend's speed.
+    pub(crate) fn took(&mut self, now: Instant, took: Option<Duration>) {
+        self.sent = None;
+        if let Some(took) = took {
+            self.state.latency().observe(now, took);
+        }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.state.in_flight.fetch_sub(1, Ordering::Relaxed);
+        // Given up: another one was faster, or the application has gone. A backend that hangs would otherwise be forgotten
+        // to be slow, and seem the faster the longer it hangs.
+        if let Some(sent) = self.sent {
+            let now = clock::now();
+            self.state.latency().at_least(now, now.saturating_duration_since(sent));
+        }
     }
 }
 
@@ -113,6 +137,11 @@ impl ProviderState {
     pub(crate) fn model(&self, provider: &str, model: &str) -> Arc<Gate> {
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
         let gate = || Gate::new(format!("model {model} of provider {provider}"));
+        if !models.contains_key(model) {
+            // Those that no config in use asks for, and no request in flight, are forgotten; so are those of a config that
+            // was refused.
+            models.retain(|_, gate| Arc::strong_count(gate) > 1);
+        }
         Arc::clone(models.entry(model.to_owned()).or_insert_with(gate))
     }
 }
@@ -130,17 +159,57 @@ pub(super) fn route(before: Option<&Generation>, name: &str) -> Arc<RouteState> 
     old.map_or_else(Arc::default, |route| Arc::clone(&route.state))
 }
 
-/// The backend's state in the config before, if it still asks the same model of the same provider, or a new one.
+/// The backend's state in the config before, if it still asks the same model of the same provider at the same place, or a
+/// new one.
 pub(super) fn backend(
     before: Option<&Generation>,
     route: &str,
     name: &str,
-    (provider, model): (&str, &str),
+    (provider, model): (&Arc<ProviderState>, &str),
 ) -> Arc<BackendState> {
     let old = before.and_then(|generation| generation.routes.iter().find(|old| old.name == route));
     let old = old.and_then(|route| route.backends.iter().find(|backend| backend.name == name));
-    let same = old.filter(|old| old.provider.name == provider && old.model == model);
+    let same = old.filter(|old| Arc::ptr_eq(&old.provider.state, provider) && old.model == model);
     let gate = || Gate::new(format!("backend {name} of route {route}"));
     let new = || BackendState { gate: gate(), ..BackendState::default() };
     same.map_or_else(|| Arc::new(new()), |backend| Arc::clone(&backend.state))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_hangs_until_nobody_waits_any_more_seems_no_faster_for_it() {
+        let second = Duration::from_secs(1);
+        let state = Arc::<BackendState>::default();
+        state.enter(clock::now()).took(clock::now(), Some(4 * second));
+        for _ in 0..5 {
+            let hanging = state.enter(clock::now());
+            tokio::time::advance(5 * second).await;
+            drop(hanging);
+            assert_eq!(state.load(clock::now()), Load { in_flight: 0, micros: Some(5_000_000) });
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hedge_that_the_budget_refuses_is_still_there_for_the_next_request() {
+        let (state, now) = (RouteState::default(), clock::now());
+        assert!(!state.take_hedge(Some(&budget::Rule { ratio_ppm: 0, min_per_second: 0 }), now));
+        let rule = budget::Rule { ratio_ppm: 0, min_per_second: 1 };
+        assert!(state.take_hedge(Some(&rule), now));
+        assert!(!state.take_hedge(Some(&rule), now), "the share");
+        assert_eq!(state.left(&rule, now), 9);
+    }
+
+    #[test]
+    fn a_provider_forgets_models_that_nobody_asks_for() {
+        let provider = ProviderState::default();
+        let kept = provider.model("openai", "kept");
+        for model in 0..100 {
+            drop(provider.model("openai", &model.to_string()));
+        }
+        assert!(Arc::ptr_eq(&kept, &provider.model("openai", "kept")));
+        assert!(provider.models.lock().unwrap().len() <= 2);
+    }
 }

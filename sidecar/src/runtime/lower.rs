@@ -256,7 +256,7 @@ fn backend(
         },
         price: model.price.map(price),
         series: parts.usage.series(key),
-        state: live::backend(parts.before, route, name, (provider, &model.name)),
+        state: live::backend(parts.before, route, name, (&found.state, &model.name)),
         model_gate: found.state.model(provider, &model.name),
     })
 }

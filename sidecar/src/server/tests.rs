@@ -5,6 +5,7 @@ mod cascades;
 mod doors;
 mod hedges;
 mod limits;
+mod pauses;
 mod providers;
 mod shadows;
 mod strategies;

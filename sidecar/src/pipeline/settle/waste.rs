@@ -4,7 +4,10 @@ use spillway_policy::{Usage, fallback::Sizes};
 use spillway_providers::StreamDecoder;
 use spillway_wire::UsageTotals;
 
-use super::{super::count, Settle};
+use super::{
+    super::{attempt::Kept, count},
+    Settle,
+};
 
 /// What is left of an attempt whose answer nobody gets.
 #[derive(Clone, Copy, Debug, Default)]
@@ -95,7 +98,11 @@ impl Settle {
     pub(in super::super) fn set_aside(&mut self) {
         let (usage, output_bytes) = (self.reported.take(), std::mem::take(&mut self.output_bytes));
         self.aside = Some(Aside { backend: self.backend, usage, output_bytes });
-        (self.usage, self.kept) = (None, None);
+        self.usage = None;
+        // It has come to its end: for its gate that is a success, whatever was thought of what it says.
+        if let Some(Kept { admission, _busy }) = self.kept.take() {
+            admission.completed();
+        }
     }
 
     /// There is none but the answer that was put aside.

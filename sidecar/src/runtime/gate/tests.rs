@@ -24,9 +24,9 @@ async fn each_failure_closes_the_gate_of_whoever_failed() {
         (Class::ServiceUnavailable, provider_and_backend),
         (Class::RateLimited, [false, true, false, false]),
         (Class::PermissionDenied, [false, true, false, false]),
+        (Class::NotFound, [false, true, false, false]),
         (Class::Authentication, [false, false, true, false]),
         (Class::BadRequest, NOBODY),
-        (Class::NotFound, NOBODY),
         (Class::ContextWindowExceeded, NOBODY),
         (Class::ContentPolicyViolation, NOBODY),
         (Class::UnprocessableEntity, NOBODY),
@@ -43,7 +43,7 @@ async fn each_failure_closes_the_gate_of_whoever_failed() {
     let (gates, admission) = gates();
     let unasked = Failed { class: Class::RateLimited, retry_after: None, hurried: false, rekeyed: false };
     admission.failed(&unasked, 0);
-    assert_eq!(open(&gates), NOBODY, "nobody asked for a pause");
+    assert_eq!(open(&gates), NOBODY, "nobody asked for a pause, and it was too much only once");
     let (gates, admission) = self::gates();
     admission.failed(&Failed { class: Class::Authentication, rekeyed: true, ..unasked }, 0);
     assert_eq!(open(&gates), NOBODY, "the key that was refused is gone");

@@ -97,3 +97,31 @@ fn connections_are_kept_exactly_where_nothing_about_them_changes() {
         assert_eq!(kept(&run(changed(&path, value), Some(&before)).unwrap()), want, "{path}");
     }
 }
+
+#[test]
+fn what_was_learnt_of_a_backend_is_kept_until_it_is_another_one() {
+    let before = run(snapshot(), None).unwrap();
+    let chat = "/routes/shop~1chat";
+    let rows = [
+        (format!("{chat}/models"), json!(["other"]), true),
+        ("/providers/ai~1openai/timeouts/connect_ms".into(), json!(1), true),
+        ("/providers/ai~1openai/base_url".into(), json!("https://api.openai.com/v2"), false),
+        (format!("{chat}/backends/0/model/name"), json!("gpt-5"), false),
+    ];
+    for (path, value, want) in rows {
+        let after = run(changed(&path, value), Some(&before)).unwrap();
+        let [old, new] = [&before, &after].map(|generation| &generation.routes[0].backends[0].state);
+        assert_eq!(Arc::ptr_eq(old, new), want, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_gate_that_no_rule_asks_for_any_more_keeps_nobody_out() {
+    let generation = run(snapshot(), None).unwrap();
+    let (route, now) = (&generation.routes[0], crate::clock::now());
+    let rule = spillway_policy::breaker::Rule { failure_threshold: 1, ..crate::runtime::gate::ACCESS };
+    let pass = route.backends[0].state.gate.admit(&rule, now).unwrap();
+    pass.end(spillway_policy::breaker::Outcome::Failure);
+    assert!(route.backends[0].state.gate.view().until.is_some());
+    assert!(route.admit(0, now).is_ok() && route.rest(0, now).is_none());
+}

@@ -97,3 +97,22 @@ async fn an_application_that_leaves_pays_for_the_answer_it_would_have_had() {
     let small = lines.iter().find(|line| line.key.backend == "small").unwrap();
     assert_eq!((small.totals.requests, small.totals.cost_nanos), (0, 60_000), "{lines:?}");
 }
+
+#[tokio::test]
+async fn an_answer_that_is_not_good_enough_is_no_failure_of_whoever_gave_it() {
+    let world = World::new(|config| {
+        let route = route(config);
+        route["strategy"] = json!({"Cascade": {"escalate_when": "response.text.size() < 5"}});
+        route["backends"][1]["role"] = json!("Primary");
+        route["breaker"] = json!({"failure_threshold": 2, "failure_ratio_ppm": 1_000_000, "min_requests": 100,
+            "window_ms": 10_000, "success_threshold": 1, "open_for_ms": 60_000});
+    })
+    .await;
+    let bad = || Act::status(503, &[], "no");
+    world.provider.then([bad(), says("no"), says("much better"), bad(), says("well enough")]);
+    let rows = [(503, "small"), (200, "large"), (503, "small"), (200, "small")];
+    for (number, (status, backend)) in rows.into_iter().enumerate() {
+        let got = world.chat(&chat()).await;
+        assert_eq!((got.status.as_u16(), got.header("x-spillway-backend")), (status, backend), "{number}: {got:?}");
+    }
+}

@@ -1,10 +1,10 @@
 //! Which backend a request goes to, when several could serve it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::server::fake::*;
+use crate::{clock, server::fake::*};
 
 /// `small` and `large` as primaries, `blind` as a third, with these weights.
 fn primaries(config: &mut Value, strategy: &Value, weights: [u32; 3]) {
@@ -89,6 +89,22 @@ async fn a_backend_that_fails_or_dawdles_is_asked_less_than_one_that_does_not() 
     spread(&world, 4).await;
     let after = spread(&world, 30).await;
     assert_eq!(after.get(&failed), None, "of two, it never is the faster: {after:?}");
+}
+
+#[tokio::test]
+async fn whoever_fails_at_once_is_no_faster_than_an_llm_that_answers_after_five_seconds() {
+    for status in [404, 429, 503] {
+        let world = World::new(|config| {
+            primaries(config, &json!("LeastLatency"), [1, 1, 1]);
+            route(config)["backends"][2]["role"] = json!("Fallback");
+        })
+        .await;
+        let large = Arc::clone(&world.runtime.generation().unwrap().routes[0].backends[1].state);
+        large.enter(clock::now()).took(clock::now(), Some(Duration::from_secs(5)));
+        world.provider.then([Act::status(status, &[], "no")]);
+        assert_eq!(world.chat(&chat()).await.header("x-spillway-backend"), "small", "nobody knows it yet");
+        assert_eq!(spread(&world, 10).await, counts(&[("large-1", 10)]), "{status}");
+    }
 }
 
 #[tokio::test]
