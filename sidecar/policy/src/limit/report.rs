@@ -28,31 +28,35 @@ pub struct TenantReport {
 // === impl Limiter ===
 
 impl<W> Limiter<W> {
-    /// How each limit stands, in the order of the rules, with up to `top` of its tenants.
-    pub fn report(&mut self, now: Nanos, top: usize) -> Vec<LimitReport> {
+    /// How a limit stands, by its place among the rules, with up to `top` of its tenants. None: there are fewer.
+    pub fn report(&mut self, now: Nanos, index: usize, top: usize) -> Option<LimitReport> {
         let now = self.tick(now);
-        let report = |limit: &mut super::Limit| {
-            let (rule, rates) = (limit.rule.clone(), limit.rates);
-            // Nothing else forgets the tenants of a limit that nobody new asks of.
-            limit.tenants.forget_idle(now, &rates);
-            let mut tenants = Vec::new();
-            if top > 0 {
-                limit.tenants.each(|tenant| {
-                    tenant.advance(now, &rates);
-                    tenants.push((share(&rule, tenant), report(tenant)));
-                });
-            }
-            tenants.sort_by(|(a, left), (b, right)| b.cmp(a).then_with(|| left.name.cmp(&right.name)));
-            tenants.truncate(top);
-            LimitReport {
-                rule,
-                counts: limit.counts,
-                tenants: limit.tenants.len(),
-                waiting: limit.waiting,
-                top: tenants.into_iter().map(|(_, tenant)| tenant).collect(),
-            }
-        };
-        self.limits.iter_mut().map(report).collect()
+        let limit = self.limits.get_mut(index)?;
+        let (rule, rates) = (limit.rule.clone(), limit.rates);
+        // Nothing else forgets the tenants of a limit that nobody new asks of.
+        limit.tenants.forget_idle(now, &rates);
+        let mut shares = Vec::new();
+        if top > 0 {
+            limit.tenants.each(|slot, tenant| {
+                tenant.advance(now, &rates);
+                shares.push((share(&rule, tenant), slot));
+            });
+        }
+        // Requests wait for this: of thousands only the few that are shown are put in order and copied.
+        if shares.len() > top && top > 0 {
+            shares.select_nth_unstable_by(top - 1, |a, b| b.cmp(a));
+            shares.truncate(top);
+        }
+        let mut tenants: Vec<_> =
+            shares.into_iter().map(|(share, slot)| (share, report(limit.tenants.get(slot)))).collect();
+        tenants.sort_by(|(a, left), (b, right)| b.cmp(a).then_with(|| left.name.cmp(&right.name)));
+        Some(LimitReport {
+            rule,
+            counts: limit.counts,
+            tenants: limit.tenants.len(),
+            waiting: limit.waiting,
+            top: tenants.into_iter().map(|(_, tenant)| tenant).collect(),
+        })
     }
 }
 

@@ -97,9 +97,9 @@ impl Tenants {
     }
 
     /// Calls for those that are kept, in no order.
-    pub(super) fn each(&mut self, mut call: impl FnMut(&mut Tenant)) {
+    pub(super) fn each(&mut self, mut call: impl FnMut(Slot, &mut Tenant)) {
         for slot in self.index.values().chain(&self.shared) {
-            call(&mut self.slots[*slot as usize]);
+            call(*slot, &mut self.slots[*slot as usize]);
         }
     }
 

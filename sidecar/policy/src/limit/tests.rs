@@ -88,6 +88,12 @@ impl World {
     }
 }
 
+impl<W> Limiter<W> {
+    fn reports(&mut self, now: Nanos, top: usize) -> Vec<LimitReport> {
+        (0..).map_while(|index| self.report(now, index, top)).collect()
+    }
+}
+
 fn said(refusal: &Refusal) -> String {
     let Refusal { limit, what, why, ready_in, .. } = refusal;
     let why = match why {
@@ -122,7 +128,7 @@ fn all_are_checked_before_any_is_taken_from() {
 #[test]
 fn tokens_are_reserved_and_corrected_by_what_was_used() {
     let mut world = World::new(&[Rule { tokens: Some(100), ..rule(1) }]);
-    let left = |world: &mut World, at: Nanos| world.limiter.report(at, 1)[0].top[0].tokens;
+    let left = |world: &mut World, at: Nanos| world.limiter.reports(at, 1)[0].top[0].tokens;
     assert_eq!(world.ask(0, 1, 0, 80), "pass");
     world.settle(SECOND, 1, 30);
     assert_eq!(left(&mut world, SECOND), 30, "what was not used is free");
@@ -226,7 +232,7 @@ fn a_resize_keeps_what_was_used_and_serves_who_waits_for_less() {
     };
     assert_eq!(resize(&mut world, &[Rule { requests: Some(3), ..before.clone() }]), ["3 pass"]);
     assert_eq!(resize(&mut world, &[Rule { requests: Some(1), ..before.clone() }]), [""; 0]);
-    assert_eq!(world.limiter.report(SECOND, 1)[0].top[0].requests, 3);
+    assert_eq!(world.limiter.reports(SECOND, 1)[0].top[0].requests, 3);
     assert_eq!(resize(&mut world, &[rule(2)]), ["4 pass"], "its limit is gone");
     for name in [1, 2, 3] {
         world.settle(2 * SECOND, name, 1);
@@ -234,6 +240,51 @@ fn a_resize_keeps_what_was_used_and_serves_who_waits_for_less() {
     assert_eq!(resize(&mut world, &[before]), [""; 0]);
     assert_eq!(world.ask(3 * SECOND, 5, 0, 1), "pass", "one that comes back is new");
     world.settle(4 * SECOND, 4, 1);
+}
+
+#[test]
+fn a_queue_holds_for_those_who_come_from_another_one_too() {
+    let first = Rule { concurrency: Some(2), queue: Some(QueueRule { depth: 9, timeout: 50 * SECOND }), ..rule(1) };
+    let rows = [
+        ("its depth", 1, 50, vec!["4 full Tokens of limit-2 for 39s"], vec!["3 pass"]),
+        (
+            "its timeout, from when the wait began",
+            9,
+            30,
+            vec![],
+            vec!["3 waited Tokens of limit-2 for 10s", "4 waited Tokens of limit-2 for 10s"],
+        ),
+    ];
+    for (row, depth, timeout, moved, later) in rows {
+        let queue = Some(QueueRule { depth, timeout: timeout * SECOND });
+        let mut world = World::new(&[first.clone(), Rule { tokens: Some(100), queue, ..rule(2) }]);
+        // Both limits are in the way of the last two, and they wait for the first one.
+        let said: Vec<String> = [(0, 1, 45), (0, 2, 45), (20, 3, 20), (20, 4, 20)]
+            .map(|(at, name, n)| world.ask(at * SECOND, name, 0, n))
+            .into();
+        assert_eq!(said, ["pass", "pass", "wait", "wait"], "{row}");
+        world.settle(21 * SECOND, 1, 45);
+        assert_eq!(world.happened(), moved, "{row}");
+        assert_eq!(world.until(65 * SECOND), later, "{row}");
+    }
+}
+
+#[test]
+fn a_queue_that_is_made_shorter_turns_away_whom_it_would_not_have_taken() {
+    let before = Rule { concurrency: Some(1), queue: QUEUE, ..rule(1) };
+    let with = |depth, timeout| Some(QueueRule { depth, timeout });
+    let rows = [
+        (with(1, 30 * SECOND), vec!["3 full Concurrency of limit-1 for 2s"]),
+        (with(4, SECOND), vec!["2 waited Concurrency of limit-1 for 1s", "3 waited Concurrency of limit-1 for 1s"]),
+        (None, vec!["2 over Concurrency of limit-1 for 1s", "3 over Concurrency of limit-1 for 1s"]),
+    ];
+    for (queue, want) in rows {
+        let mut world = World::new(std::slice::from_ref(&before));
+        let said: Vec<String> = [1, 2, 3].map(|name| world.ask(0, name, 0, 1)).into();
+        assert_eq!(said, ["pass", "wait", "wait"]);
+        world.limiter.resize(2 * SECOND, &[Rule { queue, ..before.clone() }], &mut world.events);
+        assert_eq!(world.happened(), want, "{queue:?}");
+    }
 }
 
 #[test]
@@ -248,7 +299,7 @@ fn a_million_made_up_tenants_share_one_limit_and_no_memory() {
         }
     }
     assert_eq!(passed, MAX_TENANTS + 1, "each known one its own, and all others one together");
-    let tenants = |world: &mut World, at: Nanos| world.limiter.report(at, 1)[0].tenants;
+    let tenants = |world: &mut World, at: Nanos| world.limiter.reports(at, 1)[0].tenants;
     assert_eq!(tenants(&mut world, SECOND), MAX_TENANTS + 1);
     assert_eq!(world.ask(30 * SECOND, 0, 1, 1), "over Requests of limit-1 for 31s", "a newcomer is one of the others");
     assert_eq!(tenants(&mut world, 2 * MINUTE), 0, "and all are forgotten");

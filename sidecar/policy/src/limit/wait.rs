@@ -1,10 +1,12 @@
 //! Waiting instead of being refused.
 //!
 //! A request waits in one queue: that of the first limit in its way. When that has room, all limits are checked again; it
-//! passes, or goes on to the queue of the one that is in its way now, keeping its age.
+//! passes, or goes on to the queue of the one that is in its way now, keeping its age. Each queue's depth and timeout hold
+//! for those who come from another one, too: nobody is in a queue that it has waited longer for than the queue allows, all
+//! its waits together.
 
 use super::{
-    Alarm, Ask, Event, Key, LimitId, Limiter, Nanos, Pass, Serial, Verdict, What, Why,
+    Alarm, Ask, Event, Key, LimitId, Limiter, Nanos, Pass, QueueRule, Serial, Verdict, What, Why,
     admit::{Block, Load, Queue, Slots},
     tenants::{NAME_CHARS, Slot},
 };
@@ -93,7 +95,7 @@ impl<W> Limiter<W> {
         let Some(rule) = limit.rule.queue else {
             return Verdict::Refuse(self.refuse(now, ask.keys, load, block, Why::Over));
         };
-        let until = now.saturating_add(rule.timeout).min(ask.deadline);
+        let until = rule.until(now, ask.deadline);
         if block.ready >= until {
             let patience = until.saturating_sub(now);
             return Verdict::Refuse(self.refuse(now, ask.keys, load, block, Why::TooLate { patience }));
@@ -185,14 +187,16 @@ impl<W> Limiter<W> {
         let keys: Vec<Key<'_>> = waiter.keys.iter().map(OwnKey::borrowed).collect();
         let mut slots = Slots::default();
         match self.blocked(now, &keys, load, own, &mut slots) {
-            Some(block) if block.queue => {
-                drop(keys);
-                self.enter(now, ticket, waiter, block.index);
-            }
             Some(block) => {
-                let refusal = self.refuse(now, &keys, load, block, Why::Over);
                 drop(keys);
-                events.push((waiter.waker, Err(refusal)));
+                match self.may_enter(now, &waiter, block, events) {
+                    Ok(until) => self.enter(now, ticket, Waiter { until, ..waiter }, block.index),
+                    Err(why) => {
+                        let keys: Vec<Key<'_>> = waiter.keys.iter().map(OwnKey::borrowed).collect();
+                        let refusal = self.refuse(now, &keys, load, block, why);
+                        events.push((waiter.waker, Err(refusal)));
+                    }
+                }
             }
             None => {
                 let name = self.index(waiter.at.0).map(|index| self.limits[index].rule.name.clone());
@@ -203,7 +207,27 @@ impl<W> Limiter<W> {
         }
     }
 
-    /// Refuses one that waits.
+    /// Whether one that has waited elsewhere may wait here as well, and until when.
+    fn may_enter(
+        &mut self,
+        now: Nanos,
+        waiter: &Waiter<W>,
+        block: Block,
+        events: &mut Vec<Event<W>>,
+    ) -> Result<Nanos, Why> {
+        let limit = &self.limits[block.index];
+        let rule = limit.rule.queue.ok_or(Why::Over)?;
+        let until = rule.until(waiter.since, waiter.deadline);
+        if until <= now {
+            return Err(Why::Waited { waited: now.saturating_sub(waiter.since) });
+        }
+        if limit.waiting >= rule.depth && !self.displace(now, block.index, waiter.load.turn, events) {
+            return Err(Why::QueueFull { depth: rule.depth });
+        }
+        Ok(until)
+    }
+
+    /// Refuses one that waits, and serves those behind it.
     fn turn_away(
         &mut self,
         now: Nanos,
@@ -211,9 +235,22 @@ impl<W> Limiter<W> {
         why: impl FnOnce(&Waiter<W>) -> Why,
         events: &mut Vec<Event<W>>,
     ) {
-        let Some(waiter) = self.detach(ticket, false) else { return };
+        if let Some((index, slot)) = self.send_away(now, ticket, why, events) {
+            self.serve(now, self.limits[index].serial, slot, events);
+        }
+    }
+
+    /// Refuses one that waits; its queue is to be looked at.
+    fn send_away(
+        &mut self,
+        now: Nanos,
+        ticket: Ticket,
+        why: impl FnOnce(&Waiter<W>) -> Why,
+        events: &mut Vec<Event<W>>,
+    ) -> Option<(usize, Slot)> {
+        let waiter = self.detach(ticket, false)?;
         let (serial, slot) = waiter.at;
-        let Some(index) = self.index(serial) else { return };
+        let index = self.index(serial)?;
         let (load, why) = (waiter.load, why(&waiter));
         let keys: Vec<Key<'_>> = waiter.keys.iter().map(OwnKey::borrowed).collect();
         let gone = Block { index, what: What::Concurrency, ready: now, likely: now, queue: true };
@@ -221,7 +258,7 @@ impl<W> Limiter<W> {
         let refusal = self.refuse(now, &keys, load, block, why);
         drop(keys);
         events.push((waiter.waker, Err(refusal)));
-        self.serve(now, serial, slot, events);
+        Some((index, slot))
     }
 
     /// Sets the alarm of a queue to when its first one will have room. Room that comes from others who end needs none.
@@ -241,15 +278,14 @@ impl<W> Limiter<W> {
         }
     }
 
-    /// After a resize: those whose limit is gone are decided about anew, and there may be room where there was none.
+    /// After a resize all who wait are decided about anew, the oldest first: limits may be gone, or their queues be shorter,
+    /// and there may be room where there was none.
     pub(super) fn replace_waiters(&mut self, now: Nanos, events: &mut Vec<Event<W>>) {
-        let waiting: Vec<(Ticket, Queue)> = self.waiters.iter().map(|(ticket, waiter)| (*ticket, waiter.at)).collect();
-        for (ticket, (serial, slot)) in waiting {
-            if self.index(serial).is_some() {
-                self.serve(now, serial, slot, events);
-            } else if let Some(waiter) = self.detach(ticket, false) {
-                self.place(now, ticket, waiter, None, events);
-            }
+        let tickets: Vec<Ticket> = self.waiters.keys().copied().collect();
+        let waiting: Vec<(Ticket, Waiter<W>)> =
+            tickets.into_iter().filter_map(|ticket| Some((ticket, self.detach(ticket, false)?))).collect();
+        for (ticket, waiter) in waiting {
+            self.place(now, ticket, waiter, None, events);
         }
     }
 
@@ -263,8 +299,20 @@ impl<W> Limiter<W> {
         let newest = |(_, waiter): &(&Ticket, &Waiter<W>)| waiter.at.0 == limit.serial && waiter.load.turn == *turn;
         let Some(ticket) = self.waiters.iter().rev().find(newest).map(|(ticket, _)| *ticket) else { return false };
         let depth = limit.rule.queue.map_or(0, |queue| queue.depth);
-        self.turn_away(now, ticket, |_| Why::QueueFull { depth }, events);
+        // It may come in the middle of serving: those behind are left to the next turn, which is due at once.
+        if let Some((index, slot)) = self.send_away(now, ticket, |_| Why::QueueFull { depth }, events) {
+            self.watch(now, index, slot, true);
+        }
         true
+    }
+}
+
+// === impl QueueRule ===
+
+impl QueueRule {
+    /// When the time is up of one that waits since then.
+    fn until(self, since: Nanos, deadline: Nanos) -> Nanos {
+        since.saturating_add(self.timeout).min(deadline)
     }
 }
 

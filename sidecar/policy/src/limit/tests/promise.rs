@@ -127,7 +127,8 @@ impl Model {
                     assert!(self.waiting.values().find(overtaken).is_none(), "{name} has overtaken");
                     self.admitted(name, request, pass);
                 }
-                Err(_) => self.turned_away += 1,
+                // Whoever has waited elsewhere may find the next queue full.
+                Err(refusal) => self.turned_away += usize::from(!matches!(refusal.why, Why::QueueFull { .. })),
             }
         }
     }
@@ -202,6 +203,7 @@ impl Model {
             _ => self.pass_time(bits(8, 60), bits(4, 4) > 0),
         }
         self.hear();
+        assert!(self.limiter.limits.iter().all(|limit| limit.waiting <= 4), "a queue is deeper than it may be");
     }
 
     /// Everything ends: whoever waits is served, and nothing is left behind.
@@ -220,7 +222,7 @@ impl Model {
         }
         assert_eq!((self.limiter.waiting(), self.limiter.next(), self.turned_away - away), (0, None, 0));
         self.now += 1 << 30;
-        for limit in self.limiter.report(self.now, 9) {
+        for limit in self.limiter.reports(self.now, 9) {
             assert_eq!((limit.tenants, limit.waiting, limit.top.len()), (0, 0, 0), "{limit:?}");
         }
     }
