@@ -47,6 +47,8 @@ pub struct Runtime {
     limits: Limits,
     connections: Connections,
     in_flight: AtomicUsize,
+    /// Of those in flight, the ones in queues of limits.
+    waiting: AtomicUsize,
     /// Names this start of the process in request ids.
     boot: u64,
     dice: AtomicU64,
@@ -60,6 +62,13 @@ pub struct Limits {
     /// Request bodies, and answers that come whole.
     pub buffered_bytes: u64,
     pub requests: usize,
+}
+
+/// Leave to wait in a queue, until dropped.
+#[must_use = "dropping it lets somebody else wait"]
+#[derive(Debug)]
+pub(crate) struct WaitingPlace {
+    runtime: Arc<Runtime>,
 }
 
 /// One request in flight, counted until dropped.
@@ -94,6 +103,7 @@ impl Runtime {
             limits,
             connections: Connections::of(limits.requests),
             in_flight: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             boot: seed,
             dice: AtomicU64::new(seed),
             served: AtomicU64::new(0),
@@ -169,6 +179,14 @@ impl Runtime {
         Ok(Place { runtime: Arc::clone(self) })
     }
 
+    /// Leave to wait in the queue of a limit. Err: as many wait as may. Whoever waits holds a place of its own among the
+    /// requests in flight, and half of these are left to those who do not: one route's queue does not close the others.
+    pub(crate) fn may_wait(self: &Arc<Self>) -> Result<WaitingPlace, usize> {
+        let most = self.limits.requests / 2;
+        let place = WaitingPlace { runtime: Arc::clone(self) };
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= most { Err(most) } else { Ok(place) }
+    }
+
     /// How many connections are served at once.
     pub(crate) const fn most_connections(&self) -> usize {
         self.connections.most
@@ -211,6 +229,12 @@ impl Runtime {
 impl Place {
     pub(crate) const fn runtime(&self) -> &Arc<Runtime> {
         &self.runtime
+    }
+}
+
+impl Drop for WaitingPlace {
+    fn drop(&mut self) {
+        self.runtime.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

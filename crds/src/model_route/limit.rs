@@ -45,8 +45,10 @@ pub struct Limit {
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub requests: Option<u32>,
     /// Tokens in a window, prompt and answer together. The prompt and `max_tokens` (or `reserveOutputTokens` of the
-    /// FallbackPolicy) are reserved; when the answer is complete, what the provider billed takes their place. What it billed
-    /// beyond is made up for before anybody gets more.
+    /// FallbackPolicy), up to the longest answer any backend of the route gives, are reserved once, before the first
+    /// attempt; when the request is over, what all its attempts were billed takes their place. Retries, hedges and
+    /// escalations to another backend reserve nothing more: what they come to beyond the reservation is used already when
+    /// it is known, so a window can be passed by that much, and it is made up for before anybody gets more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
     pub tokens: Option<u64>,
@@ -77,8 +79,9 @@ pub struct Limit {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Queue {
-    /// The most requests that wait, within what a sidecar takes on at once. When it is full, whoever has most in it makes
-    /// room for others. Default: 100.
+    /// The most requests that wait. When it is full, whoever has most in it makes room for others. Whatever is given here,
+    /// half of the requests that a sidecar takes on at once is left to those that do not wait: beyond that, in all queues
+    /// together, they are refused with 429. Default: 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100_000))]
     pub depth: Option<u32>,

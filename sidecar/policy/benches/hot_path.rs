@@ -189,7 +189,7 @@ fn limits(c: &mut Criterion) {
             for (index, key) in (0..).zip(&mut keys) {
                 *key = Key { limit: LimitId(index), tenant: if index < 5 { 0 } else { tenant }, name: "tenant" };
             }
-            let ask = Ask { keys: &keys, turn: tenant, tokens: 900, at_least: 100, deadline: u64::MAX };
+            let ask = Ask { keys: &keys, turn: tenant, tokens: 900, at_least: 100, deadline: u64::MAX, crowd: None };
             if let Verdict::Pass(pass) = limiter.ask(black_box(now), &ask, &mut events, || ()) {
                 limiter.settle(now, pass, 500, &mut events);
             }

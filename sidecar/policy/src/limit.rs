@@ -104,6 +104,8 @@ pub struct Ask<'a> {
     pub at_least: u64,
     /// Nobody is served after this.
     pub deadline: Nanos,
+    /// So many requests wait already, here and elsewhere, that this one may not. None: it may.
+    pub crowd: Option<u64>,
 }
 
 /// What is said to a request.
@@ -188,6 +190,10 @@ pub enum Why {
     Never,
     QueueFull {
         depth: u32,
+    },
+    /// There is place in the queue, but as many wait as may altogether.
+    Crowded {
+        waiting: u64,
     },
     /// It would not be served before its deadline or the queue's timeout.
     TooLate {

@@ -32,11 +32,13 @@ impl Limited {
                 should_retry: Some(false),
                 ..Shape::new(StatusCode::BAD_REQUEST, kind::REQUEST, "request_exceeds_limit")
             },
-            Why::Over | Why::QueueFull { .. } | Why::TooLate { .. } | Why::Waited { .. } => Shape {
-                retry_after: Some(wait),
-                should_retry: (wait > SDK_PATIENCE).then_some(false),
-                ..Shape::new(StatusCode::TOO_MANY_REQUESTS, kind::RATE, "rate_limit_exceeded")
-            },
+            Why::Over | Why::QueueFull { .. } | Why::Crowded { .. } | Why::TooLate { .. } | Why::Waited { .. } => {
+                Shape {
+                    retry_after: Some(wait),
+                    should_retry: (wait > SDK_PATIENCE).then_some(false),
+                    ..Shape::new(StatusCode::TOO_MANY_REQUESTS, kind::RATE, "rate_limit_exceeded")
+                }
+            }
         }
     }
 
@@ -63,7 +65,7 @@ impl fmt::Display for Limited {
         if *why == Why::Never {
             return write!(
                 f,
-                "request takes at least {asked} tokens, and limit {limit:?} of route {route} gives at most {bound} at \
+                "request may take up to {asked} tokens, and limit {limit:?} of route {route} gives at most {bound} at \
                  once{whose} (shorten the prompt, lower max_tokens, or raise the limit's tokens or burst)"
             );
         }
@@ -75,6 +77,12 @@ impl fmt::Display for Limited {
         match why {
             Why::Over | Why::Never => {}
             Why::QueueFull { depth } => write!(f, "; its queue of {depth} is full")?,
+            Why::Crowded { waiting } => {
+                write!(
+                    f,
+                    "; its queue has room, but this sidecar lets no more than {waiting} requests wait at a time"
+                )?;
+            }
             Why::TooLate { patience } => {
                 let patience = span(Duration::from_nanos(*patience));
                 write!(f, "; the request may wait for {patience} and would not be served by then")?;
@@ -144,6 +152,12 @@ mod tests {
                 (429, Some(1), None),
             ),
             (
+                limited(What::Requests, Why::Crowded { waiting: 128 }, SECOND),
+                "limit \"tenant\" of route shop/chat allows 60 requests in 1m30s for this user, and that is used up; its \
+                 queue has room, but this sidecar lets no more than 128 requests wait at a time; try again in 1s",
+                (429, Some(1_000), None),
+            ),
+            (
                 limited(What::Requests, Why::Waited { waited: 250_000_000 }, 86_400 * SECOND),
                 "limit \"tenant\" of route shop/chat allows 60 requests in 1m30s for this user, and that is used up; the \
                  request has waited for 250ms in its queue; try again in 1d",
@@ -151,8 +165,8 @@ mod tests {
             ),
             (
                 limited(What::Tokens, Why::Never, 0),
-                "request takes at least 512 tokens, and limit \"tenant\" of route shop/chat gives at most 60 at once for \
-                 this user (shorten the prompt, lower max_tokens, or raise the limit's tokens or burst)",
+                "request may take up to 512 tokens, and limit \"tenant\" of route shop/chat gives at most 60 at once \
+                 for this user (shorten the prompt, lower max_tokens, or raise the limit's tokens or burst)",
                 (400, None, Some(false)),
             ),
         ];

@@ -7,12 +7,11 @@
 use std::{sync::Arc, time::Duration};
 
 use http::HeaderMap;
-use serde_json::Value;
 use spillway_policy::{
     fallback::Output,
     limit::{Key, LimitId, MAX_LIMITS, Nanos, Refusal, Standing},
 };
-use spillway_providers::Api;
+use spillway_providers::prompt;
 
 use super::{count, resolve::Call, settle::Settle};
 use crate::{
@@ -34,20 +33,25 @@ pub(super) struct Passage {
 }
 
 /// Takes from all limits of the route, after a wait if need be.
-pub(super) async fn pass(runtime: &Runtime, call: &Call, settle: &mut Settle) -> Result<(), ProxyError> {
+pub(super) async fn pass(runtime: &Arc<Runtime>, call: &Call, settle: &mut Settle) -> Result<(), ProxyError> {
     let rules = &call.route.limits;
     if rules.is_empty() {
         return Ok(());
     }
     let limits = &call.route.state.limits;
-    let user = if rules.iter().any(|limit| limit.per == Per::User) { user(call) } else { String::new() };
+    let named = rules.iter().any(|limit| limit.per == Per::User);
+    let user = if named { prompt::user(call.api, &call.body).unwrap_or_default() } else { String::new() };
     let mut keys = [Key { limit: LimitId(0), tenant: 0, name: "" }; MAX_LIMITS];
     let mut turn = 0;
     for (key, limit) in keys.iter_mut().zip(rules) {
         *key = self::key(limits, limit, &call.headers, &user);
         turn = if turn == 0 { key.tenant } else { turn };
     }
-    let asked = limits.ask(&keys[..rules.len().min(MAX_LIMITS)], load(call, turn), call.deadline);
+    // Held until the answer is there.
+    let leave = rules.iter().any(|limit| limit.rule.queue.is_some()).then(|| runtime.may_wait());
+    let crowd = leave.as_ref().and_then(|leave| leave.as_ref().err()).map(|most| *most as u64);
+    let load = Load { crowd, ..load(call, turn) };
+    let asked = limits.ask(&keys[..rules.len().min(MAX_LIMITS)], load, call.deadline);
     let waiting = match asked {
         Asked::Pass(hold) => return settle.passage.take(hold),
         Asked::Refuse(refusal) => return Err(refuse(call, *refusal, settle)),
@@ -56,6 +60,7 @@ pub(super) async fn pass(runtime: &Runtime, call: &Call, settle: &mut Settle) ->
     let since = clock::now();
     settle.wait(since);
     let answer = waiting.answer().await;
+    drop(leave);
     let now = clock::now();
     settle.go_on(now);
     let queued = now.saturating_duration_since(since);
@@ -85,31 +90,20 @@ fn key<'a>(limits: &RouteLimits, limit: &LimitRule, headers: &'a HeaderMap, user
     Key { limit: limit.rule.id, tenant, name }
 }
 
-/// The user the body names.
-fn user(call: &Call) -> String {
-    let user = match call.api {
-        Api::Messages => {
-            call.body.value("metadata").and_then(|mut metadata| metadata.get_mut("user_id").map(Value::take))
-        }
-        Api::ChatCompletions | Api::Completions | Api::Embeddings => call.body.value("user"),
-    };
-    match user {
-        Some(Value::String(user)) => user,
-        _ => String::new(),
-    }
-}
-
 fn load(call: &Call, turn: u64) -> Load {
     // No backend takes more of a prompt than its window; what is beyond is shortened or refused, never used.
     let windows = call.route.candidates.iter().map(|candidate| candidate.window.unwrap_or(u64::MAX));
     let window = windows.max().unwrap_or(u64::MAX);
     let answers = u64::from(call.need.choices.max(1));
+    // Nor does any write more than its longest answer, however much is asked for.
+    let longest = call.route.candidates.iter().map(|candidate| candidate.max_output.unwrap_or(u64::MAX));
+    let longest = longest.max().unwrap_or(u64::MAX);
     let (reserved, asked) = match call.demand().output {
         Output::Asked(tokens) => (tokens, tokens),
         Output::Reserve(tokens) => (tokens, 0),
     };
-    let sum = |prompt: u64, output: u64| prompt.min(window).saturating_add(output.saturating_mul(answers));
-    Load { turn, tokens: sum(count::guess(&call.sizes), reserved), at_least: sum(call.sizes.lower, asked) }
+    let sum = |prompt: u64, output: u64| prompt.min(window).saturating_add(output.min(longest).saturating_mul(answers));
+    Load { crowd: None, turn, tokens: sum(count::guess(&call.sizes), reserved), at_least: sum(call.sizes.lower, asked) }
 }
 
 fn refuse(call: &Call, refusal: Refusal, settle: &mut Settle) -> ProxyError {

@@ -74,6 +74,8 @@ pub(crate) struct Load {
     /// What is reserved, and what of it is certain.
     pub(crate) tokens: u64,
     pub(crate) at_least: u64,
+    /// So many wait in this process that it may not. None: it may.
+    pub(crate) crowd: Option<u64>,
 }
 
 /// What is said to a request.
@@ -109,8 +111,8 @@ impl Limits {
 
     /// Passes, waits or is refused. `deadline`: nobody is served after it.
     pub(crate) fn ask(self: &Arc<Self>, keys: &[Key<'_>], load: Load, deadline: Instant) -> Asked {
-        let Load { turn, tokens, at_least } = load;
-        let ask = Ask { keys, turn, tokens, at_least, deadline: self.at(deadline) };
+        let Load { turn, tokens, at_least, crowd } = load;
+        let ask = Ask { keys, turn, tokens, at_least, deadline: self.at(deadline), crowd };
         let mut receiver = None;
         let (verdict, drive) = self.change_with(|inner, now, events| {
             let verdict = inner.limiter.ask(now, &ask, events, || {

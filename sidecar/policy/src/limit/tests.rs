@@ -44,7 +44,7 @@ impl World {
         let label = tenant.to_string();
         let keys: Vec<Key<'_>> =
             self.limiter.limits.iter().map(|limit| Key { limit: limit.rule.id, tenant, name: &label }).collect();
-        let ask = Ask { keys: &keys, turn: tenant, tokens, at_least: tokens, deadline };
+        let ask = Ask { keys: &keys, turn: tenant, tokens, at_least: tokens, deadline, crowd: None };
         match self.limiter.ask(at, &ask, &mut self.events, || name) {
             Verdict::Pass(pass) => {
                 self.passes.insert(name, pass);
@@ -100,6 +100,7 @@ fn said(refusal: &Refusal) -> String {
         Why::Over => "over",
         Why::Never => "never",
         Why::QueueFull { .. } => "full",
+        Why::Crowded { .. } => "crowded",
         Why::TooLate { .. } => "late",
         Why::Waited { .. } => "waited",
     };
@@ -175,7 +176,7 @@ fn who_waits_is_served_in_turns_as_places_become_free() {
     // One limit for all; tenants only take turns in it.
     let ask = |world: &mut World, name: u32, turn: u64| {
         let keys = [Key { limit: LimitId(1), tenant: 0, name: "" }];
-        let ask = Ask { keys: &keys, turn, tokens: 1, at_least: 1, deadline: Nanos::MAX };
+        let ask = Ask { keys: &keys, turn, tokens: 1, at_least: 1, deadline: Nanos::MAX, crowd: None };
         match world.limiter.ask(0, &ask, &mut world.events, || name) {
             Verdict::Pass(pass) => _ = world.passes.insert(name, pass),
             Verdict::Wait(ticket) => _ = world.tickets.insert(name, ticket),

@@ -100,6 +100,9 @@ impl<W> Limiter<W> {
             let patience = until.saturating_sub(now);
             return Verdict::Refuse(self.refuse(now, ask.keys, load, block, Why::TooLate { patience }));
         }
+        if let Some(waiting) = ask.crowd {
+            return Verdict::Refuse(self.refuse(now, ask.keys, load, block, Why::Crowded { waiting }));
+        }
         if limit.waiting >= rule.depth && !self.displace(now, block.index, ask.turn, events) {
             return Verdict::Refuse(self.refuse(now, ask.keys, load, block, Why::QueueFull { depth: rule.depth }));
         }

@@ -27,7 +27,7 @@ fn ask(limits: &Arc<Limits>) -> Asked {
 }
 
 fn take(limits: &Arc<Limits>, tokens: u64) -> Asked {
-    let load = Load { turn: 0, tokens, at_least: tokens };
+    let load = Load { turn: 0, tokens, at_least: tokens, crowd: None };
     let keys = [Key { limit: LimitId(1), tenant: 0, name: "" }];
     limits.ask(&keys, load, clock::now() + Duration::from_secs(3600))
 }

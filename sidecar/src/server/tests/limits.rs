@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use crate::server::fake::*;
+use crate::{runtime::Limits, server::fake::*};
 
 #[tokio::test]
 async fn what_is_left_of_our_limits_takes_the_place_of_what_the_provider_says_is_left_of_its_own() {
@@ -42,4 +42,57 @@ async fn a_failed_request_is_one_and_has_used_no_tokens() {
     assert_eq!(statuses.map(|status| status.as_u16()), [503, 200, 429]);
     let report = world.runtime.generation().unwrap().routes[0].state.limits.report(1);
     assert_eq!((report[0].top[0].requests, report[0].top[0].tokens), (2, 15), "the answer billed 15");
+}
+
+#[tokio::test]
+async fn those_who_wait_for_one_route_leave_half_of_the_places_to_the_others() {
+    let world = World::with_limits(Limits { requests: 4, ..Limits::default() }, |config| {
+        let mut free = route(config).clone();
+        (free["name"], free["models"]) = (json!("free"), json!(["free"]));
+        config["routes"]["shop/free"] = free;
+        route(config)["limits"] =
+            json!([{"name": "a", "per": "Pod", "concurrency": 1, "queue": {"depth": 300, "timeout_ms": 4_000}}]);
+    })
+    .await;
+    world.provider.then([Act::events(&[&piece("a")], false)]);
+    let mut sender = connect(world.addr).await;
+    let held = sender.send_request(post("/v1/chat/completions", streamed().to_string().into())).await.unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        let mut sender = connect(world.addr).await;
+        let body = chat().to_string().into();
+        waiting.push(tokio::spawn(async move { receive(&mut sender, "/v1/chat/completions", body).await.status }));
+    }
+    let generation = world.runtime.generation().unwrap();
+    let limited = generation.routes.iter().find(|route| !route.limits.is_empty()).unwrap();
+    while limited.state.limits.report(0)[0].waiting < 2 {
+        tokio::task::yield_now().await;
+    }
+    let got = world.chat(&chat()).await;
+    assert_eq!(got.status.as_u16(), 429, "{got:?}");
+    assert!(got.text.contains("its queue has room, but this sidecar lets no more than 2 requests wait"), "{got:?}");
+    let mut other = chat();
+    other["model"] = "free".into();
+    assert_eq!(world.chat(&other).await.status, 200);
+    drop((held, sender));
+    for waiting in waiting {
+        assert_eq!(waiting.await.unwrap(), 200, "and who waits is served");
+    }
+}
+
+#[tokio::test]
+async fn no_more_is_reserved_for_an_answer_than_any_backend_can_write() {
+    // The backends write up to 4,096 tokens.
+    for (tokens, status) in [(10_000, 200), (4_000, 400)] {
+        let world = World::new(|config| {
+            route(config)["context_window"]["on_exceeded"] = "LargerModel".into();
+            route(config)["limits"] = json!([{"name": "a", "per": "Pod", "tokens": tokens, "window_ms": 60_000}]);
+        })
+        .await;
+        let mut body = chat();
+        body["max_tokens"] = 64_000.into();
+        let got = world.chat(&body).await;
+        assert_eq!(got.status.as_u16(), status, "{tokens}: {got:?}");
+        assert_eq!(got.text.contains("request may take up to 41"), status == 400, "{tokens}: {got:?}");
+    }
 }

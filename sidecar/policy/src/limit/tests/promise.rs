@@ -77,7 +77,7 @@ impl Model {
 
     fn ask(&mut self, name: u32, tenant: u64, tokens: u64) {
         let keys = [Key { limit: WIDE, tenant: 0, name: "" }, Key { limit: OWN, tenant, name: "x" }];
-        let ask = Ask { keys: &keys, turn: tenant, tokens, at_least: 1, deadline: Nanos::MAX };
+        let ask = Ask { keys: &keys, turn: tenant, tokens, at_least: 1, deadline: Nanos::MAX, crowd: None };
         let request = Request { tenant, tokens, at: [0; 2] };
         match self.limiter.ask(self.now, &ask, &mut self.events, || name) {
             Verdict::Pass(pass) => self.admitted(name, request, pass),
