@@ -83,16 +83,16 @@ async fn those_who_wait_for_one_route_leave_half_of_the_places_to_the_others() {
 #[tokio::test]
 async fn no_more_is_reserved_for_an_answer_than_any_backend_can_write() {
     // The backends write up to 4,096 tokens.
-    for (tokens, status) in [(10_000, 200), (4_000, 400)] {
+    for (tokens, remaining, never) in [(10_000, "5890", false), (4_000, "4000", true)] {
         let world = World::new(|config| {
-            route(config)["context_window"]["on_exceeded"] = "LargerModel".into();
             route(config)["limits"] = json!([{"name": "a", "per": "Pod", "tokens": tokens, "window_ms": 60_000}]);
         })
         .await;
         let mut body = chat();
         body["max_tokens"] = 64_000.into();
         let got = world.chat(&body).await;
-        assert_eq!(got.status.as_u16(), status, "{tokens}: {got:?}");
-        assert_eq!(got.text.contains("request may take up to 41"), status == 400, "{tokens}: {got:?}");
+        assert_eq!(got.header("x-ratelimit-remaining-tokens"), remaining, "{tokens}: {got:?}");
+        assert_eq!(got.code() == "request_exceeds_limit", never, "{tokens}: {got:?}");
+        assert_eq!(got.text.contains("request may take up to 4"), never, "{tokens}: {got:?}");
     }
 }
