@@ -86,7 +86,7 @@ impl<W> Limiter<W> {
         for ((hint, key), noted) in keys.iter().enumerate().zip(slots) {
             let Some(index) = self.named(key.limit, hint) else { continue };
             let limit = &mut self.limits[index];
-            let slot = match limit.tenants.find(key.tenant, now, &limit.rates) {
+            let slot = match limit.tenants.find(key.tenant, key.name, now, &limit.rates) {
                 Some(slot) => slot,
                 None if limit.is_shut() => limit.tenants.find_or_insert(key.tenant, key.name, now, &limit.rates),
                 // Nothing is counted of it: there is room for one request that is not too large for the limit.
@@ -134,7 +134,7 @@ impl<W> Limiter<W> {
         for (hint, key) in keys.iter().enumerate() {
             let Some(index) = self.named(key.limit, hint) else { continue };
             let limit = &mut self.limits[index];
-            let slot = limit.tenants.find(key.tenant, now, &limit.rates);
+            let slot = limit.tenants.find(key.tenant, key.name, now, &limit.rates);
             if let Some(slot) = slot {
                 limit.tenants.get_mut(slot).advance(now, &limit.rates);
             }

@@ -2,8 +2,10 @@
 //!
 //! A tenant with nothing counted is forgotten, the longest untouched first; nothing is lost by that. When there are
 //! [`MAX_TENANTS`] that cannot be forgotten, all others share one more: a million made-up names get one limit together
-//! instead of one each, and cost nothing. As long as that shared one has anything counted every newcomer goes there, so
-//! that nobody gets a second limit by coming back a moment later.
+//! instead of one each, and cost nothing. As long as that shared one has anything counted whoever has used it goes there
+//! again, so that nobody gets a second limit by coming back a moment later; a newcomer that has not gets a count of its
+//! own as soon as there is place. So does one that has, while nothing of the shared one is in flight: its own count begins
+//! with all that the shared one holds, of which its own part is no more.
 
 use std::{
     collections::HashMap,
@@ -29,11 +31,16 @@ pub(super) type Slot = u32;
 
 const NONE: Slot = Slot::MAX;
 
+/// 128 KiB, and only where there have been too many tenants.
+const SHARER_BITS: usize = 1 << 20;
+
 #[derive(Debug)]
 pub(super) struct Tenants {
     index: HashMap<u64, Slot, BuildHasherDefault<Already>>,
     /// The one that all beyond the bound share.
     shared: Option<Slot>,
+    /// Who has taken of it, or waited there, since it is there, and perhaps a few others.
+    sharers: Sharers,
     slots: Vec<Tenant>,
     /// By slot. Apart from the tenants, so that putting one first touches no other.
     links: Vec<Link>,
@@ -63,6 +70,14 @@ struct Link {
     older: Slot,
 }
 
+/// A set that may take a key for one of its own that is not, and never the other way round: a Bloom filter. With 100,000
+/// keys in it one of a hundred is mistaken.
+#[derive(Debug, Default)]
+struct Sharers {
+    /// None while there is no shared one.
+    words: Vec<u64>,
+}
+
 /// A tenant's key is a hash already.
 #[derive(Default)]
 struct Already(u64);
@@ -74,6 +89,7 @@ impl Default for Tenants {
         Self {
             index: HashMap::default(),
             shared: None,
+            sharers: Sharers::default(),
             slots: Vec::new(),
             links: Vec::new(),
             free: Vec::new(),
@@ -104,26 +120,30 @@ impl Tenants {
     }
 
     /// Where the tenant's counts are. None: nothing of it is counted, and there is place for it.
-    pub(super) fn find(&mut self, key: u64, now: Nanos, rates: &Rates) -> Option<Slot> {
+    pub(super) fn find(&mut self, key: u64, name: &str, now: Nanos, rates: &Rates) -> Option<Slot> {
         if let Some(slot) = self.index.get(&key) {
             return Some(*slot);
         }
-        if let Some(shared) = self.shared
-            && !self.forget(shared, now, rates)
-        {
-            return Some(shared);
+        let shared = self.shared.filter(|shared| !self.forget(*shared, now, rates));
+        let bound = shared.filter(|_| self.sharers.contains(key));
+        let tenant = bound.map(|shared| self.get(shared));
+        let busy = tenant.is_some_and(|tenant| tenant.in_flight > 0 || tenant.waiting.is_some());
+        if busy || self.index.len() >= MAX_TENANTS && !self.forget_oldest(now, rates) {
+            return shared.or_else(|| Some(self.insert(None, SHARED_NAME)));
         }
-        if self.index.len() >= MAX_TENANTS && !self.forget_oldest(now, rates) {
-            return Some(self.insert(None, SHARED_NAME));
-        }
-        None
+        // What is counted of it is among what the shared one holds, and there is place to count it apart.
+        let (requests, tokens) = bound.map(|shared| self.get(shared).meters())?;
+        let slot = self.insert(Some(key), name);
+        let tenant = self.get_mut(slot);
+        (tenant.requests, tenant.tokens) = (requests, tokens);
+        Some(slot)
     }
 
     /// The same for one whose place was found a moment ago; none: where its counts are from now on.
     pub(super) fn keep(&mut self, found: Option<Slot>, key: u64, name: &str, now: Nanos, rates: &Rates) -> Slot {
         match found {
             Some(slot) => {
-                self.touch(slot);
+                self.used(slot, key);
                 slot
             }
             None => self.find_or_insert(key, name, now, rates),
@@ -132,8 +152,8 @@ impl Tenants {
 
     /// Where the tenant's counts are, or are from now on.
     pub(super) fn find_or_insert(&mut self, key: u64, name: &str, now: Nanos, rates: &Rates) -> Slot {
-        if let Some(slot) = self.find(key, now, rates) {
-            self.touch(slot);
+        if let Some(slot) = self.find(key, name, now, rates) {
+            self.used(slot, key);
             return slot;
         }
         self.forget_oldest(now, rates);
@@ -203,13 +223,21 @@ impl Tenants {
         self.unlink(slot);
         match key {
             Some(key) => _ = self.index.remove(&key),
-            None => self.shared = None,
+            None => (self.shared, self.sharers) = (None, Sharers::default()),
         }
         // Its log and its name are freed now, not when the slot is used again.
         let tenant = self.get_mut(slot);
         (tenant.requests, tenant.tokens, tenant.name) = Default::default();
         self.free.push(slot);
         true
+    }
+
+    fn used(&mut self, slot: Slot, key: u64) {
+        self.touch(slot);
+        // Who was only refused there is not bound to it, so a flood of names does not fill this.
+        if self.shared == Some(slot) {
+            self.sharers.insert(key);
+        }
     }
 
     fn touch(&mut self, slot: Slot) {
@@ -241,6 +269,28 @@ impl Tenants {
     }
 }
 
+// === impl Sharers ===
+
+impl Sharers {
+    /// The key is a hash already: any of its bits are as good as others.
+    fn bits(key: u64) -> [usize; 4] {
+        [0, 16, 32, 48].map(|shift| (key.rotate_right(shift) as usize) % SHARER_BITS)
+    }
+
+    fn contains(&self, key: u64) -> bool {
+        !self.words.is_empty() && Self::bits(key).iter().all(|bit| self.words[bit / 64] >> (bit % 64) & 1 == 1)
+    }
+
+    fn insert(&mut self, key: u64) {
+        if self.words.is_empty() {
+            self.words = vec![0; SHARER_BITS / 64];
+        }
+        for bit in Self::bits(key) {
+            self.words[bit / 64] |= 1 << (bit % 64);
+        }
+    }
+}
+
 // === impl Tenant ===
 
 impl Tenant {
@@ -252,6 +302,10 @@ impl Tenant {
     /// Whose turn it is in its queue.
     pub(super) fn first(&self) -> Option<Ticket> {
         self.waiting.as_ref()?.first()
+    }
+
+    fn meters(&self) -> (Meter, Meter) {
+        (self.requests.clone(), self.tokens.clone())
     }
 
     pub(super) fn advance(&mut self, now: Nanos, rates: &Rates) {

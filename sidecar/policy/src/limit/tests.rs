@@ -289,6 +289,45 @@ fn a_queue_that_is_made_shorter_turns_away_whom_it_would_not_have_taken() {
 }
 
 #[test]
+fn after_a_flood_of_names_each_has_a_count_of_its_own_again_and_nobody_a_second_one() {
+    let mut world = World::new(&[Rule { requests: Some(2), ..rule(1) }]);
+    let hash = |tenant: usize| (tenant as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    for tenant in 0..=MAX_TENANTS {
+        assert_eq!(world.ask(0, 0, hash(tenant), 1), "pass");
+        world.settle(0, 0, 1);
+    }
+    // The last one found no place. It goes on, so what is shared is never empty.
+    let (sharer, newcomer, later) = (hash(MAX_TENANTS), hash(MAX_TENANTS + 1), hash(MAX_TENANTS + 2));
+    let steps = [
+        (30, 1, sharer, "pass"),
+        (31, 2, newcomer, "over Requests of limit-1 for 29s"),
+        (61, 3, newcomer, "pass"),
+        (61, 4, newcomer, "pass"),
+        (61, 5, newcomer, "over Requests of limit-1 for 60s"),
+        (62, 6, sharer, "pass"),
+        (62, 7, sharer, "over Requests of limit-1 for 28s"),
+    ];
+    for (at, name, tenant, want) in steps {
+        assert_eq!(world.ask(at * SECOND, name, tenant, 1), want, "{name}");
+    }
+    for name in [1, 6] {
+        world.settle(63 * SECOND, name, 1);
+    }
+    let steps = [
+        (64, 8, sharer, "over Requests of limit-1 for 26s"),
+        (91, 9, sharer, "pass"),
+        (91, 10, sharer, "over Requests of limit-1 for 31s"),
+        (91, 11, later, "pass"),
+        (91, 12, later, "pass"),
+    ];
+    for (at, name, tenant, want) in steps {
+        assert_eq!(world.ask(at * SECOND, name, tenant, 1), want, "{name}");
+    }
+    let names: Vec<String> = world.limiter.reports(91 * SECOND, 9)[0].top.iter().map(|one| one.name.clone()).collect();
+    assert!(names.contains(&sharer.to_string()), "it is counted apart again: {names:?}");
+}
+
+#[test]
 fn a_million_made_up_tenants_share_one_limit_and_no_memory() {
     let mut world = World::new(&[Rule { requests: Some(1), ..rule(1) }]);
     let mut passed = 0;
