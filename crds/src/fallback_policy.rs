@@ -57,7 +57,7 @@ pub struct FallbackPolicySpec {
     /// When a failing backend is left alone. Without it a backend is left alone by the defaults of its fields; a high
     /// `failureThreshold` and a `failureRatio` of 1 come close to never. What counts as a failure is ConnectionError, Timeout,
     /// InternalServerError and ServiceUnavailable. A provider that answers RateLimited with `Retry-After` is left alone for
-    /// as long as it says, for that model and on every route, and a key that is refused three times in a row is left alone
+    /// as long as it says (ten minutes at most), for that model and on every route, and a key that is refused three times in a row is left alone
     /// until it is replaced, or for a minute. To try everybody at once: `spillway reset-breaker ROUTE`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit_breaker: Option<CircuitBreaker>,

@@ -49,10 +49,10 @@ pub enum ProxyError {
     #[error("route {route} has no usable backend (hint: its ResolvedRefs condition says which provider is missing)")]
     NoBackend { route: String },
     #[error(
-        "no backend of route {route} can be asked now ({class}): {reasons} (hint: spillway reset-breaker {} tries them at once)",
-        reset_arguments(.route)
+        "no backend of route {route} can be asked now ({class}): {reasons} (hint: {}spillway reset-breaker {} tries them at once)",
+        another(*.unruled, *.class), reset_arguments(.route)
     )]
-    Unavailable { route: String, class: Class, reasons: String, retry_after: Duration },
+    Unavailable { route: String, class: Class, reasons: String, retry_after: Duration, unruled: bool },
     #[error("{0}")]
     Limited(Box<Limited>),
     #[error("{0}")]
@@ -113,6 +113,14 @@ fn excerpt(text: &str) -> std::borrow::Cow<'_, str> {
 }
 
 const SOON: Duration = Duration::from_secs(1);
+
+/// What would help more than waiting, where no rule of the route says where else to go.
+fn another(unruled: bool, class: Class) -> String {
+    match remedy(class).filter(|_| unruled) {
+        Some(remedy) => format!("{remedy}; "),
+        None => String::new(),
+    }
+}
 
 fn kept(output: u64) -> String {
     if output == 0 { String::new() } else { format!(" and {output} are kept for the answer") }

@@ -43,7 +43,10 @@ fn resting(route: &Route, index: usize, now: Instant) -> String {
     match who {
         Who::Backend => format!("{name} rests for {seconds} s ({cause})"),
         Who::Model => format!("model {} of {name} rests for {seconds} s ({cause})", backend.model),
-        Who::Key => format!("the key of {name} rests for {seconds} s ({cause})"),
+        Who::Key => format!(
+            "{name} rests for {seconds} s (provider {} refuses its key, {cause}: put a valid one into its Secret)",
+            backend.provider.name
+        ),
         Who::Provider => format!("{name} rests for {seconds} s (provider {}: {cause})", backend.provider.name),
     }
 }
@@ -84,9 +87,11 @@ pub(super) fn nobody(call: &Call, skips: &Skips) -> ProxyError {
         return ProxyError::Credentials { providers: call.route.providers_without_key() };
     }
     if let Some(retry_after) = reopening(&call.route, skips) {
+        let class = class(&call.route, skips);
         return ProxyError::Unavailable {
+            unruled: !call.route.rules.iter().any(|rule| rule.on.contains(class)),
             route: call.route.name.clone(),
-            class: class(&call.route, skips),
+            class,
             reasons: describe(&call.route, skips),
             retry_after,
         };

@@ -72,6 +72,9 @@ pub(super) fn streaming(
         refusals.push(Diagnostic::refuse(object, Reason::Invalid, format!("spec.streaming.{path}"), message));
     };
     let hold_bytes = bytes.unwrap_or(0);
+    if hold.is_some() && hold_bytes == 0 && duration.is_none() {
+        refuse("hold", "holds nothing: set bytes, duration, or both".to_owned());
+    }
     if hold_bytes > HOLD_BYTES {
         refuse(
             "hold.bytes",

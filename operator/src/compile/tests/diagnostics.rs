@@ -175,6 +175,7 @@ const ROUTE: &[Row] = &[
     ),
     ("{backends: [@b], streaming: {idleTimeout: 0s}}", Invalid, "spec.streaming.idleTimeout", "outside of 1ms"),
     ("{backends: [@b], streaming: {hold: {bytes: 1048577}}}", Invalid, "spec.streaming.hold.bytes", "at most 1048576"),
+    ("{backends: [@b], streaming: {hold: {}}}", Invalid, "spec.streaming.hold", "holds nothing"),
     ("{backends: [@b], streaming: {hold: {duration: 2h}}}", Invalid, "spec.streaming.hold.duration", "outside of 0s"),
     (
         "{backends: [{name: b, providerRef: {name: openai}, model: mystery}]}",
