@@ -127,4 +127,58 @@ mod tests {
         assert!(seen.starts_with("GET /v1/models HTTP/1.1\r\n"), "{seen}");
         assert!(seen.contains("\r\nauthorization: Bearer sk-canary\r\n"), "{seen}");
     }
+
+    #[tokio::test]
+    async fn where_only_checks_are_configured_requests_are_no_judges_and_are_kept_out_all_the_same() {
+        use crate::server::fake::{Act, chat};
+        let check = serde_json::json!({"path": "/models", "interval_ms": 5_000});
+        let world = World::new(|config| config["providers"]["ai/fake"]["active_health"] = check).await;
+        let provider = Arc::clone(&world.runtime.generation().unwrap().providers["ai/fake"]);
+        for _ in 0..4 {
+            world.provider.then([Act::status(503, &[], "no")]);
+            assert_eq!(world.chat(&chat()).await.status, 503);
+        }
+        assert_eq!(provider.state.gate.view().phase, Phase::Closed);
+        let check = provider.check.clone().unwrap();
+        (0..3).for_each(|_| tell(&provider, &check, false));
+        let got = world.chat(&chat()).await;
+        assert_eq!((got.status.as_u16(), got.code().as_str()), (503, "all_backends_unavailable"), "{got:?}");
+        assert_eq!(world.provider.seen().len(), 4);
+        tell(&provider, &check, true);
+        assert_eq!(world.chat(&chat()).await.status, 200);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_provider_is_checked_once_an_interval_until_the_config_says_so_no_more() {
+        let world = World::new(|config| {
+            // Nobody is there.
+            config["providers"]["ai/fake"]["base_url"] = "http://127.0.0.1:1/v1".into();
+            config["providers"]["ai/fake"]["active_health"] =
+                serde_json::json!({"path": "/models", "interval_ms": 10_000});
+        })
+        .await;
+        let gate = Arc::clone(&world.runtime.generation().unwrap().providers["ai/fake"].state.gate);
+        let (began, checking) = (clock::now(), tokio::spawn(run(Arc::clone(&world.runtime))));
+        let second = Duration::from_secs(1);
+        let opened = async {
+            while gate.view().phase != Phase::Open {
+                tokio::time::sleep(second).await;
+            }
+        };
+        tokio::time::timeout(100 * second, opened).await.unwrap();
+        let took = clock::now() - began;
+        assert!((27 * second..=41 * second).contains(&took), "three checks, and their timeouts: {took:?}");
+        let until = gate.view().until;
+        tokio::time::sleep(30 * second).await;
+        assert!(gate.view().until > until, "it is still being checked");
+
+        let mut next = (*world.runtime.generation().unwrap().snapshot).clone();
+        next.providers.get_mut("ai/fake").unwrap().active_health = None;
+        world.runtime.apply(next).unwrap();
+        tokio::time::sleep(second).await;
+        let until = gate.view().until;
+        tokio::time::sleep(60 * second).await;
+        assert_eq!(gate.view().until, until);
+        checking.abort();
+    }
 }

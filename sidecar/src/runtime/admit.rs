@@ -52,8 +52,12 @@ impl Backend {
     pub(crate) fn admit(&self, breaker: Option<&breaker::Rule>, now: Instant) -> Result<Admission, Refusal> {
         let mut admission = Admission::default();
         // What was let through is given back when a later gate refuses.
-        if let Some(rule) = &self.provider.health {
-            admission.provider = Some(self.provider.state.gate.admit(rule, now)?);
+        let provider = &self.provider.state.gate;
+        match &self.provider.health {
+            Some(rule) if self.provider.passive => admission.provider = Some(provider.admit(rule, now)?),
+            // Only a check opens and closes it; a request neither counts nor is a probe.
+            Some(_) => provider.rest(Who::Provider, now).map_or(Ok(()), |rest| Err(rest.refusal))?,
+            None => {}
         }
         if let Some(slot) = &self.provider.key {
             admission.key = Some(slot.gate().admit(&ACCESS, now)?);

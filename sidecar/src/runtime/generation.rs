@@ -50,7 +50,7 @@ pub(crate) struct Route {
     pub(crate) primaries: Vec<usize>,
     pub(crate) strategy: Strategy,
     /// An answer of which this is true is not good enough.
-    pub(crate) escalate: Option<Expression>,
+    pub(crate) escalate: Option<Arc<Expression>>,
     /// Who gets copies.
     pub(crate) shadows: Vec<usize>,
     /// What one request may cost at most.
@@ -127,7 +127,7 @@ pub(crate) struct Backend {
     /// Of a shadow: the share of requests it gets a copy of.
     pub(crate) shadow_ppm: u32,
     /// It is for requests of which this is true. None: for all.
-    pub(crate) when: Option<Expression>,
+    pub(crate) when: Option<Arc<Expression>>,
     pub(crate) encoding: Encoding,
     pub(crate) price: Option<Price>,
     pub(crate) series: Arc<Series>,
@@ -157,6 +157,8 @@ pub(crate) struct Provider {
     pub(crate) total: Duration,
     /// None: its health is not judged.
     pub(crate) health: Option<breaker::Rule>,
+    /// It is judged by requests, and not by its checks alone.
+    pub(crate) passive: bool,
     pub(crate) check: Option<Check>,
     pub(crate) state: Arc<ProviderState>,
 }

@@ -1,6 +1,7 @@
 //! A snapshot becomes a generation, all or nothing. What cannot be run is refused with a reason that names the object;
 //! whatever was in use stays in use then.
 
+mod expressions;
 mod limit;
 mod rest;
 
@@ -8,7 +9,6 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
-use spillway_expression::{Expression, Subject};
 use spillway_policy::{NanoUsd, Price, fallback, truncate};
 use spillway_providers::{Dialect, Unsupported, row, tokens::Encoding};
 use spillway_wire as wire;
@@ -139,6 +139,7 @@ fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Part
         idle: Duration::from_millis(idle_ms),
         total: Duration::from_millis(total_ms),
         health: rest::health(passive_health.as_ref(), active_health.as_ref()),
+        passive: passive_health.is_some(),
         check: active_health.as_ref().map(rest::check),
         state: live::provider(parts.before, name, base_url),
     })
@@ -187,7 +188,7 @@ fn route(
         backends: self::backends(name, backends, providers, parts)?,
         primaries: fallback::primaries(&candidates).collect(),
         strategy: self::strategy(strategy),
-        escalate: escalate(strategy)?,
+        escalate: expressions::escalate(strategy, parts.before)?,
         shadows: shadows(backends),
         max_cost: max_cost_nanos.map(NanoUsd),
         affinity: affinity_header.as_deref().map(affinity).transpose()?,
@@ -248,7 +249,7 @@ fn backend(
         max_output_tokens: model.max_output_tokens,
         weight: *weight,
         shadow_ppm: shadow_ppm.unwrap_or(1_000_000),
-        when: when.as_deref().map(self::when).transpose()?,
+        when: when.as_deref().map(|source| expressions::when(source, parts.before)).transpose()?,
         encoding: match model.tokenizer {
             wire::Tokenizer::O200kBase => Encoding::O200k,
             wire::Tokenizer::Cl100kBase => Encoding::Cl100k,
@@ -272,12 +273,6 @@ const fn strategy(given: &wire::Strategy) -> Strategy {
     }
 }
 
-fn escalate(given: &wire::Strategy) -> Result<Option<Expression>, Nack> {
-    let wire::Strategy::Cascade { escalate_when } = given else { return Ok(None) };
-    let compiled = Expression::compile(Subject::Response, escalate_when);
-    compiled.map(Some).map_err(|invalid| format!("escalate_when {escalate_when:?}: {invalid}"))
-}
-
 fn shadows(backends: &[wire::Backend]) -> Vec<usize> {
     let is_shadow = |(_, backend): &(usize, &wire::Backend)| matches!(backend.role, wire::Role::Shadow);
     backends.iter().enumerate().filter(is_shadow).map(|(index, _)| index).collect()
@@ -292,10 +287,6 @@ fn hold(given: &wire::Streaming, strategy: &wire::Strategy) -> HoldRule {
         bytes: Some(given.hold_bytes).filter(|bytes| *bytes > 0),
         duration: Some(given.hold_ms).filter(|ms| *ms > 0).map(Duration::from_millis),
     }
-}
-
-fn when(source: &str) -> Result<Expression, Nack> {
-    Expression::compile(Subject::Request, source).map_err(|invalid| format!("when {source:?}: {invalid}"))
 }
 
 fn affinity(header: &str) -> Result<HeaderName, Nack> {

@@ -18,7 +18,8 @@ const CHECKS: u32 = 3;
 /// Health goes by failures in a row, so the length of the window means nothing.
 const HEALTH_WINDOW: Duration = Duration::from_secs(10);
 
-/// Checks alone count as requests do, and a single good one is enough.
+/// When a provider is unhealthy: by requests and checks alike, or, where only checks are configured, by them alone. A single
+/// good check is always enough.
 pub(super) fn health(passive: Option<&wire::PassiveHealth>, active: Option<&wire::ActiveHealth>) -> Option<Rule> {
     let (failures, open_for) = match (passive, active) {
         (Some(wire::PassiveHealth { failures, recover_after_ms }), _) => {

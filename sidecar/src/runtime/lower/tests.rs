@@ -125,3 +125,28 @@ async fn a_gate_that_no_rule_asks_for_any_more_keeps_nobody_out() {
     assert!(route.backends[0].state.gate.view().until.is_some());
     assert!(route.admit(0, now).is_ok() && route.rest(0, now).is_none());
 }
+
+#[test]
+fn an_expression_is_compiled_again_only_where_it_changes() {
+    let with = |when: &str, escalate: &str| {
+        let mut config = snapshot();
+        config["routes"]["shop/chat"]["backends"][0]["when"] = when.into();
+        config["routes"]["shop/chat"]["strategy"] = json!({"Cascade": {"escalate_when": escalate}});
+        config
+    };
+    let (when, escalate) = ("request.stream", "response.refusal");
+    let before = run(with(when, escalate), None).unwrap();
+    let rows = [
+        (with(when, escalate), [true, true]),
+        (with("!request.stream", escalate), [false, true]),
+        (with(when, "!response.refusal"), [true, false]),
+    ];
+    for (config, want) in rows {
+        let after = run(config.clone(), Some(&before)).unwrap();
+        let [old, new] = [&before, &after].map(|generation| {
+            let route = &generation.routes[0];
+            [&route.backends[0].when, &route.escalate].map(|expression| Arc::as_ptr(expression.as_ref().unwrap()))
+        });
+        assert_eq!([old[0] == new[0], old[1] == new[1]], want, "{config}");
+    }
+}
