@@ -83,7 +83,8 @@ pub struct ModelRouteSpec {
     pub cascade: Option<Cascade>,
     /// Backends that could cost more than this for a request are passed over, as a first choice and as a fallback: by its
     /// prompt and the longest answer it may get (`max_tokens`, or what the model can give). So are backends without a known
-    /// price. When none is left, the request is refused with `cost_limit_exceeded`. In US dollars. Default: no bound.
+    /// price. When none is left, the request is refused with `cost_limit_exceeded`. It bounds each attempt by itself: a
+    /// cascade that asks on, a hedge or a retry may cost as much once more each. In US dollars. Default: no bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_cost_per_request: Option<Money>,
     /// Limits: all are checked, then all are taken from. Default: none.

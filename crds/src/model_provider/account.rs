@@ -133,7 +133,8 @@ pub struct PassiveHealth {
 }
 
 /// Health by requests made for the purpose, with the provider's key. Three checks in a row without an answer below 500 make
-/// it unhealthy, or as many as `passive.failures`; one with such an answer makes it healthy again at once.
+/// it unhealthy, or as many as `passive.failures`; one with such an answer makes it healthy again at once. Without `passive`,
+/// ordinary requests have no say in it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ActiveHealth {
