@@ -242,3 +242,24 @@ async fn a_provider_that_fails_on_one_route_is_passed_over_on_all_where_its_heal
     assert_eq!((asked(&provider, "status-503"), asked(&provider, "good")), (2, 0));
     Ok(())
 }
+
+#[tokio::test]
+async fn what_goes_elsewhere_because_of_the_request_takes_nothing_of_the_budget() -> anyhow::Result<()> {
+    let mut routes = Vec::new();
+    for (fault, class) in
+        [("window", ErrorClass::ContextWindowExceeded), ("filter", ErrorClass::ContentPolicyViolation)]
+    {
+        let mut route = a_route(fault, vec![a_backend("main", fault), a_spare("main", "ok")]);
+        route.fallbacks = vec![a_rule(&[class], &["ok"])];
+        route.retries.budget = Some(RetryBudget { ratio_ppm: 0, min_per_second: 0 });
+        routes.push(route);
+    }
+    let (_provider, sidecar) = serving(routes).await?;
+    for fault in ["window", "filter"] {
+        for number in 1..=3 {
+            let reply = ask(&sidecar, fault).await?;
+            assert_eq!((reply.status, reply.text().as_str()), (200, ANSWER), "{fault}, request {number}: {reply:?}");
+        }
+    }
+    Ok(())
+}

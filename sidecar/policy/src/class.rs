@@ -61,6 +61,28 @@ impl Class {
     }
 }
 
+impl Class {
+    /// The other side, or the way to it, is in trouble, and more attempts add to it. Otherwise it has answered in order, and
+    /// its answer is about this very request, or about what it was asked for.
+    #[must_use]
+    pub const fn is_trouble(self) -> bool {
+        match self {
+            Self::Connection
+            | Self::Timeout
+            | Self::InternalServerError
+            | Self::RateLimited
+            | Self::ServiceUnavailable => true,
+            Self::ContextWindowExceeded
+            | Self::BadRequest
+            | Self::NotFound
+            | Self::ContentPolicyViolation
+            | Self::Authentication
+            | Self::PermissionDenied
+            | Self::UnprocessableEntity => false,
+        }
+    }
+}
+
 impl fmt::Display for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

@@ -280,8 +280,9 @@ impl Plan {
     ) -> bool {
         let out = self.tried.union(call.route.without_key());
         let Some((backend, admission)) = pick(call, order, out, larger_than, skips).await else { return false };
-        // Before the first attempt a move adds nothing.
-        if self.attempts > 0 && !self.may_add(call) {
+        // Before the first attempt a move adds nothing. After an answer that was about the request it adds nothing to anybody's
+        // trouble: a budget that kept prompts from a larger window would protect nobody.
+        if self.attempts > 0 && class.is_trouble() && !self.may_add(call) {
             return false;
         }
         self.backend = backend;
@@ -339,7 +340,7 @@ impl Plan {
             return moved;
         }
         let room = self.room(call, learnt).await;
-        if truncate::fit(call, self.backend, room).await.is_err() || !self.may_add(call) {
+        if truncate::fit(call, self.backend, room).await.is_err() {
             return false;
         }
         self.shortened = true;
