@@ -5,6 +5,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod chunk;
+pub(crate) mod chunks;
 pub(crate) mod family;
 pub(crate) mod fit;
 pub(crate) mod request;

@@ -55,6 +55,8 @@ impl Seen {
 pub struct StreamDecoder {
     framer: Framer,
     events: Events,
+    /// What translates into OpenAI's chunks goes on from there into Anthropic's events, where its callers read them.
+    messages: Option<Box<ToMessages>>,
     dialect: Dialect,
     /// The first bytes of lines that belong to no event.
     stray: Vec<u8>,
@@ -79,21 +81,19 @@ impl StreamDecoder {
     /// application asked for the usage chunk.
     #[must_use]
     pub fn new(api: Api, dialect: Dialect, shown_model: &str, wants_usage: bool) -> Self {
+        let by_chunks = api == Api::Messages && matches!(dialect, Dialect::Gemini | Dialect::Cohere);
         let events = match (api, dialect) {
             (Api::Messages, Dialect::Anthropic) => Events::Native(Native::new(shown_model)),
             (Api::Messages, Dialect::OpenAi) => Events::ToMessages(Box::new(ToMessages::new(shown_model))),
             (_, Dialect::OpenAi) => Events::OpenAi(PassThrough::new(shown_model, wants_usage)),
             (_, Dialect::Anthropic) => Events::ToChat(Box::new(ToChat::new(shown_model, wants_usage))),
-            (api, Dialect::Gemini) => {
-                Events::Gemini(Box::new(FromGemini::new(shown_model, wants_usage, api == Api::Messages)))
-            }
-            (api, Dialect::Cohere) => {
-                Events::Cohere(Box::new(FromCohere::new(shown_model, wants_usage, api == Api::Messages)))
-            }
+            (_, Dialect::Gemini) => Events::Gemini(Box::new(FromGemini::new(shown_model, wants_usage || by_chunks))),
+            (_, Dialect::Cohere) => Events::Cohere(Box::new(FromCohere::new(shown_model, wants_usage || by_chunks))),
         };
         Self {
             framer: Framer::default(),
             events,
+            messages: by_chunks.then(|| Box::new(ToMessages::new(shown_model))),
             dialect,
             stray: Vec::new(),
             any_data: false,
@@ -151,14 +151,16 @@ impl StreamDecoder {
         if self.done() {
             return Ok(());
         }
-        let finished = match &mut self.events {
-            Events::OpenAi(events) => events.end(out),
-            Events::Native(events) => events.end(out),
-            Events::ToChat(events) => events.end(out),
-            Events::ToMessages(events) => events.end(out),
-            Events::Gemini(events) => events.end(out),
-            Events::Cohere(events) => events.end(),
-        };
+        let finished = self.translated(out, |events, out| {
+            Ok(match events {
+                Events::OpenAi(events) => events.end(out),
+                Events::Native(events) => events.end(out),
+                Events::ToChat(events) => events.end(out),
+                Events::ToMessages(events) => events.end(out),
+                Events::Gemini(events) => events.end(out),
+                Events::Cohere(events) => events.end(),
+            })
+        })?;
         if finished { Ok(()) } else { Err(self.cut()) }
     }
 
@@ -172,15 +174,28 @@ impl StreamDecoder {
             let room = MAX_STRAY_BYTES - self.stray.len();
             self.stray.extend_from_slice(&event.raw[..event.raw.len().min(room)]);
         }
-        match &mut self.events {
+        self.translated(out, |events, out| match events {
             Events::OpenAi(events) => events.event(event, out),
             Events::Native(events) => events.event(event, out),
             Events::ToChat(events) => events.event(event, out),
             Events::ToMessages(events) => events.event(event, out),
             Events::Gemini(events) => events.event(event, out),
             Events::Cohere(events) => events.event(event, out),
-        }?;
+        })?;
         self.seen_mut().piece.take().map_or(Ok(()), |piece| self.repeats.add(piece))
+    }
+
+    /// Frames for the application, by way of OpenAI's chunks where nothing shorter leads to Anthropic's events.
+    fn translated<T>(
+        &mut self,
+        out: &mut Vec<Frame>,
+        work: impl FnOnce(&mut Events, &mut Vec<Frame>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let Some(messages) = &mut self.messages else { return work(&mut self.events, out) };
+        let mut chunks = Vec::new();
+        let done = work(&mut self.events, &mut chunks)?;
+        messages.chunks(chunks, out)?;
+        Ok(done)
     }
 
     /// What to say of a stream that ended too early. One that held no event at all may have been an error as plain JSON.

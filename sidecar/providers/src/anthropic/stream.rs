@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::response::chat_id;
 use super::{JSON_TOOL, finish_reason};
+use crate::openai::chunks::ChunkWriter;
 use crate::repeats::Piece;
 use crate::sse::Event;
 use crate::stream::Seen;
@@ -20,11 +21,7 @@ pub(crate) struct Native {
 /// Translates events into chunks.
 #[derive(Debug)]
 pub(crate) struct ToChat {
-    shown_model: String,
-    wants_usage: bool,
-    created: u64,
-    /// What every chunk begins with, up to its choices.
-    head: String,
+    chunks: ChunkWriter,
     block: Block,
     /// Tool calls so far. Their index is not the block's: text and thinking are blocks too.
     calls: u64,
@@ -120,10 +117,7 @@ pub(crate) fn named(name: &str, value: &Value) -> Bytes {
 impl ToChat {
     pub(crate) fn new(shown_model: &str, wants_usage: bool) -> Self {
         let mut new = Self {
-            shown_model: shown_model.to_owned(),
-            wants_usage,
-            created: 0,
-            head: String::new(),
+            chunks: ChunkWriter::new(shown_model, wants_usage),
             block: Block::Other,
             calls: 0,
             finish: None,
@@ -135,20 +129,11 @@ impl ToChat {
 
     /// The first event names the answer.
     fn begin(&mut self, message: &Value) {
-        let model =
-            if self.shown_model.is_empty() { message["model"].clone() } else { self.shown_model.as_str().into() };
-        let head = json!({
-            "id": chat_id(message.get("id")),
-            "object": "chat.completion.chunk",
-            "created": self.created,
-            "model": model,
-        });
-        let head = head.to_string();
-        self.head = format!("data: {},\"choices\":", head.strip_suffix('}').unwrap_or(&head));
+        self.chunks.begin(&chat_id(message.get("id")), &message["model"]);
     }
 
     pub(crate) fn created(&mut self, seconds: u64) {
-        self.created = seconds;
+        self.chunks.set_created(seconds);
         self.begin(&Value::Null);
     }
 
@@ -248,29 +233,16 @@ impl ToChat {
         };
         self.finish = Some(finish);
         self.seen.finished = true;
-        let choice = json!({"index": 0, "delta": {}, "logprobs": null, "finish_reason": finish});
-        self.emit(out, &format!("[{choice}]"), false);
+        self.chunks.stop(0, finish, out);
     }
 
     fn finish(&mut self, out: &mut Vec<Frame>) {
         self.seen.done = true;
-        if let Some(usage) = self.seen.usage.filter(|_| self.wants_usage) {
-            self.emit(out, &format!("[],\"usage\":{}", usage.to_openai()), false);
-        }
-        out.push(Frame { bytes: Bytes::from_static(b"data: [DONE]\n\n"), content: false });
+        self.chunks.finish(self.seen.usage, out);
     }
 
     fn chunk(&self, out: &mut Vec<Frame>, delta: &Value, content: bool) {
-        self.emit(
-            out,
-            &format!("[{{\"index\":0,\"delta\":{delta},\"logprobs\":null,\"finish_reason\":null}}]"),
-            content,
-        );
-    }
-
-    /// Writes a chunk. `rest` is JSON: the choices, and what follows them.
-    fn emit(&self, out: &mut Vec<Frame>, rest: &str, content: bool) {
-        out.push(Frame { bytes: format!("{}{rest}}}\n\n", self.head).into(), content });
+        self.chunks.delta(0, delta, content, out);
     }
 
     /// The connection is closed. With a reason to stop, only the terminal event is missing.

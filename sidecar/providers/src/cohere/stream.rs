@@ -1,11 +1,10 @@
-//! A stream of Cohere's, as chunks of OpenAI's, and from there as Anthropic's events for its callers.
+//! A stream of Cohere's, as chunks of OpenAI's.
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::response::chat_id;
 use super::{finish_reason, usage};
-use crate::messages::stream::ToMessages;
+use crate::openai::chunks::ChunkWriter;
 use crate::repeats::Piece;
 use crate::sse::Event;
 use crate::stream::Seen;
@@ -13,31 +12,18 @@ use crate::{Dialect, Fault, Frame, fault};
 
 #[derive(Debug)]
 pub(crate) struct FromCohere {
-    shown_model: String,
-    wants_usage: bool,
-    created: u64,
-    head: String,
+    chunks: ChunkWriter,
     calls: u64,
-    /// Anthropic's callers read its events.
-    messages: Option<ToMessages>,
     pub(crate) seen: Seen,
 }
 
 impl FromCohere {
-    pub(crate) fn new(shown_model: &str, wants_usage: bool, to_messages: bool) -> Self {
-        Self {
-            shown_model: shown_model.to_owned(),
-            wants_usage: wants_usage || to_messages,
-            created: 0,
-            head: String::new(),
-            calls: 0,
-            messages: to_messages.then(|| ToMessages::new(shown_model)),
-            seen: Seen::default(),
-        }
+    pub(crate) fn new(shown_model: &str, wants_usage: bool) -> Self {
+        Self { chunks: ChunkWriter::new(shown_model, wants_usage), calls: 0, seen: Seen::default() }
     }
 
     pub(crate) fn created(&mut self, seconds: u64) {
-        self.created = seconds;
+        self.chunks.set_created(seconds);
     }
 
     /// An event nobody can read is skipped: there is nothing to translate.
@@ -53,15 +39,16 @@ impl FromCohere {
         if let Some(fault) = fault::inside(Dialect::Cohere, &value) {
             return Err(fault);
         }
-        let mut chunks = Vec::new();
-        self.read(&value, &mut chunks);
-        self.pass(chunks, out)
+        self.read(&value, out);
+        Ok(())
     }
 
     fn read(&mut self, value: &Value, out: &mut Vec<Frame>) {
         let kind = value["type"].as_str().unwrap_or_default();
-        if self.head.is_empty() {
-            self.begin(value, out);
+        if !self.chunks.has_begun() {
+            // Its events do not name the model.
+            self.chunks.begin(&chat_id(value), &"".into());
+            self.delta(&json!({"role": "assistant", "content": ""}), false, out);
         }
         let message = &value["delta"]["message"];
         match kind {
@@ -88,18 +75,6 @@ impl FromCohere {
         }
     }
 
-    fn begin(&mut self, value: &Value, out: &mut Vec<Frame>) {
-        let head = json!({
-            "id": chat_id(value),
-            "object": "chat.completion.chunk",
-            "created": self.created,
-            "model": self.shown_model,
-        });
-        let head = head.to_string();
-        self.head = format!("data: {},\"choices\":", head.strip_suffix('}').unwrap_or(&head));
-        self.delta(&json!({"role": "assistant", "content": ""}), false, out);
-    }
-
     fn text(&mut self, key: &str, text: Option<&str>, out: &mut Vec<Frame>) {
         let Some(text) = text.filter(|text| !text.is_empty()) else { return };
         self.seen.output_bytes += text.len() as u64;
@@ -112,31 +87,12 @@ impl FromCohere {
         self.seen.finished = true;
         self.seen.done = true;
         let reason = finish_reason(delta["finish_reason"].as_str().unwrap_or_default());
-        let choice = json!({"index": 0, "delta": {}, "logprobs": null, "finish_reason": reason});
-        self.emit(&format!("[{choice}]"), false, out);
-        if let Some(usage) = self.seen.usage.filter(|_| self.wants_usage) {
-            self.emit(&format!("[],\"usage\":{}", usage.to_openai()), false, out);
-        }
-        out.push(Frame { bytes: Bytes::from_static(b"data: [DONE]\n\n"), content: false });
+        self.chunks.stop(0, reason, out);
+        self.chunks.finish(self.seen.usage, out);
     }
 
     fn delta(&self, delta: &Value, content: bool, out: &mut Vec<Frame>) {
-        let choice = format!("[{{\"index\":0,\"delta\":{delta},\"logprobs\":null,\"finish_reason\":null}}]");
-        self.emit(&choice, content, out);
-    }
-
-    /// Writes a chunk. `rest` is JSON: the choices, and what follows them.
-    fn emit(&self, rest: &str, content: bool, out: &mut Vec<Frame>) {
-        out.push(Frame { bytes: format!("{}{rest}}}\n\n", self.head).into(), content });
-    }
-
-    /// Chunks to the application, or to the translation behind this one.
-    fn pass(&mut self, chunks: Vec<Frame>, out: &mut Vec<Frame>) -> Result<(), Fault> {
-        match &mut self.messages {
-            None => out.extend(chunks),
-            Some(messages) => messages.chunks(chunks, out)?,
-        }
-        Ok(())
+        self.chunks.delta(0, delta, content, out);
     }
 
     /// The connection is closed, and no `message-end` has come.

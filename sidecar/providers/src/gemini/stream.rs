@@ -1,14 +1,13 @@
-//! A stream of Gemini's, as chunks of OpenAI's, and from there as Anthropic's events for its callers.
+//! A stream of Gemini's, as chunks of OpenAI's.
 //!
 //! Every event there is an answer of its own, with what came since the last. No event says that it was the last one: the
 //! answer is complete when every candidate has a reason to stop and the connection ends.
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::response::{block_reason, call, call_id, chat_id};
 use super::{finish_reason, is_blocked, usage};
-use crate::messages::stream::ToMessages;
+use crate::openai::chunks::ChunkWriter;
 use crate::repeats::Piece;
 use crate::sse::Event;
 use crate::stream::Seen;
@@ -19,13 +18,8 @@ const MAX_CANDIDATES: usize = 128;
 
 #[derive(Debug)]
 pub(crate) struct FromGemini {
-    shown_model: String,
-    wants_usage: bool,
-    created: u64,
-    head: String,
+    chunks: ChunkWriter,
     candidates: Vec<Candidate>,
-    /// Anthropic's callers read its events.
-    messages: Option<ToMessages>,
     pub(crate) seen: Seen,
 }
 
@@ -37,20 +31,12 @@ struct Candidate {
 }
 
 impl FromGemini {
-    pub(crate) fn new(shown_model: &str, wants_usage: bool, to_messages: bool) -> Self {
-        Self {
-            shown_model: shown_model.to_owned(),
-            wants_usage: wants_usage || to_messages,
-            created: 0,
-            head: String::new(),
-            candidates: Vec::new(),
-            messages: to_messages.then(|| ToMessages::new(shown_model)),
-            seen: Seen::default(),
-        }
+    pub(crate) fn new(shown_model: &str, wants_usage: bool) -> Self {
+        Self { chunks: ChunkWriter::new(shown_model, wants_usage), candidates: Vec::new(), seen: Seen::default() }
     }
 
     pub(crate) fn created(&mut self, seconds: u64) {
-        self.created = seconds;
+        self.chunks.set_created(seconds);
     }
 
     /// An event nobody can read is skipped: there is nothing to translate.
@@ -63,15 +49,14 @@ impl FromGemini {
         if let Some(fault) = fault::inside(Dialect::Gemini, &answer) {
             return Err(fault);
         }
-        let mut chunks = Vec::new();
-        self.answer(&answer, &mut chunks);
-        self.pass(chunks, out)
+        self.answer(&answer, out);
+        Ok(())
     }
 
     fn answer(&mut self, answer: &Value, out: &mut Vec<Frame>) {
         self.seen.bill(usage(answer));
-        if self.head.is_empty() {
-            self.begin(answer);
+        if !self.chunks.has_begun() {
+            self.chunks.begin(&chat_id(answer), &answer["modelVersion"]);
         }
         if block_reason(answer).is_some() {
             self.start(0, out);
@@ -98,27 +83,13 @@ impl FromGemini {
             && self.candidates.iter().all(|candidate| candidate.finished || !candidate.begun);
     }
 
-    /// What every chunk begins with, up to its choices.
-    fn begin(&mut self, answer: &Value) {
-        let model =
-            if self.shown_model.is_empty() { answer["modelVersion"].clone() } else { self.shown_model.as_str().into() };
-        let head = json!({
-            "id": chat_id(answer),
-            "object": "chat.completion.chunk",
-            "created": self.created,
-            "model": model,
-        });
-        let head = head.to_string();
-        self.head = format!("data: {},\"choices\":", head.strip_suffix('}').unwrap_or(&head));
-    }
-
     fn start(&mut self, index: usize, out: &mut Vec<Frame>) {
         if self.candidates.len() <= index {
             self.candidates.resize(index + 1, Candidate::default());
         }
         if let Some(candidate) = self.candidates.get_mut(index).filter(|candidate| !candidate.begun) {
             candidate.begun = true;
-            self.delta(index, &json!({"role": "assistant", "content": ""}), false, out);
+            self.chunks.delta(index, &json!({"role": "assistant", "content": ""}), false, out);
         }
     }
 
@@ -128,44 +99,24 @@ impl FromGemini {
             let piece = Piece::of(index as u64, text);
             self.seen.piece = Some(self.seen.piece.map_or(piece, |others| others.and(piece)));
             let key = if part["thought"] == true { "reasoning_content" } else { "content" };
-            self.delta(index, &json!({key: text}), true, out);
+            self.chunks.delta(index, &json!({key: text}), true, out);
         }
         if part["functionCall"].is_object() {
             let all: usize = self.candidates.iter().map(|candidate| candidate.calls).sum();
-            let id = || call_id(answer, self.created, all + 1);
+            let id = || call_id(answer, self.chunks.created(), all + 1);
             let mut call = call(&part["functionCall"], part["thoughtSignature"].as_str(), id);
             let Some(candidate) = self.candidates.get_mut(index) else { return };
             call["index"] = candidate.calls.into();
             candidate.calls += 1;
             self.seen.output_bytes += call["function"]["arguments"].as_str().map_or(0, |text| text.len() as u64);
-            self.delta(index, &json!({"tool_calls": [call]}), true, out);
+            self.chunks.delta(index, &json!({"tool_calls": [call]}), true, out);
         }
     }
 
     fn finish(&mut self, index: usize, reason: &str, out: &mut Vec<Frame>) {
         let Some(candidate) = self.candidates.get_mut(index).filter(|candidate| !candidate.finished) else { return };
         candidate.finished = true;
-        let choice = json!({"index": index, "delta": {}, "logprobs": null, "finish_reason": reason});
-        self.emit(&format!("[{choice}]"), false, out);
-    }
-
-    fn delta(&self, index: usize, delta: &Value, content: bool, out: &mut Vec<Frame>) {
-        let choice = format!("[{{\"index\":{index},\"delta\":{delta},\"logprobs\":null,\"finish_reason\":null}}]");
-        self.emit(&choice, content, out);
-    }
-
-    /// Writes a chunk. `rest` is JSON: the choices, and what follows them.
-    fn emit(&self, rest: &str, content: bool, out: &mut Vec<Frame>) {
-        out.push(Frame { bytes: format!("{}{rest}}}\n\n", self.head).into(), content });
-    }
-
-    /// Chunks to the application, or to the translation behind this one.
-    fn pass(&mut self, chunks: Vec<Frame>, out: &mut Vec<Frame>) -> Result<(), Fault> {
-        match &mut self.messages {
-            None => out.extend(chunks),
-            Some(messages) => messages.chunks(chunks, out)?,
-        }
-        Ok(())
+        self.chunks.stop(index, reason, out);
     }
 
     /// The connection is closed.
@@ -174,11 +125,7 @@ impl FromGemini {
             return false;
         }
         self.seen.done = true;
-        let mut chunks = Vec::new();
-        if let Some(usage) = self.seen.usage.filter(|_| self.wants_usage) {
-            self.emit(&format!("[],\"usage\":{}", usage.to_openai()), false, &mut chunks);
-        }
-        chunks.push(Frame { bytes: Bytes::from_static(b"data: [DONE]\n\n"), content: false });
-        self.pass(chunks, out).is_ok()
+        self.chunks.finish(self.seen.usage, out);
+        true
     }
 }

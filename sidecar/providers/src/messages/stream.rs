@@ -65,14 +65,9 @@ impl ToMessages {
         refuse_error(&chunk)?;
         self.seen.bill(usage(&chunk));
         self.start(&chunk, out);
-        let delta = self.choices.read(chunk.get_bytes("choices"));
-        if delta.garbled {
-            self.seen.skipped += 1;
+        if self.choices.note(chunk.get_bytes("choices"), &mut self.seen).is_none() {
             return Ok(());
         }
-        self.seen.output_bytes += delta.bytes;
-        self.seen.piece = delta.piece;
-        self.seen.finished = self.choices.all_finished();
         let choices = chunk.value("choices").unwrap_or_default();
         // Anthropic's callers ask for one answer.
         if let Some(choice) = choices.get(0) {

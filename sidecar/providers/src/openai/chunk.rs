@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::repeats::Piece;
-use crate::stream::is_json;
+use crate::stream::{Seen, is_json};
 
 /// Which of the answers have begun and which are finished, by index. An application asks for at most 128.
 #[derive(Clone, Copy, Debug, Default)]
@@ -79,7 +79,7 @@ struct Function {
 
 impl Choices {
     /// Notes what a chunk's choices begin and finish. A shape nobody has seen yet counts as nothing.
-    pub(crate) fn read(&mut self, choices: Option<&[u8]>) -> Delta {
+    fn read(&mut self, choices: Option<&[u8]>) -> Delta {
         let Some(raw) = choices else { return Delta::default() };
         let Ok(choices) = serde_json::from_slice::<Vec<Choice>>(raw) else {
             return Delta { garbled: !is_json(raw), ..Delta::default() };
@@ -104,7 +104,20 @@ impl Choices {
         all
     }
 
-    pub(crate) fn all_finished(self) -> bool {
+    /// [`Self::read`], and into `seen` what of it every stream has to know. None: no JSON, so that the event is left out.
+    pub(crate) fn note(&mut self, choices: Option<&[u8]>, seen: &mut Seen) -> Option<Delta> {
+        let delta = self.read(choices);
+        if delta.garbled {
+            seen.skipped += 1;
+            return None;
+        }
+        seen.output_bytes += delta.bytes;
+        seen.piece = delta.piece;
+        seen.finished = self.all_finished();
+        Some(delta)
+    }
+
+    fn all_finished(self) -> bool {
         self.begun != 0 && self.begun == self.finished
     }
 }

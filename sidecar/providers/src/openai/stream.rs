@@ -53,14 +53,7 @@ impl PassThrough {
             return Ok(());
         };
         refuse_error(&chunk)?;
-        let delta = self.choices.read(chunk.get_bytes("choices"));
-        if delta.garbled {
-            self.seen.skipped += 1;
-            return Ok(());
-        }
-        self.seen.output_bytes += delta.bytes;
-        self.seen.piece = delta.piece;
-        self.seen.finished = self.choices.all_finished();
+        let Some(delta) = self.choices.note(chunk.get_bytes("choices"), &mut self.seen) else { return Ok(()) };
         let usage = answer::usage(&chunk);
         self.seen.bill(usage);
         if usage.is_some() && delta.empty && !self.wants_usage {
