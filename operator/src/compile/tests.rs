@@ -1,3 +1,4 @@
+mod budgets;
 mod diagnostics;
 mod limits;
 mod properties;

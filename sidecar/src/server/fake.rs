@@ -281,6 +281,26 @@ impl World {
     pub(crate) async fn post(&self, path: &str, body: Bytes) -> Got {
         receive(&mut connect(self.addr).await, path, body).await
     }
+
+    /// Sends a chat request, and hangs up as soon as `until` is true. Returns when the request is settled.
+    pub(crate) async fn leave(&self, body: &Value, until: impl Fn() -> bool) {
+        let mut sender = connect(self.addr).await;
+        let request = tokio::spawn(sender.send_request(post("/v1/chat/completions", body.to_string().into())));
+        while !until() {
+            tokio::task::yield_now().await;
+        }
+        request.abort();
+        drop(sender);
+        self.left().await;
+    }
+
+    /// Waits until a call was abandoned at the provider and nothing is in flight here any more.
+    pub(crate) async fn left(&self) {
+        self.provider.abandoned().await;
+        while self.runtime.in_flight() > 0 {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 pub(crate) async fn connect(addr: SocketAddr) -> SendRequest<Full<Bytes>> {

@@ -168,18 +168,7 @@ async fn silence_is_bounded_at_every_stage() {
 async fn an_application_that_leaves_before_the_answer_aborts_the_call_and_is_charged_for_the_prompt() {
     let world = World::new(|_| ()).await;
     world.provider.then([Act::WriteAndHang(String::new())]);
-    let mut sender = connect(world.addr).await;
-    let request = sender.send_request(post("/v1/chat/completions", chat().to_string().into()));
-    let request = tokio::spawn(request);
-    while world.provider.seen().is_empty() {
-        tokio::task::yield_now().await;
-    }
-    request.abort();
-    drop(sender);
-    world.provider.abandoned().await;
-    while world.runtime.in_flight() > 0 {
-        tokio::task::yield_now().await;
-    }
+    world.leave(&chat(), || !world.provider.seen().is_empty()).await;
     let totals = world.runtime.usage.lines()[0].totals;
     assert!(totals.requests == 1 && totals.errors == 0 && totals.input_tokens > 0, "{totals:?}");
 }

@@ -82,17 +82,7 @@ async fn a_stream_is_judged_as_a_whole_and_given_as_the_stream_it_was() {
 async fn an_application_that_leaves_pays_for_the_answer_it_would_have_had() {
     let world = cascade("true").await;
     world.provider.then([says("no"), Act::WriteAndHang(String::new())]);
-    let mut sender = connect(world.addr).await;
-    let request = tokio::spawn(sender.send_request(post("/v1/chat/completions", chat().to_string().into())));
-    while world.provider.seen().len() < 2 {
-        tokio::task::yield_now().await;
-    }
-    request.abort();
-    drop(sender);
-    world.provider.abandoned().await;
-    while world.runtime.in_flight() > 0 {
-        tokio::task::yield_now().await;
-    }
+    world.leave(&chat(), || world.provider.seen().len() >= 2).await;
     let lines = world.runtime.usage.lines();
     let small = lines.iter().find(|line| line.key.backend == "small").unwrap();
     assert_eq!((small.totals.requests, small.totals.cost_nanos), (0, 60_000), "{lines:?}");

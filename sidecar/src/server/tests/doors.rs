@@ -80,10 +80,7 @@ async fn more_requests_than_there_are_places_are_refused_at_once() {
     let got = world.chat(&chat()).await;
     assert_eq!((got.status.as_u16(), got.code().as_str()), (503, "overloaded"));
     drop((held, sender));
-    world.provider.abandoned().await;
-    while world.runtime.in_flight() > 0 {
-        tokio::task::yield_now().await;
-    }
+    world.left().await;
     assert_eq!(world.chat(&chat()).await.status, 200);
 }
 

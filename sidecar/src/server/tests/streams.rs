@@ -83,10 +83,7 @@ async fn an_application_that_leaves_aborts_the_stream_and_is_charged_for_what_it
     let mut response = sender.send_request(post(PATH, streamed().to_string().into())).await.unwrap();
     response.frame().await.unwrap().unwrap();
     drop((response, sender));
-    world.provider.abandoned().await;
-    while world.runtime.in_flight() > 0 {
-        tokio::task::yield_now().await;
-    }
+    world.left().await;
     let totals = world.runtime.usage.lines()[0].totals;
     assert_eq!((totals.requests, totals.errors, totals.input_tokens), (1, 0, 77), "what the provider has said holds");
     assert!(totals.output_tokens > 1, "{totals:?}");
@@ -97,18 +94,8 @@ async fn an_application_that_leaves_while_its_stream_is_held_back_is_charged_for
     let limits = Limits { buffered_bytes: 20_000, ..Limits::default() };
     let world = World::with_limits(limits, |config| route(config)["streaming"]["hold_bytes"] = json!(1 << 20)).await;
     world.provider.then([Act::events(&[&usage(77), &piece(&"x".repeat(8_000))], false)]);
-    let mut sender = connect(world.addr).await;
-    let request = tokio::spawn(sender.send_request(post(PATH, streamed().to_string().into())));
     // The request is nothing beside what is held back.
-    while world.runtime.memory.hold().grow(16_000) {
-        tokio::task::yield_now().await;
-    }
-    request.abort();
-    drop(sender);
-    world.provider.abandoned().await;
-    while world.runtime.in_flight() > 0 {
-        tokio::task::yield_now().await;
-    }
+    world.leave(&streamed(), || !world.runtime.memory.hold().grow(16_000)).await;
     let totals = world.runtime.usage.lines()[0].totals;
     assert_eq!((totals.requests, totals.input_tokens, totals.output_tokens), (1, 77, 2_000), "{totals:?}");
 }
