@@ -40,6 +40,18 @@ use serde::{Deserialize, Serialize};
 #[x_kube(validation = Rule::new("!has(self.apiVersion) || self.type == 'AzureOpenAI'")
     .message("only AzureOpenAI has versions of its API to choose from")
     .field_path(".apiVersion"))]
+#[x_kube(validation = Rule::new("!has(self.region) || self.type in ['Bedrock', 'VertexAI']")
+    .message("only Bedrock and VertexAI have regions to choose from")
+    .field_path(".region"))]
+#[x_kube(validation = Rule::new("has(self.region) || self.type != 'Bedrock'")
+    .message("Bedrock needs spec.region, for example us-east-1: its requests are signed for a region")
+    .field_path(".region"))]
+#[x_kube(validation = Rule::new("!has(self.project) || self.type == 'VertexAI'")
+    .message("only VertexAI has projects")
+    .field_path(".project"))]
+#[x_kube(validation = Rule::new("self.type != 'VertexAI' || has(self.endpoint) || (has(self.region) && has(self.project))")
+    .message("VertexAI needs spec.region and spec.project, for example europe-west4 and my-project-123")
+    .field_path(".project"))]
 #[x_kube(validation = Rule::new("!has(self.endpoint) || !self.endpoint.startsWith('http://') || (has(self.allowInsecure) && self.allowInsecure)")
     .message("an http:// endpoint sends keys and prompts in clear: use https://, or set spec.allowInsecure: true")
     .field_path(".endpoint"))]
@@ -50,7 +62,8 @@ pub struct ModelProviderSpec {
     #[serde(rename = "type")]
     pub type_: ProviderType,
     /// Scheme, host, port and path prefix of the API, such as `https://api.openai.com/v1`. Default: the public endpoint of
-    /// the type. It may not contain credentials, a query or a fragment.
+    /// the type, in `region` and for `project` where the type has those. It may not contain credentials, a query or a
+    /// fragment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 8, max = 512), regex(pattern = r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$"))]
     pub endpoint: Option<String>,
@@ -60,6 +73,16 @@ pub struct ModelProviderSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), regex(pattern = r"^\d{4}-\d{2}-\d{2}(-preview)?$"))]
     pub api_version: Option<String>,
+    /// Bedrock: the AWS region, such as `us-east-1`. VertexAI: the location, such as `europe-west4`, `global`, or the
+    /// multi-regions `us` and `eu`. The public endpoint is the one of this region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 40), regex(pattern = r"^[a-z][-a-z0-9]*[a-z0-9]$"))]
+    pub region: Option<String>,
+    /// VertexAI: the id of the Google Cloud project that is billed, such as `my-project-123`. It becomes part of every path:
+    /// `/v1/projects/<project>/locations/<region>` is added to an endpoint that has no path of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 128), regex(pattern = r"^([a-z0-9][-a-z0-9.]*:)?[a-z0-9][-a-z0-9]*[a-z0-9]$"))]
+    pub project: Option<String>,
     /// Allows an `http://` endpoint, which sends keys and prompts unencrypted. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_insecure: Option<bool>,

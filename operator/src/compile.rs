@@ -13,6 +13,7 @@ mod known;
 mod model;
 mod policy;
 mod provider;
+mod public;
 mod rest;
 mod route;
 mod secret;

@@ -38,6 +38,8 @@ pub fn a_provider(name: &str, dialect: Dialect, base_url: &str) -> Provider {
         kind: kind.into(),
         dialect,
         api_version: None,
+        region: None,
+        project: None,
         base_url: base_url.into(),
         auth,
         credential: Some(key(name)),

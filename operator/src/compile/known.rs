@@ -11,7 +11,7 @@ pub(crate) struct Known {
     kind: ProviderType,
     pub(crate) dialect: Dialect,
     pub(crate) auth: AuthScheme,
-    /// None: it runs on someone's own machines, so the endpoint has to be given.
+    /// None: it runs on someone's own machines, so the endpoint has to be given, or `public` makes it of region and project.
     pub(crate) base_url: Option<&'static str>,
 }
 
@@ -71,6 +71,19 @@ const KNOWN: [Known; 44] = [
     own(T::Spillway),
     own(T::VLLM),
 ];
+
+#[cfg(test)]
+impl Known {
+    /// A row that is in no table.
+    pub(crate) const fn new(
+        kind: ProviderType,
+        dialect: Dialect,
+        auth: AuthScheme,
+        base_url: Option<&'static str>,
+    ) -> Self {
+        Self { kind, dialect, auth, base_url }
+    }
+}
 
 const fn open(kind: ProviderType, base_url: &'static str) -> Known {
     Known { kind, dialect: Dialect::OpenAi, auth: Bearer, base_url: Some(base_url) }

@@ -14,7 +14,7 @@ use super::diagnostic::{Diagnostic, Kind, ObjectRef};
 use super::duration::Bounds;
 use super::endpoint::Endpoint;
 use super::known::known;
-use super::{rest, secret, unsupported};
+use super::{public, rest, secret, unsupported};
 use crate::resources::CompileSettings;
 
 /// A provider that routes may use.
@@ -116,6 +116,8 @@ impl Draft<'_> {
             type_,
             endpoint: _,
             api_version,
+            region,
+            project,
             allow_insecure: _,
             credentials: _,
             headers,
@@ -134,6 +136,9 @@ impl Draft<'_> {
             return None;
         };
         self.check_version(spec);
+        for (field, message) in public::problems(spec) {
+            self.invalid(format!("spec.{field}"), message);
+        }
         self.check_models(models);
         self.check_selector(allowed_namespaces.as_ref());
         if let Some(health) = health {
@@ -142,8 +147,9 @@ impl Draft<'_> {
         let (passive_health, active_health) = rest::health(health.as_ref());
         let timeouts = self.timeouts(timeouts.clone().unwrap_or_default());
         let headers = self.headers(headers.clone().unwrap_or_default());
-        let endpoint = self.endpoint(spec, known.base_url, settings)?;
-        let (auth, key) = self.key(spec, known, &endpoint, (secrets, settings))?;
+        let public = public::endpoint(spec, &known);
+        let endpoint = self.endpoint(spec, public.as_deref(), settings)?;
+        let (auth, key) = self.key(spec, known, &endpoint, (public.as_deref(), secrets, settings))?;
         Some(Provider {
             object: self.object.clone(),
             kind: *type_,
@@ -152,6 +158,8 @@ impl Draft<'_> {
                 dialect: known.dialect,
                 base_url: endpoint.to_string(),
                 api_version: api_version.clone(),
+                region: region.clone(),
+                project: project.clone(),
                 auth,
                 // Sent even while there is no key: the sidecar then says so instead of calling without one.
                 credential: (auth != wire::AuthScheme::None).then(|| self.object.key()),
@@ -169,11 +177,15 @@ impl Draft<'_> {
     fn endpoint(
         &mut self,
         spec: &ModelProviderSpec,
-        base_url: Option<&str>,
+        public: Option<&str>,
         settings: &CompileSettings,
     ) -> Option<Endpoint> {
         let overridden = settings.endpoint_overrides.get(&self.object.key());
-        let Some(text) = overridden.map(String::as_str).or(spec.endpoint.as_deref()).or(base_url) else {
+        let Some(text) = overridden.map(String::as_str).or(spec.endpoint.as_deref()).or(public) else {
+            if matches!(spec.type_, ProviderType::Bedrock | ProviderType::VertexAI) {
+                // What is missing is the region or the project, and that was said.
+                return None;
+            }
             let message = format!(
                 "type {} has no public endpoint: say where it is, like http://llm.models.svc:8000/v1",
                 spec.type_
@@ -181,12 +193,7 @@ impl Draft<'_> {
             self.invalid("spec.endpoint", message);
             return None;
         };
-        let endpoint = Endpoint::parse(text).map(|endpoint| match (spec.type_, &spec.api_version) {
-            // What the portal shows is the resource; the API without versions is below it.
-            (ProviderType::AzureOpenAI, None) if endpoint.is_bare() => endpoint.below("/openai/v1"),
-            _ => endpoint,
-        });
-        match endpoint {
+        match Endpoint::parse(text).map(|endpoint| public::complete(spec, endpoint)) {
             Ok(endpoint) if endpoint.https || overridden.is_some() || spec.allow_insecure == Some(true) => {
                 Some(endpoint)
             }
@@ -208,7 +215,7 @@ impl Draft<'_> {
         spec: &ModelProviderSpec,
         known: super::known::Known,
         endpoint: &Endpoint,
-        (secrets, settings): (&[Secret], &CompileSettings),
+        (public, secrets, settings): (Option<&str>, &[Secret], &CompileSettings),
     ) -> Option<(wire::AuthScheme, Option<SecretString>)> {
         let spillway_crds::Credentials { secret_ref, workload_identity, none } = &spec.credentials;
         let given =
@@ -218,11 +225,10 @@ impl Draft<'_> {
             return None;
         }
         let Some(secret_ref) = secret_ref else { return Some((wire::AuthScheme::None, None)) };
-        let public = known.base_url.and_then(|url| Endpoint::parse(url).ok()).map(|url| url.host_port());
         let usage = secret::Use {
             namespace: &self.object.namespace,
             endpoint,
-            public,
+            public: public.and_then(|url| Endpoint::parse(url).ok()).map(|url| url.host_port()),
             any_host: settings.endpoint_overrides.contains_key(&self.object.key()),
             readable: settings.secret_namespaces.is_empty()
                 || settings.secret_namespaces.contains(&self.object.namespace),

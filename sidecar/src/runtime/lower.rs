@@ -98,6 +98,8 @@ fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Part
         dialect,
         base_url,
         api_version,
+        region: _,
+        project: _,
         auth,
         credential,
         headers,

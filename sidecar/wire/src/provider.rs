@@ -15,6 +15,12 @@ pub struct Provider {
     /// Azure OpenAI's `api-version`, for the URLs that name deployments. None: those of `/openai/v1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_version: Option<String>,
+    /// The region that requests are signed for, or that the model is in. [`Self::base_url`] is in it already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The project that is billed. Where paths name it, [`Self::base_url`] has it already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
     pub auth: AuthScheme,
     /// Which [`crate::Credential`] to send. None: the provider takes no key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
