@@ -28,12 +28,21 @@ const PROVIDER: &[Row] = &[
     ("{type: OpenAI, apiVersion: '2024-10-21', credentials: {none: {}}}", "only AzureOpenAI has versions"),
     ("{type: Bedrock, region: us-east-1, credentials: {secretRef: {name: k}}}", ""),
     ("{type: Bedrock, credentials: {secretRef: {name: k}}}", "Bedrock needs spec.region"),
-    ("{type: Bedrock, endpoint: 'https://a.example', credentials: {secretRef: {name: k}}}", "Bedrock needs spec.region"),
+    (
+        "{type: Bedrock, endpoint: 'https://a.example', credentials: {secretRef: {name: k}}}",
+        "Bedrock needs spec.region",
+    ),
     ("{type: OpenAI, region: us-east-1, credentials: {none: {}}}", "only Bedrock and VertexAI have regions"),
     ("{type: VertexAI, region: europe-west4, project: my-project-123, credentials: {secretRef: {name: k}}}", ""),
     ("{type: VertexAI, endpoint: 'https://a.example/v1', credentials: {none: {}}}", ""),
-    ("{type: VertexAI, region: global, credentials: {secretRef: {name: k}}}", "VertexAI needs spec.region and spec.project"),
-    ("{type: VertexAI, project: p1, credentials: {secretRef: {name: k}}}", "VertexAI needs spec.region and spec.project"),
+    (
+        "{type: VertexAI, region: global, credentials: {secretRef: {name: k}}}",
+        "VertexAI needs spec.region and spec.project",
+    ),
+    (
+        "{type: VertexAI, project: p1, credentials: {secretRef: {name: k}}}",
+        "VertexAI needs spec.region and spec.project",
+    ),
     ("{type: Bedrock, region: us-east-1, project: p1, credentials: {none: {}}}", "only VertexAI has projects"),
     ("{type: OpenAI, endpoint: 'http://a.example/v1', credentials: {none: {}}}", "sends keys and prompts in clear"),
     (

@@ -61,7 +61,10 @@ pub(crate) fn problems(spec: &ModelProviderSpec) -> Vec<(&'static str, String)> 
             found.push(("region", "requests to Bedrock are signed for a region: name it, like us-east-1".to_owned()));
         }
         None if kind == VertexAI && spec.endpoint.is_none() => {
-            found.push(("region", "VertexAI has no endpoint without one: name it, like europe-west4 or global".to_owned()));
+            found.push((
+                "region",
+                "VertexAI has no endpoint without one: name it, like europe-west4 or global".to_owned(),
+            ));
         }
         _ => {}
     }
