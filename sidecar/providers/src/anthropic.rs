@@ -1,12 +1,12 @@
 //! Anthropic backends: OpenAI callers are translated, Anthropic callers pass through.
 
 mod content;
-mod model;
+pub(crate) mod model;
 pub(crate) mod part;
 pub(crate) mod passthrough;
 pub(crate) mod request;
 pub(crate) mod response;
-mod schema;
+pub(crate) mod schema;
 pub(crate) mod stream;
 mod tools;
 

@@ -1,4 +1,4 @@
-//! Embeddings at Gemini and Cohere, whose requests and answers differ in name more than in kind.
+//! Embeddings at Gemini and Cohere (and at Bedrock: [`crate::bedrock::embed`]), whose requests and answers differ in name more than in kind.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ fn gemini(model: &str, texts: Vec<String>, dimensions: Option<&Value>) -> (Strin
     (format!("/models/{}:batchEmbedContents", segment(name)), json!({"requests": requests}))
 }
 
-fn texts(input: Value) -> Result<Vec<String>, BadRequest> {
+pub(crate) fn texts(input: Value) -> Result<Vec<String>, BadRequest> {
     let refused = || BadRequest::at("input", "\"input\" must be a text or a list of texts for this model, not tokens");
     match input {
         Value::String(text) => Ok(vec![text]),
@@ -52,7 +52,7 @@ fn texts(input: Value) -> Result<Vec<String>, BadRequest> {
 }
 
 /// An answer in base64 is one the API cannot give; clients that ask for it read plain numbers as well.
-fn dropped(body: &Body, target: &Target<'_>) -> Result<Vec<String>, BadRequest> {
+pub(crate) fn dropped(body: &Body, target: &Target<'_>) -> Result<Vec<String>, BadRequest> {
     let has = |key: &&str| body.value(key).is_some_and(|value| value != "float");
     let left: Vec<_> = ["encoding_format", "user"].into_iter().filter(has).map(str::to_owned).collect();
     match left.first().filter(|_| target.unsupported == Unsupported::Reject) {
@@ -69,12 +69,15 @@ pub(crate) fn decode(dialect: Dialect, shown_model: &str, bytes: Bytes) -> Resul
         Some(vectors) if !vectors.is_empty() => {
             vectors.iter().map(|vector| vector.get("values").unwrap_or(vector)).collect()
         }
+        // Titan embeds one text at a time.
+        _ if answer["embedding"].is_array() => vec![&answer["embedding"]],
         _ => {
             let inside = fault::inside(dialect, &answer);
             return Err(inside.unwrap_or_else(|| Fault::garbage("answer has no \"embeddings\"", &bytes)));
         }
     };
-    let input = answer.pointer("/meta/billed_units/input_tokens").and_then(Value::as_u64);
+    let counts = ["/meta/billed_units/input_tokens", "/inputTextTokenCount"];
+    let input = counts.iter().find_map(|counts| answer.pointer(counts)?.as_u64());
     let usage = input.map(|input| Usage { input, ..Usage::default() });
     let data = vectors.into_iter().enumerate();
     let data: Vec<_> =
@@ -100,6 +103,11 @@ mod tests {
                 Some(4),
             ),
             (Dialect::Cohere, json!({"embeddings": [[0.5], [1]]}), None),
+            (
+                Dialect::Bedrock,
+                json!({"embeddings": {"float": [[0.5], [1]]}, "response_type": "embeddings_by_type"}),
+                None,
+            ),
         ];
         for (dialect, value, tokens) in rows {
             let answer = decode(dialect, "m", value.to_string().into()).unwrap();
@@ -111,6 +119,8 @@ mod tests {
             );
             assert_eq!(answer.usage.map(|usage| usage.input), tokens, "{value}");
         }
+        let titan = decode(Dialect::Bedrock, "m", r#"{"embedding":[0.5,1],"inputTextTokenCount":3}"#.into()).unwrap();
+        assert_eq!(titan.usage.map(|usage| usage.input), Some(3));
         let error = decode(Dialect::Gemini, "m", r#"{"error":{"code":429,"message":"slow"}}"#.into()).unwrap_err();
         assert_eq!(error.class, crate::Class::RateLimited);
     }

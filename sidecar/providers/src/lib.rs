@@ -3,11 +3,12 @@
 //! Pure: bytes in, bytes out. No socket, no clock, no task, no log line. Nothing here panics on input, and nothing grows
 //! with what a provider sends beyond the bounds that are written beside each buffer.
 //!
-//! An application speaks one of four [`Api`]s, an upstream one of four [`Dialect`]s. Where both agree, bytes pass through
+//! An application speaks one of several [`Api`]s, an upstream one of several [`Dialect`]s. Where both agree, bytes pass through
 //! and only the few fields a policy owns are rewritten; otherwise the request, the answer and every stream event are
 //! translated, and what one side cannot say to the other is refused by name.
 
 mod anthropic;
+mod bedrock;
 mod body;
 mod cohere;
 mod embed;
@@ -18,6 +19,7 @@ mod need;
 mod openai;
 mod path;
 pub mod prompt;
+mod refs;
 pub mod render;
 mod repeats;
 mod said;
@@ -56,6 +58,8 @@ pub enum Dialect {
     Anthropic,
     Gemini,
     Cohere,
+    /// Converse, and what Bedrock has of embeddings.
+    Bedrock,
 }
 
 /// Why a request cannot be served as it was written: a 400, worded for the person who sent it.

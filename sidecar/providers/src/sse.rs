@@ -7,12 +7,19 @@
 use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr2;
 
+use crate::{Class, Fault};
+
 /// What one event may hold. A chunk of an answer has a few hundred bytes; the bound is for a peer that never ends a line.
 pub(crate) const MAX_EVENT_BYTES: usize = 1 << 20;
 
 /// An event larger than [`MAX_EVENT_BYTES`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct TooLarge;
+
+/// The fault that a [`TooLarge`] is.
+pub(crate) fn too_large() -> Fault {
+    Fault::own(Class::InternalServerError, format!("an event of the stream exceeds {MAX_EVENT_BYTES} bytes"))
+}
 
 /// What of an unfinished event need not be looked at again: a line that arrives byte by byte is read once, not once a byte.
 #[derive(Clone, Copy, Debug, Default)]

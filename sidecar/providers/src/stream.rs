@@ -1,19 +1,21 @@
 //! An answer that comes piece by piece.
 //!
-//! Framing is shared ([`crate::sse`]); what an event means depends on the pair of API and dialect, one small state machine
+//! Framing is shared ([`crate::sse`], and [`crate::bedrock::frames`] for binary streams); what an event means depends on the pair of API and dialect, one small state machine
 //! each. All of them keep one promise: a stream that ends before the provider said it was complete is a [`Fault`], and
 //! nothing that reads as an end is ever made up for it.
 
 use bytes::Bytes;
 
 use crate::anthropic::stream::{Native, ToChat};
+use crate::bedrock::frames::Frames;
+use crate::bedrock::stream::FromConverse;
 use crate::cohere::stream::FromCohere;
 use crate::gemini::stream::FromGemini;
 use crate::messages::stream::ToMessages;
 use crate::openai::stream::PassThrough;
 use crate::repeats::{Piece, Repeats};
-use crate::sse::{Event, Framer, MAX_EVENT_BYTES, TooLarge};
-use crate::{Api, Class, Dialect, Fault, Usage, fault};
+use crate::sse::{Event, Framer, TooLarge, too_large};
+use crate::{Api, Dialect, Fault, Usage, fault};
 
 /// What is kept of bytes that are no event stream, to say what came instead.
 const MAX_STRAY_BYTES: usize = 4 << 10;
@@ -53,7 +55,7 @@ impl Seen {
 /// Turns the provider's byte stream into the application's.
 #[derive(Debug)]
 pub struct StreamDecoder {
-    framer: Framer,
+    framing: Framing,
     events: Events,
     /// What translates into OpenAI's chunks goes on from there into Anthropic's events, where its callers read them.
     messages: Option<Box<ToMessages>>,
@@ -64,6 +66,15 @@ pub struct StreamDecoder {
     repeats: Repeats,
 }
 
+/// How events are told apart on the wire.
+#[derive(Debug)]
+enum Framing {
+    /// Lines of text.
+    Lines(Framer),
+    /// Amazon's binary messages.
+    Messages(Frames),
+}
+
 #[derive(Debug)]
 enum Events {
     OpenAi(PassThrough),
@@ -72,6 +83,33 @@ enum Events {
     ToMessages(Box<ToMessages>),
     Gemini(Box<FromGemini>),
     Cohere(Box<FromCohere>),
+    Converse(Box<FromConverse>),
+}
+
+// === impl Framing ===
+
+impl Framing {
+    fn of(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini | Dialect::Cohere => Self::Lines(Framer::default()),
+            Dialect::Bedrock => Self::Messages(Frames::default()),
+        }
+    }
+
+    /// The events that these bytes complete. Those in front of a fault come with it.
+    fn push(&mut self, chunk: Bytes, out: &mut Vec<Event>) -> Result<(), Fault> {
+        match self {
+            Self::Lines(framer) => framer.push(chunk, |event| out.push(event)).map_err(|TooLarge| too_large()),
+            Self::Messages(frames) => frames.push(&chunk, out),
+        }
+    }
+
+    fn finish(&mut self) -> Option<Event> {
+        match self {
+            Self::Lines(framer) => framer.finish(),
+            Self::Messages(frames) => frames.finish(),
+        }
+    }
 }
 
 // === impl StreamDecoder ===
@@ -81,7 +119,7 @@ impl StreamDecoder {
     /// application asked for the usage chunk.
     #[must_use]
     pub fn new(api: Api, dialect: Dialect, shown_model: &str, wants_usage: bool) -> Self {
-        let by_chunks = api == Api::Messages && matches!(dialect, Dialect::Gemini | Dialect::Cohere);
+        let by_chunks = api == Api::Messages && matches!(dialect, Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock);
         let events = match (api, dialect) {
             (Api::Messages, Dialect::Anthropic) => Events::Native(Native::new(shown_model)),
             (Api::Messages, Dialect::OpenAi) => Events::ToMessages(Box::new(ToMessages::new(shown_model))),
@@ -89,9 +127,12 @@ impl StreamDecoder {
             (_, Dialect::Anthropic) => Events::ToChat(Box::new(ToChat::new(shown_model, wants_usage))),
             (_, Dialect::Gemini) => Events::Gemini(Box::new(FromGemini::new(shown_model, wants_usage || by_chunks))),
             (_, Dialect::Cohere) => Events::Cohere(Box::new(FromCohere::new(shown_model, wants_usage || by_chunks))),
+            (_, Dialect::Bedrock) => {
+                Events::Converse(Box::new(FromConverse::new(shown_model, wants_usage || by_chunks)))
+            }
         };
         Self {
-            framer: Framer::default(),
+            framing: Framing::of(dialect),
             events,
             messages: by_chunks.then(|| Box::new(ToMessages::new(shown_model))),
             dialect,
@@ -108,6 +149,7 @@ impl StreamDecoder {
             Events::ToChat(events) => events.created(seconds),
             Events::Gemini(events) => events.created(seconds),
             Events::Cohere(events) => events.created(seconds),
+            Events::Converse(events) => events.created(seconds),
             Events::OpenAi(_) | Events::Native(_) | Events::ToMessages(_) => {}
         }
         self
@@ -127,13 +169,11 @@ impl StreamDecoder {
             return Ok(());
         }
         let mut framed = Vec::new();
-        let fits = self.framer.push(chunk, |event| framed.push(event));
+        let pushed = self.framing.push(chunk, &mut framed);
         for event in framed {
             self.event(event, out)?;
         }
-        fits.map_err(|TooLarge| {
-            Fault::own(Class::InternalServerError, format!("an event of the stream exceeds {MAX_EVENT_BYTES} bytes"))
-        })
+        if self.done() { Ok(()) } else { pushed }
     }
 
     /// The provider closed the stream. A fault if it did so before the answer was complete.
@@ -141,7 +181,7 @@ impl StreamDecoder {
         if self.done() {
             return Ok(());
         }
-        if let Some(rest) = self.framer.finish() {
+        if let Some(rest) = self.framing.finish() {
             // An event without its empty line counts if it is whole; half of one never reaches the application.
             let whole = rest.data.as_ref().is_some_and(|data| is_whole(data));
             if whole || rest.data.is_none() {
@@ -159,6 +199,7 @@ impl StreamDecoder {
                 Events::ToMessages(events) => events.end(out),
                 Events::Gemini(events) => events.end(out),
                 Events::Cohere(events) => events.end(),
+                Events::Converse(events) => events.end(out),
             })
         })?;
         if finished { Ok(()) } else { Err(self.cut()) }
@@ -181,6 +222,7 @@ impl StreamDecoder {
             Events::ToMessages(events) => events.event(event, out),
             Events::Gemini(events) => events.event(event, out),
             Events::Cohere(events) => events.event(event, out),
+            Events::Converse(events) => events.event(event, out),
         })?;
         self.seen_mut().piece.take().map_or(Ok(()), |piece| self.repeats.add(piece))
     }
@@ -219,6 +261,7 @@ impl StreamDecoder {
             Events::ToMessages(events) => &events.seen,
             Events::Gemini(events) => &events.seen,
             Events::Cohere(events) => &events.seen,
+            Events::Converse(events) => &events.seen,
         }
     }
 
@@ -230,6 +273,7 @@ impl StreamDecoder {
             Events::ToMessages(events) => &mut events.seen,
             Events::Gemini(events) => &mut events.seen,
             Events::Cohere(events) => &mut events.seen,
+            Events::Converse(events) => &mut events.seen,
         }
     }
 

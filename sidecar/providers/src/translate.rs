@@ -7,7 +7,8 @@ use bytes::Bytes;
 use crate::openai::family::Family;
 use crate::openai::table::Path;
 use crate::{
-    Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, cohere, embed, gemini, messages, openai,
+    Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, bedrock, cohere, embed, gemini, messages,
+    openai,
 };
 
 /// What happens to a parameter the dialect cannot express.
@@ -88,7 +89,8 @@ pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result
         (Api::ChatCompletions, Dialect::Anthropic) => anthropic::request::encode(body, need, target),
         (Api::ChatCompletions, Dialect::Gemini) => gemini::request::encode(body, need, target),
         (Api::ChatCompletions, Dialect::Cohere) => cohere::request::encode(body, need, target),
-        (Api::Messages, Dialect::OpenAi | Dialect::Gemini | Dialect::Cohere) => {
+        (Api::ChatCompletions, Dialect::Bedrock) => bedrock::request::encode(body, need, target),
+        (Api::Messages, Dialect::OpenAi | Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock) => {
             let (chat, dropped) = messages::request::to_chat(body, need, target)?;
             let mut outgoing = encode(Api::ChatCompletions, &chat, need, target)?;
             outgoing.dropped.extend(dropped);
@@ -96,8 +98,9 @@ pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result
         }
         (Api::Messages, Dialect::Anthropic) => Ok(anthropic::passthrough::encode(body, target)),
         (Api::Embeddings, Dialect::Gemini | Dialect::Cohere) => embed::encode(body, target),
+        (Api::Embeddings, Dialect::Bedrock) => bedrock::embed::encode(body, target),
         (Api::Completions | Api::Embeddings, Dialect::Anthropic)
-        | (Api::Completions, Dialect::Gemini | Dialect::Cohere) => {
+        | (Api::Completions, Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock) => {
             let what = if api == Api::Embeddings { "embeddings" } else { "completions" };
             let model = target.model;
             Err(BadRequest::at(
@@ -123,7 +126,9 @@ pub fn decode_at(api: Api, dialect: Dialect, shown_model: &str, created: u64, bo
         (Api::ChatCompletions | Api::Completions | Api::Embeddings, Dialect::Anthropic) => {
             anthropic::response::decode(shown_model, created, body)
         }
-        (Api::Embeddings, Dialect::Gemini | Dialect::Cohere) => embed::decode(dialect, shown_model, body),
+        (Api::Embeddings, Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock) => {
+            embed::decode(dialect, shown_model, body)
+        }
         (Api::ChatCompletions | Api::Completions, Dialect::Gemini) => {
             gemini::response::decode(shown_model, created, body)
         }
@@ -132,6 +137,13 @@ pub fn decode_at(api: Api, dialect: Dialect, shown_model: &str, created: u64, bo
         }
         (Api::Messages, Dialect::Cohere) => {
             let chat = cohere::response::decode(shown_model, created, body)?;
+            messages::response::decode(shown_model, chat.body)
+        }
+        (Api::ChatCompletions | Api::Completions, Dialect::Bedrock) => {
+            bedrock::response::decode(shown_model, created, body)
+        }
+        (Api::Messages, Dialect::Bedrock) => {
+            let chat = bedrock::response::decode(shown_model, created, body)?;
             messages::response::decode(shown_model, chat.body)
         }
         (Api::Messages, Dialect::OpenAi) => messages::response::decode(shown_model, body),

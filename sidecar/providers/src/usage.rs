@@ -25,6 +25,7 @@ impl Usage {
             Dialect::Anthropic => Self::from_anthropic(usage),
             Dialect::Gemini => Self::from_gemini(usage),
             Dialect::Cohere => Self::from_cohere(usage),
+            Dialect::Bedrock => Self::from_converse(usage),
         }
     }
 
@@ -67,6 +68,19 @@ impl Usage {
         let input = count(counts, "/input_tokens")?;
         let cache_read = first(usage, &["/cached_tokens"]).min(input);
         Some(Self { input, output: first(counts, &["/output_tokens"]), cache_read, ..Self::default() })
+    }
+
+    /// Converse counts as Anthropic does: what touched a cache is beside the input.
+    fn from_converse(usage: &Value) -> Option<Self> {
+        let fresh = count(usage, "/inputTokens");
+        let output = count(usage, "/outputTokens");
+        if fresh.is_none() && output.is_none() {
+            return None;
+        }
+        let cache_read = first(usage, &["/cacheReadInputTokens", "/cacheReadInputTokenCount"]);
+        let cache_write = first(usage, &["/cacheWriteInputTokens", "/cacheWriteInputTokenCount"]);
+        let input = fresh.unwrap_or(0).saturating_add(cache_read).saturating_add(cache_write);
+        Some(Self { input, output: output.unwrap_or(0), cache_read, cache_write, ..Self::default() })
     }
 
     /// Gemini counts its thoughts beside the answer, mostly: the total gives it away where it counts them within.
@@ -172,6 +186,12 @@ mod tests {
                 (1110, 5, 1000, 100, 0),
             ),
             (Dialect::Anthropic, json!({"output_tokens": 7}), (0, 7, 0, 0, 0)),
+            (
+                Dialect::Bedrock,
+                json!({"inputTokens": 10, "outputTokens": 5, "totalTokens": 1115, "cacheReadInputTokens": 1000,
+                    "cacheWriteInputTokens": 100}),
+                (1110, 5, 1000, 100, 0),
+            ),
             (
                 Dialect::Gemini,
                 json!({"promptTokenCount": 12, "candidatesTokenCount": 7, "thoughtsTokenCount": 30,

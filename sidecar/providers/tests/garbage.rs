@@ -1,5 +1,7 @@
 //! Nothing anybody sends panics: any JSON made of the words the translations know, cut and mixed at random.
 
+mod frames;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -7,7 +9,8 @@ use spillway_providers::tokens::{self, Encoding};
 use spillway_providers::{Api, Body, Dialect, Need, StreamDecoder, Target, Unsupported, decode, encode, fault, read};
 
 const APIS: [Api; 4] = [Api::ChatCompletions, Api::Completions, Api::Embeddings, Api::Messages];
-const DIALECTS: [Dialect; 4] = [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini, Dialect::Cohere];
+const DIALECTS: [Dialect; 5] =
+    [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini, Dialect::Cohere, Dialect::Bedrock];
 
 /// Field names of both protocols; as values they are types, roles and reasons as well.
 const WORDS: &[&str] = &[
@@ -134,6 +137,16 @@ const WORDS: &[&str] = &[
     "promptTokenCount",
     "responseId",
     "detail",
+    "output",
+    "toolUse",
+    "toolUseId",
+    "reasoningContent",
+    "reasoningText",
+    "stopReason",
+    "contentBlockIndex",
+    "start",
+    "bytes",
+    "inputTokens",
 ];
 
 fn any_value() -> impl Strategy<Value = Value> {
@@ -195,11 +208,12 @@ proptest! {
                 let target = Target { unsupported, ..Target::new(dialect, model) };
                 if let Ok(out) = encode(api, &body, &need, &target) {
                     let sent: Value = serde_json::from_slice(&out.body).unwrap();
-                    if dialect == Dialect::Gemini {
-                        let named = format!("/{model}:");
-                        prop_assert!(out.path.contains(&named));
-                    } else {
-                        prop_assert_eq!(&sent["model"], model);
+                    match dialect {
+                        Dialect::Gemini => prop_assert!(out.path.contains(&["/", model, ":"].concat())),
+                        Dialect::Bedrock => prop_assert!(out.path.starts_with(&["/model/", model, "/"].concat())),
+                        Dialect::OpenAi | Dialect::Anthropic | Dialect::Cohere => {
+                            prop_assert_eq!(&sent["model"], model);
+                        }
                     }
                 }
             }
@@ -226,6 +240,10 @@ proptest! {
     fn any_events_are_read_or_a_fault(values in prop::collection::vec(any_value(), 0..6), cut in 1usize..50) {
         let text: String = values.iter().map(|value| format!("data: {value}\n\n")).collect();
         stream(text.as_bytes(), cut);
+        let names = ["contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata", "chunk"];
+        let named = values.iter().zip(names.iter().cycle().skip(cut));
+        let text: String = named.map(|(value, name)| format!("event: {name}\ndata: {value}\n\n")).collect();
+        stream(&frames::of(&text), cut);
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Translations as pairs of files: what comes in, and what goes out to each dialect or each API.
 //!
 //! `golden/<api>/<case>.json` becomes `<case>.<dialect>.json`, `golden/answers/<dialect>/<case>.json` becomes
-//! `<case>.<api>.json`, and `golden/streams/<dialect>/<case>.sse` becomes `<case>.<api>.sse`. `UPDATE=1` rewrites what
+//! `<case>.<api>.json`, and `golden/streams/<dialect>/<case>.sse` becomes `<case>.<api>.sse` (Bedrock's are made
+//! binary first). `UPDATE=1` rewrites what
 //! goes out; the diff is then for the reviewer.
+
+mod frames;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,11 +14,12 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use spillway_providers::{Api, Body, Dialect, Fault, StreamDecoder, Target, Unsupported, decode, encode, read, row};
 
-const DIALECTS: [(Dialect, &str, &str); 4] = [
+const DIALECTS: [(Dialect, &str, &str); 5] = [
     (Dialect::OpenAi, "openai", "gpt-4o"),
     (Dialect::Anthropic, "anthropic", "claude-sonnet-4-5"),
     (Dialect::Gemini, "gemini", "gemini-2.5-flash"),
     (Dialect::Cohere, "cohere", "command-a-03-2025"),
+    (Dialect::Bedrock, "bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
 ];
 
 const APIS: [(Api, &str); 4] = [
@@ -98,7 +102,8 @@ fn streams_come_back_as_recorded_however_they_are_cut() {
 fn stream(api: Api, dialect: Dialect, case: &Path, size: usize) -> String {
     let mut decoder = StreamDecoder::new(api, dialect, "chat", true);
     let mut frames = Vec::new();
-    let bytes = text(case).into_bytes();
+    let text = text(case);
+    let bytes = if dialect == Dialect::Bedrock { frames::of(&text) } else { text.into_bytes() };
     let mut pieces = bytes.chunks(size.min(bytes.len()));
     let pushed = pieces.try_for_each(|piece| decoder.push(Bytes::copy_from_slice(piece), &mut frames));
     let ended = pushed.and_then(|()| decoder.end(&mut frames));

@@ -35,7 +35,7 @@ impl Traits {
 }
 
 /// `claude-3-5-sonnet-20240620` is 3.5, `claude-opus-4-6` is 4.6, `claude-sonnet-4-20250514` is 4.0.
-fn version(model: &str) -> Option<(u32, u32)> {
+pub(crate) fn version(model: &str) -> Option<(u32, u32)> {
     let (_, rest) = model.split_once("claude-")?;
     let mut numbers = rest.split(['-', '.', '@']).map_while(short_number_or_word).flatten();
     match (numbers.next(), numbers.next()) {

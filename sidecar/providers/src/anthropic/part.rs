@@ -84,7 +84,7 @@ fn source(url: String, at: &str) -> Result<Value, BadRequest> {
 }
 
 /// The media type and the base64 text of a data URL.
-fn data_url(url: &str) -> Option<(&str, &str)> {
+pub(crate) fn data_url(url: &str) -> Option<(&str, &str)> {
     let (head, data) = url.strip_prefix("data:")?.split_once(',')?;
     let head = head.strip_suffix(";base64")?;
     let media_type = head.split(';').next().filter(|media_type| media_type.contains('/'))?;

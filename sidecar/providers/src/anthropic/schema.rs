@@ -24,7 +24,7 @@ const BOUNDS: &[(&str, &str)] = &[
     ("maxItems", "maximum number of items"),
 ];
 
-pub(super) fn strict(schema: &Value) -> Value {
+pub(crate) fn strict(schema: &Value) -> Value {
     let definitions = ["$defs", "definitions"].iter().find_map(|key| schema.get(*key));
     let mut cleaner = Cleaner { definitions: definitions.unwrap_or(&Value::Null), left: MAX_PARTS };
     let mut cleaned = cleaner.clean(schema, 0);

@@ -55,7 +55,8 @@ impl Report {
     }
 
     fn from_object(error: &Map<String, Value>) -> Self {
-        let message = ["message", "error", "detail", "msg"].iter().find_map(|key| error.get(*key)).map(plain);
+        let message =
+            ["message", "Message", "error", "detail", "msg"].iter().find_map(|key| error.get(*key)).map(plain);
         let inner = ["innererror", "inner_error"].iter().find_map(|key| error.get(*key)?.get("code"));
         // A number is a status said twice, and tells nothing a status does not.
         let code = error.get("code").filter(|code| code.is_string()).or(inner);

@@ -140,6 +140,40 @@ const COHERE: &[Rule] = &[
     },
 ];
 
+/// Of Bedrock alone: AWS refuses credentials with the status of a permission that is missing.
+const BEDROCK: &[Rule] = &[
+    Rule {
+        status: Statuses::Only(&[400, 403]),
+        codes: &[
+            "unrecognizedclientexception",
+            "expiredtokenexception",
+            "invalidsignatureexception",
+            "incompletesignatureexception",
+            "missingauthenticationtokenexception",
+        ],
+        words: &[
+            "security token included in the request is invalid",
+            "security token included in the request is expired",
+            "the request signature we calculated does not match",
+            "signature expired",
+            "signature not yet current",
+            "missing authentication token",
+            "make sure your api key is valid",
+            "api key is not valid",
+            "unable to locate credentials",
+        ],
+        unless: &[],
+        class: Class::Authentication,
+    },
+    Rule {
+        status: Statuses::Refusals,
+        codes: &[],
+        words: &["too many input tokens", "expected maxlength:"],
+        unless: &[],
+        class: Class::ContextWindowExceeded,
+    },
+];
+
 /// How providers say that a prompt does not fit.
 const OVERFLOW: &[&str] = &[
     "context_length_exceeded",
@@ -197,6 +231,7 @@ pub(super) fn class(dialect: Dialect, status: u16, report: &Report) -> Class {
         Dialect::Anthropic => ANTHROPIC,
         Dialect::Gemini => GEMINI,
         Dialect::Cohere => COHERE,
+        Dialect::Bedrock => BEDROCK,
     };
     let rules = COMMON.iter().chain(own);
     let rule = rules.into_iter().find(|rule| rule.matches(status, report));
@@ -246,6 +281,13 @@ fn by_status(status: u16) -> Class {
 pub(super) fn status_of_kind(kind: &str, code: &str) -> u16 {
     let known = |word: &str| match word {
         "invalid_request_error" | "badrequesterror" | "bad_request" | "tool_use_failed" => Some(400),
+        "validationexception" | "servicequotaexceededexception" => Some(400),
+        "accessdeniedexception" | "unrecognizedclientexception" | "expiredtokenexception" => Some(403),
+        "resourcenotfoundexception" => Some(404),
+        "modeltimeoutexception" => Some(408),
+        "modelerrorexception" | "modelstreamerrorexception" => Some(424),
+        "throttlingexception" | "modelnotreadyexception" => Some(429),
+        "serviceunavailableexception" => Some(503),
         "authentication_error" | "invalid_api_key" => Some(401),
         "permission_error" | "permission_denied" => Some(403),
         "not_found_error" | "model_not_found" => Some(404),

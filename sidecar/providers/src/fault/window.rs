@@ -19,6 +19,7 @@ const BEFORE: &[&str] = &[
     "maximum input length is",
     "maximum context limit is",
     "exceeds the context window of",
+    "max input tokens:",
 ];
 
 /// Phrases with the window in front of them.

@@ -25,7 +25,7 @@ pub(crate) fn request(provider: &str, body: &Value) -> Value {
     let anthropic =
         ["anthropic", "vertex_anthropic", "bedrock_invoke"].iter().any(|family| provider.starts_with(family));
     if provider.starts_with("bedrock") && !anthropic {
-        return body;
+        return schema_text(body);
     }
     let mut body = one_text(body);
     if body["stream"] == false {
@@ -55,6 +55,18 @@ pub(crate) fn request(provider: &str, body: &Value) -> Value {
         }
     }
     arguments(body)
+}
+
+/// A schema that travels as text compares as JSON.
+fn schema_text(mut body: Value) -> Value {
+    let schema = body.pointer_mut("/outputConfig/textFormat/structure/jsonSchema/schema");
+    if let Some((schema, parsed)) = schema.and_then(|schema| {
+        let parsed = serde_json::from_str(schema.as_str()?).ok()?;
+        Some((schema, parsed))
+    }) {
+        *schema = parsed;
+    }
+    body
 }
 
 fn is_text(part: &Value) -> bool {

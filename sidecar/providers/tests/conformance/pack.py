@@ -19,6 +19,7 @@ FILES = {
     "responses": {"upstream_calls", "openai_chunks"},
     "responses_other": {"upstream_calls"},
     "errors": {"upstream_calls"},
+    "sigv4": {"canonical_request"},
     "tokens_messages": set(),
     "tokens_text": {"tokens"},
 }

@@ -52,6 +52,8 @@ fn compare(subject: &Subject, sent: &Outgoing, theirs: &Value) -> Vec<Difference
     if !text(theirs, "query").is_empty() {
         their_path = format!("{their_path}?{}", text(theirs, "query"));
     }
+    // A colon may be written either way in a path.
+    let (our_path, their_path) = (our_path.replace("%3A", ":"), their_path.replace("%3A", ":"));
     if our_path != their_path {
         found.push(Difference::new("$path", our_path, their_path));
     }

@@ -1,5 +1,6 @@
 //! What comes back.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 use spillway_providers::{Api, Dialect, Fault, StreamDecoder, decode};
@@ -40,7 +41,10 @@ pub(crate) fn verdicts() -> Vec<Verdict> {
 }
 
 fn upstream(row: &Value) -> Bytes {
-    Bytes::copy_from_slice(text(row, "upstream_body").as_bytes())
+    match row["upstream_body_b64"].as_str() {
+        Some(binary) => STANDARD.decode(binary).expect("a recorded body is base64").into(),
+        None => Bytes::copy_from_slice(text(row, "upstream_body").as_bytes()),
+    }
 }
 
 /// The frames of a stream, cut into small pieces, and how it ended.
@@ -112,7 +116,7 @@ fn view(answer: &Value) -> Value {
         let calls: Vec<_> = calls.map(|call| json!({"function": call["function"]})).collect();
         json!({
             "finish_reason": choice["finish_reason"],
-            "content": message["content"].as_str().unwrap_or_default(),
+            "content": compact(message["content"].as_str().unwrap_or_default()),
             "reasoning": message["reasoning_content"].as_str().or(message["reasoning"].as_str()).unwrap_or_default(),
             "thinking_blocks": message["thinking_blocks"].as_array().filter(|blocks| !blocks.is_empty()),
             "tool_calls": calls,
@@ -122,6 +126,12 @@ fn view(answer: &Value) -> Value {
         "choices": choices.collect::<Vec<_>>(),
         "usage": usage(&answer["usage"]),
     })))
+}
+
+/// An answer that is a JSON object compares as one.
+fn compact(text: &str) -> String {
+    serde_json::from_str::<Map<String, Value>>(text)
+        .map_or_else(|_| text.to_owned(), |map| Value::from(map).to_string())
 }
 
 /// The counts that are billed.
@@ -144,13 +154,16 @@ fn assembled(chunks: &[Value]) -> Value {
         for choice in chunk["choices"].as_array().into_iter().flatten() {
             let index = choice["index"].as_u64().unwrap_or(0) as usize;
             while choices.len() <= index {
-                choices.push(json!({"message": {"content": "", "reasoning_content": "", "tool_calls": []}}));
+                let message = json!({"content": "", "reasoning_content": "", "tool_calls": [], "thinking_blocks": []});
+                choices.push(json!({"message": message, "unsigned": ""}));
             }
             let whole = &mut choices[index];
             if !choice["finish_reason"].is_null() {
                 whole["finish_reason"] = choice["finish_reason"].clone();
             }
+            let mut unsigned = whole["unsigned"].take();
             let (delta, message) = (&choice["delta"], &mut whole["message"]);
+            think(message, delta, &mut unsigned);
             append(&mut message["content"], &delta["content"]);
             append(&mut message["reasoning_content"], &delta["reasoning_content"]);
             append(&mut message["reasoning_content"], &delta["reasoning"]);
@@ -163,9 +176,23 @@ fn assembled(chunks: &[Value]) -> Value {
                 append(&mut calls[index]["function"]["name"], &call["function"]["name"]);
                 append(&mut calls[index]["function"]["arguments"], &call["function"]["arguments"]);
             }
+            whole["unsigned"] = unsigned;
         }
     }
     view(&json!({"choices": choices, "usage": usage}))
+}
+
+/// A block of thinking ends with its signature; what was thought before it, and since the last one, is its text.
+fn think(message: &mut Value, delta: &Value, unsigned: &mut Value) {
+    append(unsigned, &delta["reasoning_content"]);
+    for block in delta["thinking_blocks"].as_array().into_iter().flatten() {
+        let mut block = block.clone();
+        if block["type"] == "thinking" {
+            append(unsigned, &block["thinking"]);
+            block["thinking"] = std::mem::replace(unsigned, "".into());
+        }
+        message["thinking_blocks"].as_array_mut().expect("made above").push(block);
+    }
 }
 
 fn append(whole: &mut Value, part: &Value) {

@@ -37,6 +37,10 @@ const fn gemini(name: &'static str, model: &'static str, prefix: &'static str) -
     Subject { dialect: Dialect::Gemini, ..openai(name, "Gemini", model, prefix) }
 }
 
+const fn bedrock(name: &'static str, model: &'static str) -> Subject {
+    Subject { dialect: Dialect::Bedrock, ..openai(name, "Bedrock", model, "") }
+}
+
 /// What we can be configured for. Rows of other recorded providers are not counted.
 const SUBJECTS: &[Subject] = &[
     openai("openai", "OpenAI", "gpt-4o", "/v1"),
@@ -55,6 +59,13 @@ const SUBJECTS: &[Subject] = &[
     gemini("gemini38", "gemini-3.8-flash", ""),
     gemini("vertex_ai", "gemini-2.5-flash", "/v1/projects/proj-1/locations/us-central1/publishers/google"),
     Subject { dialect: Dialect::Cohere, ..openai("cohere", "Cohere", "command-a-03-2025", "/v2") },
+    bedrock("bedrock_claude", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
+    bedrock("bedrock_opus5", "anthropic.claude-opus-5"),
+    bedrock("bedrock_nova", "amazon.nova-pro-v1:0"),
+    bedrock("bedrock_llama", "meta.llama3-3-70b-instruct-v1:0"),
+    bedrock("bedrock_mistral", "mistral.mistral-large-2407-v1:0"),
+    bedrock("bedrock_titan", "amazon.titan-embed-text-v2:0"),
+    bedrock("bedrock_cohere", "cohere.embed-english-v3"),
     openai("mistral", "Mistral", "mistral-large-latest", "/v1"),
     openai("groq", "Groq", "openai/gpt-oss-120b", "/openai/v1"),
     openai("deepseek", "DeepSeek", "deepseek-chat", "/v1"),

@@ -1,0 +1,76 @@
+//! Amazon Bedrock: everyone's requests become those of its Converse API, its answers and streams become OpenAI's.
+//!
+//! Converse is one protocol over models of many makers, who differ in what they take ([`model`]). A stream is binary there:
+//! messages with checksums ([`frames`]).
+
+mod content;
+pub(crate) mod embed;
+pub(crate) mod frames;
+pub(crate) mod model;
+mod part;
+pub(crate) mod request;
+pub(crate) mod response;
+pub(crate) mod stream;
+mod tools;
+
+use serde_json::Value;
+
+use crate::path::segment;
+use crate::{Dialect, Usage};
+
+/// In front of a model's id: which API it is asked by.
+const PREFIXES: [&str; 2] = ["converse/", "invoke/"];
+
+/// The model's id (or the ARN of an inference profile) as Bedrock knows it.
+pub(crate) fn id(model: &str) -> &str {
+    PREFIXES.iter().find_map(|prefix| model.strip_prefix(prefix)).unwrap_or(model)
+}
+
+/// The id is one segment of the path, whatever colons and slashes it holds.
+pub(crate) fn path(model: &str, method: &str) -> String {
+    format!("/model/{}/{method}", segment(id(model)))
+}
+
+/// OpenAI's word for why an answer ended.
+fn finish_reason(reason: &str) -> &'static str {
+    match reason {
+        "max_tokens" | "model_context_window_exceeded" => "length",
+        "tool_use" => "tool_calls",
+        "guardrail_intervened" | "content_filtered" => "content_filter",
+        // end_turn, stop_sequence, malformed_model_output, malformed_tool_use, and what is yet to come.
+        _ => "stop",
+    }
+}
+
+/// The counts of an answer, or of a stream's last event.
+fn usage(holder: &Value) -> Option<Usage> {
+    Usage::read(Dialect::Bedrock, holder.get("usage")?)
+}
+
+/// How many of the answer's tokens were thoughts. Only Claude says so, and only when asked to.
+fn thinking_tokens(holder: &Value) -> u64 {
+    let details = holder.pointer("/additionalModelResponseFields/usage/output_tokens_details/thinking_tokens");
+    details.and_then(Value::as_u64).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_id_is_one_segment_of_the_path() {
+        let rows = [
+            ("amazon.nova-pro-v1:0", "/model/amazon.nova-pro-v1%3A0/converse"),
+            ("us.anthropic.claude-opus-4-6-v1", "/model/us.anthropic.claude-opus-4-6-v1/converse"),
+            ("converse/cohere.command-r-v1:0", "/model/cohere.command-r-v1%3A0/converse"),
+            ("invoke/anthropic.claude-opus-5", "/model/anthropic.claude-opus-5/converse"),
+            (
+                "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/a1b2",
+                "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A123456789012%3Aapplication-inference-profile%2Fa1b2/converse",
+            ),
+        ];
+        for (model, want) in rows {
+            assert_eq!(path(model, "converse"), want, "{model}");
+        }
+    }
+}

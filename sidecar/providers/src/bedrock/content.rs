@@ -1,0 +1,200 @@
+//! A conversation, from OpenAI's words to Converse's: turns of user and assistant, with what the system says apart and the
+//! results of tools in the user's turn.
+
+use serde_json::{Value, json};
+
+use super::model::Traits;
+use super::part::{Reader, text_block};
+use crate::BadRequest;
+
+/// Ids of calls have at most so many characters.
+const MAX_ID_CHARS: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Conversation {
+    traits: Traits,
+    reader: Reader,
+    /// Blocks for `system`.
+    pub(super) system: Vec<Value>,
+    turns: Vec<Turn>,
+    /// Some message calls a tool or holds a result.
+    pub(super) uses_tools: bool,
+    /// Calls of the old `function_call` have no id; they are answered in order.
+    functions: usize,
+}
+
+#[derive(Debug)]
+struct Turn {
+    role: Role,
+    blocks: Vec<Value>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    User,
+    Assistant,
+}
+
+// === impl Conversation ===
+
+impl Conversation {
+    pub(super) fn read(messages: Vec<Value>, traits: Traits) -> Result<Self, BadRequest> {
+        let reader = Reader::new(traits);
+        let mut conversation =
+            Self { traits, reader, system: Vec::new(), turns: Vec::new(), uses_tools: false, functions: 0 };
+        for (index, message) in messages.into_iter().enumerate() {
+            conversation.add(message, &format!("messages[{index}]"))?;
+        }
+        if conversation.turns.is_empty() {
+            let message = "\"messages\" has no user or assistant message with content, and Bedrock needs one";
+            return Err(BadRequest::at("messages", message));
+        }
+        conversation.trim_prefill();
+        Ok(conversation)
+    }
+
+    fn add(&mut self, mut message: Value, at: &str) -> Result<(), BadRequest> {
+        let role = message.get("role").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let content_at = format!("{at}.content");
+        let content = message.get_mut("content").map(Value::take).unwrap_or_default();
+        let mark = message.get_mut("cache_control").map(Value::take);
+        let (role, mut blocks) = match role.as_str() {
+            "system" | "developer" => {
+                let blocks = self.reader.blocks(content, &content_at)?;
+                self.system.extend(marked(blocks, self.reader.mark(mark.as_ref())));
+                return Ok(());
+            }
+            "user" => (Role::User, self.reader.blocks(content, &content_at)?),
+            "assistant" => {
+                let mut blocks = if self.traits.signed { thoughts(&message) } else { Vec::new() };
+                blocks.extend(self.reader.blocks(content, &content_at)?);
+                self.add_calls(&message, &mut blocks, at)?;
+                (Role::Assistant, blocks)
+            }
+            "tool" | "function" => (Role::User, vec![self.result(&role, &message, content, at)?]),
+            other => return Err(BadRequest::at(format!("{at}.role"), format!("{at} has the unknown role {other:?}"))),
+        };
+        blocks = marked(blocks, self.reader.mark(mark.as_ref()));
+        self.push(role, blocks);
+        Ok(())
+    }
+
+    /// What an assistant's message has beside its content.
+    fn add_calls(&mut self, message: &Value, blocks: &mut Vec<Value>, at: &str) -> Result<(), BadRequest> {
+        if let Some(refusal) = message["refusal"].as_str() {
+            blocks.extend(text_block(refusal.to_owned()));
+        }
+        for (index, call) in message["tool_calls"].as_array().into_iter().flatten().enumerate() {
+            let at = format!("{at}.tool_calls[{index}]");
+            let id = call["id"].as_str().ok_or_else(|| BadRequest::at(&at, format!("{at} has no \"id\"")))?;
+            blocks.push(tool_use(&tool_id(id), &call["function"], &at)?);
+            self.uses_tools = true;
+        }
+        if message["function_call"].is_object() {
+            self.functions += 1;
+            let id = function_id(self.functions);
+            blocks.push(tool_use(&id, &message["function_call"], &format!("{at}.function_call"))?);
+            self.uses_tools = true;
+        }
+        Ok(())
+    }
+
+    fn result(&mut self, role: &str, message: &Value, content: Value, at: &str) -> Result<Value, BadRequest> {
+        let id = match (role, message["tool_call_id"].as_str()) {
+            ("function", _) => function_id(self.functions),
+            (_, Some(id)) => tool_id(id),
+            (_, None) => return Err(BadRequest::at(at, format!("{at} has no \"tool_call_id\""))),
+        };
+        let mut blocks = self.reader.blocks(content, &format!("{at}.content"))?;
+        if blocks.is_empty() {
+            // A result may say nothing, but there has to be one.
+            blocks.push(json!({"text": ""}));
+        }
+        self.uses_tools = true;
+        Ok(json!({"toolResult": {"toolUseId": id, "content": blocks}}))
+    }
+
+    fn push(&mut self, role: Role, blocks: Vec<Value>) {
+        if blocks.is_empty() {
+            return;
+        }
+        match self.turns.last_mut() {
+            Some(turn) if turn.role == role => turn.blocks.extend(blocks),
+            _ => self.turns.push(Turn { role, blocks }),
+        }
+    }
+
+    /// An answer that was begun may not end in white space, and often does by accident.
+    fn trim_prefill(&mut self) {
+        let Some(turn) = self.turns.last_mut().filter(|turn| turn.role == Role::Assistant) else { return };
+        let Some(Value::String(text)) = turn.blocks.last_mut().and_then(|block| block.get_mut("text")) else { return };
+        text.truncate(text.trim_end().len());
+        if text.is_empty() && turn.blocks.len() > 1 {
+            turn.blocks.pop();
+        }
+    }
+
+    pub(super) fn into_messages(self) -> Value {
+        let message = |turn: Turn| {
+            let role = if turn.role == Role::User { "user" } else { "assistant" };
+            json!({"role": role, "content": turn.blocks})
+        };
+        self.turns.into_iter().map(message).collect()
+    }
+}
+
+/// Blocks with the mark behind them. No blocks, no mark.
+fn marked(mut blocks: Vec<Value>, mark: Option<Value>) -> Vec<Value> {
+    if !blocks.is_empty() {
+        blocks.extend(mark);
+    }
+    blocks
+}
+
+/// Thinking that came with a signature goes back first, as it was: the model checks it.
+fn thoughts(message: &Value) -> Vec<Value> {
+    let blocks = message["thinking_blocks"].as_array().into_iter().flatten();
+    let thought = |block: &Value| match block["type"].as_str()? {
+        "thinking" => {
+            let (text, signature) = (block["thinking"].as_str()?, block["signature"].as_str()?);
+            Some(json!({"reasoningContent": {"reasoningText": {"text": text, "signature": signature}}}))
+        }
+        "redacted_thinking" => Some(json!({"reasoningContent": {"redactedContent": block["data"].as_str()?}})),
+        _ => None,
+    };
+    blocks.filter_map(thought).collect()
+}
+
+fn tool_use(id: &str, function: &Value, at: &str) -> Result<Value, BadRequest> {
+    let name = function["name"].as_str();
+    let name = name.ok_or_else(|| BadRequest::at(at, format!("{at} has no function name")))?;
+    let input = input(&function["arguments"], at)?;
+    Ok(json!({"toolUse": {"toolUseId": id, "name": name, "input": input}}))
+}
+
+/// Arguments are JSON in a string there and an object here.
+fn input(arguments: &Value, at: &str) -> Result<Value, BadRequest> {
+    let value = match arguments {
+        Value::Null => return Ok(json!({})),
+        Value::String(text) if text.trim().is_empty() => return Ok(json!({})),
+        Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
+        other => other.clone(),
+    };
+    if value.is_object() {
+        return Ok(value);
+    }
+    let at = format!("{at}.function.arguments");
+    Err(BadRequest::at(at.clone(), format!("{at} is no JSON object, and Bedrock takes nothing else")))
+}
+
+/// Ids there may hold any character; here only letters, digits, `_` and `-`, and not many. What tells two of them apart is
+/// mostly at their end.
+fn tool_id(id: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
+    let id: Vec<char> = id.chars().map(plain).collect();
+    id.iter().skip(id.len().saturating_sub(MAX_ID_CHARS)).collect()
+}
+
+fn function_id(count: usize) -> String {
+    format!("call_function_{count}")
+}

@@ -1,0 +1,106 @@
+//! A whole answer of Converse's, as OpenAI gives it.
+
+use bytes::Bytes;
+use serde_json::{Map, Value, json};
+
+use super::{finish_reason, thinking_tokens, usage};
+use crate::anthropic::JSON_TOOL;
+use crate::openai::answer::parse;
+use crate::{Answer, Dialect, Fault, Usage, fault};
+
+/// Translates an answer. `created` is when it was made, in seconds since 1970: Bedrock does not say.
+pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<Answer, Fault> {
+    let answer: Value = serde_json::from_slice(&parse(bytes.clone())?.to_bytes()).unwrap_or_default();
+    let Some(blocks) = answer.pointer("/output/message/content").and_then(Value::as_array) else {
+        let inside = fault::inside(Dialect::Bedrock, &answer);
+        return Err(inside.unwrap_or_else(|| Fault::garbage("answer has no \"output\"", &bytes)));
+    };
+    let usage = usage(&answer).map(|usage| Usage { reasoning: thinking_tokens(&answer), ..usage });
+    let mut read = Blocks::default();
+    for block in blocks {
+        read.add(block);
+    }
+    let mut finish = finish_reason(answer["stopReason"].as_str().unwrap_or_default());
+    if finish == "tool_calls" && read.calls.is_empty() {
+        finish = "stop"; // The only call was the answer itself.
+    }
+    let mut out = json!({
+        "id": chat_id(created),
+        "object": "chat.completion",
+        "created": created,
+        "model": shown_model,
+        "choices": [{"index": 0, "message": read.into_message(), "logprobs": null, "finish_reason": finish}],
+    });
+    if let Some(usage) = usage {
+        out["usage"] = usage.to_openai();
+    }
+    Ok(Answer { body: out.to_string().into(), usage })
+}
+
+/// Answers have no id there.
+pub(super) fn chat_id(created: u64) -> String {
+    format!("chatcmpl-bedrock-{created}")
+}
+
+/// Blocks by kind.
+#[derive(Default)]
+struct Blocks {
+    text: Option<String>,
+    thoughts: String,
+    thinking: Vec<Value>,
+    calls: Vec<Value>,
+}
+
+// === impl Blocks ===
+
+impl Blocks {
+    fn add(&mut self, block: &Value) {
+        self.say(block["text"].as_str());
+        // What is said with its sources beside it.
+        for cited in block["citationsContent"]["content"].as_array().into_iter().flatten() {
+            self.say(cited["text"].as_str());
+        }
+        let call = &block["toolUse"];
+        if call["name"] == JSON_TOOL {
+            self.say(Some(&call["input"].to_string()));
+        } else if call.is_object() {
+            let input = if call["input"].is_null() { "{}".to_owned() } else { call["input"].to_string() };
+            let function = json!({"name": call["name"], "arguments": input});
+            self.calls.push(json!({"id": call["toolUseId"], "type": "function", "function": function}));
+        }
+        let thought = &block["reasoningContent"];
+        if let Some(text) = thought["reasoningText"]["text"].as_str() {
+            self.thoughts.push_str(text);
+            let mut block = json!({"type": "thinking", "thinking": text});
+            if let Some(signature) = thought["reasoningText"]["signature"].as_str() {
+                block["signature"] = signature.into();
+            }
+            self.thinking.push(block);
+        }
+        if let Some(data) = thought["redactedContent"].as_str() {
+            self.thinking.push(json!({"type": "redacted_thinking", "data": data}));
+        }
+    }
+
+    fn say(&mut self, text: Option<&str>) {
+        if let Some(text) = text {
+            self.text.get_or_insert_default().push_str(text);
+        }
+    }
+
+    fn into_message(self) -> Value {
+        let mut message = Map::new();
+        message.insert("role".into(), "assistant".into());
+        message.insert("content".into(), self.text.into());
+        message.insert("refusal".into(), Value::Null);
+        if !self.thinking.is_empty() {
+            message.insert("reasoning_content".into(), self.thoughts.into());
+            // With their signatures: the next turn has to send them back.
+            message.insert("thinking_blocks".into(), self.thinking.into());
+        }
+        if !self.calls.is_empty() {
+            message.insert("tool_calls".into(), self.calls.into());
+        }
+        Value::Object(message)
+    }
+}

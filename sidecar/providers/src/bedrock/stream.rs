@@ -1,0 +1,181 @@
+//! A stream of Converse's, as chunks of OpenAI's.
+//!
+//! An event comes here as an object with one field, called after its type: `{"contentBlockDelta": {…}}`.
+
+use serde_json::{Value, json};
+
+use super::response::chat_id;
+use super::{finish_reason, thinking_tokens, usage};
+use crate::anthropic::JSON_TOOL;
+use crate::openai::chunks::ChunkWriter;
+use crate::repeats::Piece;
+use crate::sse::Event;
+use crate::stream::Seen;
+use crate::{Fault, Frame, Usage};
+
+#[derive(Debug)]
+pub(crate) struct FromConverse {
+    chunks: ChunkWriter,
+    block: Block,
+    /// Tool calls so far. Their index is not the block's: text and thinking are blocks too.
+    calls: u64,
+    pub(crate) seen: Seen,
+}
+
+/// The block that is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Block {
+    Other,
+    /// Its arguments are the answer.
+    Json,
+    Tool {
+        index: u64,
+        any_arguments: bool,
+    },
+}
+
+// === impl FromConverse ===
+
+impl FromConverse {
+    pub(crate) fn new(shown_model: &str, wants_usage: bool) -> Self {
+        let chunks = ChunkWriter::new(shown_model, wants_usage);
+        Self { chunks, block: Block::Other, calls: 0, seen: Seen::default() }
+    }
+
+    pub(crate) fn created(&mut self, seconds: u64) {
+        self.chunks.set_created(seconds);
+    }
+
+    /// An event nobody can read is skipped: there is nothing to translate.
+    pub(crate) fn event(&mut self, event: Event, out: &mut Vec<Frame>) -> Result<(), Fault> {
+        let Some(data) = event.data else { return Ok(()) };
+        let Ok(Value::Object(event)) = serde_json::from_slice::<Value>(&data) else {
+            self.seen.skipped += 1;
+            return Ok(());
+        };
+        for (name, payload) in &event {
+            self.read(name, payload, out);
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, name: &str, payload: &Value, out: &mut Vec<Frame>) {
+        if !self.chunks.has_begun() {
+            // Its events name neither the answer nor the model.
+            self.chunks.begin(&chat_id(self.chunks.created()), &"".into());
+            self.delta(&json!({"role": "assistant", "content": ""}), false, out);
+        }
+        match name {
+            "contentBlockStart" => self.open(&payload["start"]["toolUse"], out),
+            "contentBlockDelta" => self.piece(payload, out),
+            "contentBlockStop" => self.close(out),
+            "messageStop" => self.stop(payload, out),
+            "metadata" => {
+                self.seen.bill(usage(payload));
+                self.finish(out);
+            }
+            // messageStart, and what is yet to come.
+            _ => {}
+        }
+    }
+
+    /// Only calls announce themselves.
+    fn open(&mut self, call: &Value, out: &mut Vec<Frame>) {
+        self.block = Block::Other;
+        if call["name"] == JSON_TOOL {
+            self.block = Block::Json;
+        } else if call.is_object() {
+            let index = self.calls;
+            self.calls += 1;
+            self.block = Block::Tool { index, any_arguments: false };
+            let function = json!({"name": call["name"], "arguments": ""});
+            let call = json!({"index": index, "id": call["toolUseId"], "type": "function", "function": function});
+            self.delta(&json!({"tool_calls": [call]}), true, out);
+        }
+    }
+
+    fn piece(&mut self, payload: &Value, out: &mut Vec<Frame>) {
+        let delta = &payload["delta"];
+        let thought = &delta["reasoningContent"];
+        let block = payload["contentBlockIndex"].as_u64().unwrap_or(0);
+        self.text("content", delta["text"].as_str(), block, out);
+        self.text("reasoning_content", thought["text"].as_str(), block, out);
+        if let Some(input) = delta["toolUse"]["input"].as_str().filter(|input| !input.is_empty()) {
+            self.arguments(input, block, out);
+        }
+        if let Some(signature) = thought["signature"].as_str() {
+            let block = json!({"type": "thinking", "thinking": "", "signature": signature});
+            self.delta(&json!({"thinking_blocks": [block]}), false, out);
+        }
+        if let Some(data) = thought["redactedContent"].as_str() {
+            let block = json!({"type": "redacted_thinking", "data": data});
+            self.delta(&json!({"thinking_blocks": [block]}), false, out);
+        }
+    }
+
+    fn note(&mut self, block: u64, text: &str) {
+        self.seen.output_bytes += text.len() as u64;
+        self.seen.piece = Some(Piece::of(block, text));
+    }
+
+    fn text(&mut self, key: &str, text: Option<&str>, block: u64, out: &mut Vec<Frame>) {
+        let Some(text) = text.filter(|text| !text.is_empty()) else { return };
+        self.note(block, text);
+        self.delta(&json!({key: text}), true, out);
+    }
+
+    fn arguments(&mut self, part: &str, block: u64, out: &mut Vec<Frame>) {
+        match &mut self.block {
+            Block::Other => {}
+            Block::Json => self.text("content", Some(part), block, out),
+            Block::Tool { index, any_arguments } => {
+                *any_arguments = true;
+                let delta = json!({"tool_calls": [{"index": index, "function": {"arguments": part}}]});
+                self.note(block, part);
+                self.delta(&delta, true, out);
+            }
+        }
+    }
+
+    /// A call without arguments has the empty object for them, which applications parse.
+    fn close(&mut self, out: &mut Vec<Frame>) {
+        if let Block::Tool { index, any_arguments: false } = self.block {
+            let delta = json!({"tool_calls": [{"index": index, "function": {"arguments": "{}"}}]});
+            self.delta(&delta, true, out);
+        }
+        self.block = Block::Other;
+    }
+
+    /// Only the counts are missing now.
+    fn stop(&mut self, payload: &Value, out: &mut Vec<Frame>) {
+        if std::mem::replace(&mut self.seen.finished, true) {
+            return;
+        }
+        let reasoning = thinking_tokens(payload);
+        if reasoning > 0 {
+            self.seen.bill(Some(Usage { reasoning, ..Usage::default() }));
+        }
+        let finish = match finish_reason(payload["stopReason"].as_str().unwrap_or_default()) {
+            "tool_calls" if self.calls == 0 => "stop", // The only call was the answer itself.
+            finish => finish,
+        };
+        self.chunks.stop(0, finish, out);
+    }
+
+    fn finish(&mut self, out: &mut Vec<Frame>) {
+        self.seen.done = self.seen.finished;
+        if self.seen.done {
+            self.chunks.finish(self.seen.usage, out);
+        }
+    }
+
+    fn delta(&self, delta: &Value, content: bool, out: &mut Vec<Frame>) {
+        self.chunks.delta(0, delta, content, out);
+    }
+
+    /// The connection is closed. With a reason to stop, only the counts are missing.
+    pub(crate) fn end(&mut self, out: &mut Vec<Frame>) -> bool {
+        self.finish(out);
+        self.seen.done
+    }
+}

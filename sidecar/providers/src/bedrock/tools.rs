@@ -1,0 +1,135 @@
+//! Tools and the choice among them.
+
+use serde_json::{Map, Value, json};
+
+use super::model::Traits;
+use super::part::Reader;
+use crate::BadRequest;
+use crate::anthropic::JSON_TOOL;
+use crate::refs;
+
+/// Which tool is to be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Choice {
+    Auto,
+    None,
+    Any,
+    Named(String),
+}
+
+/// Tools as Converse declares them, with marks of what to cache between them.
+pub(super) fn tools(tools: Value, traits: Traits) -> Result<Vec<Value>, BadRequest> {
+    let Value::Array(tools) = tools else { return Err(BadRequest::at("tools", "\"tools\" must be an array")) };
+    let reader = Reader::new(traits);
+    let mut out = Vec::with_capacity(tools.len());
+    for (index, tool) in tools.into_iter().enumerate() {
+        let at = format!("tools[{index}]");
+        let Value::Object(tool) = tool else { return Err(BadRequest::at(&at, format!("{at} must be an object"))) };
+        match tool.get("function") {
+            Some(Value::Object(function)) => {
+                out.push(declaration(function, traits, &at)?);
+                let mark = tool.get("cache_control").or_else(|| function.get("cache_control"));
+                out.extend(reader.mark(mark));
+            }
+            // In Converse's own words (`toolSpec`, `systemTool`), or one yet to come.
+            _ => out.push(Value::Object(tool)),
+        }
+    }
+    Ok(out)
+}
+
+/// `functions`, the old spelling.
+pub(super) fn functions(functions: &Value, traits: Traits) -> Result<Vec<Value>, BadRequest> {
+    let wrapped = functions.as_array().into_iter().flatten().map(|function| json!({"function": function}));
+    tools(wrapped.collect(), traits)
+}
+
+fn declaration(function: &Map<String, Value>, traits: Traits, at: &str) -> Result<Value, BadRequest> {
+    let name = function.get("name").and_then(Value::as_str);
+    let name = name.ok_or_else(|| BadRequest::at(at, format!("{at} has no function name")))?;
+    // An empty description is refused, and none at all by some models.
+    let text = function.get("description").and_then(Value::as_str).filter(|text| !text.is_empty());
+    let parameters = function.get("parameters").unwrap_or(&Value::Null);
+    let mut tool = spec(name, text.unwrap_or(name), parameters, traits);
+    if traits.strict && function.get("strict") == Some(&Value::Bool(true)) {
+        tool["toolSpec"]["strict"] = true.into();
+    }
+    Ok(tool)
+}
+
+fn spec(name: &str, description: &str, parameters: &Value, traits: Traits) -> Value {
+    let schema = input_schema(parameters, traits);
+    json!({"toolSpec": {"name": name, "description": description, "inputSchema": {"json": schema}}})
+}
+
+/// An object's schema with its references written out. Most models take only three keywords at its top.
+fn input_schema(parameters: &Value, traits: Traits) -> Value {
+    let Value::Object(mut schema) = refs::written_out(parameters) else {
+        return json!({"type": "object", "properties": {}, "required": []});
+    };
+    schema.shift_remove("$schema");
+    if !traits.strict {
+        schema.retain(|key, _| matches!(key.as_str(), "type" | "properties" | "required"));
+    }
+    for (key, value) in [("type", "object".into()), ("properties", json!({})), ("required", json!([]))] {
+        schema.entry(key).or_insert(value);
+    }
+    Value::Object(schema)
+}
+
+/// The tool whose arguments are the answer, for models that take no schema.
+pub(super) fn json_tool(schema: &Value, traits: Traits) -> Value {
+    spec(JSON_TOOL, "Gives the answer. Call it once, with the whole answer as its arguments.", schema, traits)
+}
+
+/// Declared for a conversation that used tools before a request that offers none: without a declaration such a history is
+/// refused, and there is no word for "call none".
+pub(super) fn stand_in() -> Value {
+    let schema = json!({"type": "object", "properties": {}});
+    json!({"toolSpec": {"name": "dummy_tool", "description": "This is a dummy tool call", "inputSchema": {"json": schema}}})
+}
+
+/// Nova's own search.
+pub(super) fn web_search() -> Value {
+    json!({"systemTool": {"name": "nova_grounding"}})
+}
+
+// === impl Choice ===
+
+impl Choice {
+    /// Reads `tool_choice`, or `function_call`.
+    pub(super) fn read(choice: &Value) -> Result<Self, BadRequest> {
+        match choice.as_str() {
+            Some("auto") => return Ok(Self::Auto),
+            Some("none") => return Ok(Self::None),
+            Some("required" | "any") => return Ok(Self::Any),
+            _ => {}
+        }
+        let name = choice["function"]["name"].as_str().or_else(|| choice["name"].as_str());
+        name.map(|name| Self::Named(name.to_owned())).ok_or_else(|| {
+            let message = format!("\"tool_choice\" is {choice:.64}, want auto, none, required or a named function");
+            BadRequest::at("tool_choice", message)
+        })
+    }
+
+    /// As `toolConfig.toolChoice`. None: it has no word for it.
+    pub(super) fn to_converse(&self) -> Option<Value> {
+        match self {
+            Self::Auto => Some(json!({"auto": {}})),
+            Self::None => None,
+            Self::Any => Some(json!({"any": {}})),
+            Self::Named(name) => Some(json!({"tool": {"name": name}})),
+        }
+    }
+
+    /// In Claude's own words, which also say whether it may call several tools at once.
+    pub(super) fn to_claude(&self, parallel: bool) -> Value {
+        let mut choice = match self {
+            Self::Auto | Self::None => json!({"type": "auto"}),
+            Self::Any => json!({"type": "any"}),
+            Self::Named(name) => json!({"type": "tool", "name": name}),
+        };
+        choice["disable_parallel_tool_use"] = (!parallel).into();
+        choice
+    }
+}
