@@ -1,6 +1,7 @@
 //! Why a request failed, worded for the person who sent it, and the one table that turns it into HTTP.
 
 mod limited;
+mod unfit;
 
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use spillway_policy::{Class, NanoUsd};
 use spillway_providers::{BadRequest, Fault};
 
 pub use limited::Limited;
+pub(crate) use unfit::CODE as INVALID_OUTPUT;
+pub use unfit::Unfit;
 
 /// Why the application gets an error instead of an answer.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -57,6 +60,8 @@ pub enum ProxyError {
     Limited(Box<Limited>),
     #[error("{0}")]
     Upstream(Box<Exhausted>),
+    #[error("{0}")]
+    Unfit(Box<Unfit>),
 }
 
 /// Every attempt failed; this is the last of them.
@@ -180,6 +185,7 @@ impl ProxyError {
                 Shape { retry_after: Some(*retry_after), ..Shape::new(status, kind, "all_backends_unavailable") }
             }
             Self::Upstream(exhausted) => exhausted.shape(),
+            Self::Unfit(_) => Unfit::shape(),
         };
         debug_assert!(!shape.status.is_success(), "an error is no success");
         shape
@@ -191,6 +197,7 @@ impl ProxyError {
         match self {
             Self::Upstream(exhausted) => Some(exhausted.class),
             Self::Unavailable { class, .. } => Some(*class),
+            Self::Unfit(_) => Some(Class::UnprocessableEntity),
             _ => None,
         }
     }

@@ -18,6 +18,7 @@ mod resolve;
 mod settle;
 mod shadow;
 mod stream;
+mod structure;
 mod truncate;
 mod when;
 
@@ -32,6 +33,7 @@ pub(crate) use reply::{REQUEST_ID, ReplyBody, error_response, json_response};
 use attempt::{Outcome, Reply};
 use cascade::Cascade;
 use settle::Settle;
+use structure::Next;
 
 /// Answers a request. Whatever happens, there is an answer, and the request is settled once: here, when its stream ends,
 /// or when the application goes away and everything is dropped.
@@ -49,22 +51,30 @@ async fn drive(api: Api, request: Request<Incoming>, settle: &mut Settle) -> Res
     let generation = runtime.generation().ok_or(ProxyError::NotConfigured)?;
     let mut accepted = accept::body(&runtime, generation.max_body_bytes, request).await?;
     let mut call = resolve::call(&generation, api, &mut accepted, settle)?;
+    let mut structure = structure::read(&runtime, &call).await?;
     limit::pass(&runtime, &call, settle).await?;
     let mut plan = fallback::first(&runtime, &mut call).await?;
     let mut cascade = Cascade::default();
     let reply = loop {
-        match hedge::run(&runtime, &call, &mut plan, settle).await {
+        let outcome = hedge::run(&runtime, &call, &mut plan, settle).await;
+        structure.restore(&mut call);
+        let failure = match outcome {
             Outcome::Answered(reply) => {
-                if let Some(reply) = cascade.judge(&runtime, &mut call, &mut plan, reply, settle).await {
-                    break reply;
+                let judged = structure.judge(&call, settle, reply).await;
+                let Some(judged) = cascade.judge(&runtime, &mut call, &mut plan, judged, settle).await else {
+                    continue;
+                };
+                match structure.next(&mut call, &mut plan, settle, judged).await {
+                    Next::Give(reply) => break reply,
+                    Next::Again => continue,
+                    Next::Fail(failure) => failure,
                 }
             }
             Outcome::Refused(error) => break cascade.or(error, settle)?,
-            Outcome::Failed(failure) => {
-                if let Err(error) = plan.after(&runtime, &mut call, failure, settle).await {
-                    break cascade.or(error, settle)?;
-                }
-            }
+            Outcome::Failed(failure) => failure,
+        };
+        if let Err(error) = plan.after(&runtime, &mut call, failure, settle).await {
+            break cascade.or(error, settle)?;
         }
     };
     shadow::send(&runtime, &mut call);

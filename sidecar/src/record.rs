@@ -54,6 +54,8 @@ pub struct RequestRecord<'a> {
     pub truncated_messages: u32,
     /// Events of the provider's stream that held no JSON and were left out.
     pub skipped_events: u32,
+    /// What the check of the answer's form said, if there was one.
+    pub schema: Option<&'static str>,
     /// From the request's head to the last byte of the answer.
     pub duration: Duration,
     /// What of it was spent here, not waiting for a provider, until the answer's head.
@@ -94,6 +96,7 @@ impl<'a> RequestRecord<'a> {
             hedged: false,
             truncated_messages: 0,
             skipped_events: 0,
+            schema: None,
             duration: Duration::ZERO,
             overhead: Duration::ZERO,
             first_token: None,

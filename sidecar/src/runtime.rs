@@ -9,6 +9,7 @@ mod limits;
 mod live;
 mod lower;
 mod memory;
+mod schemas;
 mod shadows;
 
 use std::sync::{
@@ -33,6 +34,7 @@ use crate::{clock, telemetry::Telemetry, upstream::connect::Dialer, usage::Usage
 use connections::Connections;
 use keys::Keys;
 use lower::Parts;
+use schemas::Schemas;
 use shadows::Shadows;
 
 /// What requests run on. One for the process.
@@ -54,6 +56,7 @@ pub struct Runtime {
     dice: AtomicU64,
     served: AtomicU64,
     shadows: Shadows,
+    pub(crate) schemas: Schemas,
 }
 
 /// What the process may hold at once, whatever it is asked.
@@ -108,6 +111,7 @@ impl Runtime {
             dice: AtomicU64::new(seed),
             served: AtomicU64::new(0),
             shadows: Shadows::new(),
+            schemas: Schemas::new(),
         })
     }
 

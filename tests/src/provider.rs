@@ -6,6 +6,7 @@
 
 mod anthropic;
 mod fault;
+mod json;
 mod openai;
 mod script;
 
@@ -22,6 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use fault::Fault;
+pub use json::{RIGHT, WRONG};
 use script::{Script, Step};
 
 use crate::clock::Epoch;

@@ -3,7 +3,7 @@
 use spillway_wire::{
     AuthScheme, Backend, ContextWindow, Dialect, Egress, ErrorClass, FallbackRule, Headers, Map, Model, OnExceeded,
     Price, Provider, ProviderTimeouts, RequestRules, Retries, Role, Route, Snapshot, Strategy, Streaming, Tokenizer,
-    Truncate, Unsupported,
+    Truncate, Unsupported, Validation,
 };
 
 /// Every route and provider made here lives in this namespace.
@@ -128,6 +128,7 @@ pub fn a_route(name: &str, backends: Vec<Backend>) -> Route {
         hedge: None,
         max_cost_nanos: None,
         affinity_header: None,
+        validation: Validation::default(),
     }
 }
 

@@ -63,7 +63,8 @@ pub struct Cascade {
     ///
     /// Of `response` there are `text` (its first 64 KiB), `refusal` (the model or a filter refused), `finishReason` (in the
     /// words of the API that was called), `toolCalls` (how many), `outputTokens` and `schemaValid` (where the request asks
-    /// for a JSON schema: the text is JSON; else true). The functions are those of `backends[].when`.
+    /// for a JSON object or a JSON schema: the text is one that fits; else true). The functions are those of
+    /// `backends[].when`.
     ///
     /// `response.refusal || response.text.size() < 20 || !response.schemaValid`.
     #[schemars(length(min = 1, max = 1024))]
@@ -77,7 +78,22 @@ pub struct Validation {
     /// The built-in checks. Default: `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<ValidationLevel>,
-    /// What happens to an answer that does not fit the JSON schema the request asked for. Default: `None`.
+    /// What happens to an answer that has not the form its request asked for: a JSON object (`json_object`), or what fits
+    /// a JSON schema (`response_format` of OpenAI's chat API, `output_config.format` of Anthropic's). Default: `None`.
+    ///
+    /// `None`: the application gets it. `Report`: it gets it, with the header `x-spillway-schema: unfit` unless it is a
+    /// stream, and it is counted. `Enforce`: the same backend is asked once more, with its answer and what is wrong with it,
+    /// which is paid for; if that does not help, the backends of a FallbackPolicy's rule for UnprocessableEntity; and then
+    /// the application gets the error `invalid_structured_output` (502), which names what is wrong and where. An answer
+    /// that was cut off by its limit of tokens is not asked for again. Refusals and calls of tools are passed on as they
+    /// are. The text has to be the document alone; only a code fence around all of it is taken off.
+    ///
+    /// A stream is checked at its end. An application has read it by then, and gets an error in the place of the last
+    /// event: what was streamed is not to be used. Where `streaming.hold` is large enough to hold all of it back, it is
+    /// corrected like any other answer, but for code fences.
+    ///
+    /// Nothing a schema refers to is fetched, and `format` is not checked. A schema with references to other documents,
+    /// with more than 256 KiB or 20000 parts is refused with a 400, and so is what is no JSON schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<SchemaCheck>,
     /// Further rules.
@@ -96,7 +112,7 @@ pub enum ValidationLevel {
     Strict,
 }
 
-/// What happens to an answer that does not fit its schema.
+/// What happens to an answer that has not the form its request asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SchemaCheck {
     None,

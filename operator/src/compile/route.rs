@@ -5,6 +5,7 @@ mod header;
 mod limit;
 mod request;
 mod strategy;
+mod validation;
 
 use spillway_crds::{BackendStatus, FallbackPolicySpec, ModelRoute, ModelRouteSpec, Reason, Role};
 use spillway_wire as wire;
@@ -39,7 +40,7 @@ pub(crate) fn compile(
     let object = ObjectRef::of(Kind::ModelRoute, route);
     let ModelRoute { spec, .. } = route;
     let mut found = unsupported::route(&object, spec);
-    let Parts { models, request, mut streaming, choice, limits } = parts(&object, spec, &mut found);
+    let Parts { models, request, mut streaming, choice, limits, validation } = parts(&object, spec, &mut found);
     let resolved = backend::resolve(&object, &spec.backends, providers, diagnostics);
     strategy::check_prices(&object, &choice, spec, &resolved.usable, &mut found);
     let refused = found.iter().any(|one| one.severity == Severity::Refuse);
@@ -71,6 +72,7 @@ pub(crate) fn compile(
         hedge: rules.hedge,
         max_cost_nanos: choice.max_cost_nanos,
         affinity_header: choice.affinity_header,
+        validation,
     };
     let claim = Claim { object, selector: spec.workload_selector.clone(), models: models.clone(), route };
     Outcome { claim: Some(claim), backends: resolved.statuses, models }
@@ -83,6 +85,7 @@ struct Parts {
     streaming: wire::Streaming,
     choice: strategy::Choice,
     limits: Vec<wire::Limit>,
+    validation: wire::Validation,
 }
 
 fn parts(object: &ObjectRef, spec: &ModelRouteSpec, found: &mut Vec<Diagnostic>) -> Parts {
@@ -98,8 +101,8 @@ fn parts(object: &ObjectRef, spec: &ModelRouteSpec, found: &mut Vec<Diagnostic>)
         cascade: _,
         max_cost_per_request: _,
         affinity: _,
+        validation,
         // Refused by `unsupported`, where they are used.
-        validation: _,
         cache: _,
         deduplicate: _,
         batching: _,
@@ -112,6 +115,7 @@ fn parts(object: &ObjectRef, spec: &ModelRouteSpec, found: &mut Vec<Diagnostic>)
         streaming: request::streaming(object, streaming.as_ref(), found),
         choice: strategy::choice(object, spec, found),
         limits: limit::compile(object, limits, found),
+        validation: validation::compile(validation.as_ref()),
     }
 }
 

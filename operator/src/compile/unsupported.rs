@@ -3,7 +3,7 @@
 
 use spillway_crds::{
     BreakerScope, BudgetPer, DropOrder, Enforcement, ExhaustedAction, FallbackPolicySpec, Limit, LimitScope,
-    ModelBudgetSpec, ModelProviderSpec, ModelRouteSpec, OnExceeded, Period, Reason,
+    ModelBudgetSpec, ModelProviderSpec, ModelRouteSpec, OnExceeded, Period, Reason, ValidationLevel,
 };
 
 use super::diagnostic::{Diagnostic, ObjectRef};
@@ -20,7 +20,8 @@ const PROVIDER: &[Row<ModelProviderSpec>] = &[
 ];
 
 const ROUTE: &[Row<ModelRouteSpec>] = &[
-    ("validation", |spec| spec.validation.is_some(), REMOVE),
+    ("validation.level", |spec| level(spec).is_some_and(|level| level != ValidationLevel::None), REMOVE),
+    ("validation.rules", |spec| spec.validation.as_ref().is_some_and(|checks| !checks.rules.is_empty()), REMOVE),
     ("cache", |spec| spec.cache.is_some(), REMOVE),
     ("deduplicate", |spec| spec.deduplicate.is_some(), REMOVE),
     ("batching", |spec| spec.batching.is_some(), REMOVE),
@@ -56,6 +57,10 @@ const BUDGET: &[Row<ModelBudgetSpec>] = &[
     ("timeZone", |spec| spec.time_zone.as_deref().is_some_and(|zone| zone != "UTC"), "use UTC"),
     ("alertAt", |spec| !spec.alert_at.is_empty(), REMOVE),
 ];
+
+fn level(spec: &ModelRouteSpec) -> Option<ValidationLevel> {
+    spec.validation.as_ref()?.level
+}
 
 fn on_exceeded(spec: &FallbackPolicySpec) -> Option<OnExceeded> {
     spec.context_window.as_ref()?.on_exceeded

@@ -19,61 +19,70 @@ pub struct Said {
 /// Why an answer ended, in every API's word for "it was refused".
 const REFUSED: [&str; 2] = ["content_filter", "refusal"];
 
+/// Reads a stream as it goes by.
+#[derive(Debug)]
+pub struct Listener {
+    api: Api,
+    choices: Vec<Said>,
+    bytes: u64,
+}
+
+/// No API gives more answers at once.
+const MAX_CHOICES: usize = 128;
+
 // === impl Said ===
 
 impl Said {
     /// Reads a whole answer. Of several choices, the first.
     #[must_use]
     pub fn read(api: Api, body: &[u8]) -> Self {
+        Self::read_all(api, body).into_iter().next().unwrap_or_default()
+    }
+
+    /// Reads every choice of a whole answer.
+    #[must_use]
+    pub fn read_all(api: Api, body: &[u8]) -> Vec<Self> {
         let answer: Value = serde_json::from_slice(body).unwrap_or_default();
-        let mut said = Self::default();
         match api {
             Api::Messages => {
+                let mut said = Self::default();
                 answer["content"].as_array().into_iter().flatten().for_each(|block| said.block(block));
                 said.ended(&answer["stop_reason"]);
+                vec![said]
             }
             Api::ChatCompletions | Api::Completions | Api::Embeddings => {
-                let choice = &answer["choices"][0];
-                said.add(&choice["text"]);
-                said.message(&choice["message"]);
-                said.tool_calls += choice["message"]["tool_calls"].as_array().map_or(0, Vec::len) as u64;
-                said.ended(&choice["finish_reason"]);
+                answer["choices"].as_array().into_iter().flatten().map(Self::choice).collect()
             }
         }
+    }
+
+    fn choice(choice: &Value) -> Self {
+        let mut said = Self::default();
+        said.add(&choice["text"]);
+        said.message(&choice["message"]);
+        said.tool_calls += choice["message"]["tool_calls"].as_array().map_or(0, Vec::len) as u64;
+        said.ended(&choice["finish_reason"]);
         said
     }
 
     /// Reads a stream that is complete, from the events the application would get.
     #[must_use]
     pub fn read_stream<'a>(api: Api, events: impl Iterator<Item = &'a [u8]>) -> Self {
-        let mut said = Self::default();
-        for event in events {
-            for line in event.split(|byte| *byte == b'\n') {
-                let Some(data) = line.strip_prefix(b"data:") else { continue };
-                let Ok(data) = serde_json::from_slice::<Value>(data.trim_ascii()) else { continue };
-                said.event(api, &data);
-            }
-        }
-        said
+        let mut listener = Listener::new(api);
+        events.for_each(|event| listener.hear(event));
+        listener.said().into_iter().next().unwrap_or_default()
     }
 
-    fn event(&mut self, api: Api, data: &Value) {
-        if api == Api::Messages {
-            self.block(&data["content_block"]);
-            self.add(&data["delta"]["text"]);
-            return self.ended(&data["delta"]["stop_reason"]);
+    /// A piece of a chat's choice.
+    fn delta(&mut self, choice: &Value) {
+        self.add(&choice["text"]);
+        self.message(&choice["delta"]);
+        // A call comes in pieces; each piece says which one it belongs to.
+        for call in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
+            let number = call["index"].as_u64().unwrap_or(0).min(u64::from(u16::MAX)) + 1;
+            self.tool_calls = self.tool_calls.max(number);
         }
-        let choices = data["choices"].as_array().into_iter().flatten();
-        for choice in choices.filter(|choice| choice["index"].as_u64().unwrap_or(0) == 0) {
-            self.add(&choice["text"]);
-            self.message(&choice["delta"]);
-            // A call comes in pieces; each piece says which one it belongs to.
-            for call in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
-                let number = call["index"].as_u64().unwrap_or(0).min(u64::from(u16::MAX)) + 1;
-                self.tool_calls = self.tool_calls.max(number);
-            }
-            self.ended(&choice["finish_reason"]);
-        }
+        self.ended(&choice["finish_reason"]);
     }
 
     fn message(&mut self, message: &Value) {
@@ -98,6 +107,59 @@ impl Said {
             reason.clone_into(&mut self.finish_reason);
             self.refusal |= REFUSED.contains(&reason);
         }
+    }
+}
+
+// === impl Listener ===
+
+impl Listener {
+    #[must_use]
+    pub const fn new(api: Api) -> Self {
+        Self { api, choices: Vec::new(), bytes: 0 }
+    }
+
+    /// Reads an event, or a few that belong together, as the application gets them.
+    pub fn hear(&mut self, event: &[u8]) {
+        for line in event.split(|byte| *byte == b'\n') {
+            let Some(data) = line.strip_prefix(b"data:") else { continue };
+            let Ok(data) = serde_json::from_slice::<Value>(data.trim_ascii()) else { continue };
+            self.event(&data);
+        }
+        self.bytes = self.choices.iter().map(|said| said.text.len() as u64).sum();
+    }
+
+    fn event(&mut self, data: &Value) {
+        if self.api == Api::Messages {
+            let Some(said) = self.choice(0) else { return };
+            said.block(&data["content_block"]);
+            said.add(&data["delta"]["text"]);
+            return said.ended(&data["delta"]["stop_reason"]);
+        }
+        for choice in data["choices"].as_array().into_iter().flatten() {
+            let index = choice["index"].as_u64().unwrap_or(0);
+            if let Some(said) = self.choice(usize::try_from(index).unwrap_or(usize::MAX)) {
+                said.delta(choice);
+            }
+        }
+    }
+
+    fn choice(&mut self, index: usize) -> Option<&mut Said> {
+        if index >= self.choices.len() && index < MAX_CHOICES {
+            self.choices.resize_with(index + 1, Said::default);
+        }
+        self.choices.get_mut(index)
+    }
+
+    /// How much text was heard.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// What every choice says so far.
+    #[must_use]
+    pub fn said(self) -> Vec<Said> {
+        self.choices
     }
 }
 

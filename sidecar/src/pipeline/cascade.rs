@@ -12,6 +12,7 @@ use super::{
     fallback::Plan,
     resolve::Call,
     settle::Settle,
+    structure::Judged,
 };
 use crate::{error::ProxyError, runtime::Runtime};
 
@@ -35,32 +36,38 @@ impl Cascade {
         runtime: &Runtime,
         call: &mut Call,
         plan: &mut Plan,
-        reply: Reply,
+        judged: Judged,
         settle: &mut Settle,
-    ) -> Option<Reply> {
-        // It is not the first; whatever comes of it, it takes the place of the one before.
-        settle.drop_aside();
-        self.aside = None;
+    ) -> Option<Judged> {
+        // It is not the first; whatever comes of it, it takes the place of the one before. Unless nobody gets it.
+        if !judged.lost {
+            settle.drop_aside();
+            self.aside = None;
+        }
         let route = Arc::clone(&call.route);
-        let Some(expression) = &route.escalate else { return Some(reply) };
-        let Some((said, usage)) = read(call, &reply, settle) else { return Some(reply) };
+        let Some(expression) = &route.escalate else { return Some(judged) };
+        let Some((said, usage)) = read(call, &judged.reply, settle) else { return Some(judged) };
         let backend = &route.backends[plan.backend].name;
-        match is_wanted(expression, call, said, usage) {
+        match is_wanted(expression, call, said, usage, judged.fits()) {
             Ok(true) => {}
-            Ok(false) => return Some(reply),
+            Ok(false) => return Some(judged),
             Err(failed) => {
                 tracing::debug!(route = route.name, backend, %failed, "whether an answer is good enough is open");
                 runtime.telemetry.metrics.escalated(&route.name, backend, "failed");
-                return Some(reply);
+                return Some(judged);
             }
         }
         if !plan.escalate(call).await {
             runtime.telemetry.metrics.escalated(&route.name, backend, "nobody");
-            return Some(reply);
+            return Some(judged);
         }
         runtime.telemetry.metrics.escalated(&route.name, backend, "escalated");
-        settle.set_aside();
-        self.aside = Some(reply);
+        if judged.lost {
+            settle.discard();
+        } else {
+            settle.set_aside();
+            self.aside = Some(judged.reply);
+        }
         None
     }
 
@@ -91,10 +98,12 @@ fn is_wanted(
     call: &Call,
     mut said: Said,
     usage: Option<Usage>,
+    fits: Option<bool>,
 ) -> Result<bool, spillway_expression::Failed> {
     let output = usage.map_or_else(|| count::guess_output(said.text.len() as u64), |usage| usage.output);
-    // Until answers are checked against the schema itself, JSON of any kind is as good as it.
-    let valid = !call.need.json_schema || serde_json::from_str::<serde::de::IgnoredAny>(&said.text).is_ok();
+    // Where a schema cannot be enforced, JSON of any kind is as good as it.
+    let is_json = || serde_json::from_str::<serde::de::IgnoredAny>(&said.text).is_ok();
+    let valid = fits.unwrap_or_else(|| !call.need.json_schema || said.tool_calls > 0 || is_json());
     expression.is_true(|field| match field {
         "text" => {
             let mut text = std::mem::take(&mut said.text);

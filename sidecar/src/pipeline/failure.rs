@@ -23,6 +23,8 @@ pub(super) struct Failure {
     pub(super) wasted: Option<Waste>,
     /// A newer key has come since the request was sent.
     pub(super) rekeyed: bool,
+    /// An answer came, and it is not what was asked for.
+    pub(super) unfit: bool,
 }
 
 /// A provider that asks for more is asked again tomorrow.
@@ -48,6 +50,7 @@ impl Failure {
             silent: false,
             wasted: None,
             rekeyed: false,
+            unfit: false,
         })
     }
 

@@ -311,6 +311,16 @@ impl Plan {
         true
     }
 
+    /// The same backend once more, with a request that has grown. False: it may not be asked, or the request is too long.
+    pub(super) async fn ask_again(&mut self, call: &mut Call) -> bool {
+        if call.left(clock::now()).is_zero() {
+            return false;
+        }
+        let picked = pick(call, &[self.backend], call.route.without_key(), 0, &mut Skips::new()).await;
+        self.admission = picked.map(|(_, admission)| admission);
+        self.admission.is_some()
+    }
+
     /// Before any attempt: the prompt does not fit the first choice's window.
     async fn make_room(&mut self, call: &mut Call, window: u64, skips: &mut Skips) -> Result<(), Option<DoesNotFit>> {
         let mode = call.route.on_exceeded;
@@ -368,8 +378,11 @@ impl Plan {
     }
 
     fn exhausted(&self, call: &Call, failure: Failure, skips: &Skips) -> ProxyError {
-        let Failure { class, fault, retry_after, headers, silent: _, wasted: _, rekeyed: _ } = failure;
+        let Failure { class, fault, retry_after, headers, silent: _, wasted: _, rekeyed: _, unfit } = failure;
         let skipped: Skips = skips.iter().copied().filter(|(index, _)| !self.tried.contains(*index)).collect();
+        if unfit {
+            return refusal::unfit(call, self, fault.message, &skipped);
+        }
         ProxyError::Upstream(Box::new(Exhausted {
             route: call.route.name.clone(),
             backend: call.route.backends[self.backend].name.clone(),

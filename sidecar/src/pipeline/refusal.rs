@@ -5,10 +5,13 @@ use std::time::{Duration, Instant};
 use spillway_policy::{Class, NanoUsd, breaker::Refusal, fallback::Skip, truncate::DoesNotFit};
 use spillway_wire::OnExceeded;
 
-use super::{fallback::Skips, resolve::Call};
+use super::{
+    fallback::{Plan, Skips},
+    resolve::Call,
+};
 use crate::{
     clock,
-    error::ProxyError,
+    error::{ProxyError, Unfit},
     runtime::{Rest, Route, Who},
 };
 
@@ -120,6 +123,19 @@ fn too_expensive(call: &Call, max: NanoUsd, skips: &Skips) -> ProxyError {
         cheapest: cheapest.map(|(worst, index)| (call.route.backends[index].name.clone(), worst)),
         reasons: describe(&call.route, skips),
     }
+}
+
+/// The answer is not what was asked for, and nobody else can be asked.
+pub(super) fn unfit(call: &Call, plan: &Plan, wrong: String, skipped: &Skips) -> ProxyError {
+    let ruled = call.route.rules.iter().any(|rule| rule.on.contains(Class::UnprocessableEntity));
+    ProxyError::Unfit(Box::new(Unfit {
+        route: call.route.name.clone(),
+        backend: call.route.backends[plan.backend].name.clone(),
+        wrong,
+        attempts: plan.attempts,
+        skipped: describe(&call.route, skipped),
+        unruled: !ruled,
+    }))
 }
 
 pub(super) fn context_length(call: &Call, backend: usize, skips: &Skips, tried: Option<DoesNotFit>) -> ProxyError {

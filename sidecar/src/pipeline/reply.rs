@@ -43,6 +43,7 @@ const ERROR_CLASS: HeaderName = HeaderName::from_static("x-spillway-error-class"
 const HEDGED: HeaderName = HeaderName::from_static("x-spillway-hedged");
 const COST_USD: HeaderName = HeaderName::from_static("x-spillway-cost-usd");
 const OVERHEAD_US: HeaderName = HeaderName::from_static("x-spillway-overhead-us");
+const SCHEMA: HeaderName = HeaderName::from_static("x-spillway-schema");
 const TRUNCATED: HeaderName = HeaderName::from_static("x-spillway-truncated-messages");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -167,6 +168,9 @@ fn describe(headers: &mut HeaderMap, settle: &mut Settle) {
     }
     if settle.hedged() {
         headers.insert(HEDGED, HeaderValue::from_static("true"));
+    }
+    if let Some(outcome) = settle.schema() {
+        headers.insert(SCHEMA, HeaderValue::from_static(outcome));
     }
     if settle.truncated() > 0 {
         headers.insert(TRUNCATED, HeaderValue::from(settle.truncated()));

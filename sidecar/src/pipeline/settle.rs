@@ -3,6 +3,7 @@
 //! A guard: whoever holds it says what happened; dropped without a word, the application has gone away, and what was
 //! under way by then is charged by estimate.
 
+mod checked;
 mod waste;
 
 use std::{
@@ -54,6 +55,8 @@ pub(super) struct Settle {
     reported: Option<spillway_providers::Usage>,
     output_bytes: u64,
     skipped: u32,
+    /// What the check of the last answer's form said.
+    schema: Option<&'static str>,
     /// What attempts cost whose answers nobody got.
     wasted: NanoUsd,
     /// Spent waiting for providers, until the answer's head.
@@ -108,6 +111,7 @@ impl Settle {
             reported: None,
             output_bytes: 0,
             skipped: 0,
+            schema: None,
             wasted: NanoUsd::default(),
             waited: Duration::ZERO,
             waiting_since: None,
@@ -385,6 +389,7 @@ impl Drop for Settle {
             hedged: self.hedged,
             truncated_messages: self.truncated,
             skipped_events: self.skipped,
+            schema: self.schema,
             duration: now.saturating_duration_since(self.started),
             overhead,
             first_token: self.first_token,

@@ -18,6 +18,7 @@ use super::{
     failure::{Failure, local},
     progress::Progress,
     settle::Waste,
+    structure::Watch,
 };
 use crate::{clock, runtime::Hold, upstream::UpstreamBody};
 
@@ -33,6 +34,8 @@ pub(super) struct Started {
     released: Instant,
     /// What `ready` takes of the process's memory.
     memory: Hold,
+    /// The answer has to have a form, which only its end can show.
+    pub(super) watch: Option<Watch>,
 }
 
 /// Comments and empty events before the first content; nobody sends so many.
@@ -110,7 +113,7 @@ pub(super) async fn start(attempt: &Attempt<'_>, body: UpstreamBody) -> Result<S
             }
         }
         if over || source.decoder.done() || held.is_released(source.decoder.seen_output_bytes()) {
-            return Ok(Started { ready, source, over, released: clock::now(), memory: held.memory });
+            return Ok(Started { ready, source, over, released: clock::now(), memory: held.memory, watch: None });
         }
         if !held.any_content() && held.bytes() > MAX_HEAD_BYTES {
             let message = format!("the answer is larger than {MAX_HEAD_BYTES} bytes and has no content");

@@ -11,7 +11,7 @@ use spillway_policy::{
     truncate,
 };
 use spillway_providers::{Dialect, Fault, Row, Unsupported, tokens::Encoding};
-use spillway_wire::{AuthScheme, Map, OnExceeded, Snapshot};
+use spillway_wire::{AuthScheme, Map, OnExceeded, SchemaCheck, Snapshot};
 
 use super::{
     gate::Gate,
@@ -73,6 +73,8 @@ pub(crate) struct Route {
     /// Of one piece of content in a row. 0: any number.
     pub(crate) max_repeats: u32,
     pub(crate) limits: Vec<LimitRule>,
+    /// What becomes of answers that have not the form their request asked for.
+    pub(crate) schema: SchemaCheck,
     pub(crate) state: Arc<RouteState>,
 }
 

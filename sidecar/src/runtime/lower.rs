@@ -178,9 +178,10 @@ fn route(
         hedge,
         max_cost_nanos,
         affinity_header,
+        validation: wire::Validation { schema },
     } = given;
-    let wire::ContextWindow { on_exceeded, reserve_output_tokens, truncate } = *context_window;
-    let wire::Truncate { keep_system, keep_last } = truncate;
+    let wire::ContextWindow { on_exceeded, reserve_output_tokens, truncate: wire::Truncate { keep_system, keep_last } } =
+        *context_window;
     let wire::Streaming { first_token_timeout_ms, idle_timeout_ms, hold_bytes: _, hold_ms: _, max_repeats } =
         *streaming;
     let candidates: Vec<_> = backends.iter().map(candidate).collect();
@@ -209,6 +210,7 @@ fn route(
         hold: hold(streaming, strategy),
         max_repeats: max_repeats.unwrap_or(0),
         limits: limit::rules(limits)?,
+        schema: *schema,
         state: live::route(parts.before, name),
     })
 }

@@ -10,4 +10,5 @@ mod providers;
 mod shadows;
 mod strategies;
 mod streams;
+mod structured;
 mod windows;

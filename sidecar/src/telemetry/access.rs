@@ -43,6 +43,8 @@ struct Line<'a> {
     truncated_messages: u32,
     #[serde(skip_serializing_if = "is_zero")]
     skipped_events: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<&'static str>,
     duration_us: u64,
     overhead_us: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,6 +97,7 @@ pub(super) fn line(record: &RequestRecord<'_>) -> Vec<u8> {
         hedged: record.hedged,
         truncated_messages: record.truncated_messages,
         skipped_events: record.skipped_events,
+        schema: record.schema,
         duration_us: micros(record.duration),
         overhead_us: micros(record.overhead),
         first_token_us: record.first_token.map(micros),

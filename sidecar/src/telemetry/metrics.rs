@@ -143,6 +143,11 @@ impl Metrics {
         self.families.escalations.with_label_values(&[route, backend, outcome]).inc();
     }
 
+    /// Counts an answer whose form was checked.
+    pub fn checked(&self, route: &str, backend: &str, outcome: &str) {
+        self.families.checks.with_label_values(&[route, backend, outcome]).inc();
+    }
+
     /// Counts a copy for a shadow, and how it ended.
     pub fn shadow(&self, route: &str, backend: &str, outcome: &str) {
         self.families.shadows.with_label_values(&[route, backend, outcome]).inc();

@@ -33,6 +33,7 @@ fn a_record<'a>() -> RequestRecord<'a> {
         hedged: false,
         truncated_messages: 0,
         skipped_events: 0,
+        schema: None,
         duration: Duration::from_millis(1500),
         overhead: Duration::from_micros(60),
         first_token: Some(Duration::from_millis(200)),

@@ -11,6 +11,7 @@ mod report;
 mod snapshot;
 mod stream;
 mod traffic;
+mod validation;
 
 pub use provider::{AuthScheme, Dialect, Headers, Model, Price, Provider, ProviderTimeouts, Tokenizer};
 pub use report::{Ack, Delivery, Report, RestState, RestingBackend, SidecarIdentity, UsageKey, UsageLine, UsageTotals};
@@ -20,6 +21,7 @@ pub use snapshot::{
 };
 pub use stream::{Credential, Down, PROTOCOL, Subscribe, paths};
 pub use traffic::{ActiveHealth, Breaker, Hedge, Limit, LimitPer, PassiveHealth, Queue, RetryBudget, Strategy};
+pub use validation::{SchemaCheck, Validation};
 
 /// A map whose order is the order of its keys, so that equal contents are equal bytes.
 pub type Map<V> = std::collections::BTreeMap<String, V>;

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Breaker, Hedge, Limit, Map, Model, Provider, RetryBudget, Strategy};
+use crate::{Breaker, Hedge, Limit, Map, Model, Provider, RetryBudget, Strategy, Validation};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -77,6 +77,8 @@ pub struct Route {
     /// Requests with one value of this header stay with one backend, while it can serve them. In lower case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub affinity_header: Option<String>,
+    #[serde(default, skip_serializing_if = "Validation::is_none")]
+    pub validation: Validation,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -6,11 +6,14 @@ use super::{INPUT_TOKENS, OUTPUT_TOKENS};
 
 const ID: &str = "msg_scripted";
 
-pub(super) fn answer(model: &str, text: &str, tools: bool) -> String {
-    let (block, reason) = if tools {
-        (json!({"type": "tool_use", "id": "toolu_1", "name": "look_up", "input": {"city": "Zürich"}}), "tool_use")
-    } else {
-        (json!({"type": "text", "text": text}), "end_turn")
+pub(super) fn look_up() -> Value {
+    json!({"type": "tool_use", "id": "toolu_1", "name": "look_up", "input": {"city": "Zürich"}})
+}
+
+pub(super) fn answer(model: &str, text: &str, call: Option<Value>) -> String {
+    let (block, reason) = match call {
+        Some(call) => (call, "tool_use"),
+        None => (json!({"type": "text", "text": text}), "end_turn"),
     };
     json!({
         "id": ID, "type": "message", "role": "assistant", "model": model, "content": [block],
@@ -34,7 +37,7 @@ pub(super) fn error(status: u16, message: &str) -> String {
 }
 
 /// The named events of one content block, with a ping among them.
-pub(super) fn events(model: &str, text: &str, tools: bool) -> Vec<String> {
+pub(super) fn events(model: &str, text: &str, call: Option<Value>) -> Vec<String> {
     let event = |name: &str, mut body: Value| {
         body["type"] = name.into();
         format!("event: {name}\ndata: {body}\n\n")
@@ -44,10 +47,11 @@ pub(super) fn events(model: &str, text: &str, tools: bool) -> Vec<String> {
         "stop_sequence": null, "usage": {"input_tokens": INPUT_TOKENS, "output_tokens": 1},
     });
     let mut events = vec![event("message_start", json!({"message": message}))];
-    let (block, pieces, reason): (Value, Vec<Value>, &str) = if tools {
-        let pieces =
-            ["{\"city\":", "\"Zürich\"}"].map(|part| json!({"type": "input_json_delta", "partial_json": part}));
-        (json!({"type": "tool_use", "id": "toolu_1", "name": "look_up", "input": {}}), pieces.to_vec(), "tool_use")
+    let (block, pieces, reason): (Value, Vec<Value>, &str) = if let Some(mut call) = call {
+        let input = std::mem::replace(&mut call["input"], json!({})).to_string();
+        let parts = input.split_inclusive(':').map(|part| json!({"type": "input_json_delta", "partial_json": part}));
+        let pieces = parts.collect();
+        (call, pieces, "tool_use")
     } else {
         let pieces = text.split_inclusive(' ').map(|word| json!({"type": "text_delta", "text": word}));
         (json!({"type": "text", "text": ""}), pieces.collect(), "end_turn")

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
+use serde_json::Value;
 
-use super::{ANSWER, Dialect, Fault, Seen, anthropic, openai, send, words};
+use super::{ANSWER, Dialect, Fault, Seen, anthropic, json as document, openai, send, words};
 
 /// What is done to one request.
 #[derive(Debug, Default)]
@@ -101,8 +102,8 @@ fn refused_prefill(dialect: Dialect, seen: &Seen, fault: &Fault) -> Option<Scrip
 fn plain(dialect: Dialect, seen: &Seen, fault: &Fault) -> Script {
     let tools = *fault == Fault::Tools;
     let body = match dialect {
-        Dialect::OpenAi => openai::answer(&seen.path, &seen.model(), &text(&seen.model()), tools),
-        Dialect::Anthropic => anthropic::answer(&seen.model(), &text(&seen.model()), tools),
+        Dialect::OpenAi => openai::answer(&seen.path, &seen.model(), &text(seen), tools),
+        Dialect::Anthropic => anthropic::answer(&seen.model(), &text(seen), call(seen, tools)),
     };
     let whole = json(200, &[], &body);
     let half = |whole: Script| {
@@ -132,8 +133,8 @@ fn plain(dialect: Dialect, seen: &Seen, fault: &Fault) -> Script {
 
 fn streamed(dialect: Dialect, seen: &Seen, fault: &Fault) -> Script {
     let mut events = match dialect {
-        Dialect::OpenAi => openai::events(&seen.body, &text(&seen.model()), *fault == Fault::Tools),
-        Dialect::Anthropic => anthropic::events(&seen.model(), &text(&seen.model()), *fault == Fault::Tools),
+        Dialect::OpenAi => openai::events(&seen.body, &text(seen), *fault == Fault::Tools),
+        Dialect::Anthropic => anthropic::events(&seen.model(), &text(seen), call(seen, *fault == Fault::Tools)),
     };
     let mut script = Script::default();
     let mut tail = vec![];
@@ -185,8 +186,14 @@ fn streamed(dialect: Dialect, seen: &Seen, fault: &Fault) -> Script {
 }
 
 /// What a model answers.
-fn text(model: &str) -> String {
-    Fault::tokens(model).map_or_else(|| ANSWER.to_owned(), words)
+fn text(seen: &Seen) -> String {
+    let usual = || Fault::tokens(&seen.model()).map_or_else(|| ANSWER.to_owned(), words);
+    document::text(seen).unwrap_or_else(usual)
+}
+
+/// The call of a tool that a model of Anthropic's makes instead.
+fn call(seen: &Seen, tools: bool) -> Option<Value> {
+    if tools { Some(anthropic::look_up()) } else { document::forced(seen, &text(seen)) }
 }
 
 /// Every byte is a write of its own. Loopback may still join some of them; the order of arrival is what counts.

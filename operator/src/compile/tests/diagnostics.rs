@@ -138,7 +138,13 @@ const PROVIDER: &[Row] = &[
 
 /// `@b` stands for a backend that works.
 const ROUTE: &[Row] = &[
-    ("{backends: [@b], validation: {}}", UnsupportedValue, "spec.validation", "remove it"),
+    ("{backends: [@b], validation: {level: Basic}}", UnsupportedValue, "spec.validation.level", "remove it"),
+    (
+        "{backends: [@b], validation: {rules: [{name: a, phase: Request, pattern: b, action: Block}]}}",
+        UnsupportedValue,
+        "spec.validation.rules",
+        "remove it",
+    ),
     ("{backends: [@b], cache: {ttl: 1m}}", UnsupportedValue, "spec.cache", "remove it"),
     ("{backends: [@b], deduplicate: {ttl: 1m}}", UnsupportedValue, "spec.deduplicate", "remove it"),
     ("{backends: [@b], batching: {}}", UnsupportedValue, "spec.batching", "remove it"),

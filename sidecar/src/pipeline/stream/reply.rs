@@ -12,12 +12,15 @@ use hyper::body::{Body, Frame};
 use spillway_providers::{Fault, render};
 
 use super::{
-    super::settle::{Settle, Waste},
+    super::{
+        settle::{Settle, Waste},
+        structure::{Watch, Watched},
+    },
     Started,
     source::{Source, Step},
 };
 use crate::{
-    error::{class_of, of_class},
+    error::{INVALID_OUTPUT, class_of, of_class},
     runtime::Hold,
     telemetry::OpenStream,
 };
@@ -31,6 +34,11 @@ pub(crate) struct StreamReply {
     source: Option<Source>,
     frames: Vec<spillway_providers::Frame>,
     settle: Option<Settle>,
+    watch: Option<Watch>,
+    /// Nothing more is read until the watch has judged what there is.
+    judging: bool,
+    /// The provider has nothing more to say.
+    over: bool,
     _open: OpenStream,
 }
 
@@ -38,7 +46,10 @@ pub(crate) struct StreamReply {
 
 impl StreamReply {
     pub(in super::super) fn new(started: Started, mut settle: Settle) -> Self {
-        let Started { ready, source, over, released, memory } = started;
+        let Started { ready, source, over, released, memory, mut watch } = started;
+        if let Some(watch) = &mut watch {
+            ready.iter().for_each(|event| watch.hear(event));
+        }
         settle.first_content(released);
         let open = settle.runtime().telemetry.metrics.open_stream();
         let mut reply = Self {
@@ -47,6 +58,9 @@ impl StreamReply {
             source: Some(source),
             frames: Vec::with_capacity(4),
             settle: Some(settle),
+            watch,
+            judging: false,
+            over,
             _open: open,
         };
         reply.note();
@@ -58,8 +72,46 @@ impl StreamReply {
 
     /// Hands on what was read, and remembers what it comes to.
     fn forward(&mut self) {
-        self.ready.extend(self.frames.drain(..).map(|frame| frame.bytes));
+        let finished = self.source.as_ref().is_some_and(|source| source.decoder.finished() || source.decoder.done());
+        for frame in self.frames.drain(..) {
+            match &mut self.watch {
+                Some(watch) => {
+                    watch.hear(&frame.bytes);
+                    if finished { watch.keep(frame.bytes) } else { self.ready.push_back(frame.bytes) }
+                }
+                None => self.ready.push_back(frame.bytes),
+            }
+        }
         self.note();
+    }
+
+    /// The answer is complete, and has been looked at.
+    fn judged(&mut self, watched: Watched) {
+        (self.watch, self.judging) = (None, false);
+        let Watched { kept, wrong, given } = watched;
+        if let Some(settle) = &mut self.settle {
+            settle.checked(if wrong.is_some() { "unfit" } else { "fits" });
+        }
+        if let Some(wrong) = wrong.filter(|_| !given) {
+            return self.unfit(&wrong);
+        }
+        self.ready.extend(kept);
+        if self.over {
+            self.finish();
+        }
+    }
+
+    /// What the application has read is not what it asked for: it is told, in the stream, and nothing follows.
+    fn unfit(&mut self, wrong: &str) {
+        let (Some(source), Some(mut settle)) = (self.source.take(), self.settle.take()) else { return };
+        let name = settle.backend().map_or("", |backend| backend.name.as_str());
+        let message = format!(
+            "backend {name:?} gave an answer that is not what the request asked for: {wrong}; what was streamed is not to be used \
+             (hint: with streaming.hold the ModelRoute holds an answer back until it has been checked, and corrected)"
+        );
+        self.ready.push_back(render::error_event(settle.api(), 502, "server_error", INVALID_OUTPUT, &message, None));
+        settle.used(source.decoder.usage());
+        settle.unfit(INVALID_OUTPUT);
     }
 
     fn note(&mut self) {
@@ -113,12 +165,22 @@ impl Body for StreamReply {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             this.memory = None;
+            if let Some(watch) = this.watch.as_mut().filter(|_| this.judging) {
+                let watched = ready!(watch.poll(cx));
+                this.judged(watched);
+                continue;
+            }
             let Some(source) = &mut this.source else { return Poll::Ready(None) };
             let step = ready!(source.poll(cx, &mut this.frames));
             this.forward();
             match step {
-                Step::Read => {}
-                Step::Complete => this.finish(),
+                Step::Read => this.judging = this.source.as_ref().is_some_and(|source| source.decoder.done()),
+                Step::Complete => {
+                    (this.over, this.judging) = (true, true);
+                    if this.watch.is_none() {
+                        this.finish();
+                    }
+                }
                 Step::Broken { fault, .. } => this.cut(fault),
             }
         }

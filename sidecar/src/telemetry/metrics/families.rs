@@ -35,6 +35,7 @@ pub(super) struct Families {
     pub(super) choices: IntCounterVec,
     pub(super) skips: IntCounterVec,
     pub(super) escalations: IntCounterVec,
+    pub(super) checks: IntCounterVec,
     pub(super) shadows: IntCounterVec,
     pub(super) skipped_events: IntCounterVec,
     pub(super) overhead: Histogram,
@@ -77,6 +78,7 @@ impl Families {
         let skip = ["route", "backend", "reason"];
         let ended = ["route", "backend", "outcome"];
         let escalated = "Answers of a cascade that were not good enough, and whether another backend was asked.";
+        let checked = "Answers whose form was checked against what their request asked for, and what was found.";
         let passed_over = "Primary backends that could not be the first choice of a request, and why.";
         let seconds = "Attempts at providers, until the answer's head or the failure.";
         let age = "Seconds since the source of the config last confirmed that it is current.";
@@ -95,6 +97,7 @@ impl Families {
             gates: Gates::register(of),
             fallbacks: counters(of, "fallbacks_total", "Requests that left their first choice, and why.", &fallback),
             escalations: counters(of, "escalations_total", escalated, &ended),
+            checks: counters(of, "schema_checks_total", checked, &ended),
             shadows: counters(of, "shadows_total", "Copies of requests for shadows, by how they ended.", &ended),
             skips: counters(of, "backend_skips_total", passed_over, &skip),
             choices: counters(of, "route_choices_total", "First choices, by the strategy that made them.", &choice),

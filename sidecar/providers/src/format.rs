@@ -1,0 +1,142 @@
+//! The form an answer is asked to have, and asking once more for one that has it not.
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use crate::{Api, Body};
+
+/// The form an answer is asked to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Some JSON object.
+    Object,
+    /// What fits this JSON schema, written out.
+    Schema(String),
+}
+
+/// Stands for an answer without text where an API takes no empty turn.
+const NOTHING: &str = "(no text)";
+
+/// The form the answer to a request is to have. None: any.
+#[must_use]
+pub fn asked(api: Api, body: &Body) -> Option<Format> {
+    match api {
+        Api::ChatCompletions => {
+            let mut format = body.value("response_format")?;
+            let schema = format.pointer_mut("/json_schema/schema").map(Value::take);
+            form(&format, schema)
+        }
+        Api::Messages => {
+            let config = || body.value("output_config")?.get_mut("format").map(Value::take);
+            let mut format = config().or_else(|| body.value("output_format"))?;
+            let schema = format.get_mut("schema").map(Value::take);
+            form(&format, schema)
+        }
+        Api::Completions | Api::Embeddings => None,
+    }
+}
+
+fn form(format: &Value, schema: Option<Value>) -> Option<Format> {
+    match format["type"].as_str()? {
+        "json_object" => Some(Format::Object),
+        "json_schema" => schema.filter(|schema| !schema.is_null()).map(|schema| Format::Schema(schema.to_string())),
+        _ => None,
+    }
+}
+
+/// Makes a request the next turn of its conversation: `answer` was given, and `request` is what is said to it.
+pub fn ask_again(api: Api, body: &mut Body, answer: &str, request: &str) {
+    match api {
+        Api::ChatCompletions | Api::Messages => {
+            let Some(Value::Array(mut messages)) = body.value("messages") else { return };
+            let answer = if answer.trim().is_empty() { NOTHING } else { answer };
+            messages.push(json!({"role": "assistant", "content": answer}));
+            messages.push(json!({"role": "user", "content": request}));
+            body.set("messages", &Value::Array(messages));
+        }
+        Api::Completions | Api::Embeddings => {}
+    }
+}
+
+/// A whole answer with another text in one of its choices.
+#[must_use]
+pub fn with_text(api: Api, answer: &Bytes, choice: usize, text: &str) -> Bytes {
+    let Ok(mut value) = serde_json::from_slice::<Value>(answer) else { return answer.clone() };
+    match api {
+        Api::Messages => {
+            let Some(blocks) = value.get_mut("content").and_then(Value::as_array_mut) else { return answer.clone() };
+            let mut text = Some(text);
+            // The text of several blocks was read as one.
+            blocks.retain_mut(|block| {
+                if block["type"] != "text" {
+                    return true;
+                }
+                let Some(text) = text.take() else { return false };
+                block.as_object_mut().map(|block| block.insert("text".to_owned(), text.into()));
+                true
+            });
+        }
+        Api::ChatCompletions | Api::Completions | Api::Embeddings => {
+            if let Some(content) = value.pointer_mut(&format!("/choices/{choice}/message/content")) {
+                *content = text.into();
+            }
+        }
+    }
+    value.to_string().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(value: &Value) -> Body {
+        Body::parse(value.to_string().into()).unwrap()
+    }
+
+    #[test]
+    fn every_api_has_its_place_for_the_form_of_an_answer() {
+        let schema = json!({"type": "object"});
+        let want = Some(Format::Schema(schema.to_string()));
+        let named = json!({"type": "json_schema", "json_schema": {"name": "x", "strict": true, "schema": schema}});
+        let plain = json!({"type": "json_schema", "schema": schema});
+        let rows = [
+            (Api::ChatCompletions, json!({"response_format": named}), want.clone()),
+            (Api::ChatCompletions, json!({"response_format": {"type": "json_object"}}), Some(Format::Object)),
+            (Api::ChatCompletions, json!({"response_format": {"type": "text"}}), None),
+            (Api::ChatCompletions, json!({"response_format": {"type": "json_schema"}}), None),
+            (Api::ChatCompletions, json!({"output_format": plain}), None),
+            (Api::ChatCompletions, json!({}), None),
+            (Api::Messages, json!({"output_format": plain}), want.clone()),
+            (Api::Messages, json!({"output_config": {"effort": "low", "format": plain}}), want),
+            (Api::Messages, json!({"output_config": {"effort": "low"}}), None),
+            (Api::Messages, json!({"response_format": named}), None),
+            (Api::Completions, json!({"response_format": named}), None),
+        ];
+        for (api, given, want) in rows {
+            assert_eq!(asked(api, &body(&given)), want, "{api:?} {given}");
+        }
+    }
+
+    #[test]
+    fn a_request_becomes_the_next_turn_of_its_conversation() {
+        for (answer, said) in [("{\"a\"", "{\"a\""), (" ", NOTHING)] {
+            let mut again = body(&json!({"messages": [{"role": "user", "content": "hi"}], "seed": 7}));
+            ask_again(Api::ChatCompletions, &mut again, answer, "mend it");
+            let want = json!({"messages": [{"role": "user", "content": "hi"},
+                {"role": "assistant", "content": said}, {"role": "user", "content": "mend it"}], "seed": 7});
+            assert_eq!(again.to_bytes(), want.to_string());
+        }
+    }
+
+    #[test]
+    fn an_answer_gets_another_text_and_keeps_the_rest() {
+        let chat =
+            json!({"id": "x", "choices": [{"message": {"content": "a"}}, {"message": {"content": "b", "z": 1}}]});
+        let got = with_text(Api::ChatCompletions, &chat.to_string().into(), 1, "c");
+        assert_eq!(got, chat.to_string().replace("\"b\"", "\"c\""));
+        let text = |text: &str| json!({"type": "text", "text": text});
+        let message = json!({"content": [{"type": "thinking"}, text("a"), text("b"), {"type": "tool_use"}], "z": 1});
+        let want = json!({"content": [{"type": "thinking"}, text("c"), {"type": "tool_use"}], "z": 1});
+        assert_eq!(with_text(Api::Messages, &message.to_string().into(), 0, "c"), want.to_string());
+    }
+}
