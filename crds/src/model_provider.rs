@@ -58,7 +58,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct ModelProviderSpec {
     /// The provider: decides the protocol, the default endpoint and how the key travels. `OpenAICompatible` is any server
-    /// that speaks the OpenAI protocol.
+    /// that speaks the OpenAI protocol. `Ollama` is asked in its own API, or in OpenAI's if the endpoint ends in `/v1`.
+    /// `VertexAI` serves Gemini, Claude and others; a model of another maker is named with it: `meta/llama-4-scout`.
     #[serde(rename = "type")]
     pub type_: ProviderType,
     /// Scheme, host, port and path prefix of the API, such as `https://api.openai.com/v1`. Default: the public endpoint of

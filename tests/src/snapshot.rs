@@ -33,6 +33,8 @@ pub fn a_provider(name: &str, dialect: Dialect, base_url: &str) -> Provider {
         Dialect::Anthropic => ("Anthropic", AuthScheme::XApiKey),
         Dialect::Gemini => ("Gemini", AuthScheme::GoogApiKey),
         Dialect::Cohere => ("Cohere", AuthScheme::Bearer),
+        Dialect::VertexAi => ("VertexAI", AuthScheme::Bearer),
+        Dialect::Ollama => ("Ollama", AuthScheme::Bearer),
     };
     Provider {
         kind: kind.into(),

@@ -35,6 +35,7 @@ pub enum ProviderType {
     Groq,
     HuggingFace,
     Hyperbolic,
+    Jina,
     LiteLLM,
     LlamaCpp,
     LMStudio,
@@ -55,6 +56,7 @@ pub enum ProviderType {
     Vercel,
     VLLM,
     VolcEngine,
+    Voyage,
     XAI,
     ZAI,
 }
@@ -153,6 +155,7 @@ impl ProviderType {
             Self::Groq => "Groq",
             Self::HuggingFace => "HuggingFace",
             Self::Hyperbolic => "Hyperbolic",
+            Self::Jina => "Jina",
             Self::LiteLLM => "LiteLLM",
             Self::LlamaCpp => "LlamaCpp",
             Self::LMStudio => "LMStudio",
@@ -173,6 +176,7 @@ impl ProviderType {
             Self::Vercel => "Vercel",
             Self::VLLM => "VLLM",
             Self::VolcEngine => "VolcEngine",
+            Self::Voyage => "Voyage",
             Self::XAI => "XAI",
             Self::ZAI => "ZAI",
         }

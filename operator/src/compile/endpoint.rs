@@ -72,6 +72,11 @@ impl Endpoint {
         self.path.is_empty()
     }
 
+    /// Whether this is the end of its path.
+    pub(crate) fn ends_in(&self, path: &str) -> bool {
+        self.path.ends_with(path)
+    }
+
     /// A place below it. `path` starts with a slash.
     pub(crate) fn below(mut self, path: &str) -> Self {
         self.path.push_str(path);

@@ -5,6 +5,8 @@ use spillway_crds::ProviderType::{self, self as T};
 use spillway_wire::AuthScheme::{self, ApiKey, Bearer, GoogApiKey, XApiKey};
 use spillway_wire::Dialect;
 
+use super::endpoint::Endpoint;
+
 /// What is known of a provider by its type.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known {
@@ -15,7 +17,7 @@ pub(crate) struct Known {
     pub(crate) base_url: Option<&'static str>,
 }
 
-const KNOWN: [Known; 44] = [
+const KNOWN: [Known; 47] = [
     open(T::OpenAI, "https://api.openai.com/v1"),
     Known {
         kind: T::Anthropic,
@@ -29,6 +31,7 @@ const KNOWN: [Known; 44] = [
         auth: GoogApiKey,
         base_url: Some("https://generativelanguage.googleapis.com/v1beta"),
     },
+    Known { kind: T::VertexAI, dialect: Dialect::VertexAi, auth: Bearer, base_url: None },
     Known { kind: T::Cohere, dialect: Dialect::Cohere, auth: Bearer, base_url: Some("https://api.cohere.com/v2") },
     open(T::AI21, "https://api.ai21.com/studio/v1"),
     own(T::AzureAI),
@@ -47,6 +50,7 @@ const KNOWN: [Known; 44] = [
     open(T::Groq, "https://api.groq.com/openai/v1"),
     open(T::HuggingFace, "https://router.huggingface.co/v1"),
     open(T::Hyperbolic, "https://api.hyperbolic.xyz/v1"),
+    open(T::Jina, "https://api.jina.ai/v1"),
     open(T::MetaLlama, "https://api.llama.com/compat/v1"),
     open(T::Mistral, "https://api.mistral.ai/v1"),
     open(T::Moonshot, "https://api.moonshot.ai/v1"),
@@ -60,13 +64,14 @@ const KNOWN: [Known; 44] = [
     open(T::Together, "https://api.together.ai/v1"),
     open(T::Vercel, "https://ai-gateway.vercel.sh/v1"),
     open(T::VolcEngine, "https://ark.cn-beijing.volces.com/api/v3"),
+    open(T::Voyage, "https://api.voyageai.com/v1"),
     open(T::XAI, "https://api.x.ai/v1"),
     open(T::ZAI, "https://api.z.ai/api/paas/v4"),
     own(T::OpenAICompatible),
     own(T::LMStudio),
     own(T::LiteLLM),
     own(T::LlamaCpp),
-    own(T::Ollama),
+    Known { kind: T::Ollama, dialect: Dialect::Ollama, auth: Bearer, base_url: None },
     own(T::SGLang),
     own(T::Spillway),
     own(T::VLLM),
@@ -93,6 +98,18 @@ const fn own(kind: ProviderType) -> Known {
     Known { kind, dialect: Dialect::OpenAi, auth: Bearer, base_url: None }
 }
 
+// === impl Known ===
+
+impl Known {
+    /// What is spoken at an endpoint: Ollama has its own API, and below `/v1` a copy of OpenAI's.
+    pub(crate) fn dialect_at(&self, endpoint: &Endpoint) -> Dialect {
+        match self.dialect {
+            Dialect::Ollama if endpoint.ends_in("/v1") => Dialect::OpenAi,
+            dialect => dialect,
+        }
+    }
+}
+
 /// What is known of a provider of this type. None: this version cannot talk to it.
 pub(crate) fn known(kind: ProviderType) -> Option<Known> {
     KNOWN.iter().find(|row| row.kind == kind).copied()
@@ -101,7 +118,6 @@ pub(crate) fn known(kind: ProviderType) -> Option<Known> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compile::endpoint::Endpoint;
 
     /// The sidecar's table says how each provider wants its requests; where it is and how the key travels is written in both.
     #[test]
@@ -115,8 +131,23 @@ mod tests {
             };
             assert_eq!((known.auth, known.base_url), (auth, row.base_url), "{}", row.kind);
         }
-        for known in KNOWN.iter().filter(|known| known.dialect == Dialect::OpenAi) {
+        for known in KNOWN.iter().filter(|known| matches!(known.dialect, Dialect::OpenAi | Dialect::Ollama)) {
             assert_eq!(spillway_providers::row(known.kind.as_str()).kind, known.kind.as_str());
+        }
+    }
+
+    #[test]
+    fn an_endpoint_says_which_of_its_apis_ollama_is_asked_in() {
+        let rows = [
+            (T::Ollama, "http://ollama:11434", Dialect::Ollama),
+            (T::Ollama, "http://gateway/ollama/", Dialect::Ollama),
+            (T::Ollama, "http://ollama:11434/v1/", Dialect::OpenAi),
+            (T::VLLM, "http://vllm:8000", Dialect::OpenAi),
+            (T::VertexAI, "https://vertex.internal/v1", Dialect::VertexAi),
+        ];
+        for (kind, endpoint, want) in rows {
+            let dialect = known(kind).unwrap().dialect_at(&Endpoint::parse(endpoint).unwrap());
+            assert_eq!(dialect, want, "{kind} {endpoint}");
         }
     }
 

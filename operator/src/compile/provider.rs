@@ -155,7 +155,7 @@ impl Draft<'_> {
             kind: *type_,
             wire: wire::Provider {
                 kind: type_.as_str().to_owned(),
-                dialect: known.dialect,
+                dialect: known.dialect_at(&endpoint),
                 base_url: endpoint.to_string(),
                 api_version: api_version.clone(),
                 region: region.clone(),

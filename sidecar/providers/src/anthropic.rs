@@ -10,17 +10,37 @@ pub(crate) mod schema;
 pub(crate) mod stream;
 mod tools;
 
+use std::borrow::Cow;
+
+use crate::{Host, Target, vertex};
+
 /// The tool that stands in for a JSON schema at models that have no other word for one. Its arguments are the answer.
 pub(crate) const JSON_TOOL: &str = "json_tool_call";
 
-/// Where messages go.
-pub(crate) const PATH: &str = "/messages";
-
-pub(crate) const HEADERS: &[(&str, &str)] = &[("anthropic-version", "2023-06-01")];
+const HEADERS: &[(&str, &str)] = &[("anthropic-version", "2023-06-01")];
 
 /// With the beta that lets a request carry a JSON schema.
-pub(crate) const SCHEMA_HEADERS: &[(&str, &str)] =
+const SCHEMA_HEADERS: &[(&str, &str)] =
     &[("anthropic-version", "2023-06-01"), ("anthropic-beta", "structured-outputs-2025-11-13")];
+
+/// With the beta that Vertex AI wants named where a model may search the web.
+const VERTEX_SEARCH_HEADERS: &[(&str, &str)] = &[("anthropic-beta", "web-search-2025-03-05")];
+
+/// Where messages go.
+fn path(target: &Target<'_>, stream: bool) -> Cow<'static, str> {
+    match target.host {
+        Host::Own => "/messages".into(),
+        Host::Vertex => vertex::raw_path(target.model, stream).into(),
+    }
+}
+
+/// Headers of every request. At Vertex AI the version is in the body.
+fn headers(target: &Target<'_>) -> &'static [(&'static str, &'static str)] {
+    match target.host {
+        Host::Own => HEADERS,
+        Host::Vertex => &[],
+    }
+}
 
 /// OpenAI's word for why an answer ended.
 pub(crate) fn finish_reason(stop_reason: &str) -> &'static str {

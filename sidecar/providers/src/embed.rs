@@ -1,4 +1,5 @@
-//! Embeddings at Gemini and Cohere (and at Bedrock: [`crate::bedrock::embed`]), whose requests and answers differ in name more than in kind.
+//! Embeddings at those who do not speak OpenAI's API (at Bedrock: [`crate::bedrock::embed`]): requests and answers differ
+//! in name more than in kind.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -6,24 +7,56 @@ use serde_json::{Value, json};
 use crate::openai::answer::parse;
 use crate::openai::request::unsupported;
 use crate::path::segment;
-use crate::{Answer, BadRequest, Body, Dialect, Fault, Outgoing, Target, Unsupported, Usage, fault};
+use crate::vertex::google_path;
+use crate::{Answer, BadRequest, Body, Dialect, Fault, Host, Outgoing, Target, Unsupported, Usage, fault};
 
 /// Translates a request. Only text can be embedded: tokens are words of one model's own.
 pub(crate) fn encode(body: &Body, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
     let texts = texts(body.value("input").unwrap_or_default())?;
     let dimensions = body.value("dimensions");
     let dropped = dropped(body, target)?;
-    let (path, out) = if target.dialect == Dialect::Gemini {
-        gemini(target.model, texts, dimensions.as_ref())
-    } else {
-        let purpose = body.value("input_type").unwrap_or_else(|| "search_document".into());
-        let mut out = json!({"model": target.model, "texts": texts, "input_type": purpose});
-        if let Some(dimensions) = dimensions {
-            out["output_dimension"] = dimensions;
-        }
-        ("/embed".to_owned(), out)
+    let (path, out) = match (target.dialect, target.host) {
+        (Dialect::Gemini, Host::Own) => gemini(target.model, texts, dimensions.as_ref()),
+        (Dialect::Gemini, Host::Vertex) => vertex(target.model, texts, dimensions.as_ref(), body),
+        (Dialect::Ollama, _) => ollama(target.model, texts, dimensions),
+        _ => cohere(target.model, texts, dimensions, body),
     };
     Ok(Outgoing { path: path.into(), headers: [].as_slice().into(), body: out.to_string().into(), dropped })
+}
+
+fn cohere(model: &str, texts: Vec<String>, dimensions: Option<Value>, body: &Body) -> (String, Value) {
+    let purpose = body.value("input_type").unwrap_or_else(|| "search_document".into());
+    let mut out = json!({"model": model, "texts": texts, "input_type": purpose});
+    if let Some(dimensions) = dimensions {
+        out["output_dimension"] = dimensions;
+    }
+    ("/embed".to_owned(), out)
+}
+
+fn ollama(model: &str, texts: Vec<String>, dimensions: Option<Value>) -> (String, Value) {
+    let mut out = json!({"model": model, "input": texts});
+    if let Some(dimensions) = dimensions {
+        out["dimensions"] = dimensions;
+    }
+    ("/api/embed".to_owned(), out)
+}
+
+/// Vertex AI predicts vectors as it predicts anything; what a text is for goes with each.
+fn vertex(model: &str, texts: Vec<String>, dimensions: Option<&Value>, body: &Body) -> (String, Value) {
+    let purpose = body.value("task_type");
+    let instance = |text: String| {
+        let mut instance = json!({"content": text});
+        if let Some(purpose) = &purpose {
+            instance["task_type"] = purpose.clone();
+        }
+        instance
+    };
+    let instances: Vec<_> = texts.into_iter().map(instance).collect();
+    let mut parameters = json!({});
+    if let Some(dimensions) = dimensions {
+        parameters["outputDimensionality"] = dimensions.clone();
+    }
+    (google_path(model, "predict"), json!({"instances": instances, "parameters": parameters}))
 }
 
 fn gemini(model: &str, texts: Vec<String>, dimensions: Option<&Value>) -> (String, Value) {
@@ -54,7 +87,9 @@ pub(crate) fn texts(input: Value) -> Result<Vec<String>, BadRequest> {
 /// An answer in base64 is one the API cannot give; clients that ask for it read plain numbers as well.
 pub(crate) fn dropped(body: &Body, target: &Target<'_>) -> Result<Vec<String>, BadRequest> {
     let has = |key: &&str| body.value(key).is_some_and(|value| value != "float");
-    let left: Vec<_> = ["encoding_format", "user"].into_iter().filter(has).map(str::to_owned).collect();
+    let purpose = (target.dialect == Dialect::Ollama).then_some("input_type");
+    let keys = ["encoding_format", "user"].into_iter().chain(purpose);
+    let left: Vec<_> = keys.filter(has).map(str::to_owned).collect();
     match left.first().filter(|_| target.unsupported == Unsupported::Reject) {
         Some(key) => Err(unsupported(key, target.model)),
         None => Ok(left),
@@ -65,10 +100,9 @@ pub(crate) fn dropped(body: &Body, target: &Target<'_>) -> Result<Vec<String>, B
 pub(crate) fn decode(dialect: Dialect, shown_model: &str, bytes: Bytes) -> Result<Answer, Fault> {
     let answer: Value = serde_json::from_slice(&parse(bytes.clone())?.to_bytes()).unwrap_or_default();
     let embeddings = &answer["embeddings"];
-    let vectors: Vec<&Value> = match embeddings.as_array().or_else(|| embeddings["float"].as_array()) {
-        Some(vectors) if !vectors.is_empty() => {
-            vectors.iter().map(|vector| vector.get("values").unwrap_or(vector)).collect()
-        }
+    let lists = [embeddings, &embeddings["float"], &answer["predictions"]];
+    let vectors: Vec<&Value> = match lists.iter().find_map(|list| list.as_array()) {
+        Some(vectors) if !vectors.is_empty() => vectors.iter().map(numbers).collect(),
         // Titan embeds one text at a time.
         _ if answer["embedding"].is_array() => vec![&answer["embedding"]],
         _ => {
@@ -76,8 +110,7 @@ pub(crate) fn decode(dialect: Dialect, shown_model: &str, bytes: Bytes) -> Resul
             return Err(inside.unwrap_or_else(|| Fault::garbage("answer has no \"embeddings\"", &bytes)));
         }
     };
-    let counts = ["/meta/billed_units/input_tokens", "/inputTextTokenCount"];
-    let input = counts.iter().find_map(|counts| answer.pointer(counts)?.as_u64());
+    let input = tokens(&answer);
     let usage = input.map(|input| Usage { input, ..Usage::default() });
     let data = vectors.into_iter().enumerate();
     let data: Vec<_> =
@@ -87,6 +120,21 @@ pub(crate) fn decode(dialect: Dialect, shown_model: &str, bytes: Bytes) -> Resul
         out["usage"] = json!({"prompt_tokens": tokens, "total_tokens": tokens});
     }
     Ok(Answer { body: out.to_string().into(), usage })
+}
+
+/// The vector, wherever it is in what stands for it.
+fn numbers(vector: &Value) -> &Value {
+    vector.get("values").or_else(|| vector.pointer("/embeddings/values")).unwrap_or(vector)
+}
+
+/// What was counted: for all texts together, or text by text.
+fn tokens(answer: &Value) -> Option<u64> {
+    let whole = ["/meta/billed_units/input_tokens", "/prompt_eval_count", "/inputTextTokenCount"];
+    if let Some(count) = whole.iter().find_map(|pointer| answer.pointer(pointer)?.as_u64()) {
+        return Some(count);
+    }
+    let each = answer["predictions"].as_array()?.iter();
+    each.map(|one| one.pointer("/embeddings/statistics/token_count")?.as_f64().map(|count| count as u64)).sum()
 }
 
 #[cfg(test)]
@@ -107,6 +155,15 @@ mod tests {
                 Dialect::Bedrock,
                 json!({"embeddings": {"float": [[0.5], [1]]}, "response_type": "embeddings_by_type"}),
                 None,
+            ),
+            (Dialect::Ollama, json!({"embeddings": [[0.5], [1]], "prompt_eval_count": 3}), Some(3)),
+            (
+                Dialect::Gemini,
+                json!({"predictions": [
+                    {"embeddings": {"values": [0.5], "statistics": {"token_count": 2.0, "truncated": false}}},
+                    {"embeddings": {"values": [1], "statistics": {"token_count": 3}}},
+                ]}),
+                Some(5),
             ),
         ];
         for (dialect, value, tokens) in rows {

@@ -13,6 +13,13 @@ use serde_json::Value;
 
 use crate::Usage;
 
+/// In front of the signature of a thought of Gemini's, where an application of Anthropic's API keeps it: in a block of
+/// thinking, which it sends back as it got it, to whoever answers next. Only Gemini can read it there.
+pub(crate) const SIGNED: &str = "gemini:";
+
+/// Where a call has its signature, in OpenAI's words.
+pub(crate) const SIGNATURE: &str = "/extra_content/google/thought_signature";
+
 /// OpenAI's word for why an answer ended.
 fn finish_reason(reason: &str, calls_tools: bool) -> &'static str {
     match reason {

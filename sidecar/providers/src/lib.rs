@@ -3,7 +3,7 @@
 //! Pure: bytes in, bytes out. No socket, no clock, no task, no log line. Nothing here panics on input, and nothing grows
 //! with what a provider sends beyond the bounds that are written beside each buffer.
 //!
-//! An application speaks one of several [`Api`]s, an upstream one of several [`Dialect`]s. Where both agree, bytes pass through
+//! An application speaks one of the [`Api`]s, an upstream one of the [`Dialect`]s. Where both agree, bytes pass through
 //! and only the few fields a policy owns are rewritten; otherwise the request, the answer and every stream event are
 //! translated, and what one side cannot say to the other is refused by name.
 
@@ -11,12 +11,15 @@ mod anthropic;
 mod bedrock;
 mod body;
 mod cohere;
+mod completions;
 mod embed;
 pub mod fault;
 mod format;
+mod framing;
 mod gemini;
 mod messages;
 mod need;
+mod ollama;
 mod openai;
 mod path;
 pub mod prompt;
@@ -29,6 +32,7 @@ mod stream;
 pub mod tokens;
 mod translate;
 mod usage;
+mod vertex;
 
 pub use body::Body;
 pub use fault::{Class, Fault};
@@ -37,7 +41,7 @@ pub use need::{Need, read, writes_cache};
 pub use openai::table::{Auth, Row, row, rows};
 pub use said::{Listener, Said};
 pub use stream::{Frame, StreamDecoder};
-pub use translate::{Answer, Outgoing, Target, Unsupported, decode, decode_at, encode};
+pub use translate::{Answer, Host, Outgoing, Speech, Target, Unsupported, decode, decode_at, encode};
 pub use usage::Usage;
 
 /// What the application called.
@@ -62,6 +66,7 @@ pub enum Dialect {
     Cohere,
     /// Converse, and what Bedrock has of embeddings.
     Bedrock,
+    Ollama,
 }
 
 /// Why a request cannot be served as it was written: a 400, worded for the person who sent it.

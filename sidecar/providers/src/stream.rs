@@ -1,21 +1,22 @@
 //! An answer that comes piece by piece.
 //!
-//! Framing is shared ([`crate::sse`], and [`crate::bedrock::frames`] for binary streams); what an event means depends on the pair of API and dialect, one small state machine
+//! Framing is shared ([`crate::framing`]); what an event means depends on the pair of API and dialect, one small state machine
 //! each. All of them keep one promise: a stream that ends before the provider said it was complete is a [`Fault`], and
 //! nothing that reads as an end is ever made up for it.
 
 use bytes::Bytes;
 
 use crate::anthropic::stream::{Native, ToChat};
-use crate::bedrock::frames::Frames;
 use crate::bedrock::stream::FromConverse;
 use crate::cohere::stream::FromCohere;
+use crate::framing::Framing;
 use crate::gemini::stream::FromGemini;
 use crate::messages::stream::ToMessages;
+use crate::ollama::stream::FromOllama;
 use crate::openai::stream::PassThrough;
 use crate::repeats::{Piece, Repeats};
-use crate::sse::{Event, Framer, TooLarge, too_large};
-use crate::{Api, Dialect, Fault, Usage, fault};
+use crate::sse::Event;
+use crate::{Api, Dialect, Fault, Usage, completions, fault};
 
 /// What is kept of bytes that are no event stream, to say what came instead.
 const MAX_STRAY_BYTES: usize = 4 << 10;
@@ -57,22 +58,13 @@ impl Seen {
 pub struct StreamDecoder {
     framing: Framing,
     events: Events,
-    /// What translates into OpenAI's chunks goes on from there into Anthropic's events, where its callers read them.
-    messages: Option<Box<ToMessages>>,
+    /// What translates into OpenAI's chunks goes on from there, where callers read something else.
+    onward: Option<Onward>,
     dialect: Dialect,
     /// The first bytes of lines that belong to no event.
     stray: Vec<u8>,
     any_data: bool,
     repeats: Repeats,
-}
-
-/// How events are told apart on the wire.
-#[derive(Debug)]
-enum Framing {
-    /// Lines of text.
-    Lines(Framer),
-    /// Amazon's binary messages.
-    Messages(Frames),
 }
 
 #[derive(Debug)]
@@ -84,31 +76,41 @@ enum Events {
     Gemini(Box<FromGemini>),
     Cohere(Box<FromCohere>),
     Converse(Box<FromConverse>),
+    Ollama(Box<FromOllama>),
 }
 
-// === impl Framing ===
+/// From OpenAI's chunks on.
+#[derive(Debug)]
+enum Onward {
+    Messages(Box<ToMessages>),
+    /// Chunks of a completion, where a chat answers for one.
+    Text,
+}
 
-impl Framing {
-    fn of(dialect: Dialect) -> Self {
-        match dialect {
-            Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini | Dialect::Cohere => Self::Lines(Framer::default()),
-            Dialect::Bedrock => Self::Messages(Frames::default()),
+// === impl Onward ===
+
+impl Onward {
+    /// What callers of an API read instead of chunks, where nothing shorter leads there.
+    fn to(api: Api, dialect: Dialect, shown_model: &str) -> Option<Self> {
+        match (api, dialect) {
+            (Api::Messages, Dialect::OpenAi | Dialect::Anthropic) => None,
+            (Api::Messages, _) => Some(Self::Messages(Box::new(ToMessages::new(shown_model)))),
+            (Api::Completions, _) => Some(Self::Text),
+            (Api::ChatCompletions | Api::Embeddings, _) => None,
         }
     }
 
-    /// The events that these bytes complete. Those in front of a fault come with it.
-    fn push(&mut self, chunk: Bytes, out: &mut Vec<Event>) -> Result<(), Fault> {
-        match self {
-            Self::Lines(framer) => framer.push(chunk, |event| out.push(event)).map_err(|TooLarge| too_large()),
-            Self::Messages(frames) => frames.push(&chunk, out),
-        }
+    /// Whether it needs the usage, whoever asked for it.
+    const fn reads_usage(&self) -> bool {
+        matches!(self, Self::Messages(_))
     }
 
-    fn finish(&mut self) -> Option<Event> {
+    fn chunks(&mut self, chunks: Vec<Frame>, out: &mut Vec<Frame>) -> Result<(), Fault> {
         match self {
-            Self::Lines(framer) => framer.finish(),
-            Self::Messages(frames) => frames.finish(),
+            Self::Messages(messages) => messages.chunks(chunks, out)?,
+            Self::Text => completions::stream::from_chat(chunks, out),
         }
+        Ok(())
     }
 }
 
@@ -119,22 +121,22 @@ impl StreamDecoder {
     /// application asked for the usage chunk.
     #[must_use]
     pub fn new(api: Api, dialect: Dialect, shown_model: &str, wants_usage: bool) -> Self {
-        let by_chunks = api == Api::Messages && matches!(dialect, Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock);
+        let onward = Onward::to(api, dialect, shown_model);
+        let wants_usage = wants_usage || onward.as_ref().is_some_and(Onward::reads_usage);
         let events = match (api, dialect) {
             (Api::Messages, Dialect::Anthropic) => Events::Native(Native::new(shown_model)),
             (Api::Messages, Dialect::OpenAi) => Events::ToMessages(Box::new(ToMessages::new(shown_model))),
             (_, Dialect::OpenAi) => Events::OpenAi(PassThrough::new(shown_model, wants_usage)),
             (_, Dialect::Anthropic) => Events::ToChat(Box::new(ToChat::new(shown_model, wants_usage))),
-            (_, Dialect::Gemini) => Events::Gemini(Box::new(FromGemini::new(shown_model, wants_usage || by_chunks))),
-            (_, Dialect::Cohere) => Events::Cohere(Box::new(FromCohere::new(shown_model, wants_usage || by_chunks))),
-            (_, Dialect::Bedrock) => {
-                Events::Converse(Box::new(FromConverse::new(shown_model, wants_usage || by_chunks)))
-            }
+            (_, Dialect::Gemini) => Events::Gemini(Box::new(FromGemini::new(shown_model, wants_usage))),
+            (_, Dialect::Cohere) => Events::Cohere(Box::new(FromCohere::new(shown_model, wants_usage))),
+            (_, Dialect::Bedrock) => Events::Converse(Box::new(FromConverse::new(shown_model, wants_usage))),
+            (_, Dialect::Ollama) => Events::Ollama(Box::new(FromOllama::new(shown_model, wants_usage))),
         };
         Self {
             framing: Framing::of(dialect),
             events,
-            messages: by_chunks.then(|| Box::new(ToMessages::new(shown_model))),
+            onward,
             dialect,
             stray: Vec::new(),
             any_data: false,
@@ -150,6 +152,7 @@ impl StreamDecoder {
             Events::Gemini(events) => events.created(seconds),
             Events::Cohere(events) => events.created(seconds),
             Events::Converse(events) => events.created(seconds),
+            Events::Ollama(events) => events.created(seconds),
             Events::OpenAi(_) | Events::Native(_) | Events::ToMessages(_) => {}
         }
         self
@@ -200,6 +203,7 @@ impl StreamDecoder {
                 Events::Gemini(events) => events.end(out),
                 Events::Cohere(events) => events.end(),
                 Events::Converse(events) => events.end(out),
+                Events::Ollama(events) => events.end(),
             })
         })?;
         if finished { Ok(()) } else { Err(self.cut()) }
@@ -223,20 +227,21 @@ impl StreamDecoder {
             Events::Gemini(events) => events.event(event, out),
             Events::Cohere(events) => events.event(event, out),
             Events::Converse(events) => events.event(event, out),
+            Events::Ollama(events) => events.event(event, out),
         })?;
         self.seen_mut().piece.take().map_or(Ok(()), |piece| self.repeats.add(piece))
     }
 
-    /// Frames for the application, by way of OpenAI's chunks where nothing shorter leads to Anthropic's events.
+    /// Frames for the application, by way of OpenAI's chunks where nothing shorter leads to what it reads.
     fn translated<T>(
         &mut self,
         out: &mut Vec<Frame>,
         work: impl FnOnce(&mut Events, &mut Vec<Frame>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let Some(messages) = &mut self.messages else { return work(&mut self.events, out) };
+        let Some(onward) = &mut self.onward else { return work(&mut self.events, out) };
         let mut chunks = Vec::new();
         let done = work(&mut self.events, &mut chunks)?;
-        messages.chunks(chunks, out)?;
+        onward.chunks(chunks, out)?;
         Ok(done)
     }
 
@@ -262,6 +267,7 @@ impl StreamDecoder {
             Events::Gemini(events) => &events.seen,
             Events::Cohere(events) => &events.seen,
             Events::Converse(events) => &events.seen,
+            Events::Ollama(events) => &events.seen,
         }
     }
 
@@ -274,6 +280,7 @@ impl StreamDecoder {
             Events::Gemini(events) => &mut events.seen,
             Events::Cohere(events) => &mut events.seen,
             Events::Converse(events) => &mut events.seen,
+            Events::Ollama(events) => &mut events.seen,
         }
     }
 

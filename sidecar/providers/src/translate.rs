@@ -7,8 +7,8 @@ use bytes::Bytes;
 use crate::openai::family::Family;
 use crate::openai::table::Path;
 use crate::{
-    Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, bedrock, cohere, embed, gemini, messages,
-    openai,
+    Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, bedrock, cohere, completions, embed, gemini,
+    messages, ollama, openai, vertex,
 };
 
 /// What happens to a parameter the dialect cannot express.
@@ -22,10 +22,30 @@ pub enum Unsupported {
     Pass,
 }
 
+/// Whose door a dialect is spoken at: others serve models too, at paths of their own and with less in the body.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Host {
+    /// The one whose dialect it is.
+    #[default]
+    Own,
+    /// Vertex AI, whose base URL ends in `/projects/PROJECT/locations/LOCATION`.
+    Vertex,
+}
+
+/// How one model at a provider is spoken to. At most providers all models are spoken to alike.
+#[derive(Clone, Copy, Debug)]
+pub struct Speech {
+    pub dialect: Dialect,
+    pub host: Host,
+    /// The habits of the provider, or of the model's maker.
+    pub row: &'static Row,
+}
+
 /// Where a request goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
     pub dialect: Dialect,
+    pub host: Host,
     /// The provider's habits, where it speaks OpenAI's API.
     pub row: &'static Row,
     /// The provider's name of the model.
@@ -40,13 +60,29 @@ pub struct Target<'a> {
 /// A request as the provider gets it.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    /// Appended to the provider's base URL, which already ends in `/v1`: `/chat/completions`.
+    /// Appended to the provider's base URL, which already ends in `/v1` or the like: `/chat/completions`.
     pub path: Cow<'static, str>,
     /// Headers of the dialect, without credentials.
     pub headers: Cow<'static, [(&'static str, &'static str)]>,
     pub body: Bytes,
     /// Parameters that were left out because the dialect has no word for them.
     pub dropped: Vec<String>,
+}
+
+// === impl Speech ===
+
+impl Speech {
+    /// A provider with one dialect.
+    #[must_use]
+    pub const fn of(dialect: Dialect, row: &'static Row) -> Self {
+        Self { dialect, host: Host::Own, row }
+    }
+
+    /// A model at Vertex AI, where each speaks as its maker does.
+    #[must_use]
+    pub fn at_vertex(model: &str) -> Self {
+        vertex::speech(model)
+    }
 }
 
 // === impl Target ===
@@ -57,11 +93,21 @@ impl<'a> Target<'a> {
     pub const fn new(dialect: Dialect, model: &'a str) -> Self {
         Self {
             dialect,
+            host: Host::Own,
             row: &Row::GENERIC,
             model,
             api_version: None,
             max_output_tokens: None,
             unsupported: Unsupported::Drop,
+        }
+    }
+
+    /// Whether completions are asked for as such. A chat answers for those that only chat.
+    fn completes(&self) -> bool {
+        match self.dialect {
+            Dialect::OpenAi => self.host == Host::Own && self.row.completions.serves(self.model),
+            Dialect::Ollama => true,
+            Dialect::Anthropic | Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock => false,
         }
     }
 
@@ -83,32 +129,38 @@ pub struct Answer {
 /// Writes the request for the target.
 pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
     match (api, target.dialect) {
+        (Api::Completions, _) if !target.completes() => {
+            let (chat, dropped) = completions::request::to_chat(body, target)?;
+            by_chat(&chat, dropped, need, target)
+        }
         (Api::ChatCompletions | Api::Completions | Api::Embeddings, Dialect::OpenAi) => {
             openai::request::encode(api, body, need, target)
         }
-        (Api::ChatCompletions, Dialect::Anthropic) => anthropic::request::encode(body, need, target),
-        (Api::ChatCompletions, Dialect::Gemini) => gemini::request::encode(body, need, target),
-        (Api::ChatCompletions, Dialect::Cohere) => cohere::request::encode(body, need, target),
-        (Api::ChatCompletions, Dialect::Bedrock) => bedrock::request::encode(body, need, target),
-        (Api::Messages, Dialect::OpenAi | Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock) => {
+        (Api::ChatCompletions | Api::Completions, Dialect::Ollama) => ollama::request::encode(api, body, need, target),
+        (Api::ChatCompletions | Api::Completions, Dialect::Anthropic) => anthropic::request::encode(body, need, target),
+        (Api::ChatCompletions | Api::Completions, Dialect::Gemini) => gemini::request::encode(body, need, target),
+        (Api::ChatCompletions | Api::Completions, Dialect::Cohere) => cohere::request::encode(body, need, target),
+        (Api::ChatCompletions | Api::Completions, Dialect::Bedrock) => bedrock::request::encode(body, need, target),
+        (Api::Messages, Dialect::Anthropic) => Ok(anthropic::passthrough::encode(body, need, target)),
+        (Api::Messages, _) => {
             let (chat, dropped) = messages::request::to_chat(body, need, target)?;
-            let mut outgoing = encode(Api::ChatCompletions, &chat, need, target)?;
-            outgoing.dropped.extend(dropped);
-            Ok(outgoing)
+            by_chat(&chat, dropped, need, target)
         }
-        (Api::Messages, Dialect::Anthropic) => Ok(anthropic::passthrough::encode(body, target)),
-        (Api::Embeddings, Dialect::Gemini | Dialect::Cohere) => embed::encode(body, target),
+        (Api::Embeddings, Dialect::Anthropic) => {
+            let message =
+                format!("embeddings need a backend that has them, {:?} is at one that does not", target.model);
+            Err(BadRequest::at("model", message))
+        }
         (Api::Embeddings, Dialect::Bedrock) => bedrock::embed::encode(body, target),
-        (Api::Completions | Api::Embeddings, Dialect::Anthropic)
-        | (Api::Completions, Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock) => {
-            let what = if api == Api::Embeddings { "embeddings" } else { "completions" };
-            let model = target.model;
-            Err(BadRequest::at(
-                "model",
-                format!("{what} need a backend that speaks OpenAI's API, {model:?} is at one that does not"),
-            ))
-        }
+        (Api::Embeddings, _) => embed::encode(body, target),
     }
+}
+
+/// What has become a chat's request goes on from there.
+fn by_chat(chat: &Body, dropped: Vec<String>, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
+    let mut outgoing = encode(Api::ChatCompletions, chat, need, target)?;
+    outgoing.dropped.extend(dropped);
+    Ok(outgoing)
 }
 
 /// Reads a whole answer (status 200). An error inside, HTML or truncated JSON is a [`Fault`]. `shown_model` is the model's
@@ -119,38 +171,22 @@ pub fn decode(api: Api, dialect: Dialect, shown_model: &str, body: Bytes) -> Res
 
 /// [`decode`] with the time, in seconds since 1970, that a translated answer carries as `created`.
 pub fn decode_at(api: Api, dialect: Dialect, shown_model: &str, created: u64, body: Bytes) -> Result<Answer, Fault> {
+    let chat = |body| match dialect {
+        Dialect::OpenAi => openai::answer::decode(api, shown_model, body),
+        Dialect::Anthropic => anthropic::response::decode(shown_model, created, body),
+        Dialect::Gemini => gemini::response::decode(shown_model, created, body),
+        Dialect::Cohere => cohere::response::decode(shown_model, created, body),
+        Dialect::Bedrock => bedrock::response::decode(shown_model, created, body),
+        Dialect::Ollama => ollama::response::decode(shown_model, created, body),
+    };
     match (api, dialect) {
-        (Api::ChatCompletions | Api::Completions | Api::Embeddings, Dialect::OpenAi) => {
-            openai::answer::decode(api, shown_model, body)
-        }
-        (Api::ChatCompletions | Api::Completions | Api::Embeddings, Dialect::Anthropic) => {
-            anthropic::response::decode(shown_model, created, body)
-        }
-        (Api::Embeddings, Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock) => {
+        (Api::Embeddings, Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock | Dialect::Ollama) => {
             embed::decode(dialect, shown_model, body)
         }
-        (Api::ChatCompletions | Api::Completions, Dialect::Gemini) => {
-            gemini::response::decode(shown_model, created, body)
-        }
-        (Api::ChatCompletions | Api::Completions, Dialect::Cohere) => {
-            cohere::response::decode(shown_model, created, body)
-        }
-        (Api::Messages, Dialect::Cohere) => {
-            let chat = cohere::response::decode(shown_model, created, body)?;
-            messages::response::decode(shown_model, chat.body)
-        }
-        (Api::ChatCompletions | Api::Completions, Dialect::Bedrock) => {
-            bedrock::response::decode(shown_model, created, body)
-        }
-        (Api::Messages, Dialect::Bedrock) => {
-            let chat = bedrock::response::decode(shown_model, created, body)?;
-            messages::response::decode(shown_model, chat.body)
-        }
+        (Api::ChatCompletions | Api::Embeddings, _) => chat(body),
+        (Api::Completions, _) => completions::response::from_chat(chat(body)?),
         (Api::Messages, Dialect::OpenAi) => messages::response::decode(shown_model, body),
-        (Api::Messages, Dialect::Gemini) => {
-            let chat = gemini::response::decode(shown_model, created, body)?;
-            messages::response::decode(shown_model, chat.body)
-        }
         (Api::Messages, Dialect::Anthropic) => anthropic::passthrough::decode(shown_model, body),
+        (Api::Messages, _) => messages::response::decode(shown_model, chat(body)?.body),
     }
 }

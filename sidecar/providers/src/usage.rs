@@ -26,6 +26,7 @@ impl Usage {
             Dialect::Gemini => Self::from_gemini(usage),
             Dialect::Cohere => Self::from_cohere(usage),
             Dialect::Bedrock => Self::from_converse(usage),
+            Dialect::Ollama => Self::from_ollama(usage),
         }
     }
 
@@ -81,6 +82,15 @@ impl Usage {
         let cache_write = first(usage, &["/cacheWriteInputTokens", "/cacheWriteInputTokenCount"]);
         let input = fresh.unwrap_or(0).saturating_add(cache_read).saturating_add(cache_write);
         Some(Self { input, output: output.unwrap_or(0), cache_read, cache_write, ..Self::default() })
+    }
+
+    /// Ollama's counts stand beside the answer.
+    fn from_ollama(answer: &Value) -> Option<Self> {
+        let (input, output) = (count(answer, "/prompt_eval_count"), count(answer, "/eval_count"));
+        if input.is_none() && output.is_none() {
+            return None;
+        }
+        Some(Self { input: input.unwrap_or(0), output: output.unwrap_or(0), ..Self::default() })
     }
 
     /// Gemini counts its thoughts beside the answer, mostly: the total gives it away where it counts them within.
@@ -186,6 +196,8 @@ mod tests {
                 (1110, 5, 1000, 100, 0),
             ),
             (Dialect::Anthropic, json!({"output_tokens": 7}), (0, 7, 0, 0, 0)),
+            (Dialect::Ollama, json!({"prompt_eval_count": 26, "eval_count": 10}), (26, 10, 0, 0, 0)),
+            (Dialect::Ollama, json!({"eval_count": 10}), (0, 10, 0, 0, 0)),
             (
                 Dialect::Bedrock,
                 json!({"inputTokens": 10, "outputTokens": 5, "totalTokens": 1115, "cacheReadInputTokens": 1000,

@@ -9,8 +9,8 @@ use spillway_providers::tokens::{self, Encoding};
 use spillway_providers::{Api, Body, Dialect, Need, StreamDecoder, Target, Unsupported, decode, encode, fault, read};
 
 const APIS: [Api; 4] = [Api::ChatCompletions, Api::Completions, Api::Embeddings, Api::Messages];
-const DIALECTS: [Dialect; 5] =
-    [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini, Dialect::Cohere, Dialect::Bedrock];
+const DIALECTS: [Dialect; 6] =
+    [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini, Dialect::Cohere, Dialect::Bedrock, Dialect::Ollama];
 
 /// Field names of both protocols; as values they are types, roles and reasons as well.
 const WORDS: &[&str] = &[
@@ -211,7 +211,7 @@ proptest! {
                     match dialect {
                         Dialect::Gemini => prop_assert!(out.path.contains(&["/", model, ":"].concat())),
                         Dialect::Bedrock => prop_assert!(out.path.starts_with(&["/model/", model, "/"].concat())),
-                        Dialect::OpenAi | Dialect::Anthropic | Dialect::Cohere => {
+                        Dialect::OpenAi | Dialect::Anthropic | Dialect::Cohere | Dialect::Ollama => {
                             prop_assert_eq!(&sent["model"], model);
                         }
                     }

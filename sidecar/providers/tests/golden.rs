@@ -1,9 +1,8 @@
 //! Translations as pairs of files: what comes in, and what goes out to each dialect or each API.
 //!
 //! `golden/<api>/<case>.json` becomes `<case>.<dialect>.json`, `golden/answers/<dialect>/<case>.json` becomes
-//! `<case>.<api>.json`, and `golden/streams/<dialect>/<case>.sse` becomes `<case>.<api>.sse` (Bedrock's are made
-//! binary first). `UPDATE=1` rewrites what
-//! goes out; the diff is then for the reviewer.
+//! `<case>.<api>.json`, and `golden/streams/<dialect>/<case>.sse` (`.ndjson` of Ollama; Bedrock's are made binary first)
+//! becomes `<case>.<api>.sse`. `UPDATE=1` rewrites what goes out; the diff is then for the reviewer.
 
 mod frames;
 
@@ -12,14 +11,17 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use spillway_providers::{Api, Body, Dialect, Fault, StreamDecoder, Target, Unsupported, decode, encode, read, row};
+use spillway_providers::{
+    Api, Body, Dialect, Fault, Host, StreamDecoder, Target, Unsupported, decode, encode, read, row,
+};
 
-const DIALECTS: [(Dialect, &str, &str); 5] = [
+const DIALECTS: [(Dialect, &str, &str); 6] = [
     (Dialect::OpenAi, "openai", "gpt-4o"),
     (Dialect::Anthropic, "anthropic", "claude-sonnet-4-5"),
     (Dialect::Gemini, "gemini", "gemini-2.5-flash"),
     (Dialect::Cohere, "cohere", "command-a-03-2025"),
     (Dialect::Bedrock, "bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+    (Dialect::Ollama, "ollama", "llama3.1"),
 ];
 
 const APIS: [(Api, &str); 4] = [
@@ -29,24 +31,32 @@ const APIS: [(Api, &str); 4] = [
     (Api::Messages, "messages"),
 ];
 
+/// Others' doors, at which requests differ and answers do not.
+const DOORS: [(Dialect, Host, &str, &str); 2] = [
+    (Dialect::Anthropic, Host::Vertex, "vertex_claude", "claude-sonnet-4-5@20250929"),
+    (Dialect::Gemini, Host::Vertex, "vertex_gemini", "gemini-2.5-flash"),
+];
+
 /// APIs whose answers every dialect can give.
-const CHATS: [(Api, &str); 2] = [(Api::ChatCompletions, "chat"), (Api::Messages, "messages")];
+const CHATS: [(Api, &str); 3] =
+    [(Api::ChatCompletions, "chat"), (Api::Messages, "messages"), (Api::Completions, "completions")];
 
 #[test]
 fn requests_go_out_as_recorded() {
     for (api, folder) in APIS {
         for case in cases(folder, "json") {
             let input: Value = serde_json::from_str(&text(&case)).expect("a case is JSON");
-            for (dialect, name, model) in DIALECTS {
+            let own = DIALECTS.map(|(dialect, name, model)| (dialect, Host::Own, name, model));
+            for (dialect, host, name, model) in own.into_iter().chain(DOORS) {
                 let model = input["models"][name].as_str().unwrap_or(model);
-                let out = request(api, &input, dialect, model);
+                let out = request(api, &input, (dialect, host), model);
                 check(&case.with_extension(format!("{name}.json")), &pretty(&out));
             }
         }
     }
 }
 
-fn request(api: Api, input: &Value, dialect: Dialect, model: &str) -> Value {
+fn request(api: Api, input: &Value, (dialect, host): (Dialect, Host), model: &str) -> Value {
     let unsupported = match input["unsupported"].as_str() {
         Some("Reject") => Unsupported::Reject,
         Some("Pass") => Unsupported::Pass,
@@ -55,7 +65,8 @@ fn request(api: Api, input: &Value, dialect: Dialect, model: &str) -> Value {
     let body = Body::parse(Bytes::from(input["request"].to_string())).expect("a case is a request");
     let need = read(api, &body).expect("a case is a request");
     let kind = if dialect == Dialect::Cohere { "Cohere" } else { "OpenAICompatible" };
-    let target = Target { row: row(kind), max_output_tokens: Some(64_000), unsupported, ..Target::new(dialect, model) };
+    let (row, max_output_tokens) = (row(kind), Some(64_000));
+    let target = Target { host, row, max_output_tokens, unsupported, ..Target::new(dialect, model) };
     match encode(api, &body, &need, &target) {
         Ok(out) => {
             let body: Value = serde_json::from_slice(&out.body).expect("what goes out is JSON");
@@ -86,7 +97,8 @@ fn answers_come_back_as_recorded() {
 #[test]
 fn streams_come_back_as_recorded_however_they_are_cut() {
     for (dialect, folder, _) in DIALECTS {
-        for case in cases(&format!("streams/{folder}"), "sse") {
+        let extension = if dialect == Dialect::Ollama { "ndjson" } else { "sse" };
+        for case in cases(&format!("streams/{folder}"), extension) {
             for (api, name) in CHATS {
                 let whole = stream(api, dialect, &case, usize::MAX);
                 check(&case.with_extension(format!("{name}.sse")), &whole);

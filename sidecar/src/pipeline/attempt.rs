@@ -254,7 +254,7 @@ impl Attempt<'_> {
         };
         let Call { api, model, need, .. } = self.call;
         let length = bytes.len() as u64;
-        match decode_at(*api, self.backend.provider.dialect, model, clock::since_epoch().as_secs(), bytes) {
+        match decode_at(*api, self.backend.speech.dialect, model, clock::since_epoch().as_secs(), bytes) {
             // Here a stream was asked for and something whole came: if it is no error, it is no stream either.
             Ok(answer) if need.stream => {
                 let message = "answered a request for a stream with something else".to_owned();
@@ -311,7 +311,7 @@ impl Attempt<'_> {
             let until = self.until().min(clock::now() + ERROR_PATIENCE);
             let text = self.read(body, MAX_ERROR_BYTES, until, |_, _| true).await.unwrap_or_default();
             wait = wait.or_else(|| fault::wait(&text));
-            fault::classify(self.backend.provider.dialect, status.as_u16(), &text)
+            fault::classify(self.backend.speech.dialect, status.as_u16(), &text)
         };
         let passed = passed(headers, self.backend.provider.key.as_deref());
         Box::new(Failure { retry_after: wait, headers: passed, ..*Failure::new(fault) })

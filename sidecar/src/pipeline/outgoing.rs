@@ -1,9 +1,9 @@
 //! The request as the backend's provider wants it.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use http_body_util::Full;
-use spillway_providers::{Outgoing, Target, encode};
+use spillway_providers::{Dialect, Outgoing, Target, encode};
 use spillway_wire::AuthScheme;
 
 use super::resolve::Call;
@@ -18,8 +18,9 @@ pub(super) const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 pub(super) fn request(call: &Call, backend: &Backend) -> Result<Request<Full<Bytes>>, ProxyError> {
     let provider = &backend.provider;
     let target = Target {
-        dialect: provider.dialect,
-        row: provider.row,
+        dialect: backend.speech.dialect,
+        host: backend.speech.host,
+        row: backend.speech.row,
         api_version: provider.api_version.as_deref(),
         model: &backend.model,
         max_output_tokens: backend.max_output_tokens,
@@ -44,10 +45,7 @@ pub(super) fn request(call: &Call, backend: &Backend) -> Result<Request<Full<Byt
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     for (name, value) in &call.forwarded {
-        // The application's version is its wish where the provider speaks its dialect, and noise elsewhere.
-        if headers.contains_key(name) || name != "anthropic-version" {
-            headers.insert(name, value.clone());
-        }
+        forward(headers, name, value, backend.speech.dialect);
     }
     for (name, value) in &provider.set {
         headers.insert(name, value.clone());
@@ -67,4 +65,44 @@ pub(super) fn request(call: &Call, backend: &Backend) -> Result<Request<Full<Byt
         };
     }
     Ok(request)
+}
+
+/// One of the application's headers. What it says to Anthropic is its wish where that is spoken, and noise elsewhere; a
+/// version has its place in the body where no header names one already.
+fn forward(headers: &mut HeaderMap, name: &HeaderName, value: &HeaderValue, dialect: Dialect) {
+    let ours = headers.get(name);
+    let betas = match name.as_str() {
+        "anthropic-version" if ours.is_none() => return,
+        "anthropic-beta" if dialect != Dialect::Anthropic => return,
+        "anthropic-beta" => ours,
+        _ => None,
+    };
+    // Both are needed: the application's, and the one that what was translated for it needs.
+    let both = betas.and_then(|ours| HeaderValue::from_bytes(&[ours.as_bytes(), b",", value.as_bytes()].concat()).ok());
+    headers.insert(name, both.unwrap_or_else(|| value.clone()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_to_anthropic_goes_to_anthropic() {
+        let rows = [
+            (Dialect::Anthropic, "anthropic-beta", Some("a"), "b", Some("a,b")),
+            (Dialect::Anthropic, "anthropic-beta", None, "b", Some("b")),
+            (Dialect::OpenAi, "anthropic-beta", None, "b", None),
+            (Dialect::Anthropic, "anthropic-version", Some("2023-06-01"), "2024-01-01", Some("2024-01-01")),
+            (Dialect::Anthropic, "anthropic-version", None, "2024-01-01", None),
+            (Dialect::Gemini, "traceparent", None, "00-1", Some("00-1")),
+        ];
+        for (dialect, name, ours, theirs, want) in rows {
+            let name = HeaderName::from_static(name);
+            let mut headers = HeaderMap::new();
+            headers.extend(ours.map(|ours| (name.clone(), HeaderValue::from_static(ours))));
+            forward(&mut headers, &name, &HeaderValue::from_static(theirs), dialect);
+            let got = headers.get(&name).and_then(|value| value.to_str().ok());
+            assert_eq!(got, want, "{dialect:?} {name} {ours:?}");
+        }
+    }
 }

@@ -76,7 +76,7 @@ impl Started {
 /// Reads up to where the stream is released.
 pub(super) async fn start(attempt: &Attempt<'_>, body: UpstreamBody) -> Result<Started, Outcome> {
     let (call, backend) = (attempt.call, attempt.backend);
-    let decoder = StreamDecoder::new(call.api, backend.provider.dialect, &call.model, call.need.wants_stream_usage)
+    let decoder = StreamDecoder::new(call.api, backend.speech.dialect, &call.model, call.need.wants_stream_usage)
         .created(clock::since_epoch().as_secs())
         .max_repeats(call.route.max_repeats);
     let bounds = Bounds {

@@ -10,8 +10,8 @@ use spillway_policy::{
     retry::{self, budget},
     truncate,
 };
-use spillway_providers::{Dialect, Fault, Row, Unsupported, tokens::Encoding};
-use spillway_wire::{AuthScheme, Map, OnExceeded, SchemaCheck, Snapshot};
+use spillway_providers::{Fault, Speech, Unsupported, tokens::Encoding};
+use spillway_wire::{AuthScheme, Dialect, Map, OnExceeded, SchemaCheck, Snapshot};
 
 use super::{
     gate::Gate,
@@ -120,6 +120,8 @@ pub(crate) struct Backend {
     pub(crate) name: String,
     pub(crate) header: HeaderValue,
     pub(crate) provider: Arc<Provider>,
+    /// How the model is spoken to.
+    pub(crate) speech: Speech,
     /// The provider's name of the model.
     pub(crate) model: String,
     pub(crate) model_header: HeaderValue,
@@ -145,8 +147,6 @@ pub(crate) struct Provider {
     pub(crate) header: HeaderValue,
     pub(crate) kind: String,
     pub(crate) dialect: Dialect,
-    /// What the provider does its own way.
-    pub(crate) row: &'static Row,
     pub(crate) api_version: Option<String>,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) auth: AuthScheme,

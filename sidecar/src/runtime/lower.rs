@@ -10,7 +10,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use spillway_policy::{NanoUsd, Price, fallback, truncate};
-use spillway_providers::{Dialect, Unsupported, row, tokens::Encoding};
+use spillway_providers::{Dialect, Speech, Unsupported, row, tokens::Encoding};
 use spillway_wire as wire;
 
 use super::{
@@ -124,13 +124,7 @@ fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Part
         name: name.to_owned(),
         header: text_header(name)?,
         kind: kind.clone(),
-        dialect: match dialect {
-            wire::Dialect::OpenAi => Dialect::OpenAi,
-            wire::Dialect::Anthropic => Dialect::Anthropic,
-            wire::Dialect::Gemini => Dialect::Gemini,
-            wire::Dialect::Cohere => Dialect::Cohere,
-        },
-        row: row(kind),
+        dialect: *dialect,
         api_version: api_version.clone(),
         upstream,
         auth: *auth,
@@ -247,6 +241,7 @@ fn backend(
     Ok(Backend {
         name: name.clone(),
         header: text_header(name)?,
+        speech: speech(found, &model.name),
         provider: Arc::clone(found),
         model: model.name.clone(),
         model_header: text_header(&model.name)?,
@@ -264,6 +259,19 @@ fn backend(
         state: live::backend(parts.before, route, name, (&found.state, &model.name)),
         model_gate: found.state.model(provider, &model.name),
     })
+}
+
+/// How a model is spoken to: as its provider is, or as its maker where a provider serves the models of many.
+fn speech(provider: &Provider, model: &str) -> Speech {
+    let own = |dialect| Speech::of(dialect, row(&provider.kind));
+    match provider.dialect {
+        wire::Dialect::OpenAi => own(Dialect::OpenAi),
+        wire::Dialect::Anthropic => own(Dialect::Anthropic),
+        wire::Dialect::Gemini => own(Dialect::Gemini),
+        wire::Dialect::Cohere => own(Dialect::Cohere),
+        wire::Dialect::Ollama => own(Dialect::Ollama),
+        wire::Dialect::VertexAi => Speech::at_vertex(model),
+    }
 }
 
 const fn strategy(given: &wire::Strategy) -> Strategy {

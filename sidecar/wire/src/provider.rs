@@ -41,6 +41,10 @@ pub enum Dialect {
     Anthropic,
     Gemini,
     Cohere,
+    /// Google's Vertex AI, where each model is spoken to as its maker does.
+    VertexAi,
+    /// Ollama's own API. Its copy of OpenAI's is [`Self::OpenAi`].
+    Ollama,
 }
 
 /// How the key travels.

@@ -12,7 +12,12 @@ use crate::resources::world::{SHOP, object, world};
 pub(super) type Row = (&'static str, Reason, &'static str, &'static str);
 
 const PROVIDER: &[Row] = &[
-    ("{type: VertexAI, credentials: {none: {}}}", UnsupportedValue, "spec.type", "cannot talk to VertexAI"),
+    (
+        "{type: VertexAI, endpoint: 'https://v/v1', region: 'a/b', credentials: {none: {}}}",
+        Invalid,
+        "spec.region",
+        "is not a region",
+    ),
     ("{type: Bedrock, credentials: {none: {}}}", UnsupportedValue, "spec.type", "cannot talk to Bedrock"),
     (
         "{type: OpenAI, credentials: {workloadIdentity: {}}}",

@@ -5,10 +5,11 @@
 
 use serde_json::{Value, json};
 
-use super::part::{blocks, marked, text_block};
+use super::model::Traits;
+use super::part::{blocks, is_signed, marked, text_block};
 use crate::BadRequest;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Conversation {
     /// Blocks for the top-level `system`.
     pub(super) system: Vec<Value>,
@@ -17,7 +18,7 @@ pub(super) struct Conversation {
     pub(super) uses_tools: bool,
     /// Calls of the old `function_call` have no id; they are answered in order.
     functions: usize,
-    system_turns: bool,
+    traits: Traits,
     /// What the system said since: its place is between a user's turn and an assistant's.
     interjected: Vec<Value>,
 }
@@ -39,9 +40,9 @@ enum Role {
 // === impl Conversation ===
 
 impl Conversation {
-    /// `system_turns`: whether the model takes the role `system` between the others.
-    pub(super) fn read(messages: Vec<Value>, system_turns: bool) -> Result<Self, BadRequest> {
-        let mut conversation = Self { system_turns, ..Self::default() };
+    pub(super) fn read(messages: Vec<Value>, traits: Traits) -> Result<Self, BadRequest> {
+        let (system, turns, interjected) = (Vec::new(), Vec::new(), Vec::new());
+        let mut conversation = Self { system, turns, uses_tools: false, functions: 0, traits, interjected };
         for (index, message) in messages.into_iter().enumerate() {
             conversation.add(message, &format!("messages[{index}]"))?;
         }
@@ -61,8 +62,8 @@ impl Conversation {
         let mark = message.get_mut("cache_control").map(Value::take);
         let role = match role.as_str() {
             "system" | "developer" => {
-                let blocks = blocks(content, &content_at)?;
-                if self.system_turns && !self.turns.is_empty() {
+                let blocks = blocks(content, self.traits, &content_at)?;
+                if self.traits.system_turns && !self.turns.is_empty() {
                     self.interjected.extend(blocks);
                 } else {
                     self.system.extend(blocks);
@@ -74,7 +75,7 @@ impl Conversation {
             "tool" | "function" => {
                 let id = self.result_id(&role, &message, at)?;
                 if content.is_array() {
-                    content = blocks(content, &content_at)?.into();
+                    content = blocks(content, self.traits, &content_at)?.into();
                 }
                 self.uses_tools = true;
                 let result = json!({"type": "tool_result", "tool_use_id": id, "content": content});
@@ -84,7 +85,7 @@ impl Conversation {
             other => return Err(BadRequest::at(format!("{at}.role"), format!("{at} has the unknown role {other:?}"))),
         };
         let mut turn = if role == Role::Assistant { thoughts(&mut message) } else { Vec::new() };
-        turn.extend(blocks(content, &content_at)?);
+        turn.extend(blocks(content, self.traits, &content_at)?);
         if role == Role::Assistant {
             self.add_assistant(&mut message, &mut turn, at)?;
         }
@@ -131,7 +132,7 @@ impl Conversation {
             self.settle_system();
         }
         match self.turns.last_mut() {
-            Some(turn) if turn.role == role => turn.blocks.extend(blocks),
+            Some(turn) if turn.role == role => turn.add(blocks),
             _ => self.turns.push(Turn { role, blocks }),
         }
     }
@@ -166,10 +167,25 @@ impl Conversation {
     }
 }
 
+// === impl Turn ===
+
+impl Turn {
+    /// Results of tools come first in a turn, whatever was said between a call and its result.
+    fn add(&mut self, blocks: Vec<Value>) {
+        let is_result = |block: &Value| block["type"] == "tool_result";
+        if blocks.iter().all(is_result) {
+            let at = self.blocks.iter().take_while(|block| is_result(block)).count();
+            self.blocks.splice(at..at, blocks);
+        } else {
+            self.blocks.extend(blocks);
+        }
+    }
+}
+
 /// Thinking that came with a signature goes back first, as it was: the model checks it.
 fn thoughts(message: &mut Value) -> Vec<Value> {
     match message.get_mut("thinking_blocks").map(Value::take) {
-        Some(Value::Array(blocks)) => blocks.into_iter().filter(|block| block.is_object()).collect(),
+        Some(Value::Array(blocks)) => blocks.into_iter().filter(is_signed).collect(),
         _ => Vec::new(),
     }
 }

@@ -1,5 +1,7 @@
 //! What a Claude's name says about the parameters it takes.
 
+use crate::{Host, Target};
+
 /// What a model takes, by its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Traits {
@@ -13,6 +15,8 @@ pub(super) struct Traits {
     pub(super) schema: bool,
     /// Takes the role `system` between the others.
     pub(super) system_turns: bool,
+    /// Fetches images and documents itself.
+    pub(super) urls: bool,
 }
 
 /// The version of a Claude nobody has named yet.
@@ -21,15 +25,18 @@ const NEWEST: (u32, u32) = (u32::MAX, 0);
 // === impl Traits ===
 
 impl Traits {
-    pub(super) fn of(model: &str) -> Self {
+    pub(super) fn of(target: &Target<'_>) -> Self {
         // What is no Claude speaks the protocol as it was when others began to copy it.
-        let version = version(model).unwrap_or((3, 0));
+        let version = version(target.model).unwrap_or((3, 0));
+        let own = target.host == Host::Own;
         Self {
             sampling: version < (4, 7),
             effort: version >= (4, 6),
             budget: version < (4, 7),
-            schema: version >= (4, 5),
+            // Vertex AI refuses the beta by its name.
+            schema: own && version >= (4, 5),
             system_turns: version >= (5, 0),
+            urls: own,
         }
     }
 }
@@ -56,6 +63,7 @@ fn short_number_or_word(part: &str) -> Option<Option<u32>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Dialect;
 
     #[test]
     fn a_name_tells_its_version() {
@@ -75,7 +83,8 @@ mod tests {
         for (model, want) in rows {
             assert_eq!(version(model), want, "{model}");
         }
-        assert!(Traits::of("llama-3").sampling);
-        assert!(!Traits::of("claude-opus-5").sampling);
+        let traits = |model| Traits::of(&Target::new(Dialect::Anthropic, model));
+        assert!(traits("llama-3").sampling);
+        assert!(!traits("claude-opus-5").sampling);
     }
 }

@@ -2,15 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::BadRequest;
+use super::model::Traits;
+use crate::{BadRequest, gemini};
 
 /// Content, a string or a list of parts, as blocks. Empty text is no block: Anthropic refuses it.
-pub(super) fn blocks(content: Value, at: &str) -> Result<Vec<Value>, BadRequest> {
+pub(super) fn blocks(content: Value, traits: Traits, at: &str) -> Result<Vec<Value>, BadRequest> {
     match content {
         Value::Null => Ok(Vec::new()),
         Value::String(text) => Ok(text_block(text).into_iter().collect()),
         Value::Array(parts) => {
-            let parts = parts.into_iter().enumerate().map(|(index, part)| block(part, &format!("{at}[{index}]")));
+            let parts =
+                parts.into_iter().enumerate().map(|(index, part)| block(part, traits, &format!("{at}[{index}]")));
             Ok(parts.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
         }
         Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
@@ -23,7 +25,7 @@ pub(super) fn text_block(text: String) -> Option<Value> {
     (!text.is_empty()).then(|| json!({"type": "text", "text": text}))
 }
 
-fn block(part: Value, at: &str) -> Result<Option<Value>, BadRequest> {
+fn block(part: Value, traits: Traits, at: &str) -> Result<Option<Value>, BadRequest> {
     let Value::Object(mut part) = part else {
         return match part {
             Value::String(text) => Ok(text_block(text)),
@@ -35,8 +37,8 @@ fn block(part: Value, at: &str) -> Result<Option<Value>, BadRequest> {
     let block = match kind.as_str() {
         "text" | "input_text" | "output_text" => text_block(take_text(&mut part, "text", at)?),
         "refusal" => text_block(take_text(&mut part, "refusal", at)?),
-        "image_url" => Some(image(part, at)?),
-        "file" => Some(file(part, at)?),
+        "image_url" => Some(image(part, traits, at)?),
+        "file" => Some(file(part, traits, at)?),
         "input_audio" => {
             let message = format!("{at} is audio, which Anthropic models cannot hear (send its transcript as text)");
             return Err(BadRequest::at(at, message));
@@ -46,6 +48,17 @@ fn block(part: Value, at: &str) -> Result<Option<Value>, BadRequest> {
         _ => Some(Value::Object(part)),
     };
     Ok(block.map(|block| marked(block, mark)))
+}
+
+/// Whether a block of thinking is one that Claude takes back: it checks the signature, and others have none or their own.
+pub(crate) fn is_signed(block: &Value) -> bool {
+    match block["type"].as_str() {
+        Some("thinking") => {
+            let signature = block["signature"].as_str().unwrap_or_default();
+            !signature.is_empty() && !signature.starts_with(gemini::SIGNED)
+        }
+        _ => block.is_object(),
+    }
 }
 
 /// A block with its `cache_control`.
@@ -64,20 +77,25 @@ fn take_text(part: &mut Map<String, Value>, key: &str, at: &str) -> Result<Strin
 }
 
 /// `{"image_url": {"url": …}}`, or the URL alone.
-fn image(mut part: Map<String, Value>, at: &str) -> Result<Value, BadRequest> {
+fn image(mut part: Map<String, Value>, traits: Traits, at: &str) -> Result<Value, BadRequest> {
     let url = match part.remove("image_url") {
         Some(Value::String(url)) => url,
         Some(Value::Object(mut image)) => take_text(&mut image, "url", at)?,
         _ => return Err(BadRequest::at(at, format!("{at} has no \"image_url\""))),
     };
-    Ok(json!({"type": "image", "source": source(url, at)?}))
+    Ok(json!({"type": "image", "source": source(&url, traits, at)?}))
 }
 
-fn source(url: String, at: &str) -> Result<Value, BadRequest> {
+fn source(url: &str, traits: Traits, at: &str) -> Result<Value, BadRequest> {
     if url.starts_with("https://") || url.starts_with("http://") {
+        if !traits.urls {
+            let message =
+                format!("{at} is a URL, which Claude fetches nowhere but at Anthropic (send it as a data URL)");
+            return Err(BadRequest::at(at, message));
+        }
         return Ok(json!({"type": "url", "url": url}));
     }
-    let (media_type, data) = data_url(&url).ok_or_else(|| {
+    let (media_type, data) = data_url(url).ok_or_else(|| {
         BadRequest::at(at, format!("{at} is neither an http(s) URL nor a base64 data URL (data:image/png;base64,…)"))
     })?;
     Ok(json!({"type": "base64", "media_type": media_type, "data": data}))
@@ -92,12 +110,12 @@ pub(crate) fn data_url(url: &str) -> Option<(&str, &str)> {
 }
 
 /// A PDF or a text, inline or by the id of an upload.
-fn file(mut part: Map<String, Value>, at: &str) -> Result<Value, BadRequest> {
+fn file(mut part: Map<String, Value>, traits: Traits, at: &str) -> Result<Value, BadRequest> {
     let Some(Value::Object(mut file)) = part.remove("file") else {
         return Err(BadRequest::at(at, format!("{at} has no \"file\"")));
     };
     let source = match (file.remove("file_data"), file.remove("file_id")) {
-        (Some(Value::String(data)), _) => source(data, at)?,
+        (Some(Value::String(data)), _) => source(&data, traits, at)?,
         (_, Some(Value::String(id))) => json!({"type": "file", "file_id": id}),
         _ => return Err(BadRequest::at(at, format!("{at} has neither \"file_data\" nor \"file_id\""))),
     };

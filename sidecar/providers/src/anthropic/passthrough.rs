@@ -1,16 +1,51 @@
-//! Anthropic callers of Anthropic backends: everything passes but the model's name.
+//! Anthropic callers of Anthropic backends: everything passes but the model's name, which at others' doors is in the path.
 
 use bytes::Bytes;
+use memchr::memmem;
 use serde_json::Value;
 
-use super::{HEADERS, PATH};
+use super::part::is_signed;
+use super::{headers, path};
+use crate::gemini::SIGNED;
 use crate::openai::answer::parse;
-use crate::{Answer, Body, Dialect, Fault, Outgoing, Target, Usage, fault};
+use crate::{Answer, Body, Dialect, Fault, Host, Need, Outgoing, Target, Usage, fault, vertex};
 
-pub(crate) fn encode(body: &Body, target: &Target<'_>) -> Outgoing {
+pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Outgoing {
     let mut out = body.clone();
-    out.set("model", &target.model.into());
-    Outgoing { path: PATH.into(), headers: HEADERS.into(), body: out.to_bytes(), dropped: Vec::new() }
+    if out.get_bytes("messages").is_some_and(has_unsigned) {
+        leave_unsigned(&mut out);
+    }
+    match target.host {
+        Host::Own => out.set("model", &target.model.into()),
+        Host::Vertex => {
+            out.remove("model");
+            out.set("anthropic_version", &vertex::ANTHROPIC_VERSION.into());
+        }
+    }
+    let path = path(target, need.stream);
+    Outgoing { path, headers: headers(target).into(), body: out.to_bytes(), dropped: Vec::new() }
+}
+
+/// Whether some thinking was signed by nobody, or by somebody else: an answer of another backend, sent back.
+fn has_unsigned(raw: &[u8]) -> bool {
+    let name = b"\"signature\"";
+    memmem::find_iter(raw, name).any(|at| {
+        let rest = raw.get(at + name.len()..).unwrap_or_default().trim_ascii_start();
+        let value = rest.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
+        value.starts_with(b"\"\"") || value.strip_prefix(b"\"").is_some_and(|text| text.starts_with(SIGNED.as_bytes()))
+    })
+}
+
+/// Claude checks signatures, and refuses a conversation for a thought that is not its own.
+fn leave_unsigned(out: &mut Body) {
+    let Some(Value::Array(mut messages)) = out.value("messages") else { return };
+    messages.retain_mut(|message| {
+        let Some(blocks) = message["content"].as_array_mut() else { return true };
+        let before = blocks.len();
+        blocks.retain(is_signed);
+        before == blocks.len() || !blocks.is_empty()
+    });
+    out.set("messages", &messages.into());
 }
 
 pub(crate) fn decode(shown_model: &str, bytes: Bytes) -> Result<Answer, Fault> {

@@ -4,10 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::content::Conversation;
 use super::model::Traits;
-use super::{HEADERS, JSON_TOOL, PATH, SCHEMA_HEADERS, schema, tools};
+use super::{JSON_TOOL, SCHEMA_HEADERS, VERTEX_SEARCH_HEADERS, headers, path, schema, tools};
 use crate::openai::family::is_neutral;
 use crate::openai::request::unsupported;
-use crate::{BadRequest, Body, Need, Outgoing, Target, Unsupported};
+use crate::{BadRequest, Body, Host, Need, Outgoing, Target, Unsupported, vertex};
 
 /// Anthropic demands a bound on the answer; this one is for models whose limit nobody knows.
 const DEFAULT_MAX_TOKENS: u64 = 4096;
@@ -65,10 +65,14 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     let Some(Value::Array(messages)) = body.value("messages") else {
         return Err(BadRequest::at("messages", "\"messages\" is not a list of readable messages"));
     };
-    let traits = Traits::of(target.model);
-    let conversation = Conversation::read(messages, traits.system_turns)?;
-    let mut draft = Draft { target, traits, out: Map::new(), tools: Vec::new(), headers: HEADERS, dropped: Vec::new() };
-    draft.set("model", target.model);
+    let traits = Traits::of(target);
+    let conversation = Conversation::read(messages, traits)?;
+    let (headers, path) = (headers(target), path(target, need.stream));
+    let mut draft = Draft { target, traits, out: Map::new(), tools: Vec::new(), headers, dropped: Vec::new() };
+    match target.host {
+        Host::Own => draft.set("model", target.model),
+        Host::Vertex => draft.set("anthropic_version", vertex::ANTHROPIC_VERSION),
+    }
     draft.set("max_tokens", need.max_output_tokens.or(target.max_output_tokens).unwrap_or(DEFAULT_MAX_TOKENS));
     if !conversation.system.is_empty() {
         draft.set("system", conversation.system.clone());
@@ -81,7 +85,7 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     draft.choose_tools(body, uses_tools)?;
     draft.structure(body)?;
     let bytes = Value::Object(draft.out).to_string();
-    Ok(Outgoing { path: PATH.into(), headers: draft.headers.into(), body: bytes.into(), dropped: draft.dropped })
+    Ok(Outgoing { path, headers: draft.headers.into(), body: bytes.into(), dropped: draft.dropped })
 }
 
 // === impl Draft ===
@@ -112,6 +116,9 @@ impl Draft<'_> {
             }
             "web_search_options" => {
                 self.tools.push(tools::web_search(&value));
+                if self.target.host == Host::Vertex {
+                    self.headers = VERTEX_SEARCH_HEADERS;
+                }
                 Ok(())
             }
             "reasoning_effort" => self.effort(&value),

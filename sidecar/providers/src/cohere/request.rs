@@ -13,6 +13,7 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     out.set("model", &target.model.into());
     fit::usage(&mut out, need, target.row);
     choose(&mut out, target, &mut dropped);
+    let thinking = thinking(&mut out, target);
     fit::parameters(&mut out, Family::Other, target, &mut dropped)?;
     fit::messages(&mut out, Family::Other, target.row);
     fit::tools(&mut out, target.row);
@@ -20,7 +21,32 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
         out.set("stop_sequences", &json!([sequence]));
     }
     format(&mut out);
+    if let Some(thinking) = thinking {
+        out.set("thinking", &thinking);
+    }
     Ok(Outgoing { path: "/chat".into(), headers: [].as_slice().into(), body: out.to_bytes(), dropped })
+}
+
+/// How much a model that reasons is to think, in Cohere's words. Nobody else is asked to.
+fn thinking(out: &mut Body, target: &Target<'_>) -> Option<Value> {
+    if !target.model.contains("reasoning") {
+        return None;
+    }
+    let (given, effort) = (out.value("thinking"), out.value("reasoning_effort"));
+    out.remove("thinking");
+    out.remove("reasoning_effort");
+    let budget = match (&given, &effort) {
+        (Some(given), _) if given["type"] == "disabled" => return Some(json!({"type": "disabled"})),
+        (None, Some(effort)) if effort == "none" => return Some(json!({"type": "disabled"})),
+        (Some(given), _) => given["budget_tokens"].as_u64(),
+        (None, Some(effort)) => fit::budget(effort.as_str().unwrap_or_default()),
+        (None, None) => return None,
+    };
+    let mut thinking = json!({"type": "enabled"});
+    if let Some(budget) = budget {
+        thinking["token_budget"] = budget.into();
+    }
+    Some(thinking)
 }
 
 /// A choice is `REQUIRED`, `NONE`, or the model's own. A named tool becomes the only one.

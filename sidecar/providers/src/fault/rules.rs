@@ -173,6 +173,14 @@ const BEDROCK: &[Rule] = &[
         class: Class::ContextWindowExceeded,
     },
 ];
+/// Of Ollama alone: its errors are a sentence, in a stream without even a status.
+const OLLAMA: &[Rule] = &[Rule {
+    status: Statuses::Only(&[400, 404, 500]),
+    codes: &[],
+    words: &["' not found", "try pulling it first"],
+    unless: &[],
+    class: Class::NotFound,
+}];
 
 /// How providers say that a prompt does not fit.
 const OVERFLOW: &[&str] = &[
@@ -232,6 +240,7 @@ pub(super) fn class(dialect: Dialect, status: u16, report: &Report) -> Class {
         Dialect::Gemini => GEMINI,
         Dialect::Cohere => COHERE,
         Dialect::Bedrock => BEDROCK,
+        Dialect::Ollama => OLLAMA,
     };
     let rules = COMMON.iter().chain(own);
     let rule = rules.into_iter().find(|rule| rule.matches(status, report));

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::SIGNATURE;
 use super::model::Traits;
 use super::part::{parts, text};
 use crate::BadRequest;
@@ -152,7 +153,7 @@ fn thoughts(message: &Value) -> Vec<Value> {
 
 /// Where an answer of ours has put it, and where others put theirs.
 fn signature(call: &Value) -> Option<&str> {
-    ["/extra_content/google/thought_signature", "/provider_specific_fields/thought_signature"]
+    [SIGNATURE, "/provider_specific_fields/thought_signature"]
         .iter()
         .find_map(|pointer| call.pointer(pointer)?.as_str())
 }

@@ -1,5 +1,7 @@
 //! What a Gemini's name says about the parameters it takes.
 
+use crate::{Host, Target};
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Traits {
     /// Thinks as much as a level says; older ones are given a budget of tokens.
@@ -8,16 +10,24 @@ pub(super) struct Traits {
     pub(super) signed_calls: bool,
     /// `presencePenalty`, `frequencyPenalty`.
     pub(super) penalties: bool,
+    /// Files can be anywhere on the web.
+    pub(super) urls: bool,
     /// An image's detail can be said image by image.
     pub(super) resolution: bool,
 }
 
 impl Traits {
-    pub(super) fn of(model: &str) -> Self {
+    pub(super) fn of(target: &Target<'_>) -> Self {
         // What is no Gemini (Gemma, a tuned model) takes what the second generation took.
-        let version = version(model).unwrap_or((2, 0));
+        let version = version(target.model).unwrap_or((2, 0));
         let third = version >= (3, 0);
-        Self { levels: third, signed_calls: third, penalties: version < (3, 5), resolution: third }
+        Self {
+            levels: third,
+            signed_calls: third,
+            penalties: version < (3, 5),
+            urls: version >= (2, 5) || target.host == Host::Vertex,
+            resolution: third,
+        }
     }
 }
 

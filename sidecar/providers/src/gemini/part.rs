@@ -53,7 +53,7 @@ fn part(part: Value, traits: Traits, at: &str) -> Result<Value, BadRequest> {
             let format = take(&mut audio, "format", at)?;
             Ok(inline(format!("audio/{format}"), take(&mut audio, "data", at)?))
         }
-        "file" => file(&mut part, at),
+        "file" => file(&mut part, traits, at),
         "" => Err(BadRequest::at(at, format!("{at} has no \"type\""))),
         other => Err(BadRequest::at(at, format!("{at} is a {other:?}, which Gemini models have no word for"))),
     }
@@ -75,12 +75,16 @@ fn inline(mime_type: String, data: String) -> Value {
 }
 
 fn image(part: &mut Map<String, Value>, traits: Traits, at: &str) -> Result<Value, BadRequest> {
-    let (url, detail) = match part.remove("image_url") {
-        Some(Value::String(url)) => (url, Value::Null),
-        Some(Value::Object(mut image)) => (take(&mut image, "url", at)?, image.remove("detail").unwrap_or_default()),
+    let (url, detail, format) = match part.remove("image_url") {
+        Some(Value::String(url)) => (url, Value::Null, Value::Null),
+        Some(Value::Object(mut image)) => {
+            let mut take_any = |key| image.remove(key).unwrap_or_default();
+            let (detail, format) = (take_any("detail"), take_any("format"));
+            (take(&mut image, "url", at)?, detail, format)
+        }
         _ => return Err(missing(at, "image_url")),
     };
-    let mut image = data(&url, at)?;
+    let mut image = data(&url, format.as_str(), traits, at)?;
     let level = match detail.as_str() {
         Some("low") => "MEDIA_RESOLUTION_LOW",
         Some("medium") => "MEDIA_RESOLUTION_MEDIUM",
@@ -94,30 +98,66 @@ fn image(part: &mut Map<String, Value>, traits: Traits, at: &str) -> Result<Valu
 }
 
 /// A PDF, a sound or a text, inline or by the address of an upload.
-fn file(part: &mut Map<String, Value>, at: &str) -> Result<Value, BadRequest> {
+fn file(part: &mut Map<String, Value>, traits: Traits, at: &str) -> Result<Value, BadRequest> {
     let Some(Value::Object(mut file)) = part.remove("file") else { return Err(missing(at, "file")) };
+    let format = file.remove("format").unwrap_or_default();
     if let Some(Value::String(url)) = file.remove("file_data") {
-        return data(&url, at);
+        return data(&url, format.as_str(), traits, at);
     }
     let id = take(&mut file, "file_id", at)?;
-    match file.remove("format") {
-        Some(Value::String(mime_type)) => Ok(json!({"fileData": {"mimeType": mime_type, "fileUri": id}})),
-        _ => Ok(json!({"fileData": {"fileUri": id}})),
+    match format.as_str() {
+        Some(mime_type) => Ok(json!({"fileData": {"mimeType": mime_type, "fileUri": id}})),
+        None => Ok(json!({"fileData": {"fileUri": id}})),
     }
 }
 
-/// A data URL, or a place Gemini itself reads from.
-fn data(url: &str, at: &str) -> Result<Value, BadRequest> {
+/// A data URL, or a place Google itself reads from: its own, or any public one.
+fn data(url: &str, mime_type: Option<&str>, traits: Traits, at: &str) -> Result<Value, BadRequest> {
     const OWN: [&str; 2] = ["gs://", "https://generativelanguage.googleapis.com/"];
-    if OWN.iter().any(|prefix| url.starts_with(prefix)) {
-        return Ok(json!({"fileData": {"fileUri": url}}));
+    if let Some(inline) = data_url(url) {
+        return Ok(inline);
     }
-    let parsed = url.strip_prefix("data:").and_then(|rest| rest.split_once(',')).and_then(|(head, data)| {
-        let mime_type = head.strip_suffix(";base64")?.split(';').next()?;
-        mime_type.contains('/').then(|| inline(mime_type.to_owned(), data.to_owned()))
-    });
-    parsed.ok_or_else(|| {
-        let message = "is no base64 data URL (data:image/png;base64,…), and Gemini models fetch no other URLs";
-        BadRequest::at(at, format!("{at} {message}"))
-    })
+    let mime_type = mime_type.or_else(|| by_extension(url));
+    let own = OWN.iter().any(|own| url.starts_with(own));
+    let refused = match mime_type {
+        Some(mime_type) if own || (traits.urls && url.starts_with("https://")) => {
+            return Ok(json!({"fileData": {"mimeType": mime_type, "fileUri": url}}));
+        }
+        None if own => return Ok(json!({"fileData": {"fileUri": url}})),
+        None if traits.urls && url.starts_with("https://") => {
+            "is a URL that does not end in what it is, which Gemini wants to be told (give a \"format\" such as image/png)"
+        }
+        _ if traits.urls => "is neither an https URL nor a base64 data URL (data:image/png;base64,…)",
+        _ => "is no base64 data URL (data:image/png;base64,…), and this model fetches no other URLs",
+    };
+    Err(BadRequest::at(at, format!("{at} {refused}")))
+}
+
+fn data_url(url: &str) -> Option<Value> {
+    let (head, data) = url.strip_prefix("data:")?.split_once(',')?;
+    let mime_type = head.strip_suffix(";base64")?.split(';').next()?;
+    mime_type.contains('/').then(|| inline(mime_type.to_owned(), data.to_owned()))
+}
+
+/// What a file is, by the end of its URL.
+fn by_extension(url: &str) -> Option<&'static str> {
+    const TYPES: [(&str, &str); 14] = [
+        ("gif", "image/gif"),
+        ("heic", "image/heic"),
+        ("jpeg", "image/jpeg"),
+        ("jpg", "image/jpeg"),
+        ("md", "text/markdown"),
+        ("mov", "video/quicktime"),
+        ("mp3", "audio/mpeg"),
+        ("mp4", "video/mp4"),
+        ("pdf", "application/pdf"),
+        ("png", "image/png"),
+        ("txt", "text/plain"),
+        ("wav", "audio/wav"),
+        ("webm", "video/webm"),
+        ("webp", "image/webp"),
+    ];
+    let path = url.split(['?', '#']).next()?;
+    let (_, extension) = path.rsplit('/').next()?.rsplit_once('.')?;
+    TYPES.iter().find(|(known, _)| known.eq_ignore_ascii_case(extension)).map(|(_, mime_type)| *mime_type)
 }

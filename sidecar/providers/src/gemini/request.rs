@@ -9,7 +9,7 @@ use crate::openai::family::is_neutral;
 use crate::openai::fit::budget;
 use crate::openai::request::unsupported;
 use crate::path::segment;
-use crate::{BadRequest, Body, Need, Outgoing, Target, Unsupported};
+use crate::{BadRequest, Body, Host, Need, Outgoing, Target, Unsupported, vertex};
 
 /// Gemini's own words at the top level, for applications that know who they talk to.
 const OWN: &[&str] = &["safetySettings", "safety_settings", "cachedContent", "cached_content", "labels"];
@@ -33,7 +33,7 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     let Some(Value::Array(messages)) = body.value("messages") else {
         return Err(BadRequest::at("messages", "\"messages\" is not a list of readable messages"));
     };
-    let traits = Traits::of(target.model);
+    let traits = Traits::of(target);
     let mut conversation = Conversation::read(messages, traits)?;
     let (out, config) = (Map::new(), Map::new());
     let mut draft = Draft { target, traits, out, config, tools: Vec::new(), dropped: Vec::new() };
@@ -59,18 +59,17 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
         draft.out.insert("generationConfig".into(), draft.config.into());
     }
     let body = Value::Object(draft.out).to_string().into();
-    Ok(Outgoing {
-        path: path(target.model, need.stream).into(),
-        headers: [].as_slice().into(),
-        body,
-        dropped: draft.dropped,
-    })
+    Ok(Outgoing { path: path(target, need.stream).into(), headers: [].as_slice().into(), body, dropped: draft.dropped })
 }
 
 /// The model is part of the path, and so is whether the answer comes in pieces.
-fn path(model: &str, stream: bool) -> String {
-    let (folder, name) = model.split_once('/').filter(|(folder, _)| is_folder(folder)).unwrap_or(("models", model));
+fn path(target: &Target<'_>, stream: bool) -> String {
+    let model = target.model;
     let method = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+    if target.host == Host::Vertex {
+        return vertex::google_path(model, method);
+    }
+    let (folder, name) = model.split_once('/').filter(|(folder, _)| is_folder(folder)).unwrap_or(("models", model));
     format!("/{folder}/{}:{method}", segment(name))
 }
 
@@ -108,6 +107,10 @@ impl Draft<'_> {
                 self.out.insert("toolConfig".into(), tools::choice(&value)?);
             }
             "response_format" => self.format(value)?,
+            // The other tiers are what is had without a word.
+            "service_tier" if self.target.host == Host::Own && (value == "flex" || value == "priority") => {
+                self.out.insert("serviceTier".into(), value);
+            }
             "reasoning_effort" => self.effort(&value)?,
             "thinking" => self.thinking(&value),
             _ if OWN.contains(&key) => {

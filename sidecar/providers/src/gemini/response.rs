@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::{finish_reason, is_blocked, usage};
+use super::{SIGNED, finish_reason, is_blocked, usage};
 use crate::openai::answer::parse;
 use crate::{Answer, Dialect, Fault, fault};
 
@@ -70,7 +70,24 @@ fn choice(answer: &Value, candidate: &Value, index: usize, created: u64, calls: 
         read = Parts::default();
     }
     let finish = finish_reason(reason, !read.calls.is_empty());
-    json!({"index": index, "message": read.into_message(), "logprobs": null, "finish_reason": finish})
+    let logprobs = logprobs(&candidate["logprobsResult"]);
+    json!({"index": index, "message": read.into_message(), "logprobs": logprobs, "finish_reason": finish})
+}
+
+/// How likely each token was, and what could have stood there.
+fn logprobs(result: &Value) -> Value {
+    let Some(chosen) = result["chosenCandidates"].as_array() else { return Value::Null };
+    let token = |candidate: &Value| {
+        let text = candidate["token"].as_str().unwrap_or_default();
+        json!({"token": text, "logprob": candidate["logProbability"], "bytes": text.as_bytes()})
+    };
+    let tokens = chosen.iter().enumerate().map(|(index, candidate)| {
+        let others = result["topCandidates"][index]["candidates"].as_array().into_iter().flatten();
+        let mut out = token(candidate);
+        out["top_logprobs"] = others.map(token).collect();
+        out
+    });
+    json!({"content": tokens.collect::<Vec<_>>(), "refusal": null})
 }
 
 /// Parts by kind.
@@ -91,7 +108,7 @@ impl Parts {
                 self.thoughts.push_str(text);
                 let mut block = json!({"type": "thinking", "thinking": text});
                 if let Some(signature) = signature {
-                    block["signature"] = signature.into();
+                    block["signature"] = format!("{SIGNED}{signature}").into();
                 }
                 self.thinking.push(block);
             } else {

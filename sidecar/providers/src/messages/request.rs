@@ -6,7 +6,7 @@ use super::turn;
 use crate::anthropic::part::marked;
 use crate::openai::family::Family;
 use crate::openai::request::unsupported;
-use crate::{BadRequest, Body, Need, Target, Unsupported};
+use crate::{BadRequest, Body, Dialect, Need, Target, Unsupported};
 
 /// OpenAI takes no more.
 const MAX_STOPS: usize = 4;
@@ -27,7 +27,7 @@ pub(crate) fn to_chat(body: &Body, need: &Need, target: &Target<'_>) -> Result<(
     let family = target.family();
     let mut draft = Draft { target, family, out: Map::new(), dropped: Vec::new() };
     draft.set("model", target.model);
-    draft.set("messages", messages(body)?);
+    draft.set("messages", messages(body, target.dialect)?);
     if let Some(limit) = need.max_output_tokens {
         draft.set(family.max_tokens_key(), limit);
     }
@@ -40,14 +40,16 @@ pub(crate) fn to_chat(body: &Body, need: &Need, target: &Target<'_>) -> Result<(
     Ok((Body::parse(Value::Object(draft.out).to_string().into())?, draft.dropped))
 }
 
-fn messages(body: &Body) -> Result<Vec<Value>, BadRequest> {
+fn messages(body: &Body, dialect: Dialect) -> Result<Vec<Value>, BadRequest> {
     let mut out = Vec::new();
     match body.value("system") {
         None => {}
         Some(Value::String(text)) => out.push(json!({"role": "system", "content": text})),
         Some(Value::Array(blocks)) => {
-            let parts =
-                blocks.into_iter().enumerate().map(|(index, block)| turn::part(block, &format!("system[{index}]")));
+            let parts = blocks
+                .into_iter()
+                .enumerate()
+                .map(|(index, block)| turn::part(block, dialect, &format!("system[{index}]")));
             out.push(json!({"role": "system", "content": parts.collect::<Result<Vec<_>, _>>()?}));
         }
         Some(_) => return Err(BadRequest::at("system", "\"system\" must be a string or a list of text blocks")),
@@ -56,7 +58,7 @@ fn messages(body: &Body) -> Result<Vec<Value>, BadRequest> {
         return Err(BadRequest::at("messages", "\"messages\" is not a list of readable messages"));
     };
     for (index, turn) in turns.into_iter().enumerate() {
-        out.extend(turn::messages(turn, &format!("messages[{index}]"))?);
+        out.extend(turn::messages(turn, dialect, &format!("messages[{index}]"))?);
     }
     Ok(out)
 }

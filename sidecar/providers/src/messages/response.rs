@@ -4,8 +4,9 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::stop_reason;
+use crate::anthropic::part::is_signed;
 use crate::openai::answer::{no_answer, parse, usage};
-use crate::{Answer, Fault};
+use crate::{Answer, Fault, gemini};
 
 /// Translates an answer.
 pub(crate) fn decode(shown_model: &str, bytes: Bytes) -> Result<Answer, Fault> {
@@ -36,10 +37,7 @@ pub(super) fn message_id(id: Option<&Value>) -> String {
 
 fn blocks(message: &Value) -> Result<Vec<Value>, Fault> {
     let mut blocks = Vec::new();
-    let reasoning = ["reasoning_content", "reasoning"].iter().find_map(|key| message[*key].as_str());
-    if let Some(thinking) = reasoning.filter(|text| !text.is_empty()) {
-        blocks.push(json!({"type": "thinking", "thinking": thinking, "signature": ""}));
-    }
+    thoughts(message, &mut blocks);
     match &message["content"] {
         Value::String(text) if !text.is_empty() => blocks.push(json!({"type": "text", "text": text})),
         Value::Array(parts) => blocks.extend(parts.iter().filter_map(listed)),
@@ -53,6 +51,26 @@ fn blocks(message: &Value) -> Result<Vec<Value>, Fault> {
         blocks.push(json!({"type": "tool_use", "id": call["id"], "name": function["name"], "input": input(function)?}));
     }
     Ok(blocks)
+}
+
+/// What was thought, as it was signed, or as text with whatever signature its calls have.
+fn thoughts(message: &Value, blocks: &mut Vec<Value>) {
+    let signed = message["thinking_blocks"].as_array().filter(|signed| signed.iter().all(is_signed));
+    if let Some(signed) = signed.filter(|signed| !signed.is_empty()) {
+        return blocks.extend(signed.iter().cloned());
+    }
+    let signature = signature(&message["tool_calls"][0]);
+    let reasoning = ["reasoning_content", "reasoning"].iter().find_map(|key| message[*key].as_str());
+    let thinking = reasoning.unwrap_or_default();
+    if !thinking.is_empty() || signature.is_some() {
+        let signature = signature.unwrap_or_default();
+        blocks.push(json!({"type": "thinking", "thinking": thinking, "signature": signature}));
+    }
+}
+
+/// The signature of a thought of Gemini's, which came with a call, as a block of thinking keeps it.
+pub(super) fn signature(call: &Value) -> Option<String> {
+    Some(format!("{}{}", gemini::SIGNED, call.pointer(gemini::SIGNATURE)?.as_str()?))
 }
 
 /// A part of content that comes as a list: Mistral's thinking does.

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::response::message_id;
+use super::response::{message_id, signature};
 use super::stop_reason;
 use crate::anthropic::stream::named;
 use crate::openai::answer::usage;
@@ -32,6 +32,7 @@ pub(crate) struct ToMessages {
 enum Block {
     Text,
     Thinking,
+    Redacted,
     Call(u64),
 }
 
@@ -112,6 +113,9 @@ impl ToMessages {
     fn delta(&mut self, delta: &Value, out: &mut Vec<Frame>) -> Result<(), Fault> {
         let reasoning = ["reasoning_content", "reasoning"].iter().find_map(|key| delta[*key].as_str());
         self.piece(Block::Thinking, "thinking", reasoning, out);
+        for block in delta["thinking_blocks"].as_array().into_iter().flatten() {
+            self.signed(block, out);
+        }
         match &delta["content"] {
             Value::Array(parts) => self.parts(parts, out),
             content => self.piece(Block::Text, "text", content.as_str(), out),
@@ -121,6 +125,22 @@ impl ToMessages {
             self.call(call, out)?;
         }
         Ok(())
+    }
+
+    /// The signature of what was thought, or a thought nobody may read.
+    fn signed(&mut self, block: &Value, out: &mut Vec<Frame>) {
+        if block["type"] == "redacted_thinking" {
+            self.begin(Block::Redacted, block, out);
+        } else if let Some(signature) = block["signature"].as_str().filter(|signature| !signature.is_empty()) {
+            self.sign(signature, out);
+        }
+    }
+
+    fn sign(&mut self, signature: &str, out: &mut Vec<Frame>) {
+        if self.open != Some(Block::Thinking) {
+            self.begin(Block::Thinking, &json!({"type": "thinking", "thinking": "", "signature": ""}), out);
+        }
+        self.emit_delta(&json!({"type": "signature_delta", "signature": signature}), out);
     }
 
     /// Content as a list: Mistral's thinking comes so.
@@ -153,6 +173,9 @@ impl ToMessages {
                 return Err(Fault::own(Class::InternalServerError, message));
             }
             self.last_call = Some(index);
+            if let Some(signature) = signature(call) {
+                self.sign(&signature, out);
+            }
             let block = json!({"type": "tool_use", "id": call["id"], "name": call["function"]["name"], "input": {}});
             self.begin(Block::Call(index), &block, out);
         }

@@ -5,11 +5,11 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::BadRequest;
-use crate::anthropic::part::marked;
+use crate::anthropic::part::{is_signed, marked};
+use crate::{BadRequest, Dialect, gemini};
 
 /// The messages a turn becomes.
-pub(super) fn messages(mut turn: Value, at: &str) -> Result<Vec<Value>, BadRequest> {
+pub(super) fn messages(mut turn: Value, dialect: Dialect, at: &str) -> Result<Vec<Value>, BadRequest> {
     let role = turn["role"].as_str().unwrap_or_default().to_owned();
     let content = turn.get_mut("content").map(Value::take).unwrap_or_default();
     let blocks = match content {
@@ -18,8 +18,8 @@ pub(super) fn messages(mut turn: Value, at: &str) -> Result<Vec<Value>, BadReque
         _ => return Err(BadRequest::at(at, format!("{at}.content must be a string or a list of blocks"))),
     };
     match known(&role, at)? {
-        "assistant" => Ok(assistant(blocks)),
-        role => user(role, blocks, at),
+        "assistant" => Ok(assistant(blocks, dialect)),
+        role => user(role, blocks, dialect, at),
     }
 }
 
@@ -37,15 +37,26 @@ fn joined(texts: Vec<String>) -> Value {
     if texts.is_empty() { Value::Null } else { texts.concat().into() }
 }
 
-/// Thinking goes on as text; its signature stays behind, which only the model that thought it understands.
-fn assistant(blocks: Vec<Value>) -> Vec<Value> {
+/// Thinking goes on as text; a signature goes on to those alone who can have signed it.
+fn assistant(blocks: Vec<Value>, dialect: Dialect) -> Vec<Value> {
     let mut texts = Vec::new();
     let mut calls = Vec::new();
     let mut thoughts = String::new();
+    let mut signature = None;
+    let mut signed = Vec::new();
+    let is_claude = !matches!(dialect, Dialect::OpenAi | Dialect::Gemini | Dialect::Cohere | Dialect::Ollama);
     for mut block in blocks {
         match block["type"].as_str().unwrap_or_default() {
             "text" => texts.extend(take_text(&mut block)),
-            "thinking" => thoughts.push_str(block["thinking"].as_str().unwrap_or_default()),
+            "thinking" => {
+                thoughts.push_str(block["thinking"].as_str().unwrap_or_default());
+                if let Some(own) = block["signature"].as_str().and_then(|text| text.strip_prefix(gemini::SIGNED)) {
+                    signature = Some(own.to_owned());
+                } else if is_claude && is_signed(&block) {
+                    signed.push(block);
+                }
+            }
+            "redacted_thinking" if is_claude => signed.push(block),
             "tool_use" => calls.push(json!({
                 "id": block["id"],
                 "type": "function",
@@ -53,6 +64,10 @@ fn assistant(blocks: Vec<Value>) -> Vec<Value> {
             })),
             _ => {}
         }
+    }
+    // The first of several calls has the signature of them all.
+    if let (Some(call), Some(signature)) = (calls.first_mut(), signature.filter(|_| dialect == Dialect::Gemini)) {
+        call["extra_content"] = json!({"google": {"thought_signature": signature}});
     }
     let mut message = Map::new();
     message.insert("role".into(), "assistant".into());
@@ -66,6 +81,9 @@ fn assistant(blocks: Vec<Value>) -> Vec<Value> {
     if !thoughts.is_empty() {
         message.insert("reasoning_content".into(), thoughts.into());
     }
+    if !signed.is_empty() {
+        message.insert("thinking_blocks".into(), signed.into());
+    }
     vec![Value::Object(message)]
 }
 
@@ -76,17 +94,18 @@ fn take_text(block: &mut Value) -> Option<String> {
     }
 }
 
-fn user(role: &str, blocks: Vec<Value>, at: &str) -> Result<Vec<Value>, BadRequest> {
+fn user(role: &str, blocks: Vec<Value>, dialect: Dialect, at: &str) -> Result<Vec<Value>, BadRequest> {
     let mut messages = Vec::new();
     let mut parts = Vec::new();
     for (index, mut block) in blocks.into_iter().enumerate() {
         let at = format!("{at}.content[{index}]");
         if block["type"] == "tool_result" {
-            let (text, images) = result(block["content"].take(), &at)?;
-            messages.push(json!({"role": "tool", "tool_call_id": block["tool_use_id"], "content": text}));
+            let (text, images) = result(block["content"].take(), dialect, &at)?;
+            let answer = json!({"role": "tool", "tool_call_id": block["tool_use_id"], "content": text});
+            messages.push(marked(answer, block.get_mut("cache_control").map(Value::take)));
             parts.extend(images);
         } else {
-            parts.push(part(block, &at)?);
+            parts.push(part(block, dialect, &at)?);
         }
     }
     if parts.is_empty() {
@@ -102,7 +121,7 @@ fn user(role: &str, blocks: Vec<Value>, at: &str) -> Result<Vec<Value>, BadReque
 }
 
 /// A tool's result as text; its images, which a tool's message cannot hold, follow in the user's.
-fn result(content: Value, at: &str) -> Result<(Value, Vec<Value>), BadRequest> {
+fn result(content: Value, dialect: Dialect, at: &str) -> Result<(Value, Vec<Value>), BadRequest> {
     let blocks = match content {
         Value::Array(blocks) => blocks,
         Value::Null => return Ok(("".into(), Vec::new())),
@@ -114,24 +133,24 @@ fn result(content: Value, at: &str) -> Result<(Value, Vec<Value>), BadRequest> {
     for mut block in blocks {
         match block["type"].as_str() {
             Some("text") => texts.extend(take_text(&mut block)),
-            _ => images.push(part(block, at)?),
+            _ => images.push(part(block, dialect, at)?),
         }
     }
     Ok((texts.join("\n").into(), images))
 }
 
-pub(super) fn part(mut block: Value, at: &str) -> Result<Value, BadRequest> {
+pub(super) fn part(mut block: Value, dialect: Dialect, at: &str) -> Result<Value, BadRequest> {
     let mark = block.get_mut("cache_control").map(Value::take);
-    Ok(marked(unmarked(block, at)?, mark))
+    Ok(marked(unmarked(block, dialect, at)?, mark))
 }
 
-fn unmarked(mut block: Value, at: &str) -> Result<Value, BadRequest> {
+fn unmarked(mut block: Value, dialect: Dialect, at: &str) -> Result<Value, BadRequest> {
     match block["type"].as_str().unwrap_or_default() {
         "text" => Ok(json!({"type": "text", "text": block["text"].take()})),
         "image" => Ok(json!({"type": "image_url", "image_url": {"url": url(&block["source"], at)?}})),
-        "document" => document(&block, at),
+        "document" => document(&block, dialect, at),
         "" => Err(BadRequest::at(at, format!("{at} has no \"type\""))),
-        other => Err(BadRequest::at(at, format!("{at} is a {other:?}, which OpenAI-compatible backends cannot take"))),
+        other => Err(BadRequest::at(at, format!("{at} is a {other:?}, which nobody but Anthropic can take"))),
     }
 }
 
@@ -144,14 +163,16 @@ fn url(source: &Value, at: &str) -> Result<String, BadRequest> {
     }
 }
 
-fn document(block: &Value, at: &str) -> Result<Value, BadRequest> {
+fn document(block: &Value, dialect: Dialect, at: &str) -> Result<Value, BadRequest> {
     let source = &block["source"];
     if source["type"] == "text" {
         return Ok(json!({"type": "text", "text": source["data"]}));
     }
+    if source["type"] == "url" && dialect == Dialect::Gemini {
+        return Ok(json!({"type": "file", "file": {"file_data": source["url"], "format": "application/pdf"}}));
+    }
     if source["type"] == "url" {
-        let message =
-            format!("{at} is a document by URL, which OpenAI-compatible backends do not fetch (send it as base64)");
+        let message = format!("{at} is a document by URL, which this backend does not fetch (send it as base64)");
         return Err(BadRequest::at(at, message));
     }
     let name = block["title"].as_str().unwrap_or("document.pdf");

@@ -53,12 +53,28 @@ pub(crate) fn parameters(
             out.set("temperature", &hottest.into());
         }
     }
-    for key in row.drops.iter().chain(family.suspects()).copied() {
+    leave_out(out, row.drops.iter().copied(), target, dropped)?;
+    let refused = |key: &&&str| out.value(key).is_some_and(|value| family.refuses(key, &value));
+    let suspects: Vec<_> = family.suspects().filter(refused).copied().collect();
+    leave_out(out, suspects.into_iter(), target, dropped)?;
+    if row.required != "required" && out.get_bytes("tool_choice") == Some(b"\"required\"") {
+        out.set("tool_choice", &row.required.into());
+    }
+    Ok(())
+}
+
+/// Parameters that the provider refuses: left out, refused or passed, as the route says.
+pub(crate) fn leave_out<'a>(
+    out: &mut Body,
+    keys: impl Iterator<Item = &'a str>,
+    target: &Target<'_>,
+    dropped: &mut Vec<String>,
+) -> Result<(), BadRequest> {
+    if target.unsupported == Unsupported::Pass {
+        return Ok(());
+    }
+    for key in keys {
         let Some(value) = out.value(key) else { continue };
-        let refused = row.drops.contains(&key) || family.refuses(key, &value);
-        if !refused || target.unsupported == Unsupported::Pass {
-            continue;
-        }
         let neutral = is_neutral(key, &value);
         if target.unsupported == Unsupported::Reject && !neutral {
             return Err(unsupported(key, target.model));
@@ -67,9 +83,6 @@ pub(crate) fn parameters(
         if !neutral {
             dropped.push(key.to_owned());
         }
-    }
-    if row.required != "required" && out.get_bytes("tool_choice") == Some(b"\"required\"") {
-        out.set("tool_choice", &row.required.into());
     }
     Ok(())
 }

@@ -7,12 +7,15 @@ use serde_json::{Value, json};
 use super::fit;
 use super::table::Path;
 use crate::path::segment;
-use crate::{Api, BadRequest, Body, Need, Outgoing, Target};
+use crate::{Api, BadRequest, Body, Host, Need, Outgoing, Target, vertex};
 
 /// Rewrites what a policy owns and what the provider's row says, and passes the rest on.
 pub(crate) fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
     let mut out = body.clone();
-    out.set("model", &target.model.into());
+    match target.host {
+        Host::Own => out.set("model", &target.model.into()),
+        Host::Vertex => out.set("model", &vertex::name_in_body(target.model).into()),
+    }
     fit::usage(&mut out, need, target.row);
     let mut dropped = Vec::new();
     if api == Api::ChatCompletions {
@@ -20,15 +23,20 @@ pub(crate) fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) ->
         fit::parameters(&mut out, family, target, &mut dropped)?;
         fit::messages(&mut out, family, target.row);
         fit::tools(&mut out, target.row);
+    } else if api == Api::Completions {
+        fit::leave_out(&mut out, target.row.completions.drops.iter().copied(), target, &mut dropped)?;
     }
-    Ok(Outgoing { path: path(api, target), headers: Cow::Borrowed(&[]), body: out.to_bytes(), dropped })
+    Ok(Outgoing { path: path(api, need, target), headers: Cow::Borrowed(&[]), body: out.to_bytes(), dropped })
 }
 
 /// Where each API lives.
-pub(crate) fn path(api: Api, target: &Target<'_>) -> Cow<'static, str> {
+fn path(api: Api, need: &Need, target: &Target<'_>) -> Cow<'static, str> {
+    if target.host == Host::Vertex {
+        return vertex::openai_path(api, target.model, need.stream).into();
+    }
     let path = match api {
         Api::ChatCompletions | Api::Messages => "/chat/completions",
-        Api::Completions => "/completions",
+        Api::Completions => target.row.completions.path,
         Api::Embeddings => "/embeddings",
     };
     match (target.row.path, target.api_version) {

@@ -50,6 +50,17 @@ pub struct Row {
     /// The tool that stands for `web_search_options`.
     pub(crate) search_tool: Option<&'static str>,
     pub(crate) path: Path,
+    pub(crate) completions: Completions,
+}
+
+/// Who of a provider's models goes on with a prompt, and where. The others only chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Completions {
+    /// Words of which one is in the name of every model that does. None: all do.
+    pub(crate) only: Option<&'static [&'static str]>,
+    pub(crate) path: &'static str,
+    /// Parameters that are refused there.
+    pub(crate) drops: &'static [&'static str],
 }
 
 /// What becomes of `reasoning_effort` and of Anthropic's `thinking`.
@@ -144,6 +155,7 @@ impl Row {
             schema_drops: &[],
             search_tool: None,
             path: Path::Plain,
+            completions: Completions::ALL,
         }
     }
 
@@ -154,6 +166,18 @@ impl Row {
             && self.cache_marks
             && self.empty_turns
             && self.thoughts == Thoughts::Kept
+    }
+}
+
+// === impl Completions ===
+
+impl Completions {
+    pub(crate) const ALL: Self = Self { only: None, path: "/completions", drops: &[] };
+    /// Nobody.
+    pub(crate) const NONE: Self = Self { only: Some(&[]), ..Self::ALL };
+
+    pub(crate) fn serves(&self, model: &str) -> bool {
+        self.only.is_none_or(|words| words.iter().any(|word| model.contains(word)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What an error is called.
 
-use spillway_providers::{Api, Dialect, decode, fault};
+use spillway_providers::{Api, decode, fault};
 
 use crate::data::{rows, text};
 use crate::normal::Difference;
@@ -28,22 +28,10 @@ pub(crate) fn class_of(name: &str) -> &'static str {
     }
 }
 
-/// Providers we have no subject for speak a dialect all the same.
-fn dialect(provider: &str) -> Option<Dialect> {
-    if let Some(subject) = subject(provider) {
-        return Some(subject.dialect);
-    }
-    match provider {
-        "vertex_anthropic" => Some(Dialect::Anthropic),
-        "ollama" | "ollama_chat" => Some(Dialect::OpenAi),
-        _ => None,
-    }
-}
-
 pub(crate) fn verdicts() -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     for row in rows("errors") {
-        let Some(dialect) = dialect(text(&row, "provider")) else { continue };
+        let Some(dialect) = subject(text(&row, "provider")).map(|subject| subject.dialect) else { continue };
         let body = text(&row, "upstream_body").as_bytes();
         let fault = match (row["upstream_status"].as_u64(), text(&row, "fault")) {
             (Some(200), _) => decode(Api::ChatCompletions, dialect, "", body.to_vec().into()).err(),

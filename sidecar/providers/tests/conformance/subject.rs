@@ -1,13 +1,14 @@
 //! Which of our providers each recorded one is.
 
 use serde_json::Value;
-use spillway_providers::{Api, BadRequest, Body, Dialect, Need, Outgoing, Target, encode, read, row};
+use spillway_providers::{Api, BadRequest, Body, Dialect, Host, Need, Outgoing, Speech, Target, encode, read, row};
 
 /// A recorded provider, as we would be configured for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subject {
     pub(crate) name: &'static str,
     pub(crate) dialect: Dialect,
+    host: Host,
     /// `ModelProvider.spec.type`.
     kind: &'static str,
     model: &'static str,
@@ -18,7 +19,8 @@ pub(crate) struct Subject {
 }
 
 const fn openai(name: &'static str, kind: &'static str, model: &'static str, prefix: &'static str) -> Subject {
-    Subject { name, dialect: Dialect::OpenAi, kind, model, prefix, api_version: None, max_output_tokens: None }
+    let (dialect, host) = (Dialect::OpenAi, Host::Own);
+    Subject { name, dialect, host, kind, model, prefix, api_version: None, max_output_tokens: None }
 }
 
 const fn azure(name: &'static str, deployment: &'static str, version: &'static str) -> Subject {
@@ -33,8 +35,17 @@ const fn anthropic(name: &'static str, model: &'static str, max_output_tokens: u
     }
 }
 
-const fn gemini(name: &'static str, model: &'static str, prefix: &'static str) -> Subject {
-    Subject { dialect: Dialect::Gemini, ..openai(name, "Gemini", model, prefix) }
+const fn gemini(name: &'static str, model: &'static str) -> Subject {
+    Subject { dialect: Dialect::Gemini, ..openai(name, "Gemini", model, "") }
+}
+
+const fn vertex(name: &'static str, dialect: Dialect, model: &'static str) -> Subject {
+    let prefix = "/v1/projects/proj-1/locations/us-central1";
+    Subject { dialect, host: Host::Vertex, ..openai(name, "VertexAI", model, prefix) }
+}
+
+const fn ollama(name: &'static str) -> Subject {
+    Subject { dialect: Dialect::Ollama, ..openai(name, "Ollama", "llama3.1", "") }
 }
 
 const fn bedrock(name: &'static str, model: &'static str) -> Subject {
@@ -44,20 +55,25 @@ const fn bedrock(name: &'static str, model: &'static str) -> Subject {
 /// What we can be configured for. Rows of other recorded providers are not counted.
 const SUBJECTS: &[Subject] = &[
     openai("openai", "OpenAI", "gpt-4o", "/v1"),
+    openai("openai_chat", "OpenAI", "gpt-4o", "/v1"),
     openai("openai_reasoning", "OpenAI", "o3-mini", "/v1"),
     openai("openai_gpt5", "OpenAI", "gpt-5-mini", "/v1"),
     openai("openai_gpt56", "OpenAI", "gpt-5.6", "/v1"),
     azure("azure", "my-deploy", "2024-10-21"),
+    azure("azure_text", "instr", "2024-10-21"),
     azure("azure_o", "my-o3", "2024-12-01-preview"),
     azure("azure_gpt5", "my-gpt5", "2025-04-01-preview"),
     openai("azure_ai", "AzureAI", "mistral-large", ""),
     anthropic("anthropic", "claude-sonnet-4-5", 64_000),
     anthropic("anthropic_opus46", "claude-opus-4-6", 128_000),
     anthropic("anthropic_opus5", "claude-opus-5", 128_000),
-    gemini("gemini", "gemini-2.5-flash", ""),
-    gemini("gemini3", "gemini-3.1-pro-preview", ""),
-    gemini("gemini38", "gemini-3.8-flash", ""),
-    gemini("vertex_ai", "gemini-2.5-flash", "/v1/projects/proj-1/locations/us-central1/publishers/google"),
+    gemini("gemini", "gemini-2.5-flash"),
+    gemini("gemini3", "gemini-3.1-pro-preview"),
+    gemini("gemini38", "gemini-3.8-flash"),
+    vertex("vertex_ai", Dialect::Gemini, "gemini-2.5-flash"),
+    vertex("vertex_anthropic", Dialect::Anthropic, "claude-sonnet-4-5@20250929"),
+    ollama("ollama"),
+    ollama("ollama_chat"),
     Subject { dialect: Dialect::Cohere, ..openai("cohere", "Cohere", "command-a-03-2025", "/v2") },
     bedrock("bedrock_claude", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
     bedrock("bedrock_opus5", "anthropic.claude-opus-5"),
@@ -67,6 +83,9 @@ const SUBJECTS: &[Subject] = &[
     bedrock("bedrock_titan", "amazon.titan-embed-text-v2:0"),
     bedrock("bedrock_cohere", "cohere.embed-english-v3"),
     openai("mistral", "Mistral", "mistral-large-latest", "/v1"),
+    openai("codestral", "Mistral", "codestral-latest", "/v1"),
+    openai("voyage", "Voyage", "voyage-3", "/v1"),
+    openai("jina_ai", "Jina", "jina-embeddings-v3", "/v1"),
     openai("groq", "Groq", "openai/gpt-oss-120b", "/openai/v1"),
     openai("deepseek", "DeepSeek", "deepseek-chat", "/v1"),
     openai("deepseek_reasoner", "DeepSeek", "deepseek-reasoner", "/v1"),
@@ -87,6 +106,7 @@ const SUBJECTS: &[Subject] = &[
     openai("moonshot", "Moonshot", "kimi-k2-0711-preview", "/v1"),
     openai("novita", "Novita", "deepseek/deepseek-v3", "/v1"),
     openai("openai_like", "OpenAICompatible", "any-model", "/v1"),
+    openai("vllm_openai", "OpenAICompatible", "m", "/v1"),
 ];
 
 pub(crate) fn subject(name: &str) -> Option<&'static Subject> {
@@ -100,12 +120,11 @@ impl Subject {
         request["model"] = "asked-for".into();
         let body = Body::parse(request.to_string().into())?;
         let need: Need = read(api, &body)?;
-        let target = Target {
-            row: row(self.kind),
-            api_version: self.api_version,
-            max_output_tokens: self.max_output_tokens,
-            ..Target::new(self.dialect, model.unwrap_or(self.model))
-        };
+        let model = model.unwrap_or(self.model);
+        let own = Speech { dialect: self.dialect, host: self.host, row: row(self.kind) };
+        let Speech { dialect, host, row } = if self.host == Host::Vertex { Speech::at_vertex(model) } else { own };
+        let (api_version, max_output_tokens) = (self.api_version, self.max_output_tokens);
+        let target = Target { host, row, api_version, max_output_tokens, ..Target::new(dialect, model) };
         encode(api, &body, &need, &target)
     }
 }

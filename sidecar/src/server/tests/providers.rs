@@ -18,10 +18,20 @@ async fn each_provider_is_asked_where_it_lives_and_in_its_words() {
         "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15}});
     let cohere = json!({"id": "c", "finish_reason": "COMPLETE", "message": {"content": [{"type": "text", "text": "hi"}]},
         "usage": {"tokens": {"input_tokens": 10, "output_tokens": 5}}});
+    let ollama = json!({"message": {"content": "hi"}, "done": true, "prompt_eval_count": 10, "eval_count": 5});
     let own: Value = serde_json::from_str(&answer_body()).unwrap();
     let rows = [
         ("Gemini", "Gemini", "GoogApiKey", "/v1/models/small-1:generateContent", "x-goog-api-key: sk-canary", &gemini),
         ("Cohere", "Cohere", "Bearer", "/v1/chat", "authorization: Bearer sk-canary", &cohere),
+        (
+            "VertexAI",
+            "VertexAi",
+            "Bearer",
+            "/v1/publishers/google/models/small-1:generateContent",
+            "authorization: Bearer sk-canary",
+            &gemini,
+        ),
+        ("Ollama", "Ollama", "Bearer", "/v1/api/chat", "authorization: Bearer sk-canary", &ollama),
         ("Mistral", "OpenAi", "Bearer", "/v1/chat/completions", "authorization: Bearer sk-canary", &own),
         (
             "AzureOpenAI",
@@ -70,6 +80,57 @@ async fn a_stream_of_another_dialect_reads_as_openais_and_as_anthropics() {
         let got = world.post(path, body.to_string().into()).await;
         assert!(got.whole && parts.iter().all(|part| got.text.contains(part)), "{path}: {got:?}");
         assert!(world.provider.seen()[0].contains("small-1:streamGenerateContent?alt=sse "), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_model_at_vertex_is_spoken_to_as_its_maker_does() {
+    let claude = json!({"id": "m", "type": "message", "role": "assistant", "content": [{"type": "text", "text": "hi"}],
+        "stop_reason": "end_turn", "usage": {"input_tokens": 10, "output_tokens": 5}});
+    let own: Value = serde_json::from_str(&answer_body()).unwrap();
+    let rows = [
+        ("claude-sonnet-4-5", "/v1/publishers/anthropic/models/claude-sonnet-4-5:rawPredict", &claude),
+        ("meta/llama-4-scout", "/v1/endpoints/openapi/chat/completions", &own),
+    ];
+    for (model, path, answer) in rows {
+        let world = World::new(|config| {
+            turn(config, "VertexAI", "VertexAi", "Bearer");
+            route(config)["backends"][0]["model"]["name"] = model.into();
+        })
+        .await;
+        world.provider.then([Act::Write(reply(200, &[], &answer.to_string()))]);
+        let got = world.chat(&chat()).await;
+        assert_eq!(got.json().pointer("/choices/0/message/content"), Some(&json!("hi")), "{model}: {got:?}");
+        let seen = &world.provider.seen()[0];
+        assert!(seen.starts_with(&format!("POST {path} HTTP/1.1\r\n")), "{model}: {seen}");
+        assert!(!seen.contains("anthropic-version: "), "{model}: {seen}");
+        let version = body_of(seen)["anthropic_version"].clone();
+        assert_eq!(version == "vertex-2023-10-16", model.starts_with("claude"), "{model}: {seen}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_of_lines_reads_as_a_stream_of_events() {
+    let lines = [
+        json!({"message": {"role": "assistant", "content": "Hel"}, "done": false}),
+        json!({"message": {"role": "assistant", "content": "lo"}, "done": false}),
+        json!({"message": {"content": ""}, "done": true, "prompt_eval_count": 10, "eval_count": 5}),
+    ];
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n";
+    let whole = format!("{head}{:x}\r\n{text}\r\n0\r\n\r\n", text.len());
+    for (path, parts) in [
+        ("/v1/chat/completions", ["\"content\":\"Hel\"", "\"content\":\"lo\"", "data: [DONE]"]),
+        ("/v1/messages", ["\"text\":\"Hel\"", "\"text\":\"lo\"", "event: message_stop"]),
+        ("/v1/completions", ["\"text\":\"Hel\"", "\"text\":\"lo\"", "data: [DONE]"]),
+    ] {
+        let world = World::new(|config| turn(config, "Ollama", "Ollama", "Bearer")).await;
+        world.provider.then([Act::Write(whole.clone())]);
+        let mut body = streamed();
+        body["max_tokens"] = 9.into();
+        body["prompt"] = "hi".into();
+        let got = world.post(path, body.to_string().into()).await;
+        assert!(got.whole && parts.iter().all(|part| got.text.contains(part)), "{path}: {got:?}");
     }
 }
 

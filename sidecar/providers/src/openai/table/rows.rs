@@ -1,6 +1,6 @@
 //! The rows, in the order of their names.
 
-use super::{Auth, Names, Path, Row, StreamUsage, Thinking, Thoughts};
+use super::{Auth, Completions, Names, Path, Row, StreamUsage, Thinking, Thoughts};
 
 /// What most copies of the API leave out: words of OpenAI's newest models, and Anthropic's `thinking`.
 const NEW: &[&str] = &["reasoning_effort", "thinking", "verbosity", "user", "metadata"];
@@ -35,8 +35,13 @@ const fn own(kind: &'static str) -> Row {
     Row::at(kind, None)
 }
 
+/// Of models that only chat.
+const fn chats(row: Row) -> Row {
+    Row { completions: Completions::NONE, ..row }
+}
+
 pub(super) const ROWS: &[Row] = &[
-    public("AI21", "https://api.ai21.com/studio/v1"),
+    chats(public("AI21", "https://api.ai21.com/studio/v1")),
     Row { flat_text: true, thoughts: Thoughts::Left, ..account("AzureAI") },
     Row {
         auth: Auth::ApiKey,
@@ -137,19 +142,24 @@ pub(super) const ROWS: &[Row] = &[
         ..public("Fireworks", "https://api.fireworks.ai/inference/v1")
     },
     public("Friendli", "https://api.friendli.ai/serverless/v1"),
-    public("GitHubModels", "https://models.github.ai/inference"),
+    chats(public("GitHubModels", "https://models.github.ai/inference")),
     Row {
         drops: NEW_BUT_EFFORT,
         renames: OLD_BOUND,
         search_tool: Some("browser_search"),
-        ..public("Groq", "https://api.groq.com/openai/v1")
+        ..chats(public("Groq", "https://api.groq.com/openai/v1"))
     },
-    Row { cache_marks: true, thoughts: Thoughts::Kept, ..public("HuggingFace", "https://router.huggingface.co/v1") },
+    Row {
+        cache_marks: true,
+        thoughts: Thoughts::Kept,
+        ..chats(public("HuggingFace", "https://router.huggingface.co/v1"))
+    },
     public("Hyperbolic", "https://api.hyperbolic.xyz/v1"),
+    chats(public("Jina", "https://api.jina.ai/v1")),
     own("LMStudio"),
     own("LiteLLM"),
     own("LlamaCpp"),
-    Row { drops: NEW_BUT_EFFORT, ..public("MetaLlama", "https://api.llama.com/compat/v1") },
+    Row { drops: NEW_BUT_EFFORT, ..chats(public("MetaLlama", "https://api.llama.com/compat/v1")) },
     Row {
         drops: openai_only![
             "function_call",
@@ -169,13 +179,19 @@ pub(super) const ROWS: &[Row] = &[
         empty_turns: false,
         thoughts: Thoughts::Left,
         schema_drops: &["$id", "$schema"],
+        // Code models fill in what is missing between a prompt and a suffix.
+        completions: Completions {
+            only: Some(&["codestral"]),
+            path: "/fim/completions",
+            drops: &["best_of", "echo", "frequency_penalty", "logit_bias", "logprobs", "n", "presence_penalty", "user"],
+        },
         ..public("Mistral", "https://api.mistral.ai/v1")
     },
     Row {
         drops: &["reasoning_effort", "thinking", "verbosity", "user", "metadata", "functions"],
         hottest: Some(1.0),
         flat_text: true,
-        ..public("Moonshot", "https://api.moonshot.ai/v1")
+        ..chats(public("Moonshot", "https://api.moonshot.ai/v1"))
     },
     public("Nebius", "https://api.studio.nebius.ai/v1"),
     public("Novita", "https://api.novita.ai/v3/openai"),
@@ -195,12 +211,17 @@ pub(super) const ROWS: &[Row] = &[
         ..public("NvidiaNim", "https://integrate.api.nvidia.com/v1")
     },
     own("Ollama"),
-    Row { drops: &["thinking"], cache_marks: false, ..Row::at("OpenAI", Some("https://api.openai.com/v1")) },
+    Row {
+        drops: &["thinking"],
+        cache_marks: false,
+        completions: Completions { only: Some(&["instruct", "davinci-002", "babbage-002"]), ..Completions::ALL },
+        ..Row::at("OpenAI", Some("https://api.openai.com/v1"))
+    },
     Row::GENERIC,
     Row {
         drops: &["user", "verbosity", "metadata"],
         usage: StreamUsage::Include,
-        ..Row::at("OpenRouter", Some("https://openrouter.ai/api/v1"))
+        ..chats(Row::at("OpenRouter", Some("https://openrouter.ai/api/v1")))
     },
     Row {
         drops: &[
@@ -229,7 +250,7 @@ pub(super) const ROWS: &[Row] = &[
             "user",
             "verbosity",
         ],
-        ..public("Perplexity", "https://api.perplexity.ai")
+        ..chats(public("Perplexity", "https://api.perplexity.ai"))
     },
     own("SGLang"),
     Row {
@@ -264,6 +285,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row { cache_marks: true, drops: &["metadata"], ..public("Vercel", "https://ai-gateway.vercel.sh/v1") },
     public("VolcEngine", "https://ark.cn-beijing.volces.com/api/v3"),
+    chats(public("Voyage", "https://api.voyageai.com/v1")),
     Row {
         drops: &[
             "audio",
@@ -287,5 +309,5 @@ pub(super) const ROWS: &[Row] = &[
         strict_tools: false,
         ..public("XAI", "https://api.x.ai/v1")
     },
-    public("ZAI", "https://api.z.ai/api/paas/v4"),
+    chats(public("ZAI", "https://api.z.ai/api/paas/v4")),
 ];
