@@ -21,7 +21,7 @@ pub enum ProxyError {
     #[error("{what} is at its limit of {limit}, try again in a second")]
     Overloaded { what: &'static str, limit: u64 },
     #[error(
-        "there is no {:?} here; there are POST /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/messages and GET /v1/models, /v1/models/{{model}}",
+        "there is no {:?} here; there are POST /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses, /v1/messages and GET /v1/models, /v1/models/{{model}}",
         excerpt(path)
     )]
     NoSuchPath { path: String },

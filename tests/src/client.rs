@@ -13,6 +13,7 @@ use crate::http1::{Connection, Framing};
 
 pub const CHAT: &str = "/v1/chat/completions";
 pub const MESSAGES: &str = "/v1/messages";
+pub const RESPONSES: &str = "/v1/responses";
 /// No answer in a test takes longer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -48,6 +49,12 @@ pub fn message(model: &str, stream: bool) -> Value {
         "model": model, "max_tokens": 200, "system": "Be brief.", "stream": stream,
         "messages": [{"role": "user", "content": "How are you?"}],
     })
+}
+
+/// The same as a response.
+#[must_use]
+pub fn response(model: &str, stream: bool) -> Value {
+    json!({"model": model, "instructions": "Be brief.", "input": "How are you?", "stream": stream})
 }
 
 /// Posts JSON, as an SDK does.
@@ -137,8 +144,9 @@ impl Reply {
     pub fn text(&self) -> String {
         let plain = self.json();
         if plain.is_object() {
-            let openai = plain["choices"][0]["message"]["content"].as_str();
-            return openai.or(plain["content"][0]["text"].as_str()).unwrap_or_default().to_owned();
+            let texts = ["/choices/0/message/content", "/content/0/text", "/output/0/content/0/text"];
+            let text = texts.iter().find_map(|at| plain.pointer(at)?.as_str());
+            return text.unwrap_or_default().to_owned();
         }
         let events = self.events();
         let events = events.iter().filter_map(|event| serde_json::from_str::<Value>(event).ok());
@@ -148,7 +156,10 @@ impl Reply {
     /// True if a stream says that it is complete.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let ends = |event: &String| event == "[DONE]" || event.contains("\"message_stop\"");
+        let last = |name: &str, event: &String| event.contains(&format!("\"type\":\"{name}\""));
+        let ends = |event: &String| {
+            event == "[DONE]" || event.contains("\"message_stop\"") || last("response.completed", event)
+        };
         self.whole && self.events().last().is_some_and(ends)
     }
 
@@ -162,5 +173,9 @@ impl Reply {
 }
 
 fn piece(event: &Value) -> Option<&str> {
-    event["choices"][0]["delta"]["content"].as_str().or(event["delta"]["text"].as_str())
+    let said = event["type"] == "response.output_text.delta";
+    event["choices"][0]["delta"]["content"]
+        .as_str()
+        .or(event["delta"]["text"].as_str())
+        .or(event["delta"].as_str().filter(|_| said))
 }

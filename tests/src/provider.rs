@@ -1,13 +1,14 @@
 //! A provider that can be slow, wrong, full or gone on demand: the model a request names says how ([`Fault`]).
 //!
-//! It speaks the OpenAI dialect on `/v1/chat/completions` (and completions, embeddings, models) and the Anthropic one on
-//! `/v1/messages`, plain and streamed, and keeps an exact log of what reached it. Every answer bills [`INPUT_TOKENS`] and
+//! It speaks the OpenAI dialect on `/v1/chat/completions` (and completions, embeddings, models) and `/v1/responses`, and the
+//! Anthropic one on `/v1/messages`, plain and streamed, and keeps an exact log of what reached it. Every answer bills [`INPUT_TOKENS`] and
 //! [`OUTPUT_TOKENS`], so that costs can be checked to the last digit.
 
 mod anthropic;
 mod fault;
 mod json;
 mod openai;
+mod responses;
 mod script;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -75,6 +76,8 @@ pub enum End {
 enum Dialect {
     OpenAi,
     Anthropic,
+    /// OpenAI's other API.
+    Responses,
 }
 
 /// What is shared by all connections.

@@ -25,6 +25,7 @@ const CANDIDATE: Candidate = Candidate {
     tools: true,
     images: true,
     json_schema: true,
+    hosted_tools: true,
     price: Some(PRICE),
     max_output: Some(4_096),
 };

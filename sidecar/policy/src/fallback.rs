@@ -30,6 +30,8 @@ pub struct Candidate {
     pub tools: bool,
     pub images: bool,
     pub json_schema: bool,
+    /// Runs tools of its own: a search, an interpreter.
+    pub hosted_tools: bool,
     /// None: unknown, which is not free.
     pub price: Option<Price>,
     /// The longest answer the model gives, in tokens.
@@ -43,6 +45,7 @@ pub struct Demand {
     pub tools: bool,
     pub images: bool,
     pub json_schema: bool,
+    pub hosted_tools: bool,
     /// Answers asked for beyond the first.
     pub more_choices: u32,
     /// It asks for its prompt to be kept in the provider's cache, which costs more than the prompt.
@@ -94,6 +97,7 @@ pub enum Skip {
     NoTools,
     NoImages,
     NoJsonSchema,
+    NoHostedTools,
     /// The most it can cost is more than a request of this route may.
     TooExpensive {
         worst: NanoUsd,
@@ -184,6 +188,7 @@ impl Skip {
             Self::NoTools => "tools",
             Self::NoImages => "images",
             Self::NoJsonSchema => "json_schema",
+            Self::NoHostedTools => "hosted_tools",
             Self::TooExpensive { .. } => "cost",
             Self::NoPrice => "price_unknown",
             Self::Unwanted => "when",
@@ -245,7 +250,7 @@ impl Question<'_> {
     }
 
     fn check(&self, index: usize, candidate: &Candidate) -> Check {
-        let Demand { output, tools, images, json_schema, more_choices: _, cache_writes: _ } = self.demand;
+        let Demand { output, tools, images, json_schema, hosted_tools, more_choices: _, cache_writes: _ } = self.demand;
         if self.unwanted.contains(index) {
             return Check::Skip(Skip::Unwanted);
         }
@@ -266,6 +271,9 @@ impl Question<'_> {
         }
         if json_schema && !candidate.json_schema {
             return Check::Skip(Skip::NoJsonSchema);
+        }
+        if hosted_tools && !candidate.hosted_tools {
+            return Check::Skip(Skip::NoHostedTools);
         }
         let Some(window) = candidate.window else { return self.check_cost(candidate) };
         if window <= self.larger_than {

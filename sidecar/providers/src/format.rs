@@ -32,6 +32,11 @@ pub fn asked(api: Api, body: &Body) -> Option<Format> {
             let schema = format.get_mut("schema").map(Value::take);
             form(&format, schema)
         }
+        Api::Responses => {
+            let mut format = body.value("text")?.get_mut("format").map(Value::take)?;
+            let schema = format.get_mut("schema").map(Value::take);
+            form(&format, schema)
+        }
         Api::Completions | Api::Embeddings => None,
     }
 }
@@ -46,16 +51,20 @@ fn form(format: &Value, schema: Option<Value>) -> Option<Format> {
 
 /// Makes a request the next turn of its conversation: `answer` was given, and `request` is what is said to it.
 pub fn ask_again(api: Api, body: &mut Body, answer: &str, request: &str) {
-    match api {
-        Api::ChatCompletions | Api::Messages => {
-            let Some(Value::Array(mut messages)) = body.value("messages") else { return };
-            let answer = if answer.trim().is_empty() { NOTHING } else { answer };
-            messages.push(json!({"role": "assistant", "content": answer}));
-            messages.push(json!({"role": "user", "content": request}));
-            body.set("messages", &Value::Array(messages));
-        }
-        Api::Completions | Api::Embeddings => {}
-    }
+    let key = match api {
+        Api::ChatCompletions | Api::Messages => "messages",
+        Api::Responses => "input",
+        Api::Completions | Api::Embeddings => return,
+    };
+    let mut messages = match body.value(key) {
+        Some(Value::Array(messages)) => messages,
+        Some(Value::String(text)) => vec![json!({"role": "user", "content": text})],
+        _ => return,
+    };
+    let answer = if answer.trim().is_empty() { NOTHING } else { answer };
+    messages.push(json!({"role": "assistant", "content": answer}));
+    messages.push(json!({"role": "user", "content": request}));
+    body.set(key, &Value::Array(messages));
 }
 
 /// A whole answer with another text in one of its choices.
@@ -65,16 +74,15 @@ pub fn with_text(api: Api, answer: &Bytes, choice: usize, text: &str) -> Bytes {
     match api {
         Api::Messages => {
             let Some(blocks) = value.get_mut("content").and_then(Value::as_array_mut) else { return answer.clone() };
+            replace(blocks, "text", &mut Some(text));
+        }
+        Api::Responses => {
             let mut text = Some(text);
-            // The text of several blocks was read as one.
-            blocks.retain_mut(|block| {
-                if block["type"] != "text" {
-                    return true;
+            for item in value.get_mut("output").and_then(Value::as_array_mut).into_iter().flatten() {
+                if let Some(parts) = item.get_mut("content").and_then(Value::as_array_mut) {
+                    replace(parts, "output_text", &mut text);
                 }
-                let Some(text) = text.take() else { return false };
-                block.as_object_mut().map(|block| block.insert("text".to_owned(), text.into()));
-                true
-            });
+            }
         }
         Api::ChatCompletions | Api::Completions | Api::Embeddings => {
             if let Some(content) = value.pointer_mut(&format!("/choices/{choice}/message/content")) {
@@ -83,6 +91,18 @@ pub fn with_text(api: Api, answer: &Bytes, choice: usize, text: &str) -> Bytes {
         }
     }
     value.to_string().into()
+}
+
+/// The text of several blocks was read as one: the first of them gets the new one, the others go.
+fn replace(blocks: &mut Vec<Value>, kind: &str, text: &mut Option<&str>) {
+    blocks.retain_mut(|block| {
+        if block["type"] != kind {
+            return true;
+        }
+        let Some(text) = text.take() else { return false };
+        block.as_object_mut().map(|block| block.insert("text".to_owned(), text.into()));
+        true
+    });
 }
 
 #[cfg(test)]
@@ -107,9 +127,11 @@ mod tests {
             (Api::ChatCompletions, json!({"output_format": plain}), None),
             (Api::ChatCompletions, json!({}), None),
             (Api::Messages, json!({"output_format": plain}), want.clone()),
-            (Api::Messages, json!({"output_config": {"effort": "low", "format": plain}}), want),
+            (Api::Messages, json!({"output_config": {"effort": "low", "format": plain}}), want.clone()),
             (Api::Messages, json!({"output_config": {"effort": "low"}}), None),
             (Api::Messages, json!({"response_format": named}), None),
+            (Api::Responses, json!({"text": {"format": {"type": "json_schema", "name": "x", "schema": schema}}}), want),
+            (Api::Responses, json!({"text": {"format": {"type": "text"}}}), None),
             (Api::Completions, json!({"response_format": named}), None),
         ];
         for (api, given, want) in rows {
@@ -125,6 +147,9 @@ mod tests {
             let want = json!({"messages": [{"role": "user", "content": "hi"},
                 {"role": "assistant", "content": said}, {"role": "user", "content": "mend it"}], "seed": 7});
             assert_eq!(again.to_bytes(), want.to_string());
+            let mut again = body(&json!({"input": "hi", "seed": 7}));
+            ask_again(Api::Responses, &mut again, answer, "mend it");
+            assert_eq!(again.to_bytes(), want.to_string().replace("messages", "input"));
         }
     }
 
@@ -138,5 +163,9 @@ mod tests {
         let message = json!({"content": [{"type": "thinking"}, text("a"), text("b"), {"type": "tool_use"}], "z": 1});
         let want = json!({"content": [{"type": "thinking"}, text("c"), {"type": "tool_use"}], "z": 1});
         assert_eq!(with_text(Api::Messages, &message.to_string().into(), 0, "c"), want.to_string());
+        let part = |text: &str| json!({"type": "output_text", "text": text});
+        let response = json!({"output": [{"type": "reasoning"}, {"content": [part("a"), part("b")]}], "z": 1});
+        let want = json!({"output": [{"type": "reasoning"}, {"content": [part("c")]}], "z": 1});
+        assert_eq!(with_text(Api::Responses, &response.to_string().into(), 0, "c"), want.to_string());
     }
 }

@@ -4,8 +4,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use memchr::memchr;
 
 use crate::bedrock::frames::Frames;
-use crate::sse::{Event, Framer, MAX_EVENT_BYTES, TooLarge, too_large};
-use crate::{Dialect, Fault};
+use crate::sse::{Event, Framer, MAX_EVENT_BYTES, MAX_RESPONSE_BYTES, TooLarge, too_large};
+use crate::{Api, Dialect, Fault};
 
 /// One way to cut.
 #[derive(Debug)]
@@ -28,9 +28,12 @@ pub(crate) struct Lines {
 // === impl Framing ===
 
 impl Framing {
-    pub(crate) fn of(dialect: Dialect) -> Self {
+    pub(crate) fn of(api: Api, dialect: Dialect) -> Self {
+        let most = if api == Api::Responses { MAX_RESPONSE_BYTES } else { MAX_EVENT_BYTES };
         match dialect {
-            Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini | Dialect::Cohere => Self::Events(Framer::default()),
+            Dialect::OpenAi | Dialect::Anthropic | Dialect::Gemini | Dialect::Cohere => {
+                Self::Events(Framer::at_most(most))
+            }
             Dialect::Ollama => Self::Lines(Lines::default()),
             Dialect::Bedrock => Self::Messages(Frames::default()),
         }
@@ -39,8 +42,10 @@ impl Framing {
     /// The events that these bytes complete. Those in front of a fault come with it.
     pub(crate) fn push(&mut self, chunk: Bytes, out: &mut Vec<Event>) -> Result<(), Fault> {
         match self {
-            Self::Events(framer) => framer.push(chunk, |event| out.push(event)).map_err(|TooLarge| too_large()),
-            Self::Lines(lines) => lines.push(chunk, |event| out.push(event)).map_err(|TooLarge| too_large()),
+            Self::Events(framer) => {
+                framer.push(chunk, |event| out.push(event)).map_err(|TooLarge(most)| too_large(most))
+            }
+            Self::Lines(lines) => lines.push(chunk, |event| out.push(event)).map_err(|TooLarge(most)| too_large(most)),
             Self::Messages(frames) => frames.push(&chunk, out),
         }
     }
@@ -69,7 +74,7 @@ impl Lines {
             }
         }
         self.pending.extend_from_slice(&chunk);
-        if self.pending.len() > MAX_EVENT_BYTES { Err(TooLarge) } else { Ok(()) }
+        if self.pending.len() > MAX_EVENT_BYTES { Err(TooLarge(MAX_EVENT_BYTES)) } else { Ok(()) }
     }
 
     fn finish(&mut self) -> Option<Event> {
@@ -114,6 +119,9 @@ mod tests {
     fn a_line_without_end_is_cut_off() {
         let mut lines = Lines::default();
         let half = Bytes::from(vec![b'x'; MAX_EVENT_BYTES / 2 + 1]);
-        assert_eq!([lines.push(half.clone(), |_| {}), lines.push(half, |_| {})], [Ok(()), Err(TooLarge)]);
+        assert_eq!(
+            [lines.push(half.clone(), |_| {}), lines.push(half, |_| {})],
+            [Ok(()), Err(TooLarge(MAX_EVENT_BYTES))]
+        );
     }
 }

@@ -26,6 +26,7 @@ pub mod prompt;
 mod refs;
 pub mod render;
 mod repeats;
+mod responses;
 mod said;
 mod sse;
 mod stream;
@@ -55,6 +56,8 @@ pub enum Api {
     Embeddings,
     /// Anthropic `/v1/messages`.
     Messages,
+    /// OpenAI `/v1/responses`.
+    Responses,
 }
 
 /// What the upstream speaks.

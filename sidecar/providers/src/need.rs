@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::responses::state;
 use crate::{Api, BadRequest, Body};
 
 /// Longer than any model's name; a bound on what reaches logs and metrics.
@@ -26,23 +27,29 @@ pub struct Need {
     pub parallel_tools: bool,
     pub images: bool,
     pub json_schema: bool,
+    /// A tool that the provider itself has to run: a search, an interpreter. Of several, the first.
+    pub hosted_tool: Option<String>,
     /// How many messages (or prompts, or inputs).
     pub messages: usize,
 }
 
 /// Reads what the request needs. Refuses what no backend could serve.
 pub fn read(api: Api, body: &Body) -> Result<Need, BadRequest> {
+    if api == Api::Responses {
+        state::refuse(body)?;
+    }
     let tools = body.array_len("tools").unwrap_or(0) + body.array_len("functions").unwrap_or(0) > 0;
     Ok(Need {
         model: model(body)?,
         stream: api != Api::Embeddings && flag(body, "stream")?.unwrap_or(false),
-        wants_stream_usage: api == Api::Messages || wants_stream_usage(body)?,
+        wants_stream_usage: matches!(api, Api::Messages | Api::Responses) || wants_stream_usage(body)?,
         max_output_tokens: max_output_tokens(api, body)?,
         choices: choices(api, body)?,
         tools,
         parallel_tools: tools && parallel_tools(api, body)?,
         images: has_images(api, body),
         json_schema: wants_schema(body),
+        hosted_tool: if api == Api::Responses { state::hosted_tool(body) } else { None },
         messages: messages(api, body)?,
     })
 }
@@ -103,6 +110,7 @@ fn max_output_tokens(api: Api, body: &Body) -> Result<Option<u64>, BadRequest> {
         // A completion of no tokens is how the prompt's own log probabilities are asked for.
         Api::Completions => whole(body, "max_tokens", 0),
         Api::Messages => whole(body, "max_tokens", 1),
+        Api::Responses => whole(body, "max_output_tokens", 1),
         Api::ChatCompletions => {
             let (old, new) = (whole(body, "max_tokens", 1)?, whole(body, "max_completion_tokens", 1)?);
             Ok(new.or(old))
@@ -111,7 +119,7 @@ fn max_output_tokens(api: Api, body: &Body) -> Result<Option<u64>, BadRequest> {
 }
 
 fn choices(api: Api, body: &Body) -> Result<u32, BadRequest> {
-    if matches!(api, Api::Messages | Api::Embeddings) {
+    if matches!(api, Api::Messages | Api::Embeddings | Api::Responses) {
         return Ok(1);
     }
     match whole(body, "n", 1)?.unwrap_or(1) {
@@ -131,14 +139,16 @@ fn parallel_tools(api: Api, body: &Body) -> Result<bool, BadRequest> {
 fn wants_schema(body: &Body) -> bool {
     let is_schema = |value: Option<&Value>| value.and_then(|format| format.get("type")) == Some(&"json_schema".into());
     ["response_format", "output_format"].iter().any(|key| is_schema(body.value(key).as_ref()))
-        || body.value("output_config").is_some_and(|config| is_schema(config.get("format")))
+        || ["output_config", "text"]
+            .iter()
+            .any(|key| body.value(key).is_some_and(|config| is_schema(config.get("format"))))
 }
 
 fn messages(api: Api, body: &Body) -> Result<usize, BadRequest> {
     let key = match api {
         Api::ChatCompletions | Api::Messages => "messages",
         Api::Completions => "prompt",
-        Api::Embeddings => "input",
+        Api::Embeddings | Api::Responses => "input",
     };
     let missing = || BadRequest::at(key, format!("\"{key}\" is missing"));
     match (api, body.array_len(key)) {
@@ -150,6 +160,11 @@ fn messages(api: Api, body: &Body) -> Result<usize, BadRequest> {
         },
         // Completions may leave the prompt out: the model then starts from nothing.
         (Api::Completions, None) => Ok(1),
+        (Api::Responses, None) => match body.get_bytes(key) {
+            None | Some(b"null") => Err(missing()),
+            Some(raw) if raw.starts_with(b"\"") => Ok(1),
+            Some(_) => Err(BadRequest::at(key, "\"input\" must be a text or a list of items")),
+        },
         (Api::Embeddings, None) => body.get_bytes(key).map(|_| 1).ok_or_else(missing),
     }
 }
@@ -164,11 +179,17 @@ pub fn writes_cache(body: &Body) -> bool {
 
 /// Whether any part of any message is an image. Only a body that has the name of one somewhere pays for a look.
 fn has_images(api: Api, body: &Body) -> bool {
-    if !matches!(api, Api::ChatCompletions | Api::Messages) || !body.may_have_images() {
+    let key = match api {
+        Api::ChatCompletions | Api::Messages => "messages",
+        Api::Responses => "input",
+        Api::Completions | Api::Embeddings => return false,
+    };
+    if !body.may_have_images() {
         return false;
     }
-    let messages = body.value("messages").unwrap_or_default();
-    messages.as_array().is_some_and(|messages| messages.iter().any(|message| is_image(&message["content"])))
+    let messages = body.value(key).unwrap_or_default();
+    let holds = |message: &Value| is_image(&message["content"]) || is_image(&message["output"]);
+    messages.as_array().is_some_and(|messages| messages.iter().any(holds))
 }
 
 /// An image part, or a list (a tool's result may hold another one) with an image in it.
@@ -218,6 +239,7 @@ mod tests {
             parallel_tools: true,
             images: true,
             json_schema: true,
+            hosted_tool: None,
             messages: 2,
         };
         assert_eq!(need(Api::ChatCompletions, &body), Ok(want));
@@ -256,6 +278,8 @@ mod tests {
             (Api::Embeddings, json!({"model": "m", "input": [1, 2, 3]}), 3),
             (Api::Embeddings, json!({"model": "m", "input": "a", "stream": true}), 1),
             (Api::Messages, json!({"model": "m", "messages": [{}], "max_tokens": 1}), 1),
+            (Api::Responses, json!({"model": "m", "input": "a", "max_output_tokens": 1}), 1),
+            (Api::Responses, json!({"model": "m", "input": [{}, {}]}), 2),
         ];
         for (api, body, want) in rows {
             let need = need(api, &body).unwrap();
@@ -272,9 +296,11 @@ mod tests {
             (Api::Messages, json!([{"type": "text", "text": "image"}]), false),
             (Api::Messages, json!([{"type": "image", "source": {}}]), true),
             (Api::Messages, json!([{"type": "tool_result", "content": [{"type": "image"}]}]), true),
+            (Api::Responses, json!([{"type": "input_image"}]), true),
         ];
         for (api, content, want) in rows {
-            let body = json!({"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": content}]});
+            let messages = json!([{"role": "user", "content": content}]);
+            let body = json!({"model": "m", "max_tokens": 1, "messages": messages, "input": messages});
             assert_eq!(need(api, &body).unwrap().images, want, "{body}");
         }
     }

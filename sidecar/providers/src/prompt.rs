@@ -9,7 +9,7 @@ use crate::{Api, Body};
 pub fn user(api: Api, body: &Body) -> Option<String> {
     let user = match api {
         Api::Messages => body.value("metadata")?.get("user_id")?.clone(),
-        Api::ChatCompletions | Api::Completions | Api::Embeddings => body.value("user")?,
+        Api::ChatCompletions | Api::Completions | Api::Embeddings | Api::Responses => body.value("user")?,
     };
     if let Value::String(user) = user { Some(user) } else { None }
 }
@@ -19,16 +19,17 @@ pub fn user(api: Api, body: &Body) -> Option<String> {
 #[must_use]
 pub fn last_text(api: Api, body: &Body, max_bytes: usize) -> String {
     let mut text = match api {
-        Api::ChatCompletions | Api::Messages => last_message(body).unwrap_or_default(),
+        Api::ChatCompletions | Api::Messages => last_message(body, "messages").unwrap_or_default(),
+        Api::Responses if body.array_len("input").is_some() => last_message(body, "input").unwrap_or_default(),
         Api::Completions => joined(&body.value("prompt").unwrap_or_default()),
-        Api::Embeddings => joined(&body.value("input").unwrap_or_default()),
+        Api::Embeddings | Api::Responses => joined(&body.value("input").unwrap_or_default()),
     };
     text.truncate(text.floor_char_boundary(max_bytes));
     text
 }
 
-fn last_message(body: &Body) -> Option<String> {
-    let messages: Vec<&RawValue> = serde_json::from_slice(body.get_bytes("messages")?).ok()?;
+fn last_message(body: &Body, key: &str) -> Option<String> {
+    let messages: Vec<&RawValue> = serde_json::from_slice(body.get_bytes(key)?).ok()?;
     let mut messages = messages.iter().rev().filter_map(|raw| serde_json::from_str::<Value>(raw.get()).ok());
     messages.find(|message| message["role"] == "user").map(|message| joined(&message["content"]))
 }
@@ -69,6 +70,8 @@ mod tests {
             ((Api::Completions, json!({"prompt": "a"})), "a"),
             ((Api::Embeddings, json!({"input": ["a", "b"]})), "a\nb"),
             ((Api::Embeddings, json!({"input": [1, 2]})), ""),
+            ((Api::Responses, json!({"input": "a"})), "a"),
+            ((Api::Responses, json!({"input": [{"role": "user", "content": "a"}, {"type": "reasoning"}]})), "a"),
         ];
         for ((api, value), want) in rows {
             assert_eq!(last_text(api, &body(&value), 3), want, "{value}");

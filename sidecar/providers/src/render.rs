@@ -13,11 +13,30 @@ pub fn error_body(api: Api, status: u16, kind: &str, code: &str, message: &str, 
 }
 
 /// The same as an event, for a stream that has begun. No terminal event follows it: a cut stream is never complete.
+/// `sequence` is its number, where events have one.
 #[must_use]
-pub fn error_event(api: Api, status: u16, kind: &str, code: &str, message: &str, param: Option<&str>) -> Bytes {
-    let value = value(api, status, kind, code, message, param);
+pub fn error_event(
+    api: Api,
+    sequence: u64,
+    status: u16,
+    kind: &str,
+    code: &str,
+    message: &str,
+    param: Option<&str>,
+) -> Bytes {
+    let mut value = value(api, status, kind, code, message, param);
     match api {
         Api::Messages => format!("event: error\ndata: {value}\n\n"),
+        Api::Responses => {
+            // SDKs raise what is under `error`; the rest is what the API's description says of the event.
+            for (key, field) in [("type", "error".into()), ("sequence_number", sequence.into())] {
+                value[key] = field;
+            }
+            for key in ["code", "message", "param"] {
+                value[key] = value["error"][key].clone();
+            }
+            format!("event: error\ndata: {value}\n\n")
+        }
         Api::ChatCompletions | Api::Completions | Api::Embeddings => format!("data: {value}\n\n"),
     }
     .into()
@@ -26,7 +45,7 @@ pub fn error_event(api: Api, status: u16, kind: &str, code: &str, message: &str,
 fn value(api: Api, status: u16, kind: &str, code: &str, message: &str, param: Option<&str>) -> Value {
     match api {
         Api::Messages => json!({"type": "error", "error": {"type": anthropic_type(status), "message": message}}),
-        Api::ChatCompletions | Api::Completions | Api::Embeddings => {
+        Api::ChatCompletions | Api::Completions | Api::Embeddings | Api::Responses => {
             json!({"error": {"message": message, "type": kind, "param": param, "code": code}})
         }
     }
@@ -64,12 +83,16 @@ mod tests {
 
     #[test]
     fn an_error_in_a_stream_is_one_event() {
-        let event = error_event(Api::Completions, 502, "api_error", "upstream_error", "two\nlines", None);
+        let event = error_event(Api::Completions, 0, 502, "api_error", "upstream_error", "two\nlines", None);
         assert!(event.starts_with(b"data: {\"error\""));
         assert!(event.ends_with(b"}\n\n"));
         assert_eq!(event.iter().filter(|byte| **byte == b'\n').count(), 2, "newlines in text are escaped");
-        let event = error_event(Api::Messages, 529, "api_error", "overloaded", "busy", None);
+        let event = error_event(Api::Messages, 0, 529, "api_error", "overloaded", "busy", None);
         let want = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"busy\"}}\n\n";
         assert_eq!(event, want);
+        let event = error_event(Api::Responses, 7, 502, "server_error", "upstream_error", "busy", None);
+        let value: Value = serde_json::from_slice(event.strip_prefix(b"event: error\ndata: ").unwrap()).unwrap();
+        assert_eq!((&value["type"], &value["sequence_number"]), (&json!("error"), &json!(7)));
+        assert_eq!((&value["error"]["message"], &value["message"]), (&json!("busy"), &json!("busy")));
     }
 }

@@ -50,6 +50,11 @@ impl Said {
                 said.ended(&answer["stop_reason"]);
                 vec![said]
             }
+            Api::Responses => {
+                let mut said = Self::default();
+                said.response(&answer);
+                vec![said]
+            }
             Api::ChatCompletions | Api::Completions | Api::Embeddings => {
                 answer["choices"].as_array().into_iter().flatten().map(Self::choice).collect()
             }
@@ -83,6 +88,35 @@ impl Said {
             self.tool_calls = self.tool_calls.max(number);
         }
         self.ended(&choice["finish_reason"]);
+    }
+
+    /// A piece of a response. Its end repeats all of it, which by then is known.
+    fn heard(&mut self, data: &Value) {
+        let response = &data["response"];
+        match data["type"].as_str() {
+            Some("response.output_text.delta") => self.add(&data["delta"]),
+            Some("response.refusal.delta") => self.refusal = true,
+            Some("response.output_item.added") => {
+                self.tool_calls += u64::from(data["item"]["type"] == "function_call");
+            }
+            Some("response.completed" | "response.incomplete") => {
+                let reason = &response["incomplete_details"]["reason"];
+                self.ended(if reason.is_string() { reason } else { &response["status"] });
+            }
+            _ => {}
+        }
+    }
+
+    fn response(&mut self, response: &Value) {
+        for item in response["output"].as_array().into_iter().flatten() {
+            self.tool_calls += u64::from(item["type"] == "function_call");
+            for part in item["content"].as_array().into_iter().flatten() {
+                self.add(&part["text"]);
+                self.refusal |= part["type"] == "refusal";
+            }
+        }
+        let reason = &response["incomplete_details"]["reason"];
+        self.ended(if reason.is_string() { reason } else { &response["status"] });
     }
 
     fn message(&mut self, message: &Value) {
@@ -134,6 +168,12 @@ impl Listener {
             said.block(&data["content_block"]);
             said.add(&data["delta"]["text"]);
             return said.ended(&data["delta"]["stop_reason"]);
+        }
+        if self.api == Api::Responses {
+            if let Some(said) = self.choice(0) {
+                said.heard(data);
+            }
+            return;
         }
         for choice in data["choices"].as_array().into_iter().flatten() {
             let index = choice["index"].as_u64().unwrap_or(0);
@@ -205,6 +245,17 @@ mod tests {
                 said("hi", false, "tool_use", 1),
             ),
             (Api::Messages, json!({"content": [], "stop_reason": "refusal"}), said("", true, "refusal", 0)),
+            (
+                Api::Responses,
+                json!({"status": "completed", "output": [{"type": "reasoning", "summary": [{"text": "x"}]},
+                    {"type": "message", "content": [{"type": "output_text", "text": "hi"}]}, {"type": "function_call"}]}),
+                said("hi", false, "completed", 1),
+            ),
+            (
+                Api::Responses,
+                json!({"status": "incomplete", "incomplete_details": {"reason": "content_filter"}, "output": []}),
+                said("", true, "content_filter", 0),
+            ),
             (Api::Embeddings, json!({"data": []}), said("", false, "", 0)),
         ];
         for (api, body, want) in rows {
@@ -220,7 +271,17 @@ mod tests {
         };
         let messages = |events: &[Value]| events.iter().map(|event| format!("event: x\ndata: {event}\n\n")).collect();
         let call = |index: u64| json!({"delta": {"tool_calls": [{"index": index}]}});
-        let rows: [(Api, Vec<String>, Said); 3] = [
+        let whole = json!({"status": "completed", "output": [{"content": [{"type": "output_text", "text": "hi"}]}]});
+        let rows: [(Api, Vec<String>, Said); 4] = [
+            (
+                Api::Responses,
+                messages(&[
+                    json!({"type": "response.created", "response": {"status": "in_progress", "output": []}}),
+                    json!({"type": "response.output_text.delta", "delta": "hi"}),
+                    json!({"type": "response.completed", "response": whole}),
+                ]),
+                said("hi", false, "completed", 0),
+            ),
             (
                 Api::ChatCompletions,
                 chat(&[

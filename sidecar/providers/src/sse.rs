@@ -12,13 +12,16 @@ use crate::{Class, Fault};
 /// What one event may hold. A chunk of an answer has a few hundred bytes; the bound is for a peer that never ends a line.
 pub(crate) const MAX_EVENT_BYTES: usize = 1 << 20;
 
-/// An event larger than [`MAX_EVENT_BYTES`].
+/// The same where an event may hold a whole answer and what was asked for.
+pub(crate) const MAX_RESPONSE_BYTES: usize = 32 << 20;
+
+/// An event larger than its bound.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TooLarge;
+pub(crate) struct TooLarge(pub(crate) usize);
 
 /// The fault that a [`TooLarge`] is.
-pub(crate) fn too_large() -> Fault {
-    Fault::own(Class::InternalServerError, format!("an event of the stream exceeds {MAX_EVENT_BYTES} bytes"))
+pub(crate) fn too_large(most: usize) -> Fault {
+    Fault::own(Class::InternalServerError, format!("an event of the stream exceeds {most} bytes"))
 }
 
 /// What of an unfinished event need not be looked at again: a line that arrives byte by byte is read once, not once a byte.
@@ -40,8 +43,9 @@ pub(crate) struct Event {
 }
 
 /// Cuts a byte stream into events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Framer {
+    max_event_bytes: usize,
     pending: BytesMut,
     /// How far into `pending` we have looked.
     seen: Seen,
@@ -50,7 +54,18 @@ pub(crate) struct Framer {
 
 // === impl Framer ===
 
+impl Default for Framer {
+    fn default() -> Self {
+        Self::at_most(MAX_EVENT_BYTES)
+    }
+}
+
 impl Framer {
+    /// What one event may hold.
+    pub(crate) fn at_most(max_event_bytes: usize) -> Self {
+        Self { max_event_bytes, pending: BytesMut::new(), seen: Seen::default(), past_start: false }
+    }
+
     /// Takes bytes, hands out the events they complete.
     pub(crate) fn push(&mut self, mut chunk: Bytes, mut each: impl FnMut(Event)) -> Result<(), TooLarge> {
         while !chunk.is_empty() {
@@ -95,7 +110,7 @@ impl Framer {
     }
 
     fn check(&self) -> Result<(), TooLarge> {
-        if self.pending.len() > MAX_EVENT_BYTES { Err(TooLarge) } else { Ok(()) }
+        if self.pending.len() > self.max_event_bytes { Err(TooLarge(self.max_event_bytes)) } else { Ok(()) }
     }
 
     fn event(&mut self, raw: Bytes) -> Event {
@@ -224,7 +239,7 @@ mod tests {
         let mut framer = Framer::default();
         let chunk = Bytes::from(vec![b'x'; MAX_EVENT_BYTES / 4]);
         let results: Vec<_> = (0..5).map(|_| framer.push(chunk.clone(), |_| {})).collect();
-        assert_eq!(results, [Ok(()), Ok(()), Ok(()), Ok(()), Err(TooLarge)]);
+        assert_eq!(results, [Ok(()), Ok(()), Ok(()), Ok(()), Err(TooLarge(MAX_EVENT_BYTES))]);
     }
 
     #[test]

@@ -15,8 +15,10 @@ use crate::messages::stream::ToMessages;
 use crate::ollama::stream::FromOllama;
 use crate::openai::stream::PassThrough;
 use crate::repeats::{Piece, Repeats};
+use crate::responses::stream::Responses;
+use crate::responses::translate::ToResponses;
 use crate::sse::Event;
-use crate::{Api, Dialect, Fault, Usage, completions, fault};
+use crate::{Api, Body, Dialect, Fault, Usage, completions, fault};
 
 /// What is kept of bytes that are no event stream, to say what came instead.
 const MAX_STRAY_BYTES: usize = 4 << 10;
@@ -73,6 +75,7 @@ enum Events {
     Native(Native),
     ToChat(Box<ToChat>),
     ToMessages(Box<ToMessages>),
+    Responses(Box<Responses>),
     Gemini(Box<FromGemini>),
     Cohere(Box<FromCohere>),
     Converse(Box<FromConverse>),
@@ -83,6 +86,7 @@ enum Events {
 #[derive(Debug)]
 enum Onward {
     Messages(Box<ToMessages>),
+    Responses(Box<ToResponses>),
     /// Chunks of a completion, where a chat answers for one.
     Text,
 }
@@ -93,8 +97,9 @@ impl Onward {
     /// What callers of an API read instead of chunks, where nothing shorter leads there.
     fn to(api: Api, dialect: Dialect, shown_model: &str) -> Option<Self> {
         match (api, dialect) {
-            (Api::Messages, Dialect::OpenAi | Dialect::Anthropic) => None,
+            (Api::Messages, Dialect::OpenAi | Dialect::Anthropic) | (Api::Responses, Dialect::OpenAi) => None,
             (Api::Messages, _) => Some(Self::Messages(Box::new(ToMessages::new(shown_model)))),
+            (Api::Responses, _) => Some(Self::Responses(Box::new(ToResponses::new(shown_model)))),
             (Api::Completions, _) => Some(Self::Text),
             (Api::ChatCompletions | Api::Embeddings, _) => None,
         }
@@ -102,12 +107,13 @@ impl Onward {
 
     /// Whether it needs the usage, whoever asked for it.
     const fn reads_usage(&self) -> bool {
-        matches!(self, Self::Messages(_))
+        matches!(self, Self::Messages(_) | Self::Responses(_))
     }
 
     fn chunks(&mut self, chunks: Vec<Frame>, out: &mut Vec<Frame>) -> Result<(), Fault> {
         match self {
             Self::Messages(messages) => messages.chunks(chunks, out)?,
+            Self::Responses(responses) => responses.chunks(chunks, out)?,
             Self::Text => completions::stream::from_chat(chunks, out),
         }
         Ok(())
@@ -126,6 +132,7 @@ impl StreamDecoder {
         let events = match (api, dialect) {
             (Api::Messages, Dialect::Anthropic) => Events::Native(Native::new(shown_model)),
             (Api::Messages, Dialect::OpenAi) => Events::ToMessages(Box::new(ToMessages::new(shown_model))),
+            (Api::Responses, Dialect::OpenAi) => Events::Responses(Box::new(Responses::new(shown_model))),
             (_, Dialect::OpenAi) => Events::OpenAi(PassThrough::new(shown_model, wants_usage)),
             (_, Dialect::Anthropic) => Events::ToChat(Box::new(ToChat::new(shown_model, wants_usage))),
             (_, Dialect::Gemini) => Events::Gemini(Box::new(FromGemini::new(shown_model, wants_usage))),
@@ -134,7 +141,7 @@ impl StreamDecoder {
             (_, Dialect::Ollama) => Events::Ollama(Box::new(FromOllama::new(shown_model, wants_usage))),
         };
         Self {
-            framing: Framing::of(dialect),
+            framing: Framing::of(api, dialect),
             events,
             onward,
             dialect,
@@ -153,7 +160,19 @@ impl StreamDecoder {
             Events::Cohere(events) => events.created(seconds),
             Events::Converse(events) => events.created(seconds),
             Events::Ollama(events) => events.created(seconds),
+            Events::Responses(events) => events.translation().set_created(seconds),
             Events::OpenAi(_) | Events::Native(_) | Events::ToMessages(_) => {}
+        }
+        self
+    }
+
+    /// The request, of which a translated response repeats what its callers look for there.
+    #[must_use]
+    pub fn repeating(mut self, request: &Body) -> Self {
+        match (&mut self.events, &mut self.onward) {
+            (Events::Responses(events), _) => events.translation().repeat(request),
+            (_, Some(Onward::Responses(responses))) => responses.repeat(request),
+            _ => {}
         }
         self
     }
@@ -200,6 +219,7 @@ impl StreamDecoder {
                 Events::Native(events) => events.end(out),
                 Events::ToChat(events) => events.end(out),
                 Events::ToMessages(events) => events.end(out),
+                Events::Responses(events) => events.end(out),
                 Events::Gemini(events) => events.end(out),
                 Events::Cohere(events) => events.end(),
                 Events::Converse(events) => events.end(out),
@@ -224,6 +244,7 @@ impl StreamDecoder {
             Events::Native(events) => events.event(event, out),
             Events::ToChat(events) => events.event(event, out),
             Events::ToMessages(events) => events.event(event, out),
+            Events::Responses(events) => events.event(event, out),
             Events::Gemini(events) => events.event(event, out),
             Events::Cohere(events) => events.event(event, out),
             Events::Converse(events) => events.event(event, out),
@@ -264,6 +285,7 @@ impl StreamDecoder {
             Events::Native(events) => &events.seen,
             Events::ToChat(events) => &events.seen,
             Events::ToMessages(events) => &events.seen,
+            Events::Responses(events) => events.seen(),
             Events::Gemini(events) => &events.seen,
             Events::Cohere(events) => &events.seen,
             Events::Converse(events) => &events.seen,
@@ -277,6 +299,7 @@ impl StreamDecoder {
             Events::Native(events) => &mut events.seen,
             Events::ToChat(events) => &mut events.seen,
             Events::ToMessages(events) => &mut events.seen,
+            Events::Responses(events) => events.seen_mut(),
             Events::Gemini(events) => &mut events.seen,
             Events::Cohere(events) => &mut events.seen,
             Events::Converse(events) => &mut events.seen,
@@ -294,6 +317,16 @@ impl StreamDecoder {
     #[must_use]
     pub fn seen_output_bytes(&self) -> u64 {
         self.seen().output_bytes
+    }
+
+    /// The number of the next event, where events have one.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        match (&self.events, &self.onward) {
+            (Events::Responses(events), _) => events.sequence(),
+            (_, Some(Onward::Responses(responses))) => responses.sequence(),
+            _ => 0,
+        }
     }
 
     /// Events that were left out because they held no JSON.

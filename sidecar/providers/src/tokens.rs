@@ -4,6 +4,7 @@
 //! vocabularies are loaded by the first count that needs them (a fifth of a second, tens of megabytes) and shared from
 //! then on. Counting is work for a thread that may block: a hundred kilobytes take milliseconds.
 
+mod items;
 mod rendering;
 #[cfg(test)]
 mod tests;
@@ -63,13 +64,15 @@ pub fn bounds(api: Api, body: &Body) -> Bounds {
         Api::ChatCompletions | Api::Messages => &["messages", "system", "tools", "functions", "response_format"],
         Api::Completions => &["prompt", "suffix"],
         Api::Embeddings => &["input"],
+        Api::Responses => &["input", "instructions", "tools", "text"],
     };
     let raw = || keys.iter().filter_map(|key| body.get_bytes(key));
     let mut upper: u64 = raw().map(|raw| raw.len() as u64).sum();
-    if keys[0] != "messages" {
-        return Bounds { lower: 0, upper };
-    }
-    let messages = body.array_len("messages").unwrap_or(0) as u64;
+    let messages = match api {
+        Api::ChatCompletions | Api::Messages => body.array_len("messages").unwrap_or(0) as u64,
+        Api::Responses => body.array_len("input").unwrap_or(0) as u64 + 2,
+        Api::Completions | Api::Embeddings => return Bounds { lower: 0, upper },
+    };
     upper += SLACK + messages * 2 * PER_MESSAGE;
     if body.may_have_images() {
         let images: usize = raw().map(|raw| memmem::find_iter(raw, b"\"image").count()).sum();
@@ -78,7 +81,9 @@ pub fn bounds(api: Api, body: &Body) -> Bounds {
     if body.array_len("tools").is_some() || body.array_len("functions").is_some() {
         upper += TOOLS_SLACK;
     }
-    Bounds { lower: messages * PER_MESSAGE, upper }
+    // Several items of a response can be one message.
+    let lower = if api == Api::Responses { 0 } else { messages * PER_MESSAGE };
+    Bounds { lower, upper }
 }
 
 /// Counts the prompt, as OpenAI's own recipe and LiteLLM's counter do.
@@ -89,15 +94,20 @@ pub fn count(api: Api, body: &Body, encoding: Encoding) -> Count {
         Api::ChatCompletions | Api::Messages => chat(body, &mut counter),
         Api::Completions => prompt(&body.value("prompt").unwrap_or_default(), &mut counter),
         Api::Embeddings => prompt(&body.value("input").unwrap_or_default(), &mut counter),
+        Api::Responses => items::count(body, &mut counter),
     }
     counter.total()
 }
 
-/// Counts one message of `messages`, the template around it included.
+/// Counts one message of `messages`, or one item of a response's `input`, the template around it included.
 #[must_use]
 pub fn count_message(message: &Value, encoding: Encoding) -> u64 {
     let mut counter = Counter::new(encoding);
-    add_message(message, &mut counter);
+    if message["type"].is_string() {
+        items::add(message, &mut counter);
+    } else {
+        add_message(message, &mut counter);
+    }
     counter.total().tokens
 }
 
@@ -114,8 +124,11 @@ fn chat(body: &Body, counter: &mut Counter) {
     for message in messages {
         add_message(message, counter);
     }
+    add_tools(body, system.is_some() || messages.iter().any(|message| message["role"] == "system"), counter);
+}
+
+fn add_tools(body: &Body, has_system: bool, counter: &mut Counter) {
     if let Some(tools) = body.value("tools").filter(|tools| tools.as_array().is_some_and(|tools| !tools.is_empty())) {
-        let has_system = system.is_some() || messages.iter().any(|message| message["role"] == "system");
         counter.text(&rendering::tools(&tools));
         counter.add(if has_system { 5 } else { 9 });
         add_choice(&body.value("tool_choice").unwrap_or_default(), counter);
@@ -173,7 +186,7 @@ fn add_part(part: &Value, counter: &mut Counter) {
         }
         Some("tool_result") => add_content(&part["content"], counter),
         Some("thinking") => counter.text(part["thinking"].as_str().unwrap_or_default()),
-        Some("file" | "document" | "input_audio") => {
+        Some("file" | "input_file" | "document" | "input_audio") => {
             // Three bytes of base64 text are two of the file, and a file is mostly not its text.
             counter.guess(IMAGE + part.to_string().len() as u64 / 16);
         }

@@ -8,7 +8,7 @@ use crate::openai::family::Family;
 use crate::openai::table::Path;
 use crate::{
     Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, bedrock, cohere, completions, embed, gemini,
-    messages, ollama, openai, vertex,
+    messages, ollama, openai, responses, vertex,
 };
 
 /// What happens to a parameter the dialect cannot express.
@@ -78,6 +78,13 @@ impl Speech {
         Self { dialect, host: Host::Own, row }
     }
 
+    /// Whether requests in the words of the Responses API go there as they are; a chat answers for those that only chat.
+    /// `api_version`: which version of its API Azure OpenAI is asked for.
+    #[must_use]
+    pub fn has_responses(&self, api_version: Option<&str>) -> bool {
+        self.dialect == Dialect::OpenAi && self.host == Host::Own && self.row.has_responses(api_version)
+    }
+
     /// A model at Vertex AI, where each speaks as its maker does.
     #[must_use]
     pub fn at_vertex(model: &str) -> Self {
@@ -111,6 +118,11 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// Whether responses are asked for as such.
+    fn has_responses(&self) -> bool {
+        Speech { dialect: self.dialect, host: self.host, row: self.row }.has_responses(self.api_version)
+    }
+
     pub(crate) fn family(&self) -> Family {
         match self.row.path {
             Path::Plain => Family::of(self.model),
@@ -141,6 +153,11 @@ pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result
         (Api::ChatCompletions | Api::Completions, Dialect::Gemini) => gemini::request::encode(body, need, target),
         (Api::ChatCompletions | Api::Completions, Dialect::Cohere) => cohere::request::encode(body, need, target),
         (Api::ChatCompletions | Api::Completions, Dialect::Bedrock) => bedrock::request::encode(body, need, target),
+        (Api::Responses, _) if target.has_responses() => responses::native::encode(body, target),
+        (Api::Responses, _) => {
+            let (chat, dropped) = responses::request::to_chat(body, need, target)?;
+            by_chat(&chat, dropped, need, target)
+        }
         (Api::Messages, Dialect::Anthropic) => Ok(anthropic::passthrough::encode(body, need, target)),
         (Api::Messages, _) => {
             let (chat, dropped) = messages::request::to_chat(body, need, target)?;
@@ -185,6 +202,11 @@ pub fn decode_at(api: Api, dialect: Dialect, shown_model: &str, created: u64, bo
         }
         (Api::ChatCompletions | Api::Embeddings, _) => chat(body),
         (Api::Completions, _) => completions::response::from_chat(chat(body)?),
+        (Api::Responses, Dialect::OpenAi) => responses::response::decode_either(shown_model, created, body),
+        (Api::Responses, _) => {
+            let Answer { body, usage } = chat(body)?;
+            Ok(Answer { usage, ..responses::response::decode(shown_model, created, body)? })
+        }
         (Api::Messages, Dialect::OpenAi) => messages::response::decode(shown_model, body),
         (Api::Messages, Dialect::Anthropic) => anthropic::passthrough::decode(shown_model, body),
         (Api::Messages, _) => messages::response::decode(shown_model, chat(body)?.body),

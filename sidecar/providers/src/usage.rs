@@ -33,11 +33,16 @@ impl Usage {
     /// Providers of the family put cache hits in three places and Anthropic's words beside OpenAI's.
     fn from_openai(usage: &Value) -> Option<Self> {
         let input = count(usage, "/prompt_tokens").or_else(|| count(usage, "/input_tokens"))?;
-        let cache_read =
-            ["/prompt_tokens_details/cached_tokens", "/prompt_cache_hit_tokens", "/cache_read_input_tokens"];
+        let cache_read = [
+            "/prompt_tokens_details/cached_tokens",
+            "/input_tokens_details/cached_tokens",
+            "/prompt_cache_hit_tokens",
+            "/cache_read_input_tokens",
+        ];
         let cache_write = ["/prompt_tokens_details/cache_write_tokens", "/cache_creation_input_tokens"];
         let output = count(usage, "/completion_tokens").or_else(|| count(usage, "/output_tokens")).unwrap_or(0);
-        let reasoning = first(usage, &["/completion_tokens_details/reasoning_tokens"]);
+        let reasoning =
+            first(usage, &["/completion_tokens_details/reasoning_tokens", "/output_tokens_details/reasoning_tokens"]);
         // Some leave reasoning out of the answer's tokens and bill it all the same; the total gives it away.
         let beside = count(usage, "/total_tokens") == Some(input.saturating_add(output).saturating_add(reasoning));
         Some(Self {
@@ -132,6 +137,17 @@ impl Usage {
             "total_tokens": self.input.saturating_add(self.output),
             "prompt_tokens_details": {"cached_tokens": self.cache_read, "cache_write_tokens": self.cache_write},
             "completion_tokens_details": {"reasoning_tokens": self.reasoning},
+        })
+    }
+
+    /// As OpenAI writes it in a response.
+    pub(crate) fn to_responses(self) -> Value {
+        json!({
+            "input_tokens": self.input,
+            "input_tokens_details": {"cached_tokens": self.cache_read, "cache_write_tokens": self.cache_write},
+            "output_tokens": self.output,
+            "output_tokens_details": {"reasoning_tokens": self.reasoning},
+            "total_tokens": self.input.saturating_add(self.output),
         })
     }
 
@@ -235,5 +251,7 @@ mod tests {
         let usage = Usage { input: 1110, output: 5, cache_read: 1000, cache_write: 100, reasoning: 0 };
         assert_eq!(Usage::read(Dialect::Anthropic, &usage.to_anthropic()), Some(usage));
         assert_eq!(Usage::read(Dialect::OpenAi, &usage.to_openai()), Some(usage));
+        let usage = Usage { cache_write: 0, reasoning: 2, ..usage };
+        assert_eq!(Usage::read(Dialect::OpenAi, &usage.to_responses()), Some(usage));
     }
 }

@@ -6,9 +6,10 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use spillway_providers::tokens::{self, Encoding};
-use spillway_providers::{Api, Body, Dialect, Need, StreamDecoder, Target, Unsupported, decode, encode, fault, read};
+use spillway_providers::{Api, Body, Dialect, Need, StreamDecoder, Target, Unsupported};
+use spillway_providers::{decode, encode, fault, read, row};
 
-const APIS: [Api; 4] = [Api::ChatCompletions, Api::Completions, Api::Embeddings, Api::Messages];
+const APIS: [Api; 5] = [Api::ChatCompletions, Api::Completions, Api::Embeddings, Api::Messages, Api::Responses];
 const DIALECTS: [Dialect; 6] =
     [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini, Dialect::Cohere, Dialect::Bedrock, Dialect::Ollama];
 
@@ -147,6 +148,27 @@ const WORDS: &[&str] = &[
     "start",
     "bytes",
     "inputTokens",
+    "message",
+    "call_id",
+    "summary",
+    "encrypted_content",
+    "function_call_output",
+    "input_text",
+    "input_image",
+    "output_text",
+    "allowed_tools",
+    "response",
+    "response.completed",
+    "response.output_text.delta",
+    "response.output_item.added",
+    "output_index",
+    "item",
+    "status",
+    "failed",
+    "include",
+    "store",
+    "web_search",
+    "extra_content",
 ];
 
 fn any_value() -> impl Strategy<Value = Value> {
@@ -179,6 +201,7 @@ fn any_request() -> impl Strategy<Value = Value> {
     let fields = prop::collection::vec((prop::sample::select(WORDS), any_value()), 0..6);
     (prop::collection::vec(turn, 0..4), fields).prop_map(|(turns, fields)| {
         let mut body: Value = fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        body["input"] = turns.clone().into();
         body["messages"] = turns.into();
         body
     })
@@ -205,7 +228,8 @@ proptest! {
             let need = read(api, &body).unwrap_or(Need { stream: true, ..Need::default() });
             for model in ["gpt-4o", "o3", "gpt-5", "claude-3-haiku", "claude-opus-5"] {
                 let unsupported = if pass { Unsupported::Pass } else { Unsupported::Drop };
-                let target = Target { unsupported, ..Target::new(dialect, model) };
+                let row = row(if pass { "OpenAI" } else { "OpenAICompatible" });
+                let target = Target { unsupported, row, ..Target::new(dialect, model) };
                 if let Ok(out) = encode(api, &body, &need, &target) {
                     let sent: Value = serde_json::from_slice(&out.body).unwrap();
                     match dialect {

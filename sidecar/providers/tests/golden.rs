@@ -24,11 +24,12 @@ const DIALECTS: [(Dialect, &str, &str); 6] = [
     (Dialect::Ollama, "ollama", "llama3.1"),
 ];
 
-const APIS: [(Api, &str); 4] = [
+const APIS: [(Api, &str); 5] = [
     (Api::ChatCompletions, "chat"),
     (Api::Completions, "completions"),
     (Api::Embeddings, "embeddings"),
     (Api::Messages, "messages"),
+    (Api::Responses, "responses"),
 ];
 
 /// Others' doors, at which requests differ and answers do not.
@@ -38,8 +39,12 @@ const DOORS: [(Dialect, Host, &str, &str); 2] = [
 ];
 
 /// APIs whose answers every dialect can give.
-const CHATS: [(Api, &str); 3] =
-    [(Api::ChatCompletions, "chat"), (Api::Messages, "messages"), (Api::Completions, "completions")];
+const CHATS: [(Api, &str); 4] = [
+    (Api::ChatCompletions, "chat"),
+    (Api::Messages, "messages"),
+    (Api::Completions, "completions"),
+    (Api::Responses, "responses"),
+];
 
 #[test]
 fn requests_go_out_as_recorded() {

@@ -265,7 +265,7 @@ impl Attempt<'_> {
             Ok(answer) => {
                 measured.usage = answer.usage;
                 measured.output_bytes = length;
-                Ok(answer.body)
+                Ok(answer.repeating(*api, &self.call.body).body)
             }
             Err(fault) => Err(Outcome::Failed(Failure::new(fault))),
         }

@@ -69,6 +69,7 @@ pub(super) async fn first(runtime: &Runtime, call: &mut Call) -> Result<Plan, Pr
         | Skip::NoTools
         | Skip::NoImages
         | Skip::NoJsonSchema
+        | Skip::NoHostedTools
         | Skip::TooExpensive { .. }
         | Skip::NoPrice
         | Skip::Unwanted

@@ -25,6 +25,7 @@ pub(super) fn describe(route: &Route, skips: &Skips) -> String {
             Skip::NoTools => format!("{name} takes no tools"),
             Skip::NoImages => format!("{name} takes no images"),
             Skip::NoJsonSchema => format!("{name} takes no JSON schema"),
+            Skip::NoHostedTools => format!("{name} runs no tools of its own"),
             Skip::TooExpensive { worst, max } => format!("{name} can cost up to ${worst}, more than ${max}"),
             Skip::NoPrice => format!("{name} has no known price"),
             Skip::Unwanted => format!("{name} is not for this request (its when is false)"),
@@ -102,7 +103,21 @@ pub(super) fn nobody(call: &Call, skips: &Skips) -> ProxyError {
     if let Some(max) = call.route.max_cost.filter(|_| skips.iter().any(|(_, skip)| is_about_cost(*skip))) {
         return too_expensive(call, max, skips);
     }
-    ProxyError::NoCandidate { model: call.model.clone(), reasons: describe(&call.route, skips) }
+    let mut reasons = describe(&call.route, skips);
+    if let Some(tool) =
+        call.need.hosted_tool.as_ref().filter(|_| skips.iter().any(|(_, skip)| *skip == Skip::NoHostedTools))
+    {
+        reasons.push_str(&hosted_tool(tool));
+    }
+    ProxyError::NoCandidate { model: call.model.clone(), reasons }
+}
+
+/// What to do about a tool that nobody here runs.
+fn hosted_tool(tool: &str) -> String {
+    format!(
+        " ({tool:?} is a tool that the provider itself has to run, and only those with a Responses API of their own do: \
+         declare a function for it, or give the route a backend at one of them)"
+    )
 }
 
 const fn is_about_cost(skip: Skip) -> bool {

@@ -118,7 +118,10 @@ pub(super) fn refuse(error: &ProxyError, mut settle: Settle) -> Response<ReplyBo
 /// An error in the words of the API that was called.
 pub(crate) fn error_response(api: Api, error: &ProxyError) -> Response<ReplyBody> {
     let Shape { status, kind, code, param, retry_after, should_retry } = error.shape();
-    let body = render::error_body(api, status.as_u16(), kind, &code, &error.to_string(), param.as_deref());
+    // What a conversation is called differs.
+    let param =
+        param.as_deref().map(|param| if api == Api::Responses && param == "messages" { "input" } else { param });
+    let body = render::error_body(api, status.as_u16(), kind, &code, &error.to_string(), param);
     let mut response = json_response(status, body);
     let headers = response.headers_mut();
     match error {

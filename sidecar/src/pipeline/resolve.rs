@@ -102,14 +102,15 @@ fn apply(rules: &RequestRules, body: &mut Body) -> bool {
 impl Call {
     /// What every candidate must be able to do.
     pub(super) fn demand(&self) -> Demand {
-        let Need { max_output_tokens, choices, tools, images, json_schema, .. } = self.need;
+        let Need { max_output_tokens, choices, tools, images, json_schema, ref hosted_tool, .. } = self.need;
         let output = match (max_output_tokens, self.api) {
             (_, Api::Embeddings) => Output::Asked(0),
             (Some(tokens), _) => Output::Asked(tokens),
             (None, _) => Output::Reserve(self.route.reserve_output),
         };
         let more_choices = choices.saturating_sub(1);
-        Demand { output, tools, images, json_schema, more_choices, cache_writes: self.cache_writes }
+        let hosted_tools = hosted_tool.is_some();
+        Demand { output, tools, images, json_schema, hosted_tools, more_choices, cache_writes: self.cache_writes }
     }
 
     /// Who can serve it, apart from those that are out, or left alone for a while.

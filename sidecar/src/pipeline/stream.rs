@@ -11,7 +11,7 @@ pub(crate) use reply::StreamReply;
 use std::{collections::VecDeque, future::poll_fn, time::Instant};
 
 use bytes::Bytes;
-use spillway_providers::{Class as P, StreamDecoder};
+use spillway_providers::{Api, Class as P, StreamDecoder};
 
 use super::{
     attempt::{Attempt, Measured, Outcome},
@@ -40,6 +40,9 @@ pub(super) struct Started {
 
 /// Comments and empty events before the first content; nobody sends so many.
 const MAX_HEAD_BYTES: usize = 1 << 20;
+
+/// A response repeats what it was asked as often before its first content.
+const REPEATS: usize = 2;
 
 impl Started {
     /// What it used, if the whole of it is here. None: there is more to come.
@@ -78,6 +81,7 @@ pub(super) async fn start(attempt: &Attempt<'_>, body: UpstreamBody) -> Result<S
     let (call, backend) = (attempt.call, attempt.backend);
     let decoder = StreamDecoder::new(call.api, backend.speech.dialect, &call.model, call.need.wants_stream_usage)
         .created(clock::since_epoch().as_secs())
+        .repeating(&call.body)
         .max_repeats(call.route.max_repeats);
     let bounds = Bounds {
         idle: backend.provider.idle,
@@ -85,6 +89,10 @@ pub(super) async fn start(attempt: &Attempt<'_>, body: UpstreamBody) -> Result<S
         content: call.route.idle_timeout,
         until: attempt.total,
     };
+    // No prompt has more tokens than bytes, and no bound on its tokens is below its bytes.
+    let asked = usize::try_from(call.sizes.upper).unwrap_or(usize::MAX);
+    let most =
+        MAX_HEAD_BYTES.saturating_add(if call.api == Api::Responses { asked.saturating_mul(REPEATS) } else { 0 });
     let mut source = Source::new(body, decoder, bounds);
     let mut held = Held::new(call.route.hold, call.deadline, attempt.runtime.memory.hold());
     let (mut frames, mut ready) = (Vec::with_capacity(4), VecDeque::with_capacity(4));
@@ -115,8 +123,8 @@ pub(super) async fn start(attempt: &Attempt<'_>, body: UpstreamBody) -> Result<S
         if over || source.decoder.done() || held.is_released(source.decoder.seen_output_bytes()) {
             return Ok(Started { ready, source, over, released: clock::now(), memory: held.memory, watch: None });
         }
-        if !held.any_content() && held.bytes() > MAX_HEAD_BYTES {
-            let message = format!("the answer is larger than {MAX_HEAD_BYTES} bytes and has no content");
+        if !held.any_content() && held.bytes() > most {
+            let message = format!("the answer is larger than {most} bytes and has no content");
             return Err(Outcome::Failed(Failure::new(local(P::InternalServerError, message))));
         }
     }

@@ -92,7 +92,11 @@ pub(super) async fn read(runtime: &Runtime, call: &Call) -> Result<Structure, Pr
                 let message = format!(
                     "the JSON schema of the answer cannot be enforced as validation.schema of the ModelRoute asks: {unusable}"
                 );
-                let param = if call.api == Api::Messages { "output_config" } else { "response_format" };
+                let param = match call.api {
+                    Api::Messages => "output_config",
+                    Api::Responses => "text",
+                    Api::ChatCompletions | Api::Completions | Api::Embeddings => "response_format",
+                };
                 return Err(BadRequest { param: Some(param.to_owned()), message }.into());
             }
             Err(unusable) => {
@@ -121,7 +125,10 @@ fn is_bound(said: &Said) -> bool {
 }
 
 fn is_cut(said: &Said) -> bool {
-    matches!(said.finish_reason.as_str(), "length" | "max_tokens" | "model_context_window_exceeded")
+    matches!(
+        said.finish_reason.as_str(),
+        "length" | "max_tokens" | "max_output_tokens" | "model_context_window_exceeded"
+    )
 }
 
 // === impl Structure ===

@@ -1,11 +1,13 @@
 //! Leaving out old messages, so that a prompt fits.
 
+mod items;
+
 use serde_json::Value;
 use spillway_policy::{
     fallback::Counted,
     truncate::{DoesNotFit, Message, Part, drop_oldest},
 };
-use spillway_providers::tokens;
+use spillway_providers::{Api, tokens};
 
 use super::{count, resolve::Call};
 
@@ -14,11 +16,14 @@ use super::{count, resolve::Call};
 pub(super) async fn fit(call: &mut Call, backend: usize, room: u64) -> Result<(), DoesNotFit> {
     let total = counted(call, backend).await;
     let does_not_fit = DoesNotFit { needs: total.tokens };
-    let messages = call.body.get("messages").and_then(|raw| serde_json::from_str::<Vec<Value>>(raw).ok());
+    let key = if call.api == Api::Responses { "input" } else { "messages" };
+    let messages = call.body.get(key).and_then(|raw| serde_json::from_str::<Vec<Value>>(raw).ok());
     let Some(messages) = messages else { return Err(does_not_fit) };
     let encoding = call.route.backends[backend].encoding;
     let measured = count::heavy(encoding, move || {
-        let sizes = messages.iter().map(|message| measure(message, encoding)).collect::<Vec<_>>();
+        let parts = if key == "input" { items::parts(&messages) } else { messages.iter().map(part).collect() };
+        let measure = |(message, part)| Message { part, tokens: tokens::count_message(message, encoding) };
+        let sizes = messages.iter().zip(parts).map(measure).collect::<Vec<_>>();
         (messages, sizes)
     });
     let Some((messages, sizes)) = measured.await else { return Err(does_not_fit) };
@@ -26,7 +31,7 @@ pub(super) async fn fit(call: &mut Call, backend: usize, room: u64) -> Result<()
     let dropped = drop_oldest(&sizes, total.tokens.saturating_sub(inside), room, call.route.truncate)?;
     let gone = sizes.iter().zip(&dropped).filter(|(_, dropped)| **dropped).map(|(message, _)| message.tokens).sum();
     let kept = messages.into_iter().zip(&dropped).filter(|(_, dropped)| !**dropped).map(|(message, _)| message);
-    call.body.set("messages", &Value::Array(kept.collect()));
+    call.body.set(key, &Value::Array(kept.collect()));
     call.truncated += u32::try_from(dropped.iter().filter(|dropped| **dropped).count()).unwrap_or(u32::MAX);
     call.sizes = count::bounds(call.api, &call.body);
     let left = Counted { tokens: total.tokens.saturating_sub(gone), exact: total.exact };
@@ -41,10 +46,6 @@ pub(super) async fn counted(call: &mut Call, backend: usize) -> Counted {
         count::count(call, backend).await;
     }
     call.sizes.counted[tokenizer].unwrap_or(Counted { tokens: count::guess(&call.sizes), exact: false })
-}
-
-fn measure(message: &Value, encoding: tokens::Encoding) -> Message {
-    Message { part: part(message), tokens: tokens::count_message(message, encoding) }
 }
 
 fn part(message: &Value) -> Part {

@@ -269,6 +269,15 @@ impl HoldRule {
     }
 }
 
+// === impl Backend ===
+
+impl Backend {
+    /// Whether requests in the words of the Responses API go there as they are.
+    pub(crate) fn has_responses(&self) -> bool {
+        self.speech.has_responses(self.provider.api_version.as_deref())
+    }
+}
+
 // === impl Provider ===
 
 impl Provider {

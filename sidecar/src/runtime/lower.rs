@@ -178,11 +178,12 @@ fn route(
         *context_window;
     let wire::Streaming { first_token_timeout_ms, idle_timeout_ms, hold_bytes: _, hold_ms: _, max_repeats } =
         *streaming;
-    let candidates: Vec<_> = backends.iter().map(candidate).collect();
+    let lowered = self::backends(name, backends, providers, parts)?;
+    let candidates: Vec<_> = backends.iter().zip(&lowered).map(|(given, backend)| candidate(given, backend)).collect();
     Ok(Route {
         name: name.to_owned(),
         header: text_header(name)?,
-        backends: self::backends(name, backends, providers, parts)?,
+        backends: lowered,
         primaries: fallback::primaries(&candidates).collect(),
         strategy: self::strategy(strategy),
         escalate: expressions::escalate(strategy, parts.before)?,
@@ -305,7 +306,7 @@ fn affinity(header: &str) -> Result<HeaderName, Nack> {
     header.parse().map_err(|error| format!("affinity header {header:?}: {error}"))
 }
 
-fn candidate(given: &wire::Backend) -> fallback::Candidate {
+fn candidate(given: &wire::Backend, lowered: &Backend) -> fallback::Candidate {
     let wire::Backend { name: _, provider: _, model, role, weight: _, when: _, shadow_ppm: _ } = given;
     // A request is not refused for parallel tools: a model that cannot calls them one by one.
     let wire::Model {
@@ -330,6 +331,7 @@ fn candidate(given: &wire::Backend) -> fallback::Candidate {
         tools: *tools,
         images: *vision,
         json_schema: *json_schema,
+        hosted_tools: lowered.has_responses(),
         price: price.map(self::price),
         max_output: *max_output_tokens,
     }

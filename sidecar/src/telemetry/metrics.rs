@@ -277,7 +277,7 @@ impl<'a> Labels<'a> {
 /// The name OpenTelemetry has for what the application called.
 pub(super) fn operation(api: Api) -> &'static str {
     match api {
-        Api::ChatCompletions | Api::Messages => "chat",
+        Api::ChatCompletions | Api::Messages | Api::Responses => "chat",
         Api::Completions => "text_completion",
         Api::Embeddings => "embeddings",
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use serde_json::Value;
 
-use super::{ANSWER, Dialect, Fault, Seen, anthropic, json as document, openai, send, words};
+use super::{ANSWER, Dialect, Fault, Seen, anthropic, json as document, openai, responses, send, words};
 
 /// What is done to one request.
 #[derive(Debug, Default)]
@@ -33,6 +33,7 @@ pub(super) enum Step {
 pub(super) fn of(seen: &Seen, fault: &Fault) -> Script {
     let dialect = match seen.path.as_str() {
         "/v1/messages" => Dialect::Anthropic,
+        "/v1/responses" => Dialect::Responses,
         "/v1/chat/completions" | "/v1/completions" | "/v1/embeddings" => Dialect::OpenAi,
         "/v1/models" => return json(200, &[], &openai::models()),
         path => return error(Dialect::OpenAi, 404, &[], "not_found", &format!("no path {path}")),
@@ -56,7 +57,7 @@ fn before_any_answer(dialect: Dialect, fault: &Fault) -> Option<Script> {
         }
         Fault::Window => {
             let text = match dialect {
-                Dialect::OpenAi => {
+                Dialect::OpenAi | Dialect::Responses => {
                     "This model's maximum context length is 512 tokens. However, your messages resulted in 9012 tokens."
                 }
                 Dialect::Anthropic => "prompt is too long: 9012 tokens > 512 maximum",
@@ -65,7 +66,9 @@ fn before_any_answer(dialect: Dialect, fault: &Fault) -> Option<Script> {
         }
         Fault::Filter => {
             let text = match dialect {
-                Dialect::OpenAi => "The response was filtered because the prompt triggered the content policy.",
+                Dialect::OpenAi | Dialect::Responses => {
+                    "The response was filtered because the prompt triggered the content policy."
+                }
                 Dialect::Anthropic => "Output blocked by content filtering policy",
             };
             error(dialect, 400, &[], "content_filter", text)
@@ -104,6 +107,7 @@ fn plain(dialect: Dialect, seen: &Seen, fault: &Fault) -> Script {
     let body = match dialect {
         Dialect::OpenAi => openai::answer(&seen.path, &seen.model(), &text(seen), tools),
         Dialect::Anthropic => anthropic::answer(&seen.model(), &text(seen), call(seen, tools)),
+        Dialect::Responses => responses::answer(&seen.model(), &text(seen), tools),
     };
     let whole = json(200, &[], &body);
     let half = |whole: Script| {
@@ -132,10 +136,7 @@ fn plain(dialect: Dialect, seen: &Seen, fault: &Fault) -> Script {
 }
 
 fn streamed(dialect: Dialect, seen: &Seen, fault: &Fault) -> Script {
-    let mut events = match dialect {
-        Dialect::OpenAi => openai::events(&seen.body, &text(seen), *fault == Fault::Tools),
-        Dialect::Anthropic => anthropic::events(&seen.model(), &text(seen), call(seen, *fault == Fault::Tools)),
-    };
+    let mut events = events(dialect, seen, *fault == Fault::Tools);
     let mut script = Script::default();
     let mut tail = vec![];
     match fault {
@@ -185,6 +186,15 @@ fn streamed(dialect: Dialect, seen: &Seen, fault: &Fault) -> Script {
     if *fault == Fault::Crumbs { crumbs(script) } else { script }
 }
 
+fn events(dialect: Dialect, seen: &Seen, tools: bool) -> Vec<String> {
+    let text = text(seen);
+    match dialect {
+        Dialect::OpenAi => openai::events(&seen.body, &text, tools),
+        Dialect::Anthropic => anthropic::events(&seen.model(), &text, call(seen, tools)),
+        Dialect::Responses => responses::events(&seen.model(), &text, tools),
+    }
+}
+
 /// What a model answers.
 fn text(seen: &Seen) -> String {
     let usual = || Fault::tokens(&seen.model()).map_or_else(|| ANSWER.to_owned(), words);
@@ -211,7 +221,7 @@ fn error(dialect: Dialect, status: u16, headers: &[(&str, String)], code: &str, 
 
 fn error_body(dialect: Dialect, status: u16, code: &str, message: &str) -> String {
     match dialect {
-        Dialect::OpenAi => openai::error(code, message),
+        Dialect::OpenAi | Dialect::Responses => openai::error(code, message),
         Dialect::Anthropic => anthropic::error(status, message),
     }
 }

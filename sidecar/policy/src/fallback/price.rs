@@ -75,6 +75,7 @@ mod tests {
         tools: true,
         images: true,
         json_schema: true,
+        hosted_tools: true,
         price: Some(Price { input: 1_000_000_000, output: 10_000_000_000, cache_read: 0, cache_write: 1_250_000_000 }),
         max_output: Some(500),
     };

@@ -9,6 +9,7 @@ const PLAIN: Candidate = Candidate {
     tools: true,
     images: true,
     json_schema: true,
+    hosted_tools: true,
     price: None,
     max_output: None,
 };
@@ -54,14 +55,16 @@ fn a_hop_to_a_model_that_cannot_do_it_is_skipped_with_the_reason() {
         Candidate { tools: false, ..PLAIN },
         Candidate { images: false, ..PLAIN },
         Candidate { json_schema: false, ..PLAIN },
+        Candidate { hosted_tools: false, ..PLAIN },
         PLAIN,
         Candidate { window: None, ..PLAIN },
     ];
-    let demand = Demand { tools: true, images: true, json_schema: true, ..Demand::default() };
+    let demand = Demand { tools: true, images: true, json_schema: true, hosted_tools: true, ..Demand::default() };
     let mut out = Set::default();
-    out.insert(3);
-    let want = vec![(0, Skip::NoTools), (1, Skip::NoImages), (2, Skip::NoJsonSchema), (3, Skip::Out)];
-    assert_eq!(ask(&candidates, demand, &Sizes::bounds(1, 9), out), (Choice::Take(4), want));
+    out.insert(4);
+    let want = [Skip::NoTools, Skip::NoImages, Skip::NoJsonSchema, Skip::NoHostedTools, Skip::Out];
+    let want = want.into_iter().enumerate().collect();
+    assert_eq!(ask(&candidates, demand, &Sizes::bounds(1, 9), out), (Choice::Take(5), want));
 }
 
 #[test]

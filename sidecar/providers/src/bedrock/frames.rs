@@ -85,7 +85,7 @@ impl Frames {
         match usize::try_from(lengths.get_u32()) {
             Ok(length) if length < LEAST_BYTES => Err(corrupt("a message is shorter than its own head")),
             Ok(length) if length <= MAX_EVENT_BYTES => Ok(Some(length)),
-            _ => Err(too_large()),
+            _ => Err(too_large(MAX_EVENT_BYTES)),
         }
     }
 
@@ -222,7 +222,7 @@ mod tests {
         }
         let mut huge = vec![0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
         huge.extend(crc32fast::hash(&huge).to_be_bytes());
-        assert_eq!(ended(&huge), Err(too_large()));
+        assert_eq!(ended(&huge), Err(too_large(MAX_EVENT_BYTES)));
         let mut tiny = vec![0, 0, 0, 3, 0, 0, 0, 0];
         tiny.extend(crc32fast::hash(&tiny).to_be_bytes());
         assert!(ended(&tiny).unwrap_err().message.contains("shorter than its own head"));

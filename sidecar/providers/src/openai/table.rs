@@ -51,6 +51,8 @@ pub struct Row {
     pub(crate) search_tool: Option<&'static str>,
     pub(crate) path: Path,
     pub(crate) completions: Completions,
+    /// Has the Responses API itself, and takes all of it but these. None: chats only.
+    pub(crate) responses: Option<&'static [&'static str]>,
 }
 
 /// Who of a provider's models goes on with a prompt, and where. The others only chat.
@@ -117,6 +119,9 @@ pub(crate) enum Path {
     Deployment,
 }
 
+/// The first version of Azure OpenAI's API that has responses. Versions are dates.
+const FIRST_WITH_RESPONSES: &str = "2025-03-01";
+
 /// The row for a `ModelProvider.spec.type`; [`Row::GENERIC`] for one that is not in the table.
 #[must_use]
 pub fn row(kind: &str) -> &'static Row {
@@ -156,7 +161,14 @@ impl Row {
             search_tool: None,
             path: Path::Plain,
             completions: Completions::ALL,
+            responses: None,
         }
+    }
+
+    /// Whether there are responses at this version of its API. None: the one that has no version.
+    pub(crate) fn has_responses(&self, api_version: Option<&str>) -> bool {
+        let dated = if self.path == Path::Deployment { api_version } else { None };
+        self.responses.is_some() && dated.is_none_or(|version| version >= FIRST_WITH_RESPONSES)
     }
 
     /// Whether every message may go as it came, but for what every provider wants straightened.
@@ -193,6 +205,22 @@ mod tests {
         }
         assert!(ROWS.len() >= 30);
         assert_eq!(row("Nobody").kind, "OpenAICompatible");
+    }
+
+    #[test]
+    fn responses_go_where_there_are_any() {
+        let rows = [
+            ("OpenAI", None, true),
+            ("AzureOpenAI", None, true),
+            ("AzureOpenAI", Some("2024-10-21"), false),
+            ("AzureOpenAI", Some("2025-03-01-preview"), true),
+            ("AzureOpenAI", Some("preview"), true),
+            ("Mistral", None, false),
+            ("OpenAICompatible", None, false),
+        ];
+        for (kind, version, want) in rows {
+            assert_eq!(row(kind).has_responses(version), want, "{kind} {version:?}");
+        }
     }
 
     #[test]

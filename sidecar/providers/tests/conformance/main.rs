@@ -6,6 +6,7 @@
 
 mod data;
 mod errors;
+mod items;
 mod normal;
 mod requests;
 mod responses;

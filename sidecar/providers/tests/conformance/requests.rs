@@ -20,6 +20,7 @@ pub(crate) fn verdicts() -> Vec<Verdict> {
             "messages" => Api::Messages,
             "completions" => Api::Completions,
             "embeddings" => Api::Embeddings,
+            "responses" => Api::Responses,
             _ => continue,
         };
         let Some(subject) = subject(text(&row, "provider")) else { continue };

@@ -7,6 +7,7 @@ use spillway_providers::{Api, Dialect, Fault, StreamDecoder, decode};
 
 use crate::data::{rows, text};
 use crate::errors::class_of;
+use crate::items;
 use crate::normal::{Difference, arguments, differences, without_null};
 use crate::score::Verdict;
 use crate::subject::subject;
@@ -27,20 +28,25 @@ pub(crate) fn verdicts() -> Vec<Verdict> {
         verdicts.push(Verdict { id: text(&row, "id").to_owned(), provider: subject.name.to_owned(), differences });
     }
     for row in rows("responses_other").into_iter().filter(is_whole) {
-        let Some(subject) = subject(text(&row, "provider")).filter(|_| row["endpoint"] == "messages") else { continue };
+        let Some(subject) = subject(text(&row, "provider")) else { continue };
         // Where an application's words are passed on as they came, the recording is of another API.
         let path = text(&row, "upstream_path");
         if !path.ends_with("/chat/completions") && subject.dialect == Dialect::OpenAi {
             continue;
         }
-        let provider = format!("messages/{}", subject.name);
-        let differences = messages(&row, subject.dialect);
+        let endpoint = text(&row, "endpoint");
+        let provider = format!("{endpoint}/{}", subject.name);
+        let differences = if endpoint == "messages" {
+            messages(&row, subject.dialect)
+        } else {
+            items::differences(&row, subject.dialect)
+        };
         verdicts.push(Verdict { id: text(&row, "id").to_owned(), provider, differences });
     }
     verdicts
 }
 
-fn upstream(row: &Value) -> Bytes {
+pub(crate) fn upstream(row: &Value) -> Bytes {
     match row["upstream_body_b64"].as_str() {
         Some(binary) => STANDARD.decode(binary).expect("a recorded body is base64").into(),
         None => Bytes::copy_from_slice(text(row, "upstream_body").as_bytes()),
@@ -48,7 +54,7 @@ fn upstream(row: &Value) -> Bytes {
 }
 
 /// The frames of a stream, cut into small pieces, and how it ended.
-fn stream(api: Api, dialect: Dialect, bytes: &Bytes) -> (String, Option<Fault>) {
+pub(crate) fn stream(api: Api, dialect: Dialect, bytes: &Bytes) -> (String, Option<Fault>) {
     let mut decoder = StreamDecoder::new(api, dialect, "", true);
     let mut frames = Vec::new();
     let mut pieces = bytes.chunks(PIECE);
@@ -58,12 +64,12 @@ fn stream(api: Api, dialect: Dialect, bytes: &Bytes) -> (String, Option<Fault>) 
     (text, ended.err())
 }
 
-fn events(text: &str) -> Vec<Value> {
+pub(crate) fn events(text: &str) -> Vec<Value> {
     text.lines().filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok()).collect()
 }
 
 /// A fault where they raised an exception is the same when its class is.
-fn failed(row: &Value, fault: Option<&Fault>) -> Option<Vec<Difference>> {
+pub(crate) fn failed(row: &Value, fault: Option<&Fault>) -> Option<Vec<Difference>> {
     let exception = row.get("exception").filter(|exception| !exception.is_null());
     let theirs = exception.map(|exception| {
         class_of(exception["original_class"].as_str().or(exception["class"].as_str()).unwrap_or_default())

@@ -93,7 +93,7 @@ impl StreamReply {
             settle.checked(if wrong.is_some() { "unfit" } else { "fits" });
         }
         if let Some(wrong) = wrong.filter(|_| !given) {
-            return self.unfit(&wrong);
+            return self.unfit(&wrong, kept.len());
         }
         self.ready.extend(kept);
         if self.over {
@@ -102,14 +102,17 @@ impl StreamReply {
     }
 
     /// What the application has read is not what it asked for: it is told, in the stream, and nothing follows.
-    fn unfit(&mut self, wrong: &str) {
+    fn unfit(&mut self, wrong: &str, kept: usize) {
         let (Some(source), Some(mut settle)) = (self.source.take(), self.settle.take()) else { return };
         let name = settle.backend().map_or("", |backend| backend.name.as_str());
         let message = format!(
             "backend {name:?} gave an answer that is not what the request asked for: {wrong}; what was streamed is not to be used \
              (hint: with streaming.hold the ModelRoute holds an answer back until it has been checked, and corrected)"
         );
-        self.ready.push_back(render::error_event(settle.api(), 502, "server_error", INVALID_OUTPUT, &message, None));
+        // In place of the events that nobody gets.
+        let sequence = source.decoder.sequence().saturating_sub(kept as u64);
+        let event = render::error_event(settle.api(), sequence, 502, "server_error", INVALID_OUTPUT, &message, None);
+        self.ready.push_back(event);
         settle.used(source.decoder.usage());
         settle.unfit(INVALID_OUTPUT);
     }
@@ -140,7 +143,8 @@ impl StreamReply {
         let code = fault.code.as_deref().unwrap_or(code);
         let name = settle.backend().map_or("", |backend| backend.name.as_str());
         let message = format!("backend {name:?} failed with {class} in the middle of its answer: {}", fault.message);
-        self.ready.push_back(render::error_event(settle.api(), status.as_u16(), kind, code, &message, None));
+        let (api, sequence) = (settle.api(), source.decoder.sequence());
+        self.ready.push_back(render::error_event(api, sequence, status.as_u16(), kind, code, &message, None));
         settle.used(source.decoder.usage());
         settle.cut(code, class);
     }

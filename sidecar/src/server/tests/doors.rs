@@ -20,6 +20,8 @@ fn every_door_opens_to_its_method_and_to_our_own_name_only() {
         ("POST", "/v1/completions?a=b", here, "Call(Completions)"),
         ("POST", "/v1/embeddings", "localhost", "Call(Embeddings)"),
         ("POST", "/v1/messages", "[::1]:4040", "Call(Messages)"),
+        ("POST", "/v1/responses", here, "Call(Responses)"),
+        ("GET", "/v1/responses/resp_1", here, "not_found"),
         ("GET", "/v1/models", "LOCALHOST:80", "Models(None)"),
         ("GET", "/v1/models/a/b", "[::1]", "Models(Some(\"a/b\"))"),
         ("GET", "/v1/models/", here, "not_found"),

@@ -53,6 +53,33 @@ async fn a_prompt_known_to_be_too_long_is_refused_moved_or_shortened_before_anyb
 }
 
 #[tokio::test]
+async fn a_responses_items_are_left_out_like_messages_and_a_call_never_without_its_output() {
+    let say = |words: usize| json!({"role": "user", "content": "word ".repeat(words)});
+    let call = |id: &str| json!({"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"});
+    let output = |id: &str, words: usize| json!({"type": "function_call_output", "call_id": id, "output": "word ".repeat(words)});
+    let input = [
+        json!({"role": "system", "content": "be brief"}),
+        say(300),
+        json!({"type": "reasoning", "summary": []}),
+        call("1"),
+        call("2"),
+        output("1", 300),
+        output("2", 300),
+        say(300),
+        say(100),
+    ];
+    let kept = [&input[0], &input[7], &input[8]];
+    let world = world("Truncate", &[]).await;
+    let body = json!({"model": "chat", "input": input});
+    let got = world.post("/v1/responses", body.to_string().into()).await;
+    assert_eq!((got.status.as_u16(), got.header("x-spillway-truncated-messages")), (200, "6"), "{got:?}");
+    assert_eq!(body_of(&world.provider.seen()[0])["input"], json!(kept));
+    let body = json!({"model": "chat", "input": "word ".repeat(3_000)});
+    let got = world.post("/v1/responses", body.to_string().into()).await;
+    assert_eq!((got.status.as_u16(), &got.json()["error"]["param"]), (400, &json!("input")), "{got:?}");
+}
+
+#[tokio::test]
 async fn what_must_stay_is_kept_and_the_refusal_says_how_much_that_is() {
     let world = world("Truncate", &[]).await;
     let got =

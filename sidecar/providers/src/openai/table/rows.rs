@@ -21,6 +21,9 @@ macro_rules! openai_only {
 /// OpenAI's name for the bound on an answer is newer than most copies of its API.
 const OLD_BOUND: &[(&str, &str)] = &[("max_completion_tokens", "max_tokens")];
 
+/// The whole Responses API.
+const ALL: Option<&[&str]> = Some(&[]);
+
 const fn public(kind: &'static str, base_url: &'static str) -> Row {
     Row { base_url: Some(base_url), ..account(kind) }
 }
@@ -48,6 +51,7 @@ pub(super) const ROWS: &[Row] = &[
         path: Path::Deployment,
         drops: &["thinking", "metadata"],
         cache_marks: false,
+        responses: ALL,
         ..own("AzureOpenAI")
     },
     public("Baseten", "https://inference.baseten.co/v1"),
@@ -139,6 +143,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         drops: &["audio", "metadata", "modalities", "store", "thinking", "verbosity", "web_search_options"],
         strict_tools: false,
+        responses: ALL,
         ..public("Fireworks", "https://api.fireworks.ai/inference/v1")
     },
     public("Friendli", "https://api.friendli.ai/serverless/v1"),
@@ -157,7 +162,7 @@ pub(super) const ROWS: &[Row] = &[
     public("Hyperbolic", "https://api.hyperbolic.xyz/v1"),
     chats(public("Jina", "https://api.jina.ai/v1")),
     own("LMStudio"),
-    own("LiteLLM"),
+    Row { responses: ALL, ..own("LiteLLM") },
     own("LlamaCpp"),
     Row { drops: NEW_BUT_EFFORT, ..chats(public("MetaLlama", "https://api.llama.com/compat/v1")) },
     Row {
@@ -215,12 +220,14 @@ pub(super) const ROWS: &[Row] = &[
         drops: &["thinking"],
         cache_marks: false,
         completions: Completions { only: Some(&["instruct", "davinci-002", "babbage-002"]), ..Completions::ALL },
+        responses: ALL,
         ..Row::at("OpenAI", Some("https://api.openai.com/v1"))
     },
     Row::GENERIC,
     Row {
         drops: &["user", "verbosity", "metadata"],
         usage: StreamUsage::Include,
+        responses: ALL,
         ..chats(Row::at("OpenRouter", Some("https://openrouter.ai/api/v1")))
     },
     Row {
@@ -272,7 +279,7 @@ pub(super) const ROWS: &[Row] = &[
         flat_text: true,
         ..public("SambaNova", "https://api.sambanova.ai/v1")
     },
-    own("Spillway"),
+    Row { responses: ALL, ..own("Spillway") },
     public("Together", "https://api.together.ai/v1"),
     Row {
         drops: &["verbosity", "user"],
@@ -281,6 +288,7 @@ pub(super) const ROWS: &[Row] = &[
         strict_tools: false,
         thoughts: Thoughts::Plain,
         schema_drops: &["additionalProperties"],
+        responses: ALL,
         ..own("VLLM")
     },
     Row { cache_marks: true, drops: &["metadata"], ..public("Vercel", "https://ai-gateway.vercel.sh/v1") },
@@ -307,6 +315,7 @@ pub(super) const ROWS: &[Row] = &[
         renames: OLD_BOUND,
         names: Names::Users,
         strict_tools: false,
+        responses: Some(&["metadata"]),
         ..public("XAI", "https://api.x.ai/v1")
     },
     chats(public("ZAI", "https://api.z.ai/api/paas/v4")),

@@ -1,0 +1,308 @@
+//! A chat's stream as the events of a response.
+//!
+//! A chat's chunks say what is new; here every piece belongs to an item that is announced, grows, and is repeated whole when
+//! it is done, as is the whole response at its end. So what has been said is kept, within [`MAX_KEPT_BYTES`].
+
+use serde_json::{Value, json};
+
+use super::echo;
+use super::events::{Place, Writer};
+use super::output::{Item, Kind, Part, output, status};
+use super::{id, incomplete};
+use crate::openai::answer::usage;
+use crate::openai::chunk::Choices;
+use crate::openai::stream::refuse_error;
+use crate::sse::Event;
+use crate::stream::Seen;
+use crate::{Body, Class, Fault, Frame, Usage};
+
+/// The longest answers there are have a tenth of it.
+const MAX_KEPT_BYTES: usize = 8 << 20;
+
+#[derive(Debug)]
+pub(crate) struct ToResponses {
+    shown_model: String,
+    /// What the response repeats of its request.
+    echo: String,
+    created: u64,
+    /// What every copy of the response begins with. Empty: it has not begun.
+    head: String,
+    /// The chat's id, of which every other is made.
+    chat: String,
+    writer: Writer,
+    items: Vec<Item>,
+    /// The message or the thoughts that are being written. Calls stay open until the end, because their pieces may be mixed.
+    open: Option<usize>,
+    /// Which item each of the chat's calls is.
+    calls: Vec<(u64, usize)>,
+    kept: usize,
+    choices: Choices,
+    finish: Option<String>,
+    pub(crate) seen: Seen,
+}
+
+// === impl ToResponses ===
+
+impl ToResponses {
+    pub(crate) fn new(shown_model: &str) -> Self {
+        Self {
+            shown_model: shown_model.to_owned(),
+            echo: echo::of(&Body::default()),
+            created: 0,
+            head: String::new(),
+            chat: String::new(),
+            writer: Writer::default(),
+            items: Vec::new(),
+            open: None,
+            calls: Vec::new(),
+            kept: 0,
+            choices: Choices::default(),
+            finish: None,
+            seen: Seen::default(),
+        }
+    }
+
+    pub(crate) fn set_created(&mut self, seconds: u64) {
+        self.created = seconds;
+    }
+
+    pub(crate) fn repeat(&mut self, request: &Body) {
+        self.echo = echo::of(request);
+    }
+
+    /// The number of the next event.
+    pub(crate) const fn sequence(&self) -> u64 {
+        self.writer.sequence
+    }
+
+    /// An event nobody can read is skipped: there is nothing to translate.
+    pub(crate) fn event(&mut self, event: Event, out: &mut Vec<Frame>) -> Result<(), Fault> {
+        let Some(data) = event.data else { return Ok(()) };
+        if data.trim_ascii() == b"[DONE]" {
+            self.finish(out);
+            return Ok(());
+        }
+        let Ok(chunk) = Body::parse_answer(data) else {
+            self.seen.skipped += 1;
+            return Ok(());
+        };
+        refuse_error(&chunk)?;
+        self.seen.bill(usage(&chunk));
+        self.start(&chunk, out);
+        if self.choices.note(chunk.get_bytes("choices"), &mut self.seen).is_none() {
+            return Ok(());
+        }
+        let choices = chunk.value("choices").unwrap_or_default();
+        // There is no way to ask for more than one answer.
+        if let Some(choice) = choices.get(0) {
+            self.choice(choice, out);
+        }
+        if self.kept > MAX_KEPT_BYTES {
+            let message = format!("the answer is longer than {MAX_KEPT_BYTES} bytes");
+            return Err(Fault::own(Class::InternalServerError, message));
+        }
+        Ok(())
+    }
+
+    /// Chunks of another translation.
+    pub(crate) fn chunks(&mut self, chunks: Vec<Frame>, out: &mut Vec<Frame>) -> Result<(), Fault> {
+        for Frame { bytes, content: _ } in chunks {
+            let end = bytes.len().saturating_sub(2);
+            let data = bytes.slice("data: ".len().min(end)..end);
+            self.event(Event { raw: bytes, data: Some(data) }, out)?;
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, chunk: &Body, out: &mut Vec<Frame>) {
+        if !self.head.is_empty() {
+            return;
+        }
+        let chat = chunk.value("id").unwrap_or_default();
+        chat.as_str().unwrap_or("unknown").clone_into(&mut self.chat);
+        let created = chunk.value("created").and_then(|created| created.as_u64()).filter(|created| *created > 0);
+        let model = chunk.value("model").unwrap_or_default();
+        let model = if self.shown_model.is_empty() { model } else { self.shown_model.as_str().into() };
+        self.head = format!(
+            "\"id\":\"{}\",\"object\":\"response\",\"created_at\":{},\"model\":{model},\"error\":null,",
+            id("resp", &self.chat),
+            created.unwrap_or(self.created),
+        );
+        for event in ["response.created", "response.in_progress"] {
+            let response = self.response("in_progress", &Value::Null, &Value::Null);
+            self.writer.emit(event, &response, false, out);
+        }
+    }
+
+    fn response(&self, status: &str, reason: &Value, usage: &Value) -> String {
+        let Self { head, echo, .. } = self;
+        let output = if status == "in_progress" { Vec::new() } else { output(&self.items, reason.is_null()) };
+        let output = Value::from(output);
+        format!(
+            "\"response\":{{{head}\"status\":\"{status}\",\"incomplete_details\":{reason},\"output\":{output},\
+             \"usage\":{usage},{echo}}}"
+        )
+    }
+
+    fn choice(&mut self, choice: &Value, out: &mut Vec<Frame>) {
+        let delta = &choice["delta"];
+        let reasoning = ["reasoning_content", "reasoning"].iter().find_map(|key| delta[*key].as_str());
+        self.think(reasoning.unwrap_or_default(), out);
+        for block in delta["thinking_blocks"].as_array().into_iter().flatten() {
+            self.sign(block, out);
+        }
+        match &delta["content"] {
+            Value::Array(parts) => self.parts(parts, out),
+            content => self.say(Kind::Text, content.as_str().unwrap_or_default(), &choice["logprobs"]["content"], out),
+        }
+        self.say(Kind::Refusal, delta["refusal"].as_str().unwrap_or_default(), &Value::Null, out);
+        for call in delta["tool_calls"].as_array().into_iter().flatten() {
+            self.call(call, out);
+        }
+        if let Some(reason) = choice["finish_reason"].as_str() {
+            self.finish = Some(reason.to_owned());
+        }
+    }
+
+    /// Content as a list: Mistral's thinking comes so.
+    fn parts(&mut self, parts: &[Value], out: &mut Vec<Frame>) {
+        for part in parts {
+            self.say(Kind::Text, part["text"].as_str().unwrap_or_default(), &Value::Null, out);
+            for inner in part["thinking"].as_array().into_iter().flatten() {
+                self.think(inner["text"].as_str().unwrap_or_default(), out);
+            }
+        }
+    }
+
+    /// Words: of the open message, or of a new one.
+    fn say(&mut self, kind: Kind, piece: &str, logprobs: &Value, out: &mut Vec<Frame>) {
+        if piece.is_empty() {
+            return;
+        }
+        if !self.open.is_some_and(|index| matches!(self.items[index], Item::Message { .. })) {
+            self.open(Item::message(&self.chat, self.items.len()), out);
+        }
+        let Some((item, Item::Message { id, parts })) = self.open.map(|index| (index, &mut self.items[index])) else {
+            return;
+        };
+        if parts.last().is_none_or(|part| part.kind != kind) {
+            if let Some(last) = parts.last() {
+                self.writer.part_done(Place { id, item, part: parts.len() - 1 }, last, out);
+            }
+            let part = Part::new(kind, String::new());
+            self.writer.part_added(Place { id, item, part: parts.len() }, &part, out);
+            parts.push(part);
+        }
+        let place = Place { id, item, part: parts.len() - 1 };
+        self.writer.said(place, kind, piece, logprobs, out);
+        if let Some(part) = parts.last_mut() {
+            part.text.push_str(piece);
+            part.logprobs.extend(logprobs.as_array().into_iter().flatten().cloned());
+        }
+        self.kept += piece.len();
+    }
+
+    fn think(&mut self, piece: &str, out: &mut Vec<Frame>) {
+        if piece.is_empty() {
+            return;
+        }
+        self.open_thoughts(out);
+        let Some((index, Item::Reasoning { id, text, .. })) = self.open.map(|index| (index, &mut self.items[index]))
+        else {
+            return;
+        };
+        if text.is_empty() {
+            self.writer.thoughts_added(id, index, out);
+        }
+        self.writer.thought(id, index, piece, out);
+        text.push_str(piece);
+        self.kept += piece.len();
+    }
+
+    /// A signature comes behind the thoughts it is for.
+    fn sign(&mut self, block: &Value, out: &mut Vec<Frame>) {
+        self.open_thoughts(out);
+        let Some(Item::Reasoning { text, blocks, .. }) = self.open.map(|index| &mut self.items[index]) else { return };
+        let mut block = block.clone();
+        if block["thinking"] == "" {
+            let signed = blocks.iter().filter_map(|block| block["thinking"].as_str()).map(str::len).sum();
+            block["thinking"] = text.get(signed..).unwrap_or_default().into();
+        }
+        self.kept += block.to_string().len();
+        blocks.push(block);
+    }
+
+    fn open_thoughts(&mut self, out: &mut Vec<Frame>) {
+        if !self.open.is_some_and(|index| matches!(self.items[index], Item::Reasoning { .. })) {
+            self.open(Item::reasoning(&self.chat, self.items.len()), out);
+        }
+    }
+
+    fn call(&mut self, call: &Value, out: &mut Vec<Frame>) {
+        let number = call["index"].as_u64().unwrap_or_else(|| self.calls.last().map_or(0, |(number, _)| *number));
+        let index = match self.calls.iter().find(|(known, _)| *known == number) {
+            Some((_, index)) => *index,
+            None => {
+                self.close(out);
+                let mut begun = call.clone();
+                begun["function"]["arguments"] = "".into();
+                let index = self.add(Item::call(&begun), out);
+                self.calls.push((number, index));
+                index
+            }
+        };
+        let Some(Item::Call { id, arguments, .. }) = self.items.get_mut(index) else { return };
+        let piece = call["function"]["arguments"].as_str().unwrap_or_default();
+        if !piece.is_empty() {
+            self.writer.argued(id, index, piece, out);
+            arguments.push_str(piece);
+            self.kept += piece.len();
+        }
+    }
+
+    fn open(&mut self, item: Item, out: &mut Vec<Frame>) {
+        self.close(out);
+        self.open = Some(self.add(item, out));
+    }
+
+    fn add(&mut self, item: Item, out: &mut Vec<Frame>) -> usize {
+        let index = self.items.len();
+        self.writer.added(index, &item, out);
+        self.items.push(item);
+        index
+    }
+
+    /// The open message or the open thoughts are done: something else begins.
+    fn close(&mut self, out: &mut Vec<Frame>) {
+        if let Some(index) = self.open.take() {
+            self.writer.done(index, &self.items[index], "completed", out);
+        }
+    }
+
+    /// The answer is complete.
+    fn finish(&mut self, out: &mut Vec<Frame>) {
+        self.start(&Body::default(), out);
+        self.seen.done = true;
+        let reason = incomplete(self.finish.as_deref().unwrap_or_default());
+        let last = self.items.len().saturating_sub(1);
+        let still_open = self.calls.iter().map(|(_, index)| *index).chain(self.open.take());
+        for index in still_open {
+            self.writer.done(index, &self.items[index], status(index == last, reason.is_none()), out);
+        }
+        let (name, word) = match reason {
+            Some(_) => ("response.incomplete", "incomplete"),
+            None => ("response.completed", "completed"),
+        };
+        let details = reason.map_or(Value::Null, |reason| json!({"reason": reason}));
+        let response = self.response(word, &details, &self.seen.usage.map_or(Value::Null, Usage::to_responses));
+        self.writer.emit(name, &response, false, out);
+    }
+
+    /// The connection is closed. A finished answer whose `[DONE]` is missing is complete.
+    pub(crate) fn end(&mut self, out: &mut Vec<Frame>) -> bool {
+        if self.seen.finished {
+            self.finish(out);
+        }
+        self.seen.finished
+    }
+}

@@ -1,0 +1,74 @@
+//! What each item of a response's input is, as far as leaving it out is concerned.
+//!
+//! A call and its output are items of their own, with others between them: thoughts before, further calls, whatever the
+//! application puts there. What lies from the first to the last of them stays or goes together, as one call does with its
+//! results.
+
+use serde_json::Value;
+use spillway_policy::truncate::Part;
+
+pub(super) fn parts(items: &[Value]) -> Vec<Part> {
+    let mut parts: Vec<Part> = items.iter().map(part).collect();
+    for (index, item) in items.iter().enumerate() {
+        let last = match item["type"].as_str().unwrap_or_default() {
+            // Thoughts are of what comes next; one without the other is refused.
+            "reasoning" => index + 1,
+            "function_call_output" => index,
+            _ => answered(items, index).unwrap_or(index),
+        };
+        for glued in parts.iter_mut().take(last + 1).skip(index + 1) {
+            *glued = Part::Result;
+        }
+    }
+    parts
+}
+
+/// Where the output of a call is.
+fn answered(items: &[Value], call: usize) -> Option<usize> {
+    let id = items[call]["call_id"].as_str()?;
+    items.iter().rposition(|item| item["call_id"] == id && is_output(item))
+}
+
+fn is_output(item: &Value) -> bool {
+    item["type"].as_str().is_some_and(|kind| kind.ends_with("_output"))
+}
+
+fn part(item: &Value) -> Part {
+    match (item["type"].as_str().unwrap_or("message"), item["role"].as_str()) {
+        ("message", Some("system" | "developer")) => Part::System,
+        ("message", Some("assistant")) => Part::Assistant,
+        ("message", _) => Part::User,
+        (kind, _) if kind.ends_with("_output") => Part::Result,
+        _ => Part::Call,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use Part::{Assistant as A, Call as C, Result as R, System as S, User as U};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_belongs_together_is_one_call_and_its_results() {
+        let user = || json!({"role": "user", "content": "x"});
+        let said = || json!({"type": "message", "role": "assistant", "content": []});
+        let call = |id: &str| json!({"type": "function_call", "call_id": id});
+        let output = |id: &str| json!({"type": "function_call_output", "call_id": id});
+        let thought = || json!({"type": "reasoning", "summary": []});
+        let rows = [
+            ("words", vec![json!({"role": "system"}), user(), said()], vec![S, U, A]),
+            ("a call", vec![user(), call("1"), output("1"), said()], vec![U, C, R, A]),
+            ("two at once", vec![call("1"), call("2"), output("1"), output("2"), user()], vec![C, R, R, R, U]),
+            ("two in turn", vec![call("1"), output("1"), call("2"), output("2")], vec![C, R, C, R]),
+            ("thoughts", vec![thought(), said(), thought(), call("1"), output("1")], vec![C, R, C, R, R]),
+            ("something between", vec![call("1"), user(), output("1"), user()], vec![C, R, R, U]),
+            ("no output", vec![call("1"), user()], vec![C, U]),
+            ("the last is a thought", vec![user(), thought()], vec![U, C]),
+        ];
+        for (row, items, want) in rows {
+            assert_eq!(parts(&items), want, "{row}");
+        }
+    }
+}
