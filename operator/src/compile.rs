@@ -3,6 +3,7 @@
 //! Pure and total: no client, no clock, no log line, and no input makes it fail. A broken resource becomes a [`Diagnostic`]
 //! and is left out; its neighbours still ship. The same resources give the same bytes, whatever order they come in.
 
+mod aws_key;
 mod budget;
 mod conflict;
 mod diagnostic;

@@ -70,7 +70,7 @@ async fn ask(provider: &Provider, check: &Check) -> bool {
             AuthScheme::XApiKey => HeaderName::from_static("x-api-key"),
             AuthScheme::ApiKey => HeaderName::from_static("api-key"),
             AuthScheme::GoogApiKey => HeaderName::from_static("x-goog-api-key"),
-            AuthScheme::Bearer | AuthScheme::None => header::AUTHORIZATION,
+            AuthScheme::Bearer | AuthScheme::SigV4 | AuthScheme::None => header::AUTHORIZATION,
         };
         headers.insert(name, key);
     }

@@ -18,6 +18,7 @@ pub mod report;
 pub mod runtime;
 pub mod server;
 pub mod settings;
+mod sign;
 pub mod telemetry;
 pub mod upstream;
 pub mod usage;

@@ -1,10 +1,12 @@
 //! A provider that can be slow, wrong, full or gone on demand: the model a request names says how ([`Fault`]).
 //!
-//! It speaks the OpenAI dialect on `/v1/chat/completions` (and completions, embeddings, models) and `/v1/responses`, and the
-//! Anthropic one on `/v1/messages`, plain and streamed, and keeps an exact log of what reached it. Every answer bills [`INPUT_TOKENS`] and
+//! It speaks the OpenAI dialect on `/v1/chat/completions` (and completions, embeddings, models) and `/v1/responses`, the
+//! Anthropic one on `/v1/messages`, and Amazon Bedrock's below `/model/`, plain and streamed, and keeps an exact log of what
+//! reached it. Every answer bills [`INPUT_TOKENS`] and
 //! [`OUTPUT_TOKENS`], so that costs can be checked to the last digit.
 
 mod anthropic;
+pub mod bedrock;
 mod fault;
 mod json;
 mod openai;
@@ -54,6 +56,8 @@ pub struct Seen {
     pub headers: BTreeMap<String, String>,
     /// Null when it was no JSON.
     pub body: Value,
+    /// The body as it came.
+    pub raw: Bytes,
     /// When it had arrived, from the start of the provider on.
     pub at: Duration,
     pub end: End,
@@ -162,7 +166,8 @@ impl Seen {
     /// The model it asked for.
     #[must_use]
     pub fn model(&self) -> String {
-        self.body["model"].as_str().unwrap_or_default().to_owned()
+        let in_path = self.path.strip_prefix("/model/").and_then(|path| path.split('/').next());
+        self.body["model"].as_str().or(in_path).unwrap_or_default().to_owned()
     }
 
     #[must_use]
@@ -170,13 +175,14 @@ impl Seen {
         self.headers.get(name).map(String::as_str)
     }
 
-    fn new(head: &Head, body: &[u8], at: Duration) -> Self {
+    fn new(head: &Head, body: Bytes, at: Duration) -> Self {
         let mut words = head.first_line().split(' ').map(str::to_owned);
         Self {
             method: words.next().unwrap_or_default(),
             path: words.next().unwrap_or_default(),
             headers: head.headers().map(|(name, value)| (name, value.to_owned())).collect(),
-            body: serde_json::from_slice(body).unwrap_or_default(),
+            body: serde_json::from_slice(&body).unwrap_or_default(),
+            raw: body,
             at,
             end: End::Open,
             ended_at: None,
@@ -220,7 +226,7 @@ impl Shared {
 async fn serve(mut connection: Connection, shared: &Shared) -> io::Result<()> {
     while let Some(head) = connection.head().await? {
         let body = connection.body(head.framing()).await?;
-        let seen = Seen::new(&head, &body, shared.now());
+        let seen = Seen::new(&head, body, shared.now());
         let script = shared.script(&seen);
         let mut index = 0;
         shared.log.send_modify(|log| {

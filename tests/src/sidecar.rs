@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde_json::Value;
-use spillway_wire::Snapshot;
+use spillway_wire::{AuthScheme, AwsKey, Provider, Snapshot};
 use tempfile::TempDir;
 
 use crate::clock;
 use crate::process::{Process, free_ports, pinned};
+use crate::provider::bedrock::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 
 /// How long a start may take on a busy machine before a test calls it broken.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,8 +39,7 @@ impl Sidecar {
         let keys: serde_json::Map<String, Value> = snapshot
             .providers
             .values()
-            .filter_map(|provider| provider.credential.clone())
-            .map(|credential| (credential.clone(), Value::String(format!("key-of-{credential}"))))
+            .filter_map(|provider| Some((provider.credential.clone()?, key_of(provider)?)))
             .collect();
         let credentials = folder.path().join("credentials.json");
         std::fs::write(&credentials, serde_json::to_vec(&keys)?)?;
@@ -125,6 +125,20 @@ impl Sidecar {
     pub fn output(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("output")).unwrap_or_default()
     }
+}
+
+/// The key that a provider's requests carry, or are signed with.
+fn key_of(provider: &Provider) -> Option<Value> {
+    let credential = provider.credential.as_deref()?;
+    if provider.auth != AuthScheme::SigV4 {
+        return Some(format!("key-of-{credential}").into());
+    }
+    let key = AwsKey {
+        access_key_id: ACCESS_KEY_ID.into(),
+        secret_access_key: SECRET_ACCESS_KEY.into(),
+        session_token: None,
+    };
+    serde_json::to_string(&key).ok().map(Value::String)
 }
 
 /// A GET without a client library, which would bring its own pool and its own retries.

@@ -35,6 +35,7 @@ pub fn a_provider(name: &str, dialect: Dialect, base_url: &str) -> Provider {
         Dialect::Cohere => ("Cohere", AuthScheme::Bearer),
         Dialect::VertexAi => ("VertexAI", AuthScheme::Bearer),
         Dialect::Ollama => ("Ollama", AuthScheme::Bearer),
+        Dialect::Bedrock => ("Bedrock", AuthScheme::SigV4),
     };
     Provider {
         kind: kind.into(),

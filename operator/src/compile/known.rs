@@ -2,7 +2,7 @@
 //! sidecar's dialects.
 
 use spillway_crds::ProviderType::{self, self as T};
-use spillway_wire::AuthScheme::{self, ApiKey, Bearer, GoogApiKey, XApiKey};
+use spillway_wire::AuthScheme::{self, ApiKey, Bearer, GoogApiKey, SigV4, XApiKey};
 use spillway_wire::Dialect;
 
 use super::endpoint::Endpoint;
@@ -17,7 +17,7 @@ pub(crate) struct Known {
     pub(crate) base_url: Option<&'static str>,
 }
 
-const KNOWN: [Known; 47] = [
+const KNOWN: [Known; 48] = [
     open(T::OpenAI, "https://api.openai.com/v1"),
     Known {
         kind: T::Anthropic,
@@ -33,6 +33,7 @@ const KNOWN: [Known; 47] = [
     },
     Known { kind: T::VertexAI, dialect: Dialect::VertexAi, auth: Bearer, base_url: None },
     Known { kind: T::Cohere, dialect: Dialect::Cohere, auth: Bearer, base_url: Some("https://api.cohere.com/v2") },
+    Known { kind: T::Bedrock, dialect: Dialect::Bedrock, auth: SigV4, base_url: None },
     open(T::AI21, "https://api.ai21.com/studio/v1"),
     own(T::AzureAI),
     Known { kind: T::AzureOpenAI, dialect: Dialect::OpenAi, auth: ApiKey, base_url: None },

@@ -232,6 +232,7 @@ impl Draft<'_> {
             any_host: settings.endpoint_overrides.contains_key(&self.object.key()),
             readable: settings.secret_namespaces.is_empty()
                 || settings.secret_namespaces.contains(&self.object.namespace),
+            form: if known.auth == wire::AuthScheme::SigV4 { secret::Form::Aws } else { secret::Form::Header },
         };
         let key = secret::resolve(secret_ref, &usage, secrets).map_err(|(reason, message)| {
             let path = "spec.credentials.secretRef";

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use secrecy::SecretString;
 use spillway_crds::{Reason, SecretKeyRef};
 
+use super::aws_key;
 use super::endpoint::{Endpoint, HostPort};
 
 /// A Secret with this label, of value `"true"`, may be used for providers.
@@ -28,6 +29,16 @@ pub(crate) struct Use<'a> {
     pub(crate) any_host: bool,
     /// Whether the operator may read Secrets of the namespace at all.
     pub(crate) readable: bool,
+    pub(crate) form: Form,
+}
+
+/// How a Secret's value becomes what sidecars use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// It is the key, and travels in a header.
+    Header,
+    /// It is a key of AWS, in one of its forms.
+    Aws,
 }
 
 /// Why a key may not be used; never contains any of it.
@@ -57,7 +68,7 @@ pub(crate) fn resolve(wanted: &SecretKeyRef, usage: &Use<'_>, secrets: &[Secret]
     if !usage.any_host {
         check_host(name, secret, usage)?;
     }
-    value(name, key.as_deref().unwrap_or(DEFAULT_KEY), namespace, secret)
+    value(name, key.as_deref().unwrap_or(DEFAULT_KEY), usage, secret)
 }
 
 fn check_host(name: &str, secret: &Secret, usage: &Use<'_>) -> Result<(), Refusal> {
@@ -93,7 +104,8 @@ fn check_host(name: &str, secret: &Secret, usage: &Use<'_>) -> Result<(), Refusa
     ))
 }
 
-fn value(name: &str, key: &str, namespace: &str, secret: &Secret) -> Result<SecretString, Refusal> {
+fn value(name: &str, key: &str, usage: &Use<'_>, secret: &Secret) -> Result<SecretString, Refusal> {
+    let namespace = usage.namespace;
     let refuse = |why: &str| Err((Reason::SecretKeyNotFound, format!("Secret {namespace}/{name} {why}")));
     // `stringData` never comes from the API server, but it does from files.
     let plain = secret.string_data.as_ref().and_then(|data| data.get(key)).map(String::as_bytes);
@@ -115,6 +127,10 @@ fn value(name: &str, key: &str, namespace: &str, secret: &Secret) -> Result<Secr
         ));
     }
     match std::str::from_utf8(bytes) {
+        Ok(text) if usage.form == Form::Aws => aws_key::normalise(&SecretString::from(text)).or_else(|why| {
+            let why = format!("holds no key of AWS under {key:?}, what is there {why}");
+            refuse(&why)
+        }),
         Ok(text) if text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') => Ok(SecretString::from(text)),
         _ => refuse(&format!("has characters under key {key:?} that no HTTP header can carry")),
     }

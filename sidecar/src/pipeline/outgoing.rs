@@ -1,13 +1,18 @@
 //! The request as the backend's provider wants it.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header, uri::PathAndQuery};
 use http_body_util::Full;
 use spillway_providers::{Dialect, Outgoing, Target, encode};
 use spillway_wire::AuthScheme;
 
 use super::resolve::Call;
-use crate::{error::ProxyError, runtime::Backend};
+use crate::{
+    clock,
+    error::ProxyError,
+    runtime::{Backend, Provider},
+    sign::{Scope, Signed, sign},
+};
 
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("spillway/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -31,7 +36,7 @@ pub(super) fn request(call: &Call, backend: &Backend) -> Result<Request<Full<Byt
         tracing::debug!(route = call.route.name, backend = backend.name, ?dropped, "parameters were left out");
     }
     let place = provider.upstream.place();
-    let mut request = Request::new(Full::new(body));
+    let mut request = Request::new(Full::new(body.clone()));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = place.uri(&path);
     let headers = request.headers_mut();
@@ -53,18 +58,40 @@ pub(super) fn request(call: &Call, backend: &Backend) -> Result<Request<Full<Byt
     for name in &provider.remove {
         headers.remove(name);
     }
-    if let Some(slot) = &provider.key {
-        let unset = || ProxyError::Credentials { providers: provider.name.clone() };
-        let key = slot.header(provider.auth).ok_or_else(unset)?;
-        match provider.auth {
-            AuthScheme::Bearer => headers.insert(header::AUTHORIZATION, key),
-            AuthScheme::XApiKey => headers.insert(HeaderName::from_static("x-api-key"), key),
-            AuthScheme::GoogApiKey => headers.insert(HeaderName::from_static("x-goog-api-key"), key),
-            AuthScheme::ApiKey => headers.insert(HeaderName::from_static("api-key"), key),
-            AuthScheme::None => None,
-        };
-    }
+    authorize(&mut request, &body, provider)?;
     Ok(request)
+}
+
+/// Says who asks: a header with the key, or a signature over the whole request.
+fn authorize(request: &mut Request<Full<Bytes>>, body: &[u8], provider: &Provider) -> Result<(), ProxyError> {
+    let Some(slot) = &provider.key else { return Ok(()) };
+    let unusable = || ProxyError::Credentials { providers: provider.name.clone() };
+    if let (AuthScheme::SigV4, Some(key)) = (provider.auth, slot.aws()) {
+        let scope = Scope { region: &provider.region, service: "bedrock", at: clock::since_epoch() };
+        let signed = Signed {
+            method: request.method().as_str(),
+            authority: provider.upstream.place().authority().to_str().map_err(|_| unusable())?,
+            target: request.uri().path_and_query().map_or("/", PathAndQuery::as_str),
+            content_type: "application/json",
+            body,
+        };
+        let headers = sign(&key, scope, signed).map_err(|error| {
+            tracing::warn!(provider = provider.name, error = %error, "the key cannot sign requests");
+            unusable()
+        })?;
+        request.headers_mut().extend(headers);
+        return Ok(());
+    }
+    let key = slot.header(provider.auth).ok_or_else(unusable)?;
+    let name = match provider.auth {
+        AuthScheme::Bearer | AuthScheme::SigV4 => header::AUTHORIZATION,
+        AuthScheme::XApiKey => HeaderName::from_static("x-api-key"),
+        AuthScheme::GoogApiKey => HeaderName::from_static("x-goog-api-key"),
+        AuthScheme::ApiKey => HeaderName::from_static("api-key"),
+        AuthScheme::None => return Ok(()),
+    };
+    request.headers_mut().insert(name, key);
+    Ok(())
 }
 
 /// One of the application's headers. What it says to Anthropic is its wish where that is spoken, and noise elsewhere; a

@@ -150,6 +150,8 @@ pub(crate) struct Provider {
     pub(crate) api_version: Option<String>,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) auth: AuthScheme,
+    /// Which region requests are signed for, where they are.
+    pub(crate) region: String,
     /// None: the provider takes no key.
     pub(crate) key: Option<Arc<KeySlot>>,
     pub(crate) set: HeaderMap,

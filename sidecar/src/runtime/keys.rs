@@ -15,7 +15,7 @@ use spillway_policy::breaker::Cause;
 use spillway_wire::{AuthScheme, Credential, Map};
 
 use super::gate::Gate;
-use crate::clock;
+use crate::{clock, sign::AwsCredentials};
 
 /// Every key the operator has sent, by [`Credential::key`].
 #[derive(Debug, Default)]
@@ -39,6 +39,8 @@ struct Key {
     version: String,
     plain: HeaderValue,
     bearer: HeaderValue,
+    /// Of AWS: it signs, and does not travel itself.
+    aws: Option<AwsCredentials>,
 }
 
 // === impl Keys ===
@@ -104,18 +106,29 @@ impl KeySlot {
 
     /// The header value that carries the key.
     pub(crate) fn header(&self, scheme: AuthScheme) -> Option<HeaderValue> {
-        self.read(|key| match scheme {
-            AuthScheme::Bearer => key.bearer.clone(),
-            AuthScheme::XApiKey | AuthScheme::ApiKey | AuthScheme::GoogApiKey | AuthScheme::None => key.plain.clone(),
-        })
+        let key = |key: &Key| match scheme {
+            // It signs what it is for, and is never sent.
+            _ if key.aws.is_some() => None,
+            AuthScheme::Bearer | AuthScheme::SigV4 => Some(key.bearer.clone()),
+            AuthScheme::XApiKey | AuthScheme::ApiKey | AuthScheme::GoogApiKey | AuthScheme::None => {
+                Some(key.plain.clone())
+            }
+        };
+        self.read(key).flatten()
+    }
+
+    /// The key, where it is one that signs.
+    pub(crate) fn aws(&self) -> Option<AwsCredentials> {
+        self.read(|key| key.aws.clone()).flatten()
     }
 
     /// The text without the key, should a provider repeat it.
     pub(crate) fn without_key<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let cleaned = self.read(|key| {
-            let secret =
-                key.plain.to_str().ok().filter(|secret| secret.len() >= SHORTEST_SECRET && text.contains(secret))?;
-            Some(text.replace(secret, "[redacted]"))
+            let secrets = key.secrets().filter(|secret| secret.len() >= SHORTEST_SECRET && text.contains(secret));
+            secrets.fold(None, |cleaned: Option<String>, secret| {
+                Some(cleaned.as_deref().unwrap_or(text).replace(secret, "[redacted]"))
+            })
         });
         cleaned.flatten().map_or(Cow::Borrowed(text), Cow::Owned)
     }
@@ -140,9 +153,16 @@ impl Key {
         let bearer = SecretString::from(format!("Bearer {text}"));
         Some(Self {
             version,
+            aws: AwsCredentials::parse(text),
             plain: sensitive(HeaderValue::from_str(text)).filter(|_| !text.is_empty())?,
             bearer: sensitive(HeaderValue::from_str(bearer.expose_secret()))?,
         })
+    }
+
+    /// What nobody may read.
+    fn secrets(&self) -> impl Iterator<Item = &str> {
+        let parts = self.aws.iter().flat_map(|aws| [Some(&aws.secret_access_key), aws.session_token.as_ref()]);
+        parts.flatten().map(ExposeSecret::expose_secret).chain(self.plain.to_str())
     }
 }
 
@@ -190,6 +210,24 @@ mod tests {
             assert_eq!(header.as_ref().and_then(|value| value.to_str().ok()), want, "{value:?}");
             assert_eq!(keys.versions().len(), usize::from(want.is_some()), "{value:?}");
         }
+    }
+
+    #[test]
+    fn a_key_that_signs_is_never_sent() {
+        let keys = Keys::default();
+        let key = r#"{"accessKeyId":"AKIDEXAMPLE","secretAccessKey":"canary/secret","sessionToken":"canary/token"}"#;
+        keys.set(credential(Some(key)));
+        let slot = keys.slot("ai/openai");
+        assert!(slot.is_set());
+        for scheme in [AuthScheme::SigV4, AuthScheme::Bearer, AuthScheme::XApiKey] {
+            assert_eq!(slot.header(scheme), None, "{scheme:?}");
+        }
+        assert_eq!(slot.aws().map(|key| key.access_key_id).as_deref(), Some("AKIDEXAMPLE"));
+        assert_eq!(slot.without_key("canary/secret and canary/token"), "[redacted] and [redacted]");
+        assert!(!format!("{keys:?} {:?}", slot.aws()).contains("canary"));
+        keys.set(Credential { version: "v2".into(), ..credential(Some("an-api-key")) });
+        assert_eq!(slot.header(AuthScheme::SigV4).unwrap().to_str().ok(), Some("Bearer an-api-key"));
+        assert!(slot.aws().is_none());
     }
 
     #[test]

@@ -98,7 +98,7 @@ fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Part
         dialect,
         base_url,
         api_version,
-        region: _,
+        region,
         project: _,
         auth,
         credential,
@@ -128,6 +128,7 @@ fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Part
         api_version: api_version.clone(),
         upstream,
         auth: *auth,
+        region: signed_for(*auth, region.as_deref())?,
         key: credential.as_deref().map(|key| parts.keys.slot(key)),
         set: lowered,
         remove: remove.iter().map(|header| header_name(header)).collect::<Result<_, _>>()?,
@@ -139,6 +140,14 @@ fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Part
         check: active_health.as_ref().map(rest::check),
         state: live::provider(parts.before, name, base_url),
     })
+}
+
+/// A signature is good for one region.
+fn signed_for(auth: wire::AuthScheme, region: Option<&str>) -> Result<String, Nack> {
+    match region {
+        None if auth == wire::AuthScheme::SigV4 => Err("auth is SigV4, and no region says what to sign for".to_owned()),
+        region => Ok(region.unwrap_or_default().to_owned()),
+    }
 }
 
 fn header_name(name: &str) -> Result<HeaderName, Nack> {
@@ -272,6 +281,7 @@ fn speech(provider: &Provider, model: &str) -> Speech {
         wire::Dialect::Cohere => own(Dialect::Cohere),
         wire::Dialect::Ollama => own(Dialect::Ollama),
         wire::Dialect::VertexAi => Speech::at_vertex(model),
+        wire::Dialect::Bedrock => own(Dialect::Bedrock),
     }
 }
 

@@ -13,7 +13,7 @@ mod stream;
 mod traffic;
 mod validation;
 
-pub use provider::{AuthScheme, Dialect, Headers, Model, Price, Provider, ProviderTimeouts, Tokenizer};
+pub use provider::{AuthScheme, AwsKey, Dialect, Headers, Model, Price, Provider, ProviderTimeouts, Tokenizer};
 pub use report::{Ack, Delivery, Report, RestState, RestingBackend, SidecarIdentity, UsageKey, UsageLine, UsageTotals};
 pub use snapshot::{
     Backend, ContextWindow, Egress, ErrorClass, FallbackRule, OnExceeded, RequestRules, Retries, Role, Route, Snapshot,

@@ -45,6 +45,8 @@ pub enum Dialect {
     VertexAi,
     /// Ollama's own API. Its copy of OpenAI's is [`Self::OpenAi`].
     Ollama,
+    /// Amazon Bedrock: Converse, and Anthropic's own words for a Claude that is to be asked so.
+    Bedrock,
 }
 
 /// How the key travels.
@@ -58,7 +60,21 @@ pub enum AuthScheme {
     ApiKey,
     /// `x-goog-api-key: KEY`
     GoogApiKey,
+    /// `authorization: AWS4-HMAC-SHA256 …`, a signature over the request for [`Provider::region`], with an [`AwsKey`]; or
+    /// `authorization: Bearer KEY` with a key that is none.
+    SigV4,
     None,
+}
+
+/// What a [`crate::Credential`] of AWS holds, as JSON.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AwsKey {
+    pub access_key_id: String,
+    pub secret_access_key: String,
+    /// Of temporary credentials.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_token: Option<String>,
 }
 
 /// Headers set on, and removed from, every request to the provider. Names are lower case.

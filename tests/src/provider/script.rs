@@ -7,7 +7,7 @@ use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use serde_json::Value;
 
-use super::{ANSWER, Dialect, Fault, Seen, anthropic, json as document, openai, responses, send, words};
+use super::{ANSWER, Dialect, Fault, Seen, anthropic, bedrock, json as document, openai, responses, send, words};
 
 /// What is done to one request.
 #[derive(Debug, Default)]
@@ -32,6 +32,7 @@ pub(super) enum Step {
 /// What to do with a request under a fault.
 pub(super) fn of(seen: &Seen, fault: &Fault) -> Script {
     let dialect = match seen.path.as_str() {
+        path if path.starts_with("/model/") => return bedrock::script(seen, fault),
         "/v1/messages" => Dialect::Anthropic,
         "/v1/responses" => Dialect::Responses,
         "/v1/chat/completions" | "/v1/completions" | "/v1/embeddings" => Dialect::OpenAi,
@@ -231,7 +232,7 @@ fn error_event(dialect: Dialect) -> String {
     format!("{name}data: {}\n\n", error_body(dialect, 500, "server_error", "an error inside a stream"))
 }
 
-fn json(status: u16, headers: &[(&str, String)], body: &str) -> Script {
+pub(super) fn json(status: u16, headers: &[(&str, String)], body: &str) -> Script {
     let mut all = vec![("content-type", "application/json".to_owned())];
     all.extend_from_slice(headers);
     answer(status, &all, body.as_bytes())

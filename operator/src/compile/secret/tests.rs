@@ -26,9 +26,29 @@ fn a_secret(hosts: Option<&str>) -> Secret {
 fn resolve_for(secret: &Secret, key: Option<&str>, endpoint: &str, public: Option<&str>) -> Result<String, Refusal> {
     let endpoint = Endpoint::parse(endpoint).unwrap();
     let public = public.and_then(|host| HostPort::parse(host, 443));
-    let usage = Use { namespace: "ai", endpoint: &endpoint, public, any_host: false, readable: true };
+    let usage =
+        Use { namespace: "ai", endpoint: &endpoint, public, any_host: false, readable: true, form: Form::Header };
     let wanted = SecretKeyRef { name: "openai-key".into(), key: key.map(str::to_owned) };
     resolve(&wanted, &usage, std::slice::from_ref(secret)).map(|key| key.expose_secret().to_owned())
+}
+
+#[test]
+fn a_key_of_aws_may_have_lines_and_is_made_one() {
+    let mut secret = a_secret(Some("bedrock-runtime.us-east-1.amazonaws.com"));
+    let file = "[default]\naws_access_key_id = AKIAX\naws_secret_access_key = canary\n";
+    secret.data.as_mut().unwrap().insert("file".into(), ByteString(file.as_bytes().to_vec()));
+    let endpoint = Endpoint::parse("https://bedrock-runtime.us-east-1.amazonaws.com").unwrap();
+    let resolved = |key: &str| {
+        let form = Form::Aws;
+        let usage = Use { namespace: "ai", endpoint: &endpoint, public: None, any_host: false, readable: true, form };
+        let wanted = SecretKeyRef { name: "openai-key".into(), key: Some(key.into()) };
+        resolve(&wanted, &usage, std::slice::from_ref(&secret)).map(|key| key.expose_secret().to_owned())
+    };
+    assert_eq!(resolved("file").unwrap(), r#"{"accessKeyId":"AKIAX","secretAccessKey":"canary"}"#);
+    assert_eq!(resolved("apiKey").unwrap(), KEY, "an API key of Bedrock's");
+    let (reason, message) = resolved("control").unwrap_err();
+    assert_eq!(reason, Reason::SecretKeyNotFound);
+    assert!(message.contains("holds no key of AWS under \"control\""), "{message}");
 }
 
 #[test]

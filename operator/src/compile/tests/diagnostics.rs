@@ -18,7 +18,7 @@ const PROVIDER: &[Row] = &[
         "spec.region",
         "is not a region",
     ),
-    ("{type: Bedrock, credentials: {none: {}}}", UnsupportedValue, "spec.type", "cannot talk to Bedrock"),
+    ("{type: Bedrock, credentials: {none: {}}}", Invalid, "spec.region", "signed for a region"),
     (
         "{type: OpenAI, credentials: {workloadIdentity: {}}}",
         UnsupportedValue,
