@@ -39,7 +39,7 @@ pub use body::Body;
 pub use fault::{Class, Fault};
 pub use format::{Format, ask_again, asked, with_text};
 pub use need::{Need, read, writes_cache};
-pub use openai::table::{Auth, Row, row, rows};
+pub use openai::table::{Auth, Row, Schemas, row, rows};
 pub use said::{Listener, Said};
 pub use stream::{Frame, StreamDecoder};
 pub use translate::{Answer, Host, Outgoing, Speech, Target, Unsupported, decode, decode_at, encode};

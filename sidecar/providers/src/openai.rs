@@ -9,6 +9,7 @@ pub(crate) mod chunks;
 pub(crate) mod family;
 pub(crate) mod fit;
 pub(crate) mod request;
+pub(crate) mod stand_in;
 pub(crate) mod stream;
 pub(crate) mod table;
 mod tidy;

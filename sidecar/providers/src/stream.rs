@@ -13,6 +13,7 @@ use crate::framing::Framing;
 use crate::gemini::stream::FromGemini;
 use crate::messages::stream::ToMessages;
 use crate::ollama::stream::FromOllama;
+use crate::openai::stand_in::StandIn;
 use crate::openai::stream::PassThrough;
 use crate::repeats::{Piece, Repeats};
 use crate::responses::stream::Responses;
@@ -63,6 +64,7 @@ pub struct StreamDecoder {
     /// What translates into OpenAI's chunks goes on from there, where callers read something else.
     onward: Option<Onward>,
     dialect: Dialect,
+    stand_in: StandIn,
     /// The first bytes of lines that belong to no event.
     stray: Vec<u8>,
     any_data: bool,
@@ -145,6 +147,7 @@ impl StreamDecoder {
             events,
             onward,
             dialect,
+            stand_in: StandIn::default(),
             stray: Vec::new(),
             any_data: false,
             repeats: Repeats::default(),
@@ -239,6 +242,7 @@ impl StreamDecoder {
             let room = MAX_STRAY_BYTES - self.stray.len();
             self.stray.extend_from_slice(&event.raw[..event.raw.len().min(room)]);
         }
+        let event = if self.dialect == Dialect::OpenAi { self.stand_in.event(event) } else { event };
         self.translated(out, |events, out| match events {
             Events::OpenAi(events) => events.event(event, out),
             Events::Native(events) => events.event(event, out),

@@ -54,6 +54,8 @@ pub struct Target<'a> {
     pub api_version: Option<&'a str>,
     /// The model's limit, for dialects that demand a bound the application did not give.
     pub max_output_tokens: Option<u64>,
+    /// The model takes no JSON schema for its answer; one that the provider takes as a tool's parameters stands for it.
+    pub schema_by_tool: bool,
     pub unsupported: Unsupported,
 }
 
@@ -105,6 +107,7 @@ impl<'a> Target<'a> {
             model,
             api_version: None,
             max_output_tokens: None,
+            schema_by_tool: false,
             unsupported: Unsupported::Drop,
         }
     }

@@ -29,6 +29,7 @@ pub(super) fn request(call: &Call, backend: &Backend) -> Result<Request<Full<Byt
         api_version: provider.api_version.as_deref(),
         model: &backend.model,
         max_output_tokens: backend.max_output_tokens,
+        schema_by_tool: backend.schema_by_tool,
         unsupported: call.route.request.unsupported,
     };
     let Outgoing { path, headers: dialect, body, dropped } = encode(call.api, &call.body, &call.need, &target)?;

@@ -126,6 +126,8 @@ pub(crate) struct Backend {
     pub(crate) model: String,
     pub(crate) model_header: HeaderValue,
     pub(crate) max_output_tokens: Option<u64>,
+    /// It takes no JSON schema for its answer, and can call a tool that takes one.
+    pub(crate) schema_by_tool: bool,
     /// Its share under strategy Weighted.
     pub(crate) weight: u32,
     /// Of a shadow: the share of requests it gets a copy of.

@@ -10,7 +10,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 use spillway_policy::{NanoUsd, Price, fallback, truncate};
-use spillway_providers::{Dialect, Speech, Unsupported, row, tokens::Encoding};
+use spillway_providers::{Dialect, Schemas, Speech, Unsupported, row, tokens::Encoding};
 use spillway_wire as wire;
 
 use super::{
@@ -248,14 +248,16 @@ fn backend(
         provider: provider.clone(),
         model: model.name.clone(),
     };
+    let speech = speech(found, &model.name);
     Ok(Backend {
         name: name.clone(),
         header: text_header(name)?,
-        speech: speech(found, &model.name),
+        speech,
         provider: Arc::clone(found),
         model: model.name.clone(),
         model_header: text_header(&model.name)?,
         max_output_tokens: model.max_output_tokens,
+        schema_by_tool: by_model(&speech) && !model.json_schema && model.tools,
         weight: *weight,
         shadow_ppm: shadow_ppm.unwrap_or(1_000_000),
         when: when.as_deref().map(|source| expressions::when(source, parts.before)).transpose()?,
@@ -340,11 +342,17 @@ fn candidate(given: &wire::Backend, lowered: &Backend) -> fallback::Candidate {
         },
         tools: *tools,
         images: *vision,
-        json_schema: *json_schema,
+        // What stands in for a schema is better than nobody.
+        json_schema: *json_schema || *tools || !by_model(&lowered.speech),
         hosted_tools: lowered.has_responses(),
         price: price.map(self::price),
         max_output: *max_output_tokens,
     }
+}
+
+/// Whether a schema can be sent depends on the model.
+fn by_model(speech: &Speech) -> bool {
+    speech.row.schemas == Schemas::ByModel
 }
 
 const fn price(given: wire::Price) -> Price {

@@ -6,11 +6,13 @@ use serde_json::{Value, json};
 use super::stop_reason;
 use crate::anthropic::part::is_signed;
 use crate::openai::answer::{no_answer, parse, usage};
+use crate::openai::stand_in;
 use crate::{Answer, Fault, gemini};
 
 /// Translates an answer.
 pub(crate) fn decode(shown_model: &str, bytes: Bytes) -> Result<Answer, Fault> {
-    let body = parse(bytes)?;
+    let mut body = parse(bytes)?;
+    stand_in::answer(&mut body);
     let choices = body.value("choices").unwrap_or_default();
     let Some(choice) = choices.get(0) else { return Err(no_answer(&body, "choices")) };
     let content = blocks(&choice["message"])?;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::stand_in;
 use super::tidy::tidy;
 use crate::{Answer, Api, Body, Dialect, Fault, Usage, fault};
 
@@ -16,6 +17,7 @@ pub(crate) fn decode(api: Api, shown_model: &str, bytes: Bytes) -> Result<Answer
     }
     let usage = usage(&body);
     tidy(&mut body);
+    stand_in::answer(&mut body);
     if !shown_model.is_empty() && body.get_bytes("model").is_some() {
         body.set("model", &shown_model.into());
     }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
-use super::fit;
 use super::table::Path;
+use super::{fit, stand_in};
 use crate::path::segment;
 use crate::{Api, BadRequest, Body, Host, Need, Outgoing, Target, vertex};
 
@@ -20,6 +20,7 @@ pub(crate) fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) ->
     let mut dropped = Vec::new();
     if api == Api::ChatCompletions {
         let family = target.family();
+        stand_in::request(&mut out, target);
         fit::parameters(&mut out, family, target, &mut dropped)?;
         fit::messages(&mut out, family, target.row);
         fit::tools(&mut out, target.row);

@@ -53,6 +53,18 @@ pub struct Row {
     pub(crate) completions: Completions,
     /// Has the Responses API itself, and takes all of it but these. None: chats only.
     pub(crate) responses: Option<&'static [&'static str]>,
+    pub schemas: Schemas,
+}
+
+/// Who takes a JSON schema for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Schemas {
+    /// Some models.
+    ByModel,
+    /// The server sees to it, whatever the model.
+    Always,
+    /// Nobody. A JSON object can be asked for, and the schema is told in words.
+    Told,
 }
 
 /// Who of a provider's models goes on with a prompt, and where. The others only chat.
@@ -162,6 +174,7 @@ impl Row {
             path: Path::Plain,
             completions: Completions::ALL,
             responses: None,
+            schemas: Schemas::ByModel,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The rows, in the order of their names.
 
-use super::{Auth, Completions, Names, Path, Row, StreamUsage, Thinking, Thoughts};
+use super::{Auth, Completions, Names, Path, Row, Schemas, StreamUsage, Thinking, Thoughts};
 
 /// What most copies of the API leave out: words of OpenAI's newest models, and Anthropic's `thinking`.
 const NEW: &[&str] = &["reasoning_effort", "thinking", "verbosity", "user", "metadata"];
@@ -137,6 +137,7 @@ pub(super) const ROWS: &[Row] = &[
         drops: &["verbosity", "user", "metadata"],
         thinking: Thinking::Switch,
         flat_text: true,
+        schemas: Schemas::Told,
         ..public("DeepSeek", "https://api.deepseek.com/v1")
     },
     public("Featherless", "https://api.featherless.ai/v1"),
@@ -161,9 +162,9 @@ pub(super) const ROWS: &[Row] = &[
     },
     public("Hyperbolic", "https://api.hyperbolic.xyz/v1"),
     chats(public("Jina", "https://api.jina.ai/v1")),
-    own("LMStudio"),
+    Row { schemas: Schemas::Always, ..own("LMStudio") },
     Row { responses: ALL, ..own("LiteLLM") },
-    own("LlamaCpp"),
+    Row { schemas: Schemas::Always, ..own("LlamaCpp") },
     Row { drops: NEW_BUT_EFFORT, ..chats(public("MetaLlama", "https://api.llama.com/compat/v1")) },
     Row {
         drops: openai_only![
@@ -215,7 +216,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
         ..public("NvidiaNim", "https://integrate.api.nvidia.com/v1")
     },
-    own("Ollama"),
+    Row { schemas: Schemas::Always, ..own("Ollama") },
     Row {
         drops: &["thinking"],
         cache_marks: false,
@@ -257,9 +258,10 @@ pub(super) const ROWS: &[Row] = &[
             "user",
             "verbosity",
         ],
+        schemas: Schemas::Always,
         ..chats(public("Perplexity", "https://api.perplexity.ai"))
     },
-    own("SGLang"),
+    Row { schemas: Schemas::Always, ..own("SGLang") },
     Row {
         drops: openai_only![
             "frequency_penalty",
@@ -289,6 +291,7 @@ pub(super) const ROWS: &[Row] = &[
         thoughts: Thoughts::Plain,
         schema_drops: &["additionalProperties"],
         responses: ALL,
+        schemas: Schemas::Always,
         ..own("VLLM")
     },
     Row { cache_marks: true, drops: &["metadata"], ..public("Vercel", "https://ai-gateway.vercel.sh/v1") },
@@ -318,5 +321,5 @@ pub(super) const ROWS: &[Row] = &[
         responses: Some(&["metadata"]),
         ..public("XAI", "https://api.x.ai/v1")
     },
-    chats(public("ZAI", "https://api.z.ai/api/paas/v4")),
+    Row { schemas: Schemas::Told, ..chats(public("ZAI", "https://api.z.ai/api/paas/v4")) },
 ];

@@ -1,0 +1,252 @@
+//! What stands in for a JSON schema where a provider of the family, or one of its models, takes none.
+//!
+//! A model that can call tools is given one that takes the answer as its arguments, and has to call it; the application
+//! sees plain content and no call. A provider that knows JSON and no schemas is told the schema in words. Neither makes a
+//! model keep to it: that is what checking answers is for.
+
+use memchr::memmem;
+use serde_json::{Value, json};
+
+use super::stream::frame;
+use super::table::Schemas;
+use crate::anthropic::JSON_TOOL;
+use crate::sse::Event;
+use crate::{Body, Target};
+
+/// Takes the place of a schema in a request.
+pub(crate) fn request(out: &mut Body, target: &Target<'_>) {
+    let Some(mut format) = out.value("response_format").filter(|format| format["type"] == "json_schema") else {
+        return;
+    };
+    let schema = format.pointer_mut("/json_schema/schema").map(Value::take).unwrap_or_default();
+    if target.row.schemas == Schemas::Told {
+        tell(out, &schema);
+    } else if target.schema_by_tool && !target.row.drops.contains(&"tools") {
+        let name = format.pointer("/json_schema/description").and_then(Value::as_str);
+        force(out, schema, name);
+    }
+}
+
+fn tell(out: &mut Body, schema: &Value) {
+    let text = format!("Answer with one JSON object that fits this JSON schema, and with nothing else:\n{schema}");
+    if let Some(Value::Array(mut messages)) = out.value("messages") {
+        messages.insert(0, json!({"role": "system", "content": text}));
+        out.set("messages", &Value::Array(messages));
+    }
+    out.set("response_format", &json!({"type": "json_object"}));
+}
+
+fn force(out: &mut Body, schema: Value, description: Option<&str>) {
+    let description = description.unwrap_or("Gives the answer. Call it once, with the whole answer as its arguments.");
+    let tool = json!({"type": "function", "function":
+        {"name": JSON_TOOL, "description": description, "parameters": schema}});
+    let own = out.value("tools").and_then(|tools| tools.as_array().cloned()).unwrap_or_default();
+    // A choice among the application's own tools leaves the model the last word.
+    let choice =
+        if own.is_empty() { json!({"type": "function", "function": {"name": JSON_TOOL}}) } else { "required".into() };
+    if own.is_empty() || out.value("tool_choice").is_none() {
+        out.set("tool_choice", &choice);
+    }
+    out.set("tools", &own.into_iter().chain([tool]).collect());
+    out.remove("response_format");
+}
+
+/// Whether a call of the tool may be in there. False is certain.
+fn may_hold(json: &[u8]) -> bool {
+    memmem::find(json, JSON_TOOL.as_bytes()).is_some()
+}
+
+/// Makes the tool's arguments the content of a whole answer.
+pub(crate) fn answer(body: &mut Body) {
+    if !body.get_bytes("choices").is_some_and(may_hold) {
+        return;
+    }
+    let Some(mut choices) = body.value("choices") else { return };
+    for choice in choices.as_array_mut().into_iter().flatten() {
+        let Some(Value::Array(calls)) = choice.pointer_mut("/message/tool_calls").map(Value::take) else { continue };
+        let (ours, others): (Vec<_>, Vec<_>) =
+            calls.into_iter().partition(|call| call["function"]["name"] == JSON_TOOL);
+        let text = ours.first().map(|ours| ours["function"]["arguments"].clone());
+        settle(choice, "message", text, others, !ours.is_empty());
+    }
+    body.set("choices", &choices);
+}
+
+/// Puts in the text, and puts back the calls of other tools. `answered`: there are no other ones.
+fn settle(choice: &mut Value, part: &str, text: Option<Value>, others: Vec<Value>, answered: bool) {
+    let none = others.is_empty();
+    if let Some(message) = choice.get_mut(part).and_then(Value::as_object_mut) {
+        if let Some(text) = text {
+            message.insert("content".to_owned(), text);
+        }
+        if none {
+            message.shift_remove("tool_calls");
+        } else {
+            message.insert("tool_calls".to_owned(), others.into());
+        }
+    }
+    if let Some(reason) = choice.get_mut("finish_reason").filter(|reason| answered && none && **reason == "tool_calls")
+    {
+        *reason = "stop".into();
+    }
+}
+
+/// The same for a stream, event by event.
+#[derive(Debug, Default)]
+pub(crate) struct StandIn {
+    /// Choice and call of those that are the answer, and choices that call other tools as well.
+    ours: Vec<(u64, u64)>,
+    others: Vec<u64>,
+}
+
+// === impl StandIn ===
+
+impl StandIn {
+    /// An event as it would have been without the tool. One that has nothing of it stays as it is.
+    pub(crate) fn event(&mut self, event: Event) -> Event {
+        let Some(data) = event.data.as_ref().filter(|data| !self.ours.is_empty() || may_hold(data)) else {
+            return event;
+        };
+        let Ok(mut chunk) = serde_json::from_slice::<Value>(data) else { return event };
+        let Some(Value::Array(choices)) = chunk.get_mut("choices") else { return event };
+        let mut changed = false;
+        for choice in choices {
+            changed |= self.choice(choice);
+        }
+        if !changed {
+            return event;
+        }
+        let json = chunk.to_string();
+        Event { raw: frame(json.as_bytes()), data: Some(json.into()) }
+    }
+
+    fn choice(&mut self, choice: &mut Value) -> bool {
+        let index = choice["index"].as_u64().unwrap_or(0);
+        let calls = match choice.pointer_mut("/delta/tool_calls").map(Value::take) {
+            Some(Value::Array(calls)) => calls,
+            _ => Vec::new(),
+        };
+        let (mut text, mut others) = (None::<String>, Vec::new());
+        for call in calls {
+            let at = (index, call["index"].as_u64().unwrap_or(0));
+            if call["function"]["name"] == JSON_TOOL && !self.ours.contains(&at) {
+                self.ours.push(at);
+            }
+            if self.ours.contains(&at) {
+                let arguments = call["function"]["arguments"].as_str().unwrap_or_default();
+                text.get_or_insert_default().push_str(arguments);
+            } else {
+                self.others.push(index);
+                others.push(call);
+            }
+        }
+        let answered = self.ours.iter().any(|(choice, _)| *choice == index);
+        settle(choice, "delta", text.map(Value::from), others, answered && !self.others.contains(&index));
+        answered
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{Api, Dialect, Outgoing, StreamDecoder, decode, encode, read, row};
+
+    fn sent(kind: &str, more: &Value) -> Value {
+        let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "response_format":
+            {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let body = Body::parse(Bytes::from(body.to_string())).unwrap();
+        let target = Target { row: row(kind), schema_by_tool: true, ..Target::new(Dialect::OpenAi, "m") };
+        let need = read(Api::ChatCompletions, &body).unwrap();
+        let Outgoing { body, .. } = encode(Api::ChatCompletions, &body, &need, &target).unwrap();
+        serde_json::from_slice(&body).unwrap()
+    }
+
+    #[test]
+    fn a_model_without_schemas_has_to_call_a_tool_that_takes_the_answer() {
+        let sent = |more| sent("OpenAI", &more);
+        let plain = sent(json!({}));
+        assert_eq!(
+            (&plain["tools"][0]["function"]["parameters"], plain.get("response_format")),
+            (&json!({"type": "object"}), None)
+        );
+        assert_eq!(plain["tool_choice"]["function"]["name"], JSON_TOOL);
+        let own = json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]);
+        let with_tools = sent(json!({"tools": own}));
+        assert_eq!(
+            (with_tools["tools"].as_array().unwrap().len(), &with_tools["tool_choice"]),
+            (2, &json!("required"))
+        );
+        assert_eq!(sent(json!({"tools": own, "tool_choice": "auto"}))["tool_choice"], "auto");
+        let object = json!({"response_format": {"type": "json_object"}});
+        assert_eq!(sent(object.clone())["response_format"], object["response_format"]);
+    }
+
+    #[test]
+    fn a_provider_that_knows_json_and_no_schemas_is_told() {
+        let told = sent("DeepSeek", &json!({}));
+        assert_eq!((&told["response_format"], told.get("tools")), (&json!({"type": "json_object"}), None));
+        let first = &told["messages"][0];
+        assert!(first["role"] == "system" && first["content"].as_str().unwrap().ends_with("{\"type\":\"object\"}"));
+    }
+
+    #[test]
+    fn an_application_sees_content_and_no_call() {
+        let call =
+            |name: &str| json!({"id": "1", "type": "function", "function": {"name": name, "arguments": "{\"a\":1}"}});
+        let rows = [
+            (vec![call(JSON_TOOL)], json!("{\"a\":1}"), 0, "stop"),
+            (vec![call("f"), call(JSON_TOOL)], json!("{\"a\":1}"), 1, "tool_calls"),
+            (vec![call("f")], Value::Null, 1, "tool_calls"),
+        ];
+        for (calls, content, left, reason) in rows {
+            let message = json!({"role": "assistant", "content": null, "tool_calls": calls});
+            let body = json!({"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]});
+            let answer = decode(Api::ChatCompletions, Dialect::OpenAi, "m", body.to_string().into()).unwrap();
+            let choice = &serde_json::from_slice::<Value>(&answer.body).unwrap()["choices"][0];
+            let got = choice["message"]["tool_calls"].as_array().map_or(0, Vec::len);
+            assert_eq!(
+                (&choice["message"]["content"], got, &choice["finish_reason"]),
+                (&content, left, &json!(reason))
+            );
+            let answer = decode(Api::Messages, Dialect::OpenAi, "m", body.to_string().into()).unwrap();
+            let message: Value = serde_json::from_slice(&answer.body).unwrap();
+            assert_eq!(message["content"].as_array().unwrap().len(), left + usize::from(!content.is_null()));
+        }
+    }
+
+    #[test]
+    fn a_stream_brings_content_and_no_call() {
+        let chunk = |delta: Value, reason: Option<&str>| {
+            let choice = json!({"index": 0, "delta": delta, "finish_reason": reason});
+            format!("data: {}\n\n", json!({"id": "1", "model": "m", "choices": [choice]}))
+        };
+        let part = |name: Option<&str>, arguments: &str| {
+            let mut call = json!({"index": 0, "function": {"arguments": arguments}});
+            if let Some(name) = name {
+                call["id"] = "1".into();
+                call["function"]["name"] = name.into();
+            }
+            json!({"tool_calls": [call]})
+        };
+        let events = [
+            chunk(json!({"role": "assistant", "content": null}), None),
+            chunk(part(Some(JSON_TOOL), ""), None),
+            chunk(part(None, "{\"a\""), None),
+            chunk(part(None, ":1}"), None),
+            chunk(json!({}), Some("tool_calls")),
+            "data: [DONE]\n\n".to_owned(),
+        ];
+        for (api, end) in [(Api::ChatCompletions, "\"stop\""), (Api::Messages, "\"end_turn\"")] {
+            let mut decoder = StreamDecoder::new(api, Dialect::OpenAi, "chat", true);
+            let mut out = Vec::new();
+            decoder.push(events.concat().into(), &mut out).unwrap();
+            let text: String = out.iter().map(|frame| String::from_utf8_lossy(&frame.bytes).into_owned()).collect();
+            assert!(!text.contains("tool") && text.contains(end), "{text}");
+            let said = crate::Said::read_stream(api, out.iter().map(|frame| &frame.bytes[..]));
+            assert_eq!((said.text.as_str(), said.tool_calls), ("{\"a\":1}", 0), "{text}");
+        }
+    }
+}
