@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::{Api, Body};
+use crate::{Api, Body, Dialect, Target};
 
 /// The form an answer is asked to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,9 @@ pub enum Format {
     /// What fits this JSON schema, written out.
     Schema(String),
 }
+
+/// What is said to models whose API has no word for it.
+const OBJECT: &str = "Answer with one JSON object and nothing else: no explanation, no code fence.";
 
 /// Stands for an answer without text where an API takes no empty turn.
 const NOTHING: &str = "(no text)";
@@ -47,6 +50,26 @@ fn form(format: &Value, schema: Option<Value>) -> Option<Format> {
         "json_schema" => schema.filter(|schema| !schema.is_null()).map(|schema| Format::Schema(schema.to_string())),
         _ => None,
     }
+}
+
+/// The same request with `json_object` said in words, for Claude, whose APIs know schemas only. None: it stays as it is.
+pub(crate) fn in_words(body: &Body, target: &Target<'_>) -> Option<Body> {
+    let claude = match target.dialect {
+        Dialect::Anthropic => true,
+        Dialect::Bedrock => target.model.contains("claude"),
+        Dialect::OpenAi | Dialect::Gemini | Dialect::Cohere | Dialect::Ollama => false,
+    };
+    if !claude || body.value("response_format")?["type"] != "json_object" {
+        return None;
+    }
+    let Some(Value::Array(mut messages)) = body.value("messages") else { return None };
+    let is_system = |message: &Value| message["role"] == "system" || message["role"] == "developer";
+    let place = messages.iter().take_while(|message| is_system(message)).count();
+    messages.insert(place, json!({"role": "system", "content": OBJECT}));
+    let mut told = body.clone();
+    told.set("messages", &messages.into());
+    told.remove("response_format");
+    Some(told)
 }
 
 /// Makes a request the next turn of its conversation: `answer` was given, and `request` is what is said to it.
@@ -137,6 +160,27 @@ mod tests {
         for (api, given, want) in rows {
             assert_eq!(asked(api, &body(&given)), want, "{api:?} {given}");
         }
+    }
+
+    #[test]
+    fn claude_is_told_in_words_that_an_object_is_wanted() {
+        let asked = body(&json!({"messages": [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}],
+            "response_format": {"type": "json_object"}}));
+        let rows = [
+            (Dialect::Anthropic, "claude-opus-5", true),
+            (Dialect::Bedrock, "us.anthropic.claude-opus-5-v1:0", true),
+            (Dialect::Bedrock, "amazon.nova-pro-v1:0", false),
+            (Dialect::OpenAi, "gpt-5", false),
+            (Dialect::Gemini, "gemini-3-pro", false),
+        ];
+        for (dialect, model, told) in rows {
+            let got = in_words(&asked, &Target::new(dialect, model));
+            let want = json!({"messages": [{"role": "system", "content": "a"}, {"role": "system", "content": OBJECT},
+                {"role": "user", "content": "b"}]});
+            assert_eq!(got.map(|got| got.to_bytes()), told.then(|| want.to_string().into()), "{dialect:?} {model}");
+        }
+        let schema = body(&json!({"messages": [], "response_format": {"type": "json_schema"}}));
+        assert!(in_words(&schema, &Target::new(Dialect::Anthropic, "claude-opus-5")).is_none());
     }
 
     #[test]

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use crate::openai::family::Family;
 use crate::openai::table::Path;
 use crate::{
-    Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, bedrock, cohere, completions, embed, gemini,
-    messages, ollama, openai, responses, vertex,
+    Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, bedrock, cohere, completions, embed, format,
+    gemini, messages, ollama, openai, responses, vertex,
 };
 
 /// What happens to a parameter the dialect cannot express.
@@ -143,6 +143,8 @@ pub struct Answer {
 
 /// Writes the request for the target.
 pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
+    let told = (api == Api::ChatCompletions).then(|| format::in_words(body, target)).flatten();
+    let body = told.as_ref().unwrap_or(body);
     match (api, target.dialect) {
         (Api::Completions, _) if !target.completes() => {
             let (chat, dropped) = completions::request::to_chat(body, target)?;
