@@ -185,8 +185,6 @@ fn route(
     } = given;
     let wire::ContextWindow { on_exceeded, reserve_output_tokens, truncate: wire::Truncate { keep_system, keep_last } } =
         *context_window;
-    let wire::Streaming { first_token_timeout_ms, idle_timeout_ms, hold_bytes: _, hold_ms: _, max_repeats } =
-        *streaming;
     let lowered = self::backends(name, backends, providers, parts)?;
     let candidates: Vec<_> = backends.iter().zip(&lowered).map(|(given, backend)| candidate(given, backend)).collect();
     Ok(Route {
@@ -209,10 +207,10 @@ fn route(
         reserve_output: reserve_output_tokens,
         truncate: truncate::Rule { keep_system, keep_last: keep_last as usize },
         request: request_rules(request),
-        first_token_timeout: Duration::from_millis(first_token_timeout_ms),
-        idle_timeout: Duration::from_millis(idle_timeout_ms),
+        first_token_timeout: Duration::from_millis(streaming.first_token_timeout_ms),
+        idle_timeout: Duration::from_millis(streaming.idle_timeout_ms),
         hold: hold(streaming, strategy),
-        max_repeats: max_repeats.unwrap_or(0),
+        max_repeats: streaming.max_repeats.unwrap_or(0),
         limits: limit::rules(limits)?,
         schema: *schema,
         state: live::route(parts.before, name),
@@ -308,9 +306,11 @@ fn hold(given: &wire::Streaming, strategy: &wire::Strategy) -> HoldRule {
     if matches!(strategy, wire::Strategy::Cascade { .. }) {
         return HoldRule { bytes: Some(CASCADE_BYTES), duration: None };
     }
+    // The others are read by whoever asks for this.
+    let wire::Streaming { first_token_timeout_ms: _, idle_timeout_ms: _, hold_bytes, hold_ms, max_repeats: _ } = *given;
     HoldRule {
-        bytes: Some(given.hold_bytes).filter(|bytes| *bytes > 0),
-        duration: Some(given.hold_ms).filter(|ms| *ms > 0).map(Duration::from_millis),
+        bytes: Some(hold_bytes).filter(|bytes| *bytes > 0),
+        duration: Some(hold_ms).filter(|ms| *ms > 0).map(Duration::from_millis),
     }
 }
 
