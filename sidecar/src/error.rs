@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use spillway_policy::{Class, NanoUsd};
-use spillway_providers::{BadRequest, Fault};
+use spillway_providers::{BadRequest, Fault, Pass};
 
 pub use limited::Limited;
 pub(crate) use unfit::CODE as INVALID_OUTPUT;
@@ -21,16 +21,18 @@ pub enum ProxyError {
     #[error("{what} is at its limit of {limit}, try again in a second")]
     Overloaded { what: &'static str, limit: u64 },
     #[error(
-        "there is no {:?} here; there are POST /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses, /v1/messages and GET /v1/models, /v1/models/{{model}}",
-        excerpt(path)
+        "there is no {:?} here; there are POST /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/responses, \
+         /v1/messages, /v1/messages/count_tokens and GET /v1/models, /v1/models/{{model}}; passed on as they are {}",
+        excerpt(path),
+        Pass::paths()
     )]
     NoSuchPath { path: String },
     #[error("{} takes {allowed}, not {}", excerpt(path), excerpt(method))]
-    Method { path: String, method: String, allowed: &'static str },
+    Method { path: String, method: String, allowed: String },
     #[error("host {:?} is not this sidecar's name (use 127.0.0.1, [::1] or localhost)", excerpt(host))]
     Host { host: String },
-    #[error("content-type is {:?}, it must be application/json", excerpt(found))]
-    ContentType { found: String },
+    #[error("content-type is {:?}, it must be {wanted}", excerpt(found))]
+    ContentType { found: String, wanted: String },
     #[error("content-encoding is {:?}, request bodies must not be compressed", excerpt(found))]
     ContentEncoding { found: String },
     #[error("request body has {} bytes, at most {limit} are taken (request.maxBodyBytes of the ModelRoute)", .size.map_or_else(|| "more".to_owned(), |size| size.to_string()))]
@@ -41,6 +43,8 @@ pub enum ProxyError {
     Invalid(#[from] BadRequest),
     #[error("no route serves model {:?} (known: {known})", excerpt(model))]
     UnknownModel { model: String, known: String },
+    #[error("{path} is about what one provider keeps: {why}")]
+    WhichRoute { path: String, why: String },
     #[error("prompt has {prompt} tokens{}, {model:?} takes {window}{advice}", kept(*.output))]
     ContextLength { prompt: u64, output: u64, model: String, window: u64, advice: String },
     #[error("no backend of {model:?} can serve this request: {reasons}")]
@@ -171,6 +175,7 @@ impl ProxyError {
             Self::Invalid(bad) => {
                 Shape { param: bad.param.clone(), ..Shape::new(S::BAD_REQUEST, kind::REQUEST, "invalid_request") }
             }
+            Self::WhichRoute { .. } => Shape::new(S::BAD_REQUEST, kind::REQUEST, "route_required"),
             Self::UnknownModel { .. } => Shape::new(S::NOT_FOUND, kind::REQUEST, "model_not_found").at("model"),
             Self::ContextLength { .. } => {
                 Shape::new(S::BAD_REQUEST, kind::REQUEST, "context_length_exceeded").at("messages")

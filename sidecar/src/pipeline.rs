@@ -7,9 +7,12 @@ mod choose;
 mod count;
 mod failure;
 mod fallback;
+mod form;
 mod hedge;
 mod limit;
+mod once;
 mod outgoing;
+mod pass;
 mod pieces;
 mod progress;
 mod refusal;
@@ -19,6 +22,7 @@ mod settle;
 mod shadow;
 mod stream;
 mod structure;
+mod through;
 mod truncate;
 mod when;
 
@@ -28,7 +32,7 @@ use spillway_providers::Api;
 use crate::{error::ProxyError, runtime::Place};
 
 pub(crate) use accept::discard;
-pub(crate) use reply::{REQUEST_ID, ReplyBody, error_response, json_response};
+pub(crate) use reply::{REQUEST_ID, ReplyBody, error_response, json_response, methods};
 
 use attempt::{Outcome, Reply};
 use cascade::Cascade;
@@ -49,10 +53,13 @@ async fn drive(api: Api, request: Request<Incoming>, settle: &mut Settle) -> Res
     let runtime = settle.runtime();
     // Pinned: whatever is pushed meanwhile, this request sees one config.
     let generation = runtime.generation().ok_or(ProxyError::NotConfigured)?;
-    let mut accepted = accept::body(&runtime, generation.max_body_bytes, request).await?;
-    let mut call = resolve::call(&generation, api, &mut accepted, settle)?;
+    let mut accepted = accept::body(&runtime, api, generation.max_body_bytes, request).await?;
+    let mut call = resolve::call(&generation, api, &mut accepted, settle).await?;
     let mut structure = structure::read(&runtime, &call).await?;
     limit::pass(&runtime, &call, settle).await?;
+    if call.is_once() {
+        return once::answer(&runtime, &mut call, settle).await;
+    }
     let mut plan = fallback::first(&runtime, &mut call).await?;
     let mut cascade = Cascade::default();
     let reply = loop {

@@ -1,23 +1,25 @@
 //! The data port: HTTP/1 on loopback, bounded in every direction, and a clear word at every wrong door.
 
 pub mod admin;
-mod anthropic;
 mod crowd;
-mod openai;
+mod models;
 mod patience;
 
 use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use spillway_providers::Api;
+use spillway_providers::{
+    Api,
+    pass::{Found, Pass},
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     error::ProxyError,
-    pipeline::{self, REQUEST_ID, ReplyBody, error_response, json_response},
+    pipeline::{self, REQUEST_ID, ReplyBody, error_response},
     record::RequestRecord,
     runtime::{Connected, Runtime},
 };
@@ -122,8 +124,9 @@ async fn answer(runtime: Arc<Runtime>, request: Request<Incoming>) -> Result<Res
                 turn_away(&runtime, api, &ProxyError::Overloaded { what, limit: limit as u64 })
             }
         },
-        Ok(Door::Models(id)) => models(&runtime, request.headers(), id),
-        Err((api, error)) => turn_away(&runtime, api, &error),
+        Ok(Door::Models(id)) => models::answer(&runtime, shape(request.headers()), &request, id),
+        Ok(Door::Options(allowed)) => pipeline::methods(&allowed),
+        Err(refused) => turn_away(&runtime, refused.0, &refused.1),
     })
 }
 
@@ -145,12 +148,17 @@ enum Door<'a> {
     Call(Api),
     /// The list, or one of it.
     Models(Option<&'a str>),
+    /// Which methods there are. That is all: pages of other origins get no leave here.
+    Options(String),
 }
+
+/// Whose words to use, and what to say.
+type Refused = Box<(Api, ProxyError)>;
 
 impl<'a> Door<'a> {
     /// By the raw path only, once the host has been found to be us: a page in a browser must not get here by a name it
     /// made up for 127.0.0.1.
-    fn of<B>(request: &'a Request<B>) -> Result<Self, (Api, ProxyError)> {
+    fn of<B>(request: &'a Request<B>) -> Result<Self, Refused> {
         let (method, path) = (request.method(), request.uri().path());
         let (door, allowed) = match path {
             "/v1/chat/completions" => (Door::Call(Api::ChatCompletions), Method::POST),
@@ -158,23 +166,42 @@ impl<'a> Door<'a> {
             "/v1/embeddings" => (Door::Call(Api::Embeddings), Method::POST),
             "/v1/messages" => (Door::Call(Api::Messages), Method::POST),
             "/v1/responses" => (Door::Call(Api::Responses), Method::POST),
+            "/v1/messages/count_tokens" => (Door::Call(Api::CountTokens), Method::POST),
             "/v1/models" => (Door::Models(None), Method::GET),
             _ => match path.strip_prefix("/v1/models/").filter(|id| !id.is_empty()) {
                 Some(id) => (Door::Models(Some(id)), Method::GET),
-                None => {
-                    let api = if path.starts_with("/v1/messages") { Api::Messages } else { shape(request.headers()) };
-                    return Err((api, ProxyError::NoSuchPath { path: path.to_owned() }));
-                }
+                None => return Self::passed(request),
             },
         };
         let api = if let Door::Call(api) = door { api } else { shape(request.headers()) };
-        check_host(request.headers()).map_err(|error| (api, error))?;
+        check_host(request.headers()).map_err(|error| Box::new((api, error)))?;
         // HEAD is GET whose body stays here, which the HTTP library sees to.
         if *method == allowed || (*method == Method::HEAD && allowed == Method::GET) {
             return Ok(door);
         }
-        let allowed = if allowed == Method::POST { "POST" } else { "GET" };
-        Err((api, ProxyError::Method { path: path.to_owned(), method: method.to_string(), allowed }))
+        let allowed = if allowed == Method::GET { "GET, HEAD" } else { "POST" };
+        Self::other_method(request, api, allowed.to_owned())
+    }
+
+    /// To what is passed on as it is.
+    fn passed<B>(request: &Request<B>) -> Result<Self, Refused> {
+        let path = request.uri().path();
+        let api = if path.starts_with("/v1/messages") { Api::Messages } else { shape(request.headers()) };
+        let found = match Pass::find(request.method().as_str(), path) {
+            Found::Pass(pass) => Ok(Door::Call(Api::Pass(pass))),
+            Found::Methods(allowed) => Err(allowed),
+            Found::Nothing => return Err(Box::new((api, ProxyError::NoSuchPath { path: path.to_owned() }))),
+        };
+        check_host(request.headers()).map_err(|error| Box::new((api, error)))?;
+        found.or_else(|allowed| Self::other_method(request, api, allowed))
+    }
+
+    fn other_method<B>(request: &Request<B>, api: Api, allowed: String) -> Result<Self, Refused> {
+        if *request.method() == Method::OPTIONS {
+            return Ok(Door::Options(allowed));
+        }
+        let (path, method) = (request.uri().path().to_owned(), request.method().to_string());
+        Err(Box::new((api, ProxyError::Method { path, method, allowed })))
     }
 }
 
@@ -196,26 +223,8 @@ fn check_host(headers: &HeaderMap) -> Result<(), ProxyError> {
     Err(ProxyError::Host { host: host.into_owned() })
 }
 
-fn models(runtime: &Runtime, headers: &HeaderMap, id: Option<&str>) -> Response<ReplyBody> {
-    let api = shape(headers);
-    let Some(generation) = runtime.generation() else { return error_response(api, &ProxyError::NotConfigured) };
-    let body = match (api, id) {
-        (Api::Messages, None) => Some(anthropic::models(&generation)),
-        (Api::Messages, Some(id)) => anthropic::model(&generation, &decoded(id)),
-        (_, None) => Some(openai::models(&generation)),
-        (_, Some(id)) => openai::model(&generation, &decoded(id)),
-    };
-    match body {
-        Some(body) => json_response(StatusCode::OK, body.to_string().into()),
-        None => {
-            let known = generation.known_in_words();
-            error_response(api, &ProxyError::UnknownModel { model: decoded(id.unwrap_or_default()), known })
-        }
-    }
-}
-
 /// `%2F` and the like. What is no escape stands for itself.
-fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

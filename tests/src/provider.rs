@@ -10,6 +10,7 @@ pub mod bedrock;
 mod fault;
 mod json;
 mod openai;
+mod passed;
 mod responses;
 mod script;
 
@@ -27,6 +28,7 @@ use tokio::sync::watch;
 
 pub use fault::Fault;
 pub use json::{RIGHT, WRONG};
+pub use passed::{PIECE_BYTES, PIECES};
 use script::{Script, Step};
 
 use crate::clock::Epoch;

@@ -50,6 +50,10 @@ pub struct Demand {
     pub more_choices: u32,
     /// It asks for its prompt to be kept in the provider's cache, which costs more than the prompt.
     pub cache_writes: bool,
+    /// What it costs is not known before it is answered, whatever tokens cost.
+    pub unpriced: bool,
+    /// Not these: they have no such API.
+    pub unable: Set,
 }
 
 /// Tokens kept for the answer.
@@ -98,6 +102,8 @@ pub enum Skip {
     NoImages,
     NoJsonSchema,
     NoHostedTools,
+    /// It has no such API, or not what the request is about.
+    Unable,
     /// The most it can cost is more than a request of this route may.
     TooExpensive {
         worst: NanoUsd,
@@ -189,6 +195,7 @@ impl Skip {
             Self::NoImages => "images",
             Self::NoJsonSchema => "json_schema",
             Self::NoHostedTools => "hosted_tools",
+            Self::Unable => "api",
             Self::TooExpensive { .. } => "cost",
             Self::NoPrice => "price_unknown",
             Self::Unwanted => "when",
@@ -250,7 +257,10 @@ impl Question<'_> {
     }
 
     fn check(&self, index: usize, candidate: &Candidate) -> Check {
-        let Demand { output, tools, images, json_schema, hosted_tools, more_choices: _, cache_writes: _ } = self.demand;
+        let Demand { output, tools, images, json_schema, hosted_tools, unable, .. } = self.demand;
+        if unable.contains(index) {
+            return Check::Skip(Skip::Unable);
+        }
         if self.unwanted.contains(index) {
             return Check::Skip(Skip::Unwanted);
         }

@@ -40,7 +40,7 @@ pub fn asked(api: Api, body: &Body) -> Option<Format> {
             let schema = format.get_mut("schema").map(Value::take);
             form(&format, schema)
         }
-        Api::Completions | Api::Embeddings => None,
+        Api::Completions | Api::Embeddings | Api::CountTokens | Api::Pass(_) => None,
     }
 }
 
@@ -77,7 +77,7 @@ pub fn ask_again(api: Api, body: &mut Body, answer: &str, request: &str) {
     let key = match api {
         Api::ChatCompletions | Api::Messages => "messages",
         Api::Responses => "input",
-        Api::Completions | Api::Embeddings => return,
+        Api::Completions | Api::Embeddings | Api::CountTokens | Api::Pass(_) => return,
     };
     let mut messages = match body.value(key) {
         Some(Value::Array(messages)) => messages,
@@ -95,6 +95,7 @@ pub fn ask_again(api: Api, body: &mut Body, answer: &str, request: &str) {
 pub fn with_text(api: Api, answer: &Bytes, choice: usize, text: &str) -> Bytes {
     let Ok(mut value) = serde_json::from_slice::<Value>(answer) else { return answer.clone() };
     match api {
+        Api::CountTokens | Api::Pass(_) => {}
         Api::Messages => {
             let Some(blocks) = value.get_mut("content").and_then(Value::as_array_mut) else { return answer.clone() };
             replace(blocks, "text", &mut Some(text));

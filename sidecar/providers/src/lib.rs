@@ -3,7 +3,7 @@
 //! Pure: bytes in, bytes out. No socket, no clock, no task, no log line. Nothing here panics on input, and nothing grows
 //! with what a provider sends beyond the bounds that are written beside each buffer.
 //!
-//! An application speaks one of the [`Api`]s, an upstream one of the [`Dialect`]s. Where both agree, bytes pass through
+//! An application calls one of the [`Api`]s, an upstream speaks one of the [`Dialect`]s. Where both agree, bytes pass through
 //! and only the few fields a policy owns are rewritten; otherwise the request, the answer and every stream event are
 //! translated, and what one side cannot say to the other is refused by name.
 
@@ -21,6 +21,7 @@ mod messages;
 mod need;
 mod ollama;
 mod openai;
+pub mod pass;
 mod path;
 pub mod prompt;
 mod refs;
@@ -40,6 +41,7 @@ pub use fault::{Class, Fault};
 pub use format::{Format, ask_again, asked, with_text};
 pub use need::{Need, read, writes_cache};
 pub use openai::table::{Auth, Row, Schemas, row, rows};
+pub use pass::Pass;
 pub use said::{Listener, Said};
 pub use stream::{Frame, StreamDecoder};
 pub use translate::{Answer, Host, Outgoing, Speech, Target, Unsupported, decode, decode_at, encode};
@@ -58,6 +60,10 @@ pub enum Api {
     Messages,
     /// OpenAI `/v1/responses`.
     Responses,
+    /// Anthropic `/v1/messages/count_tokens`.
+    CountTokens,
+    /// What is passed on as it is to a provider that has it.
+    Pass(&'static Pass),
 }
 
 /// What the upstream speaks.
@@ -70,6 +76,30 @@ pub enum Dialect {
     /// Converse, and what Bedrock has of embeddings.
     Bedrock,
     Ollama,
+}
+
+// === impl Api ===
+
+impl Api {
+    /// A model reads a prompt and is billed by the token: what it used can be estimated where nobody says.
+    #[must_use]
+    pub const fn has_prompt(self) -> bool {
+        match self {
+            Self::ChatCompletions | Self::Completions | Self::Embeddings | Self::Messages | Self::Responses => true,
+            Self::CountTokens | Self::Pass(_) => false,
+        }
+    }
+
+    /// A route's own fields belong into it.
+    #[must_use]
+    pub fn takes_rules(self) -> bool {
+        match self {
+            Self::ChatCompletions | Self::Completions | Self::Embeddings | Self::Messages | Self::Responses => true,
+            Self::Pass(pass) => pass.model != pass::ModelIn::Nowhere,
+            // What is about the answer is refused where there is none.
+            Self::CountTokens => false,
+        }
+    }
 }
 
 /// Why a request cannot be served as it was written: a 400, worded for the person who sent it.

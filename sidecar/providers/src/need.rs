@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use crate::pass::ModelIn;
 use crate::responses::state;
-use crate::{Api, BadRequest, Body};
+use crate::{Api, BadRequest, Body, Pass};
 
 /// Longer than any model's name; a bound on what reaches logs and metrics.
 const MAX_MODEL_BYTES: usize = 256;
@@ -35,14 +36,17 @@ pub struct Need {
 
 /// Reads what the request needs. Refuses what no backend could serve.
 pub fn read(api: Api, body: &Body) -> Result<Need, BadRequest> {
+    if let Api::Pass(pass) = api {
+        return passed(pass, body);
+    }
     if api == Api::Responses {
         state::refuse(body)?;
     }
     let tools = body.array_len("tools").unwrap_or(0) + body.array_len("functions").unwrap_or(0) > 0;
     Ok(Need {
         model: model(body)?,
-        stream: api != Api::Embeddings && flag(body, "stream")?.unwrap_or(false),
-        wants_stream_usage: matches!(api, Api::Messages | Api::Responses) || wants_stream_usage(body)?,
+        stream: !matches!(api, Api::Embeddings | Api::CountTokens) && flag(body, "stream")?.unwrap_or(false),
+        wants_stream_usage: is_anthropic(api) || api == Api::Responses || wants_stream_usage(body)?,
         max_output_tokens: max_output_tokens(api, body)?,
         choices: choices(api, body)?,
         tools,
@@ -52,6 +56,17 @@ pub fn read(api: Api, body: &Body) -> Result<Need, BadRequest> {
         hosted_tool: if api == Api::Responses { state::hosted_tool(body) } else { None },
         messages: messages(api, body)?,
     })
+}
+
+/// Of what is passed on, the provider judges everything but the model. `n` is read because it multiplies the bill.
+fn passed(pass: &Pass, body: &Body) -> Result<Need, BadRequest> {
+    let model = if pass.model == ModelIn::Nowhere { String::new() } else { model(body)? };
+    let choices = body.get("n").and_then(|raw| raw.trim_matches('"').parse().ok()).unwrap_or(1);
+    Ok(Need { model, choices, messages: 1, ..Need::default() })
+}
+
+const fn is_anthropic(api: Api) -> bool {
+    matches!(api, Api::Messages | Api::CountTokens)
 }
 
 fn model(body: &Body) -> Result<String, BadRequest> {
@@ -106,7 +121,7 @@ fn wants_stream_usage(body: &Body) -> Result<bool, BadRequest> {
 
 fn max_output_tokens(api: Api, body: &Body) -> Result<Option<u64>, BadRequest> {
     match api {
-        Api::Embeddings => Ok(None),
+        Api::Embeddings | Api::CountTokens | Api::Pass(_) => Ok(None),
         // A completion of no tokens is how the prompt's own log probabilities are asked for.
         Api::Completions => whole(body, "max_tokens", 0),
         Api::Messages => whole(body, "max_tokens", 1),
@@ -119,7 +134,7 @@ fn max_output_tokens(api: Api, body: &Body) -> Result<Option<u64>, BadRequest> {
 }
 
 fn choices(api: Api, body: &Body) -> Result<u32, BadRequest> {
-    if matches!(api, Api::Messages | Api::Embeddings | Api::Responses) {
+    if is_anthropic(api) || matches!(api, Api::Embeddings | Api::Responses) {
         return Ok(1);
     }
     match whole(body, "n", 1)?.unwrap_or(1) {
@@ -129,7 +144,7 @@ fn choices(api: Api, body: &Body) -> Result<u32, BadRequest> {
 }
 
 fn parallel_tools(api: Api, body: &Body) -> Result<bool, BadRequest> {
-    if api != Api::Messages {
+    if !is_anthropic(api) {
         return Ok(flag(body, "parallel_tool_calls")?.unwrap_or(false));
     }
     let choice = body.value("tool_choice").unwrap_or_default();
@@ -146,15 +161,15 @@ fn wants_schema(body: &Body) -> bool {
 
 fn messages(api: Api, body: &Body) -> Result<usize, BadRequest> {
     let key = match api {
-        Api::ChatCompletions | Api::Messages => "messages",
+        Api::ChatCompletions | Api::Messages | Api::CountTokens => "messages",
         Api::Completions => "prompt",
-        Api::Embeddings | Api::Responses => "input",
+        Api::Embeddings | Api::Responses | Api::Pass(_) => "input",
     };
     let missing = || BadRequest::at(key, format!("\"{key}\" is missing"));
     match (api, body.array_len(key)) {
         (_, Some(0)) => Err(BadRequest::at(key, format!("\"{key}\" is empty"))),
         (_, Some(count)) => Ok(count),
-        (Api::ChatCompletions | Api::Messages, None) => match body.get_bytes(key) {
+        (Api::ChatCompletions | Api::Messages | Api::CountTokens, None) => match body.get_bytes(key) {
             None | Some(b"null") => Err(missing()),
             Some(_) => Err(BadRequest::at(key, "\"messages\" must be an array")),
         },
@@ -165,7 +180,7 @@ fn messages(api: Api, body: &Body) -> Result<usize, BadRequest> {
             Some(raw) if raw.starts_with(b"\"") => Ok(1),
             Some(_) => Err(BadRequest::at(key, "\"input\" must be a text or a list of items")),
         },
-        (Api::Embeddings, None) => body.get_bytes(key).map(|_| 1).ok_or_else(missing),
+        (Api::Embeddings | Api::Pass(_), None) => body.get_bytes(key).map(|_| 1).ok_or_else(missing),
     }
 }
 
@@ -180,9 +195,9 @@ pub fn writes_cache(body: &Body) -> bool {
 /// Whether any part of any message is an image. Only a body that has the name of one somewhere pays for a look.
 fn has_images(api: Api, body: &Body) -> bool {
     let key = match api {
-        Api::ChatCompletions | Api::Messages => "messages",
+        Api::ChatCompletions | Api::Messages | Api::CountTokens => "messages",
         Api::Responses => "input",
-        Api::Completions | Api::Embeddings => return false,
+        Api::Completions | Api::Embeddings | Api::Pass(_) => return false,
     };
     if !body.may_have_images() {
         return false;

@@ -8,8 +8,10 @@ use crate::{Api, Body};
 #[must_use]
 pub fn user(api: Api, body: &Body) -> Option<String> {
     let user = match api {
-        Api::Messages => body.value("metadata")?.get("user_id")?.clone(),
-        Api::ChatCompletions | Api::Completions | Api::Embeddings | Api::Responses => body.value("user")?,
+        Api::Messages | Api::CountTokens => body.value("metadata")?.get("user_id")?.clone(),
+        Api::ChatCompletions | Api::Completions | Api::Embeddings | Api::Responses | Api::Pass(_) => {
+            body.value("user")?
+        }
     };
     if let Value::String(user) = user { Some(user) } else { None }
 }
@@ -19,10 +21,14 @@ pub fn user(api: Api, body: &Body) -> Option<String> {
 #[must_use]
 pub fn last_text(api: Api, body: &Body, max_bytes: usize) -> String {
     let mut text = match api {
-        Api::ChatCompletions | Api::Messages => last_message(body, "messages").unwrap_or_default(),
+        Api::ChatCompletions | Api::Messages | Api::CountTokens => last_message(body, "messages").unwrap_or_default(),
         Api::Responses if body.array_len("input").is_some() => last_message(body, "input").unwrap_or_default(),
         Api::Completions => joined(&body.value("prompt").unwrap_or_default()),
         Api::Embeddings | Api::Responses => joined(&body.value("input").unwrap_or_default()),
+        Api::Pass(_) => ["prompt", "input", "query"]
+            .iter()
+            .find_map(|key| body.value(key))
+            .map_or_else(String::new, |text| joined(&text)),
     };
     text.truncate(text.floor_char_boundary(max_bytes));
     text

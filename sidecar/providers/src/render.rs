@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::Api;
 
-/// A JSON error body: OpenAI's shape, Anthropic's on [`Api::Messages`]. `kind` and `code` are OpenAI's words; Anthropic has
+/// A JSON error body: OpenAI's shape, Anthropic's where its API was called. `kind` and `code` are OpenAI's words; Anthropic has
 /// one word for both, and it follows from the status.
 #[must_use]
 pub fn error_body(api: Api, status: u16, kind: &str, code: &str, message: &str, param: Option<&str>) -> Bytes {
@@ -26,7 +26,7 @@ pub fn error_event(
 ) -> Bytes {
     let mut value = value(api, status, kind, code, message, param);
     match api {
-        Api::Messages => format!("event: error\ndata: {value}\n\n"),
+        Api::Messages | Api::CountTokens => format!("event: error\ndata: {value}\n\n"),
         Api::Responses => {
             // SDKs raise what is under `error`; the rest is what the API's description says of the event.
             for (key, field) in [("type", "error".into()), ("sequence_number", sequence.into())] {
@@ -37,15 +37,17 @@ pub fn error_event(
             }
             format!("event: error\ndata: {value}\n\n")
         }
-        Api::ChatCompletions | Api::Completions | Api::Embeddings => format!("data: {value}\n\n"),
+        Api::ChatCompletions | Api::Completions | Api::Embeddings | Api::Pass(_) => format!("data: {value}\n\n"),
     }
     .into()
 }
 
 fn value(api: Api, status: u16, kind: &str, code: &str, message: &str, param: Option<&str>) -> Value {
     match api {
-        Api::Messages => json!({"type": "error", "error": {"type": anthropic_type(status), "message": message}}),
-        Api::ChatCompletions | Api::Completions | Api::Embeddings | Api::Responses => {
+        Api::Messages | Api::CountTokens => {
+            json!({"type": "error", "error": {"type": anthropic_type(status), "message": message}})
+        }
+        Api::ChatCompletions | Api::Completions | Api::Embeddings | Api::Responses | Api::Pass(_) => {
             json!({"error": {"message": message, "type": kind, "param": param, "code": code}})
         }
     }

@@ -61,17 +61,21 @@ const TOOLS_SLACK: u64 = 600;
 #[must_use]
 pub fn bounds(api: Api, body: &Body) -> Bounds {
     let keys: &[&str] = match api {
-        Api::ChatCompletions | Api::Messages => &["messages", "system", "tools", "functions", "response_format"],
+        Api::ChatCompletions | Api::Messages | Api::CountTokens => {
+            &["messages", "system", "tools", "functions", "response_format"]
+        }
         Api::Completions => &["prompt", "suffix"],
         Api::Embeddings => &["input"],
         Api::Responses => &["input", "instructions", "tools", "text"],
+        // What of it is a prompt, and what that comes to, only the provider knows.
+        Api::Pass(_) => &[],
     };
     let raw = || keys.iter().filter_map(|key| body.get_bytes(key));
     let mut upper: u64 = raw().map(|raw| raw.len() as u64).sum();
     let messages = match api {
-        Api::ChatCompletions | Api::Messages => body.array_len("messages").unwrap_or(0) as u64,
+        Api::ChatCompletions | Api::Messages | Api::CountTokens => body.array_len("messages").unwrap_or(0) as u64,
         Api::Responses => body.array_len("input").unwrap_or(0) as u64 + 2,
-        Api::Completions | Api::Embeddings => return Bounds { lower: 0, upper },
+        Api::Completions | Api::Embeddings | Api::Pass(_) => return Bounds { lower: 0, upper },
     };
     upper += SLACK + messages * 2 * PER_MESSAGE;
     if body.may_have_images() {
@@ -91,10 +95,11 @@ pub fn bounds(api: Api, body: &Body) -> Bounds {
 pub fn count(api: Api, body: &Body, encoding: Encoding) -> Count {
     let mut counter = Counter::new(encoding);
     match api {
-        Api::ChatCompletions | Api::Messages => chat(body, &mut counter),
+        Api::ChatCompletions | Api::Messages | Api::CountTokens => chat(body, &mut counter),
         Api::Completions => prompt(&body.value("prompt").unwrap_or_default(), &mut counter),
         Api::Embeddings => prompt(&body.value("input").unwrap_or_default(), &mut counter),
         Api::Responses => items::count(body, &mut counter),
+        Api::Pass(_) => {}
     }
     counter.total()
 }

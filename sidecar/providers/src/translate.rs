@@ -8,7 +8,7 @@ use crate::openai::family::Family;
 use crate::openai::table::Path;
 use crate::{
     Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, bedrock, cohere, completions, embed, format,
-    gemini, messages, ollama, openai, responses, vertex,
+    gemini, messages, ollama, openai, pass, responses, vertex,
 };
 
 /// What happens to a parameter the dialect cannot express.
@@ -173,6 +173,9 @@ pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result
                 format!("embeddings need a backend that has them, {:?} is at one that does not", target.model);
             Err(BadRequest::at("model", message))
         }
+        (Api::CountTokens, Dialect::Anthropic) => Ok(anthropic::passthrough::encode_count(body, need, target)),
+        (Api::CountTokens, _) => Err(BadRequest::new("tokens are counted by providers that speak Anthropic's API")),
+        (Api::Pass(pass), _) => pass::encode(pass, body, target),
         (Api::Embeddings, Dialect::Bedrock) => bedrock::embed::encode(body, target),
         (Api::Embeddings, _) => embed::encode(body, target),
     }
@@ -215,5 +218,7 @@ pub fn decode_at(api: Api, dialect: Dialect, shown_model: &str, created: u64, bo
         (Api::Messages, Dialect::OpenAi) => messages::response::decode(shown_model, body),
         (Api::Messages, Dialect::Anthropic) => anthropic::passthrough::decode(shown_model, body),
         (Api::Messages, _) => messages::response::decode(shown_model, chat(body)?.body),
+        (Api::CountTokens, _) => anthropic::passthrough::decode_count(body),
+        (Api::Pass(_), _) => pass::decode(dialect, shown_model, body),
     }
 }

@@ -13,6 +13,9 @@ pub(crate) const ANTHROPIC_VERSION: &str = "vertex-2023-10-16";
 /// Makers whose models take OpenAI's requests at a path of their own. Everyone else's are behind one door for all.
 const AT_OWN_PATH: [(&str, &str); 2] = [("mistralai", "Mistral"), ("ai21", "AI21")];
 
+/// Where Claude's tokens are counted.
+pub(crate) const COUNT_PATH: &str = "/publishers/anthropic/models/count-tokens:rawPredict";
+
 /// How a model is spoken to.
 pub(crate) fn speech(model: &str) -> Speech {
     let (publisher, _) = split(model);
@@ -49,6 +52,11 @@ fn maker(name: &str) -> &'static str {
         ("gpt-oss", "openai"),
     ];
     MAKERS.iter().find(|(start, _)| name.starts_with(start)).map_or("google", |(_, maker)| maker)
+}
+
+/// What its maker calls it.
+pub(crate) fn name(model: &str) -> &str {
+    split(model).1
 }
 
 /// What the model is called in a body that names it.

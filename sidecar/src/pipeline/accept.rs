@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use spillway_providers::{Api, pass::ModelIn};
 
 use super::pieces::Pieces;
 use crate::{
@@ -16,6 +17,7 @@ use crate::{
 /// A request that has arrived.
 pub(super) struct Accepted {
     pub(super) body: Bytes,
+    pub(super) uri: Uri,
     /// As they came, keys and cookies included: nothing of them is sent or logged that is not on a list.
     pub(super) headers: HeaderMap,
     /// What of the application's headers goes to the provider.
@@ -45,21 +47,42 @@ const DISCARD: Duration = Duration::from_secs(1);
 const FORWARDED: [&str; 5] = ["openai-beta", "anthropic-beta", "anthropic-version", "traceparent", "tracestate"];
 
 /// Reads the body, after what its head says has been checked.
-pub(super) async fn body(runtime: &Runtime, limit: u64, request: Request<Incoming>) -> Result<Accepted, ProxyError> {
+pub(super) async fn body(
+    runtime: &Runtime,
+    api: Api,
+    limit: u64,
+    request: Request<Incoming>,
+) -> Result<Accepted, ProxyError> {
     let (head, incoming) = request.into_parts();
-    check_type(&head.headers)?;
+    check_type(api, &head.headers)?;
     let mut held = runtime.memory.hold();
     let body = collect(incoming, limit, &mut held).await?;
     let (forwarded, patience) = (forwarded(&head.headers), patience(&head.headers));
-    Ok(Accepted { body, headers: head.headers, forwarded, patience, _held: held })
+    // A form is taken apart and written anew, and for a moment is there twice.
+    let is_form = matches!(api, Api::Pass(pass) if pass.model == ModelIn::Form);
+    if is_form && !held.grow(body.len() as u64) {
+        return Err(ProxyError::Overloaded { what: "memory for request bodies", limit: held.limit() });
+    }
+    Ok(Accepted { body, uri: head.uri, headers: head.headers, forwarded, patience, _held: held })
 }
 
-fn check_type(headers: &HeaderMap) -> Result<(), ProxyError> {
+/// What a body may be.
+const JSON: &str = "application/json";
+const FORM: &str = "multipart/form-data";
+
+fn check_type(api: Api, headers: &HeaderMap) -> Result<(), ProxyError> {
     let text =
         |name| headers.get(name).map(|value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    let json = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(is_json);
-    if !json {
-        return Err(ProxyError::ContentType { found: text(header::CONTENT_TYPE).unwrap_or_default() });
+    let (wanted, required): (&'static [&'static str], bool) = match api {
+        Api::Pass(pass) if pass.model == ModelIn::Form => (&[FORM], true),
+        // A request for a list has no body, and nothing to say of it.
+        Api::Pass(pass) if pass.model == ModelIn::Nowhere => (&[JSON, FORM], false),
+        _ => (&[JSON], true),
+    };
+    let found = text(header::CONTENT_TYPE);
+    let is_right = found.as_deref().map_or(!required, |found| wanted.iter().any(|wanted| is(wanted, found)));
+    if !is_right {
+        return Err(ProxyError::ContentType { found: found.unwrap_or_default(), wanted: wanted.join(" or ") });
     }
     match text(header::CONTENT_ENCODING) {
         Some(found) if found != "identity" => Err(ProxyError::ContentEncoding { found }),
@@ -67,9 +90,9 @@ fn check_type(headers: &HeaderMap) -> Result<(), ProxyError> {
     }
 }
 
-fn is_json(content_type: &str) -> bool {
+fn is(wanted: &str, content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
+    essence.eq_ignore_ascii_case(wanted)
 }
 
 /// Reads a body that nobody wants. An answer that leaves before its request has arrived is often lost: closing a
@@ -132,6 +155,8 @@ fn patience(headers: &HeaderMap) -> Patience {
 
 #[cfg(test)]
 mod tests {
+    use spillway_providers::pass::{Found, Pass};
+
     use super::*;
 
     fn headers(rows: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -149,7 +174,26 @@ mod tests {
             (&[("content-type", "application/json"), ("content-encoding", "gzip")], false),
         ];
         for (rows, want) in rows {
-            assert_eq!(check_type(&headers(rows)).is_ok(), want, "{rows:?}");
+            assert_eq!(check_type(Api::ChatCompletions, &headers(rows)).is_ok(), want, "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn a_form_is_taken_where_a_form_belongs_and_nothing_where_nothing_is_needed() {
+        let rows = [
+            ("POST", "/v1/audio/transcriptions", Some("multipart/form-data; boundary=b"), true),
+            ("POST", "/v1/audio/transcriptions", Some("application/json"), false),
+            ("POST", "/v1/audio/speech", Some("multipart/form-data; boundary=b"), false),
+            ("POST", "/v1/files", Some("multipart/form-data; boundary=b"), true),
+            ("POST", "/v1/batches", Some("application/json"), true),
+            ("POST", "/v1/files", Some("text/plain"), false),
+            ("GET", "/v1/files", None, true),
+        ];
+        for (method, path, given, want) in rows {
+            let Found::Pass(pass) = Pass::find(method, path) else { panic!("{path}") };
+            let given = given.map(|given| ("content-type", given));
+            let headers = headers(given.as_slice());
+            assert_eq!(check_type(Api::Pass(pass), &headers).is_ok(), want, "{method} {path} {given:?}");
         }
     }
 

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
 use spillway_policy::Class;
-use spillway_providers::{Fault, decode_at, fault};
+use spillway_providers::{Fault, decode_at, fault, pass::Comes};
 
 use super::{
     failure::{Cut, Failure, chain, local, retry_after},
@@ -23,6 +23,7 @@ use super::{
     resolve::Call,
     settle::{Settle, Waste},
     stream::{self, Started},
+    through::{self, Through},
 };
 use crate::{
     clock,
@@ -50,6 +51,8 @@ pub(super) struct Reply {
 pub(super) enum Answer {
     Whole(Bytes),
     Stream(Box<Started>),
+    /// Whatever it is.
+    Through(Box<Through>),
 }
 
 /// More than any provider's longest answer; a body beyond it is not an answer.
@@ -128,13 +131,17 @@ pub(super) async fn make(runtime: &Runtime, call: &Call, ready: Ready, progress:
     } else {
         None
     };
-    busy.took(ended, speed(&outcome, &call.route, ended, ended - sent));
+    // What is asked of one backend only says nothing of how fast it is with others' requests.
+    let took = speed(&outcome, &call.route, ended, ended - sent).filter(|_| !call.is_once());
+    busy.took(ended, took);
     runtime.telemetry.metrics.attempt(&call.route.name, &backend.provider.name, failed, ended - sent);
     let kept = match &outcome {
         Outcome::Answered(_) => {
             admission.answered();
             Some(Kept { admission, _busy: busy })
         }
+        // A provider without this API is as good as ever for the others.
+        Outcome::Failed(failure) if call.passing.is_some() && failure.class == Class::NotFound => None,
         Outcome::Failed(failure) => {
             admission.failed(&failure.for_gates(ended >= call.deadline), runtime.roll());
             None
@@ -210,7 +217,9 @@ impl Attempt<'_> {
             return self.garbage(format!("answered with content-encoding {coding:?}, which it was asked not to"));
         }
         let headers = passed(&head.headers, provider.key.as_deref());
-        let body = if self.call.need.stream && !is_json(&head.headers) {
+        let body = if self.goes_through(&head.headers) {
+            through::start(self, &head.headers, body).await.map(|through| Answer::Through(Box::new(through)))
+        } else if self.call.need.stream && !is_json(&head.headers) {
             stream::start(self, body).await.map(|started| Answer::Stream(Box::new(started)))
         } else {
             self.whole(body, measured).await.map(Answer::Whole)
@@ -219,6 +228,12 @@ impl Attempt<'_> {
             Ok(body) => Outcome::Answered(Reply { headers, body }),
             Err(outcome) => outcome,
         }
+    }
+
+    /// The answer is nothing that could be read.
+    fn goes_through(&self, headers: &HeaderMap) -> bool {
+        let pass = self.call.passing.as_ref().map(|passing| passing.pass);
+        pass.is_some_and(|pass| pass.comes == Comes::Bytes || !is_json(headers))
     }
 
     /// When this attempt must have brought an answer, or a stream's first content.

@@ -45,7 +45,7 @@ impl Cascade {
             self.aside = None;
         }
         let route = Arc::clone(&call.route);
-        let Some(expression) = &route.escalate else { return Some(judged) };
+        let Some(expression) = route.escalate.as_ref().filter(|_| call.api.has_prompt()) else { return Some(judged) };
         let Some((said, usage)) = read(call, &judged.reply, settle) else { return Some(judged) };
         let backend = &route.backends[plan.backend].name;
         match is_wanted(expression, call, said, usage, judged.fits()) {
@@ -89,6 +89,7 @@ fn read(call: &Call, reply: &Reply, settle: &mut Settle) -> Option<(Said, Option
             settle.seen(measured.output_bytes);
             Said::read_stream(call.api, started.events())
         }
+        Answer::Through(_) => return None,
     };
     Some((said, settle.usage()))
 }

@@ -70,6 +70,7 @@ pub(super) async fn first(runtime: &Runtime, call: &mut Call) -> Result<Plan, Pr
         | Skip::NoImages
         | Skip::NoJsonSchema
         | Skip::NoHostedTools
+        | Skip::Unable
         | Skip::TooExpensive { .. }
         | Skip::NoPrice
         | Skip::Unwanted
@@ -134,6 +135,11 @@ impl Plan {
             tried: Set::default(),
             shortened: false,
         }
+    }
+
+    /// For one attempt that goes where it goes.
+    pub(super) fn only(backend: usize) -> Self {
+        Self::at((backend, Admission::default()))
     }
 
     /// Some first choice lacks its key or is left alone, and no other one can serve the request: it is as if they had
@@ -378,7 +384,7 @@ impl Plan {
         room.min(counted.tokens) / 4 * 3
     }
 
-    fn exhausted(&self, call: &Call, failure: Failure, skips: &Skips) -> ProxyError {
+    pub(super) fn exhausted(&self, call: &Call, failure: Failure, skips: &Skips) -> ProxyError {
         let Failure { class, fault, retry_after, headers, silent: _, wasted: _, rekeyed: _, unfit } = failure;
         let skipped: Skips = skips.iter().copied().filter(|(index, _)| !self.tried.contains(*index)).collect();
         if unfit {

@@ -1,12 +1,14 @@
 //! The request as the backend's provider wants it.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header, uri::PathAndQuery};
 use http_body_util::Full;
 use spillway_providers::{Dialect, Outgoing, Target, encode};
 use spillway_wire::AuthScheme;
 
-use super::resolve::Call;
+use super::{pass::Sent, resolve::Call};
 use crate::{
     clock,
     error::ProxyError,
@@ -16,6 +18,7 @@ use crate::{
 
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("spillway/", env!("CARGO_PKG_VERSION")));
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 pub(super) const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
@@ -32,19 +35,23 @@ pub(super) fn request(call: &Call, backend: &Backend) -> Result<Request<Full<Byt
         schema_by_tool: backend.schema_by_tool,
         unsupported: call.route.request.unsupported,
     };
-    let Outgoing { path, headers: dialect, body, dropped } = encode(call.api, &call.body, &call.need, &target)?;
+    let (method, content_type, outgoing) = written(call, &target)?;
+    let Outgoing { path, headers: dialect, body, dropped } = outgoing;
     if !dropped.is_empty() {
         tracing::debug!(route = call.route.name, backend = backend.name, ?dropped, "parameters were left out");
     }
     let place = provider.upstream.place();
     let mut request = Request::new(Full::new(body.clone()));
-    *request.method_mut() = Method::POST;
+    *request.method_mut() = method;
     *request.uri_mut() = place.uri(&path);
     let headers = request.headers_mut();
     headers.reserve(12);
     headers.insert(header::HOST, place.authority().clone());
-    headers.insert(header::CONTENT_TYPE, JSON);
-    headers.insert(header::ACCEPT, if call.need.stream { EVENTS } else { JSON });
+    if let Some(content_type) = content_type {
+        headers.insert(header::CONTENT_TYPE, content_type);
+    }
+    let accept = if call.need.stream { EVENTS } else { JSON };
+    headers.insert(header::ACCEPT, if call.passing.is_some() { ANYTHING } else { accept });
     headers.insert(header::ACCEPT_ENCODING, IDENTITY);
     headers.insert(header::USER_AGENT, USER_AGENT);
     for (name, value) in dialect.iter().copied() {
@@ -108,6 +115,16 @@ fn forward(headers: &mut HeaderMap, name: &HeaderName, value: &HeaderValue, dial
     // Both are needed: the application's, and the one that what was translated for it needs.
     let both = betas.and_then(|ours| HeaderValue::from_bytes(&[ours.as_bytes(), b",", value.as_bytes()].concat()).ok());
     headers.insert(name, both.unwrap_or_else(|| value.clone()));
+}
+
+/// The request without its headers: translated, or as it came.
+fn written(call: &Call, target: &Target<'_>) -> Result<(Method, Option<HeaderValue>, Outgoing), ProxyError> {
+    let Some(passing) = &call.passing else {
+        return Ok((Method::POST, Some(JSON), encode(call.api, &call.body, &call.need, target)?));
+    };
+    let Sent { method, path, content_type, body } = passing.sent(&call.body, target);
+    let outgoing = Outgoing { path: path.into(), headers: Cow::Borrowed(&[]), body, dropped: Vec::new() };
+    Ok((method, content_type, outgoing))
 }
 
 #[cfg(test)]

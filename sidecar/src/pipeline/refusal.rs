@@ -26,8 +26,9 @@ pub(super) fn describe(route: &Route, skips: &Skips) -> String {
             Skip::NoImages => format!("{name} takes no images"),
             Skip::NoJsonSchema => format!("{name} takes no JSON schema"),
             Skip::NoHostedTools => format!("{name} runs no tools of its own"),
+            Skip::Unable => format!("{name} ({}) does not serve this path", route.backends[*index].provider.kind),
             Skip::TooExpensive { worst, max } => format!("{name} can cost up to ${worst}, more than ${max}"),
-            Skip::NoPrice => format!("{name} has no known price"),
+            Skip::NoPrice => format!("{name} has no known price for it"),
             Skip::Unwanted => format!("{name} is not for this request (its when is false)"),
             Skip::Unclear => format!("{name} may not be for this request (its when failed)"),
             Skip::Out => format!("{name} has no key"),
@@ -109,7 +110,9 @@ pub(super) fn nobody(call: &Call, skips: &Skips) -> ProxyError {
     {
         reasons.push_str(&hosted_tool(tool));
     }
-    ProxyError::NoCandidate { model: call.model.clone(), reasons }
+    // What names no model names a route.
+    let model = if call.model.is_empty() { &call.route.name } else { &call.model };
+    ProxyError::NoCandidate { model: model.clone(), reasons }
 }
 
 /// What to do about a tool that nobody here runs.

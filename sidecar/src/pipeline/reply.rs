@@ -2,9 +2,8 @@
 
 use std::{
     borrow::Cow,
-    convert::Infallible,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -19,6 +18,7 @@ use super::{
     limit,
     settle::Settle,
     stream::StreamReply,
+    through::{BrokenOff, ThroughReply},
 };
 use crate::{
     clock,
@@ -30,6 +30,7 @@ use crate::{
 pub(crate) enum ReplyBody {
     Whole(Option<Bytes>),
     Stream(Box<StreamReply>),
+    Through(Box<ThroughReply>),
 }
 
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-spillway-request-id");
@@ -44,6 +45,7 @@ const HEDGED: HeaderName = HeaderName::from_static("x-spillway-hedged");
 const COST_USD: HeaderName = HeaderName::from_static("x-spillway-cost-usd");
 const OVERHEAD_US: HeaderName = HeaderName::from_static("x-spillway-overhead-us");
 const SCHEMA: HeaderName = HeaderName::from_static("x-spillway-schema");
+pub(super) const TOKENS: HeaderName = HeaderName::from_static("x-spillway-tokens");
 const TRUNCATED: HeaderName = HeaderName::from_static("x-spillway-truncated-messages");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -101,6 +103,10 @@ pub(super) fn answer(reply: Reply, mut settle: Settle) -> Response<ReplyBody> {
             headers.insert(header::CACHE_CONTROL, NO_CACHE);
             ReplyBody::Stream(Box::new(StreamReply::new(*started, settle)))
         }
+        Answer::Through(mut through) => {
+            headers.extend(through.headers.drain(..));
+            ReplyBody::Through(Box::new(ThroughReply::new(*through, settle)))
+        }
     };
     let mut response = Response::new(body);
     *response.headers_mut() = headers;
@@ -125,7 +131,7 @@ pub(crate) fn error_response(api: Api, error: &ProxyError) -> Response<ReplyBody
     let mut response = json_response(status, body);
     let headers = response.headers_mut();
     match error {
-        ProxyError::Method { allowed, .. } => _ = headers.insert(header::ALLOW, HeaderValue::from_static(allowed)),
+        ProxyError::Method { allowed, .. } => insert(headers, header::ALLOW, allowed),
         ProxyError::Upstream(exhausted) => headers.extend(exhausted.headers.iter().cloned()),
         _ => {}
     }
@@ -146,6 +152,14 @@ pub(crate) fn json_response(status: StatusCode, body: Bytes) -> Response<ReplyBo
     let mut response = Response::new(ReplyBody::Whole(Some(body)));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}
+
+/// The answer to `OPTIONS`.
+pub(crate) fn methods(allowed: &str) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::Whole(None));
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    insert(response.headers_mut(), header::ALLOW, allowed);
     response
 }
 
@@ -219,12 +233,16 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, text: &str) {
 
 impl Body for ReplyBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = BrokenOff;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match self.get_mut() {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Stream(stream) => Pin::new(stream.as_mut()).poll_frame(cx),
+            Self::Stream(stream) => {
+                let frame = ready!(Pin::new(stream.as_mut()).poll_frame(cx));
+                Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
+            }
+            Self::Through(through) => Pin::new(through.as_mut()).poll_frame(cx),
         }
     }
 
@@ -232,6 +250,7 @@ impl Body for ReplyBody {
         match self {
             Self::Whole(bytes) => bytes.is_none(),
             Self::Stream(stream) => stream.is_end_stream(),
+            Self::Through(through) => through.is_end_stream(),
         }
     }
 
@@ -239,6 +258,7 @@ impl Body for ReplyBody {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Self::Stream(_) => SizeHint::default(),
+            Self::Through(through) => through.size_hint(),
         }
     }
 }

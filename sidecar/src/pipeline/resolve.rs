@@ -8,9 +8,9 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use spillway_policy::fallback::{Demand, Output, Question, Set, Sizes};
-use spillway_providers::{Api, Body, Need, read};
+use spillway_providers::{Api, Body, Need, pass::Bill, read};
 
-use super::{accept::Accepted, count, settle::Settle, when::Wanted};
+use super::{accept::Accepted, count, pass::Passing, settle::Settle, when::Wanted};
 use crate::{
     clock,
     error::ProxyError,
@@ -22,6 +22,10 @@ pub(super) struct Call {
     pub(super) api: Api,
     pub(super) route: Arc<Route>,
     pub(super) body: Body,
+    /// Of what is passed on: what there is beside its fields.
+    pub(super) passing: Option<Arc<Passing>>,
+    /// Who has no such API.
+    unable: Set,
     pub(super) need: Need,
     /// The name the application asked for; it is shown in the answer.
     pub(super) model: String,
@@ -41,14 +45,20 @@ pub(super) struct Call {
     pub(super) deadline: Instant,
 }
 
-pub(super) fn call(
+pub(super) async fn call(
     generation: &Generation,
     api: Api,
     accepted: &mut Accepted,
     settle: &mut Settle,
 ) -> Result<Call, ProxyError> {
     let size = accepted.body.len() as u64;
-    let mut body = Body::parse(accepted.body.clone())?;
+    let (passing, mut body) = match api {
+        Api::Pass(pass) => {
+            let (passing, fields) = Passing::read(pass, accepted).await?;
+            (Some(Arc::new(passing)), fields)
+        }
+        _ => (None, Body::parse(accepted.body.clone())?),
+    };
     // Whoever asks for a model that is not here learns that first, whatever else is wrong.
     let unknown = |model| ProxyError::UnknownModel { model, known: generation.known_in_words() };
     let mut need = read(api, &body).map_err(|bad| match body.value("model") {
@@ -56,21 +66,28 @@ pub(super) fn call(
         _ => bad.into(),
     })?;
     let model = std::mem::take(&mut need.model);
-    let Some(route) = generation.route(&model) else { return Err(unknown(model)) };
+    let route = match &passing {
+        Some(passing) if passing.is_kept() => passing.route(generation, &accepted.headers)?,
+        _ => generation.route(&model).ok_or_else(|| unknown(model.clone()))?,
+    };
     if size > route.request.max_body_bytes {
         return Err(ProxyError::TooLarge { size: Some(size), limit: route.request.max_body_bytes });
     }
-    if apply(&route.request, &mut body) {
+    if api.takes_rules() && apply(&route.request, &mut body) {
         need = read(api, &body)?;
     }
     let timeout = accepted.patience.timeout.map_or(route.request.timeout, |sdk| sdk.min(route.request.timeout));
-    let sizes = count::bounds(api, &body);
+    // What has no prompt is never too long.
+    let sizes = if api.has_prompt() { count::bounds(api, &body) } else { Sizes::bounds(0, 0) };
+    let unable = passing.as_ref().map_or_else(Set::default, |passing| passing.unable(route));
     let cache_writes = route.compares_cost() && spillway_providers::writes_cache(&body);
     settle.routed(route, need.stream, &sizes);
     Ok(Call {
         api,
         route: Arc::clone(route),
         body,
+        passing,
+        unable,
         need,
         model,
         sizes,
@@ -104,30 +121,45 @@ impl Call {
     pub(super) fn demand(&self) -> Demand {
         let Need { max_output_tokens, choices, tools, images, json_schema, ref hosted_tool, .. } = self.need;
         let output = match (max_output_tokens, self.api) {
-            (_, Api::Embeddings) => Output::Asked(0),
+            (_, Api::Embeddings | Api::CountTokens | Api::Pass(_)) => Output::Asked(0),
             (Some(tokens), _) => Output::Asked(tokens),
             (None, _) => Output::Reserve(self.route.reserve_output),
         };
         let more_choices = choices.saturating_sub(1);
         let hosted_tools = hosted_tool.is_some();
-        Demand { output, tools, images, json_schema, hosted_tools, more_choices, cache_writes: self.cache_writes }
+        let (unpriced, unable, cache_writes) = (!self.api.has_prompt(), self.unable, self.cache_writes);
+        let able = Demand { output, tools, images, json_schema, hosted_tools, ..Demand::default() };
+        Demand { more_choices, cache_writes, unpriced, unable, ..able }
     }
 
     /// Who can serve it, apart from those that are out, or left alone for a while.
     pub(super) fn question(&self, out: Set, open: Set, larger_than: u64) -> Question<'_> {
         let Route { candidates, max_cost, .. } = &*self.route;
         let Wanted { unwanted, unclear, .. } = self.wanted;
-        let (demand, sizes, max_cost) = (self.demand(), &self.sizes, *max_cost);
+        let (demand, sizes, max_cost) = (self.demand(), &self.sizes, max_cost.filter(|_| self.is_billed()));
         Question { candidates, demand, sizes, out, open, unwanted, unclear, larger_than, max_cost }
+    }
+
+    /// Somebody has to pay for it.
+    fn is_billed(&self) -> bool {
+        self.api.has_prompt() || matches!(self.api, Api::Pass(pass) if pass.bill == Bill::Answer)
+    }
+
+    /// One backend is asked, once.
+    pub(super) fn is_once(&self) -> bool {
+        self.api == Api::CountTokens || self.passing.as_ref().is_some_and(|passing| passing.is_kept())
     }
 
     /// The same request, to be sent to somebody else at the same time.
     pub(super) fn copy(&self, deadline: Instant) -> Self {
-        let Self { api, route, body, need, model, sizes, wanted, cache_writes, truncated, forwarded, .. } = self;
+        let Self { api, route, body, passing, unable, need, model, sizes, wanted, .. } = self;
+        let Self { cache_writes, truncated, forwarded, .. } = self;
         Self {
             api: *api,
             route: Arc::clone(route),
             body: body.clone(),
+            passing: passing.clone(),
+            unable: *unable,
             need: need.clone(),
             model: model.clone(),
             sizes: *sizes,

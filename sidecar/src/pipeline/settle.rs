@@ -338,7 +338,7 @@ impl Settle {
             input_tokens: usage.map_or(0, |usage| usage.input),
             output_tokens: usage.map_or(0, |usage| usage.output),
             cost_nanos: cost.map_or(0, |cost| cost.0),
-            unpriced: u64::from(usage.is_some() && cost.is_none()),
+            unpriced: u64::from(cost.is_none() && (usage.is_some() || self.is_unmeasured())),
         };
         self.place.runtime().usage.add(&backend.series, self.day, totals);
     }
@@ -355,7 +355,8 @@ impl Drop for Settle {
             self.left(&progress.waste());
         }
         self.drop_aside();
-        let usage_estimated = self.usage.is_none() && self.billed;
+        // What is not billed by the token has no number of tokens to guess.
+        let usage_estimated = self.usage.is_none() && self.billed && self.api.has_prompt();
         if usage_estimated {
             self.usage = Some(self.estimate(self.output_bytes));
         }

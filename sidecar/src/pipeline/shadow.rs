@@ -20,7 +20,7 @@ use crate::{
 
 /// Sends the copies that this request is to have.
 pub(super) fn send(runtime: &Arc<Runtime>, call: &mut Call) {
-    if call.route.shadows.is_empty() {
+    if call.route.shadows.is_empty() || !call.api.has_prompt() {
         return;
     }
     let route = Arc::clone(&call.route);
@@ -88,7 +88,7 @@ impl Copy {
         let whole = Waste::whole(measured.usage, measured.output_bytes);
         let ended = match outcome {
             Outcome::Answered(reply) => match reply.body {
-                Answer::Whole(_) => ("answered", Some(whole)),
+                Answer::Whole(_) | Answer::Through(_) => ("answered", Some(whole)),
                 Answer::Stream(started) => {
                     let (outcome, read) = started.drain(&self.progress).await;
                     (outcome, Some(read))

@@ -80,7 +80,7 @@ pub(super) enum Next {
 /// The form that a request asks for. A schema that cannot be enforced is refused where it would have to be.
 pub(super) async fn read(runtime: &Runtime, call: &Call) -> Result<Structure, ProxyError> {
     let check = call.route.schema;
-    if check == SchemaCheck::None && call.route.escalate.is_none() {
+    if !call.api.has_prompt() || (check == SchemaCheck::None && call.route.escalate.is_none()) {
         return Ok(Structure::default());
     }
     let form = match asked(call.api, &call.body) {
@@ -95,7 +95,9 @@ pub(super) async fn read(runtime: &Runtime, call: &Call) -> Result<Structure, Pr
                 let param = match call.api {
                     Api::Messages => "output_config",
                     Api::Responses => "text",
-                    Api::ChatCompletions | Api::Completions | Api::Embeddings => "response_format",
+                    Api::ChatCompletions | Api::Completions | Api::Embeddings | Api::CountTokens | Api::Pass(_) => {
+                        "response_format"
+                    }
                 };
                 return Err(BadRequest { param: Some(param.to_owned()), message }.into());
             }
@@ -147,6 +149,7 @@ impl Structure {
         let Some(form) = &self.form else { return Judged::open(reply) };
         let said = match &mut reply.body {
             Answer::Whole(bytes) => Said::read_all(call.api, bytes),
+            Answer::Through(_) => return Judged::open(reply),
             Answer::Stream(started) => {
                 let Some(measured) = started.complete() else {
                     if self.check != SchemaCheck::None {

@@ -282,6 +282,15 @@ impl World {
         receive(&mut connect(self.addr).await, path, body).await
     }
 
+    /// Sends any request, on a connection of its own.
+    pub(crate) async fn send(&self, method: &str, path: &str, kind: &str, body: impl Into<Bytes>) -> Got {
+        let mut request = Request::builder().method(method).uri(path).header("host", "127.0.0.1");
+        if !kind.is_empty() {
+            request = request.header("content-type", kind);
+        }
+        exchange(&mut connect(self.addr).await, request.body(Full::new(body.into())).unwrap()).await
+    }
+
     /// Sends a chat request, and hangs up as soon as `until` is true. Returns when the request is settled.
     pub(crate) async fn leave(&self, body: &Value, until: impl Fn() -> bool) {
         let mut sender = connect(self.addr).await;
@@ -316,7 +325,11 @@ pub(crate) fn post(path: &str, body: Bytes) -> Request<Full<Bytes>> {
 }
 
 pub(crate) async fn receive(sender: &mut SendRequest<Full<Bytes>>, path: &str, body: Bytes) -> Got {
-    let (head, mut body) = sender.send_request(post(path, body)).await.unwrap().into_parts();
+    exchange(sender, post(path, body)).await
+}
+
+pub(crate) async fn exchange(sender: &mut SendRequest<Full<Bytes>>, request: Request<Full<Bytes>>) -> Got {
+    let (head, mut body) = sender.send_request(request).await.unwrap().into_parts();
     let (mut bytes, mut whole) = (Vec::new(), true);
     while let Some(frame) = body.frame().await {
         match frame {

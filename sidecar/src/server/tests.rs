@@ -2,9 +2,12 @@
 
 mod attempts;
 mod cascades;
+mod counts;
 mod doors;
 mod hedges;
 mod limits;
+mod models;
+mod passed;
 mod pauses;
 mod providers;
 mod shadows;

@@ -280,6 +280,8 @@ pub(super) fn operation(api: Api) -> &'static str {
         Api::ChatCompletions | Api::Messages | Api::Responses => "chat",
         Api::Completions => "text_completion",
         Api::Embeddings => "embeddings",
+        Api::CountTokens => "count_tokens",
+        Api::Pass(pass) => pass.operation,
     }
 }
 

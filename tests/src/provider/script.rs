@@ -7,7 +7,9 @@ use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
 use serde_json::Value;
 
-use super::{ANSWER, Dialect, Fault, Seen, anthropic, bedrock, json as document, openai, responses, send, words};
+use super::{
+    ANSWER, Dialect, Fault, Seen, anthropic, bedrock, json as document, openai, passed, responses, send, words,
+};
 
 /// What is done to one request.
 #[derive(Debug, Default)]
@@ -37,7 +39,10 @@ pub(super) fn of(seen: &Seen, fault: &Fault) -> Script {
         "/v1/responses" => Dialect::Responses,
         "/v1/chat/completions" | "/v1/completions" | "/v1/embeddings" => Dialect::OpenAi,
         "/v1/models" => return json(200, &[], &openai::models()),
-        path => return error(Dialect::OpenAi, 404, &[], "not_found", &format!("no path {path}")),
+        path => {
+            let unknown = || error(Dialect::OpenAi, 404, &[], "not_found", &format!("no path {path}"));
+            return passed::script(seen).unwrap_or_else(unknown);
+        }
     };
     let stream = seen.body["stream"] == true;
     before_any_answer(dialect, fault)
@@ -238,7 +243,7 @@ pub(super) fn json(status: u16, headers: &[(&str, String)], body: &str) -> Scrip
     answer(status, &all, body.as_bytes())
 }
 
-fn answer(status: u16, headers: &[(&str, String)], body: &[u8]) -> Script {
+pub(super) fn answer(status: u16, headers: &[(&str, String)], body: &[u8]) -> Script {
     let mut bytes =
         format!("HTTP/1.1 {status} Scripted\r\ncontent-length: {}\r\nx-request-id: req_scripted\r\n", body.len());
     for (name, value) in headers {

@@ -9,6 +9,9 @@ impl Candidate {
     /// The most that a prompt of so many tokens can cost here. None: its price is unknown, or its answer has no bound.
     #[must_use]
     pub fn worst(&self, input: u64, demand: &Demand) -> Option<NanoUsd> {
+        if demand.unpriced {
+            return None;
+        }
         let longest = self.max_output.or(self.window);
         let output = match demand.output {
             Output::Asked(tokens) => longest.map_or(tokens, |longest| longest.min(tokens)),
@@ -90,6 +93,7 @@ mod tests {
             ("as long as the model can", CANDIDATE, demand(Output::Reserve(1)), Some(6_000_000)),
             ("three answers", CANDIDATE, Demand { more_choices: 2, ..asked }, Some(4_000_000)),
             ("into the cache", CANDIDATE, Demand { cache_writes: true, ..asked }, Some(2_250_000)),
+            ("not by the token", CANDIDATE, Demand { unpriced: true, ..asked }, None),
             ("no price", Candidate { price: None, ..CANDIDATE }, asked, None),
             ("no bound", Candidate { max_output: None, window: None, ..CANDIDATE }, demand(Output::Reserve(1)), None),
             ("its own bound", Candidate { max_output: None, window: None, ..CANDIDATE }, asked, Some(2_000_000)),

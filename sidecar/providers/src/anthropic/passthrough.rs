@@ -48,6 +48,31 @@ fn leave_unsigned(out: &mut Body) {
     out.set("messages", &messages.into());
 }
 
+/// How long a prompt is, asked of the one who will count it.
+pub(crate) fn encode_count(body: &Body, need: &Need, target: &Target<'_>) -> Outgoing {
+    let outgoing = encode(body, need, target);
+    match target.host {
+        Host::Own => Outgoing { path: format!("{}/count_tokens", outgoing.path).into(), ..outgoing },
+        // A model of its own, which is told in the body whose tokens to count.
+        Host::Vertex => {
+            let mut out = body.clone();
+            out.set("model", &vertex::name(target.model).into());
+            Outgoing { path: vertex::COUNT_PATH.into(), body: out.to_bytes(), ..outgoing }
+        }
+    }
+}
+
+/// A number of tokens, which nobody bills.
+pub(crate) fn decode_count(bytes: Bytes) -> Result<Answer, Fault> {
+    let body = parse(bytes.clone())?;
+    if body.value("input_tokens").is_some_and(|count| count.is_u64()) {
+        return Ok(Answer { body: body.to_bytes(), usage: None });
+    }
+    let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+    let inside = fault::inside(Dialect::Anthropic, &value);
+    Err(inside.unwrap_or_else(|| Fault::garbage("answer has no \"input_tokens\"", &bytes)))
+}
+
 pub(crate) fn decode(shown_model: &str, bytes: Bytes) -> Result<Answer, Fault> {
     let mut body = message(bytes)?;
     let usage = body.value("usage").and_then(|usage| Usage::read(Dialect::Anthropic, &usage));

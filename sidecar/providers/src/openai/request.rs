@@ -36,9 +36,10 @@ fn path(api: Api, need: &Need, target: &Target<'_>) -> Cow<'static, str> {
         return vertex::openai_path(api, target.model, need.stream).into();
     }
     let path = match api {
-        Api::ChatCompletions | Api::Messages | Api::Responses => "/chat/completions",
+        Api::ChatCompletions | Api::Messages | Api::Responses | Api::CountTokens => "/chat/completions",
         Api::Completions => target.row.completions.path,
         Api::Embeddings => "/embeddings",
+        Api::Pass(pass) => return pass.place(None, None, target).into(),
     };
     match (target.row.path, target.api_version) {
         (Path::Deployment, Some(version)) => {

@@ -1,0 +1,50 @@
+//! The rows, one for each method of each path.
+
+use super::{Bill, Comes, ModelIn, Pass};
+use crate::Dialect;
+
+const OPENAI: &[Dialect] = &[Dialect::OpenAi];
+
+const fn post(operation: &'static str, path: &'static str, upstream: &'static str, model: ModelIn) -> Pass {
+    Pass {
+        operation,
+        method: "POST",
+        path,
+        upstream,
+        model,
+        comes: Comes::Labelled,
+        bill: Bill::Answer,
+        dialects: OPENAI,
+    }
+}
+
+/// About something the provider keeps.
+const fn kept(method: &'static str, operation: &'static str, path: &'static str, upstream: &'static str) -> Pass {
+    Pass { method, bill: Bill::Nothing, ..post(operation, path, upstream, ModelIn::Nowhere) }
+}
+
+/// Cohere's own, which half the world has copied; its base URL ends in `/v2`, everyone else's in `/v1`.
+const fn rerank(path: &'static str) -> Pass {
+    Pass { dialects: &[Dialect::OpenAi, Dialect::Cohere], ..post("rerank", path, "/rerank", ModelIn::Json) }
+}
+
+pub(super) const PASSES: &[Pass] = &[
+    post("moderations", "/v1/moderations", "/moderations", ModelIn::Json),
+    rerank("/v1/rerank"),
+    rerank("/v2/rerank"),
+    post("image_generation", "/v1/images/generations", "/images/generations", ModelIn::Json),
+    post("image_edit", "/v1/images/edits", "/images/edits", ModelIn::Form),
+    post("speech", "/v1/audio/speech", "/audio/speech", ModelIn::Json),
+    post("transcription", "/v1/audio/transcriptions", "/audio/transcriptions", ModelIn::Form),
+    post("translation", "/v1/audio/translations", "/audio/translations", ModelIn::Form),
+    kept("POST", "file_upload", "/v1/files", "/files"),
+    kept("GET", "file_list", "/v1/files", "/files"),
+    kept("GET", "file", "/v1/files/{id}", "/files/{id}"),
+    kept("DELETE", "file_delete", "/v1/files/{id}", "/files/{id}"),
+    Pass { comes: Comes::Bytes, ..kept("GET", "file_content", "/v1/files/{id}/content", "/files/{id}/content") },
+    // What its requests cost is known to the provider alone, a day later.
+    Pass { bill: Bill::Answer, ..kept("POST", "batch_create", "/v1/batches", "/batches") },
+    kept("GET", "batch_list", "/v1/batches", "/batches"),
+    kept("GET", "batch", "/v1/batches/{id}", "/batches/{id}"),
+    kept("POST", "batch_cancel", "/v1/batches/{id}/cancel", "/batches/{id}/cancel"),
+];

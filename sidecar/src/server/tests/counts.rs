@@ -1,0 +1,71 @@
+//! How long a prompt is, for those who ask.
+
+use serde_json::{Value, json};
+
+use crate::server::fake::*;
+
+const PATH: &str = "/v1/messages/count_tokens";
+
+fn prompt() -> bytes::Bytes {
+    json!({"model": "chat", "messages": [{"role": "user", "content": "hello world"}]}).to_string().into()
+}
+
+fn anthropic(config: &mut Value) {
+    route(config)["backends"][0]["model"]["tokenizer"] = "Estimate".into();
+    let provider = &mut config["providers"]["ai/fake"];
+    for (key, value) in [("kind", "Anthropic"), ("dialect", "Anthropic"), ("auth", "XApiKey")] {
+        provider[key] = value.into();
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_counts_is_asked_and_anybody_elses_prompt_is_counted_here() {
+    let world = World::new(anthropic).await;
+    world.provider.then([Act::Write(reply(200, &[], r#"{"input_tokens":42}"#))]);
+    let got = world.post(PATH, prompt()).await;
+    assert_eq!((got.text.as_str(), got.header("x-spillway-tokens")), (r#"{"input_tokens":42}"#, "exact"), "{got:?}");
+    let seen = &world.provider.seen()[0];
+    assert!(seen.starts_with("POST /v1/messages/count_tokens HTTP/1.1\r\n"), "{seen}");
+    assert_eq!(body_of(seen)["model"], "small-1");
+
+    for (tokenizer, word) in [("O200kBase", "exact"), ("Estimate", "estimate")] {
+        let world = World::new(|config| route(config)["backends"][0]["model"]["tokenizer"] = tokenizer.into()).await;
+        let got = world.post(PATH, prompt()).await;
+        assert_eq!((got.status.as_u16(), got.header("x-spillway-tokens")), (200, word), "{got:?}");
+        assert!(got.json()["input_tokens"].as_u64().is_some_and(|tokens| (5..20).contains(&tokens)), "{got:?}");
+        assert!(world.provider.seen().is_empty(), "{tokenizer}");
+    }
+}
+
+#[tokio::test]
+async fn a_count_is_estimated_where_its_provider_fails_and_refused_where_the_request_is_wrong() {
+    let rows = [(429, 200), (500, 200), (404, 200), (400, 400), (401, 401)];
+    for (theirs, ours) in rows {
+        let world = World::new(anthropic).await;
+        world.provider.then([Act::status(theirs, &["retry-after: 60"], "no")]);
+        let got = world.post(PATH, prompt()).await;
+        let word = if ours == 200 { "estimate" } else { "" };
+        assert_eq!((got.status.as_u16(), got.header("x-spillway-tokens")), (ours, word), "{theirs}: {got:?}");
+        assert_eq!(world.runtime.usage.lines().iter().map(|line| line.totals.cost_nanos).sum::<u64>(), 0, "{theirs}");
+        // Counts have limits of their own: what was said of them keeps nobody from the model.
+        let message = json!({"id": "m", "type": "message", "role": "assistant", "model": "small-1", "stop_reason": "end_turn",
+            "content": [{"type": "text", "text": "hi"}], "usage": {"input_tokens": 1, "output_tokens": 1}});
+        world.provider.then([Act::Write(reply(200, &[], &message.to_string()))]);
+        assert_eq!(world.chat(&chat()).await.status, 200, "{theirs}");
+    }
+}
+
+#[tokio::test]
+async fn a_prompt_that_is_too_long_is_counted_all_the_same_and_costs_no_tokens() {
+    let limits = json!([{"name": "tpm", "per": "Pod", "tokens": 50, "window_ms": 60_000}]);
+    let world = World::new(|config| {
+        route(config)["limits"] = limits;
+        route(config)["max_cost_nanos"] = 1.into();
+        route(config)["request"]["set"] = json!({"temperature": 0.5});
+    })
+    .await;
+    let body = json!({"model": "chat", "messages": [{"role": "user", "content": "word ".repeat(5_000)}]});
+    let got = world.post(PATH, body.to_string().into()).await;
+    assert!(got.json()["input_tokens"].as_u64().is_some_and(|tokens| tokens > 4_000), "{got:?}");
+    assert_eq!(got.header("x-ratelimit-remaining-tokens"), "50");
+}
