@@ -55,6 +55,7 @@ fn events(criterion: &mut Criterion) {
         ("openai_kept", Api::ChatCompletions, Dialect::OpenAi, "", &openai),
         ("openai_renamed", Api::ChatCompletions, Dialect::OpenAi, "chat", &openai),
         ("openai_to_messages", Api::Messages, Dialect::OpenAi, "chat", &openai),
+        ("openai_to_responses", Api::Responses, Dialect::OpenAi, "chat", &openai),
         ("anthropic_to_chat", Api::ChatCompletions, Dialect::Anthropic, "chat", &anthropic),
         ("anthropic_kept", Api::Messages, Dialect::Anthropic, "chat", &anthropic),
     ];
