@@ -34,9 +34,9 @@ pub use model_provider::{
     Proxy, Quota, Tokenizer, WorkloadIdentity,
 };
 pub use model_route::{
-    Affinity, Backend, BackendState, BackendStatus, Batching, Cache, CacheScope, Cascade, Deduplicate, Hold, Limit,
-    LimitPer, LimitScope, LossBehaviour, ModelRoute, ModelRouteSpec, ModelRouteStatus, Queue, RequestRules, Role,
-    RouteSummary, RuleAction, RulePhase, SchemaCheck, SidecarCounts, Spend, Strategy, Streaming, Unsupported,
+    Affinity, Backend, BackendState, BackendStatus, Batching, Cache, CacheScope, Cascade, Deduplicate, Hint, Hold,
+    Limit, LimitPer, LimitScope, LossBehaviour, ModelRoute, ModelRouteSpec, ModelRouteStatus, Queue, RequestRules,
+    Role, RouteSummary, RuleAction, RulePhase, SchemaCheck, SidecarCounts, Spend, Strategy, Streaming, Unsupported,
     Validation, ValidationLevel, ValidationRule,
 };
 pub use shared::{

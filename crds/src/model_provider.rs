@@ -52,6 +52,9 @@ use serde::{Deserialize, Serialize};
 #[x_kube(validation = Rule::new("self.type != 'VertexAI' || has(self.endpoint) || (has(self.region) && has(self.project))")
     .message("VertexAI needs spec.region and spec.project, for example europe-west4 and my-project-123")
     .field_path(".project"))]
+#[x_kube(validation = Rule::new("!has(self.credentials.workloadIdentity) || self.type in ['AzureAI', 'AzureOpenAI', 'Bedrock', 'VertexAI']")
+    .message("only AzureAI, AzureOpenAI, Bedrock and VertexAI know pods by their workload identity: use secretRef")
+    .field_path(".credentials"))]
 #[x_kube(validation = Rule::new("!has(self.endpoint) || !self.endpoint.startsWith('http://') || (has(self.allowInsecure) && self.allowInsecure)")
     .message("an http:// endpoint sends keys and prompts in clear: use https://, or set spec.allowInsecure: true")
     .field_path(".endpoint"))]

@@ -6,7 +6,7 @@ mod status;
 
 pub use limit::{Limit, LimitPer, LimitScope, LossBehaviour, Queue};
 pub use shape::{
-    Affinity, Batching, Cache, CacheScope, Cascade, Deduplicate, Hold, RequestRules, RuleAction, RulePhase,
+    Affinity, Batching, Cache, CacheScope, Cascade, Deduplicate, Hint, Hold, RequestRules, RuleAction, RulePhase,
     SchemaCheck, Streaming, Unsupported, Validation, ValidationLevel, ValidationRule,
 };
 pub use status::{BackendState, BackendStatus, ModelRouteStatus, RouteSummary, SidecarCounts, Spend};

@@ -15,10 +15,16 @@ type Row = (&'static str, &'static str);
 const PROVIDER: &[Row] = &[
     ("{type: OpenAI, credentials: {none: {}}}", ""),
     ("{type: OpenAI, credentials: {secretRef: {name: k}}}", ""),
-    ("{type: OpenAI, credentials: {workloadIdentity: {}}}", ""),
+    ("{type: OpenAI, credentials: {workloadIdentity: {}}}", "know pods by their workload identity"),
+    ("{type: Bedrock, region: eu-west-1, credentials: {workloadIdentity: {}}}", ""),
+    ("{type: OpenAI, credentials: {secretRefs: [{name: a}, {name: b, key: second}]}}", ""),
+    ("{type: OpenAI, credentials: {secretRef: {name: k}, secretRefs: [{name: a}]}}", "set exactly one of secretRef"),
     ("{type: OpenAI, credentials: {}}", "set exactly one of secretRef"),
     ("{type: OpenAI, credentials: {none: {}, secretRef: {name: k}}}", "set exactly one of secretRef"),
-    ("{type: OpenAI, credentials: {workloadIdentity: {}, secretRef: {name: k}}}", "set exactly one of secretRef"),
+    (
+        "{type: Bedrock, region: eu-west-1, credentials: {workloadIdentity: {}, none: {}}}",
+        "set exactly one of secretRef",
+    ),
     ("{type: OpenAICompatible, endpoint: 'https://a.example/v1', credentials: {none: {}}}", ""),
     ("{type: OpenAICompatible, credentials: {none: {}}}", "has no public endpoint"),
     ("{type: VLLM, credentials: {none: {}}}", "has no public endpoint"),

@@ -6,6 +6,7 @@
 mod aws_key;
 mod budget;
 mod conflict;
+mod credential;
 mod diagnostic;
 mod duration;
 mod endpoint;
@@ -166,7 +167,7 @@ impl Providers<'_> {
         let (mut providers, mut credentials) = (wire::Map::new(), BTreeMap::new());
         for (key, found) in self.found {
             if let Found::Ready(provider) = found {
-                credentials.extend(provider.key.map(|value| (key.clone(), value)));
+                credentials.extend(provider.keys);
                 providers.insert(key, provider.wire);
             }
         }

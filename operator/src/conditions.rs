@@ -97,11 +97,14 @@ pub fn provider_status(provider: &ModelProvider, compiled: &Compiled, now: Times
     let routes = compiled.facts.values().filter(|facts| uses(&facts.backends)).count();
     let endpoint = compiled.providers.get(&key).map(|provider| provider.base_url.clone());
     let reached = endpoint.as_deref().unwrap_or_default();
-    let resolved = match compiled.providers.get(&key).map(|provider| provider.credential.is_some()) {
-        Some(true) => format!("the key may be sent to {reached}"),
-        Some(false) => format!("{reached} takes no key"),
-        None => "no reference is broken".to_owned(),
-    };
+    let resolved =
+        match compiled.providers.get(&key).map(|provider| (provider.credentials().count(), &provider.exchange)) {
+            Some((0, None)) => format!("{reached} takes no key"),
+            Some((0, Some(_))) => format!("pods get their keys of {reached} for their own identity"),
+            Some((1, _)) => format!("the key may be sent to {reached}"),
+            Some((keys, _)) => format!("the {keys} keys may be sent to {reached}"),
+            None => "no reference is broken".to_owned(),
+        };
     ModelProviderStatus {
         conditions: vec![
             writer.of(ConditionType::Accepted, &found, &format!("{} at {reached}", provider.spec.type_)),

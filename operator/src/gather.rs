@@ -123,8 +123,9 @@ fn from_files(files: &Files) -> Gathered {
 }
 
 fn uses(provider: &ModelProvider, fill: &crate::source::Fill) -> bool {
-    let secret = provider.spec.credentials.secret_ref.as_ref();
-    secret.is_some_and(|secret| fill.is(&provider.namespace().unwrap_or_default(), &secret.name))
+    let namespace = provider.namespace().unwrap_or_default();
+    let credentials = &provider.spec.credentials;
+    credentials.secret_ref.iter().chain(&credentials.secret_refs).any(|secret| fill.is(&namespace, &secret.name))
 }
 
 /// `host` or `host:port` of the endpoint, when the resource gives one.

@@ -76,7 +76,7 @@ async fn serve(settings: Settings, log: Log) -> Result<(), StartError> {
     let telemetry = Arc::new(Telemetry::new(log, &settings.log));
     let seed = RandomState::new().hash_one("boot");
     let limits = capacity::limits();
-    let runtime = Runtime::new(limits, telemetry, Arc::new(UsageTable::default()), seed);
+    let runtime = Runtime::in_cloud(settings.cloud, limits, telemetry, Arc::new(UsageTable::default()), seed);
     let boot = format!("{seed:016x}");
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(version, boot, pod = settings.pod, data = %bound.data, admin = %bound.admin, ?limits, "starting");

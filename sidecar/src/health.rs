@@ -6,10 +6,9 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, header};
+use http::{HeaderValue, Method, Request, header};
 use http_body_util::Full;
 use spillway_policy::breaker::{Cause, Outcome};
-use spillway_wire::AuthScheme;
 use tokio::task::JoinSet;
 
 use crate::{
@@ -65,13 +64,7 @@ async fn ask(provider: &Provider, check: &Check) -> bool {
     for (name, value) in &provider.set {
         headers.insert(name, value.clone());
     }
-    if let Some(key) = provider.key.as_ref().and_then(|slot| slot.header(provider.auth)) {
-        let name = match provider.auth {
-            AuthScheme::XApiKey => HeaderName::from_static("x-api-key"),
-            AuthScheme::ApiKey => HeaderName::from_static("api-key"),
-            AuthScheme::GoogApiKey => HeaderName::from_static("x-goog-api-key"),
-            AuthScheme::Bearer | AuthScheme::SigV4 | AuthScheme::None => header::AUTHORIZATION,
-        };
+    if let Some((name, key)) = provider.keys.iter().find_map(|slot| provider.authorization(slot)) {
         headers.insert(name, key);
     }
     let until = clock::now() + provider.first_byte.min(check.interval);

@@ -10,6 +10,7 @@ pub mod clock;
 pub mod error;
 pub mod feed;
 pub mod health;
+pub mod identity;
 pub mod journal;
 pub mod link;
 mod pipeline;

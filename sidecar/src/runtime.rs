@@ -30,7 +30,7 @@ pub(crate) use live::InFlight;
 pub(crate) use memory::{Hold, Memory};
 pub(crate) use shadows::ShadowPlace;
 
-use crate::{clock, telemetry::Telemetry, upstream::connect::Dialer, usage::UsageTable};
+use crate::{clock, identity::Environment, telemetry::Telemetry, upstream::connect::Dialer, usage::UsageTable};
 use connections::Connections;
 use keys::Keys;
 use lower::Parts;
@@ -43,6 +43,8 @@ pub struct Runtime {
     generation: watch::Sender<Option<Arc<Generation>>>,
     dialer: Dialer,
     keys: Keys,
+    /// What the clouds have told the pod about itself.
+    environment: Arc<Environment>,
     pub usage: Arc<UsageTable>,
     pub telemetry: Arc<Telemetry>,
     pub(crate) memory: Memory,
@@ -96,10 +98,23 @@ impl Runtime {
     /// `seed` is any random number: it names the boot and starts the dice.
     #[must_use]
     pub fn new(limits: Limits, telemetry: Arc<Telemetry>, usage: Arc<UsageTable>, seed: u64) -> Arc<Self> {
+        Self::in_cloud(Environment::default(), limits, telemetry, usage, seed)
+    }
+
+    /// The same in a pod that may have an identity in a cloud.
+    #[must_use]
+    pub fn in_cloud(
+        environment: Environment,
+        limits: Limits,
+        telemetry: Arc<Telemetry>,
+        usage: Arc<UsageTable>,
+        seed: u64,
+    ) -> Arc<Self> {
         Arc::new(Self {
             generation: watch::Sender::new(None),
             dialer: Dialer::new(),
             keys: Keys::default(),
+            environment: Arc::new(environment),
             usage,
             telemetry,
             memory: Memory::new(limits.buffered_bytes),
@@ -118,7 +133,8 @@ impl Runtime {
     /// Takes a config if it can be run; the reason if not, and the one before stays.
     pub fn apply(&self, snapshot: Snapshot) -> Result<(), String> {
         let before = self.generation();
-        let parts = Parts { dialer: &self.dialer, keys: &self.keys, usage: &self.usage, before: before.as_deref() };
+        let Self { dialer, keys, usage, environment, .. } = self;
+        let parts = Parts { dialer, keys, usage, environment, before: before.as_deref() };
         let next = lower::lower(snapshot, &parts)?;
         for route in &next.routes {
             route.state.limits.resize(&route.limits);

@@ -1,4 +1,5 @@
-//! The environment, checked: nothing below this file reads a variable.
+//! The environment, checked: nothing below this file reads a variable. Beside our own there are those that clouds set for
+//! their own clients; they are taken as they are.
 //!
 //! Every problem is found before a port is bound and all of them are reported at once, each with the variable, its value
 //! and what to write instead. There is no configuration file: what the sidecar *does* comes from its feed.
@@ -7,6 +8,8 @@ use std::{collections::BTreeMap, ffi::OsString, fmt, net::SocketAddr, path::Path
 
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use tracing_subscriber::filter::{LevelFilter, Targets};
+
+use crate::identity::Environment;
 
 /// The longest `SPILLWAY_DRAIN`: no pod is given more time than that to end.
 const MAX_DRAIN: Duration = Duration::from_secs(3600);
@@ -77,6 +80,8 @@ pub struct Settings {
     pub log: Targets,
     pub drain: Duration,
     pub pod: Option<String>,
+    /// What a cloud's webhooks have set.
+    pub cloud: Environment,
 }
 
 /// Where config comes from.
@@ -125,6 +130,11 @@ impl fmt::Display for Problem {
 impl Settings {
     /// Checks the variables of `environment` (`std::env::vars_os()`).
     pub fn read(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Result<Self, Invalid> {
+        let environment: Vec<_> = environment.into_iter().collect();
+        let cloud = Environment::read(|name| {
+            let (_, value) = environment.iter().find(|(known, _)| known == name)?;
+            value.to_str().filter(|value| !value.is_empty()).map(str::to_owned)
+        });
         let mut reader = Reader::new(environment);
         let source = reader.source();
         let journal_dir = reader.get("SPILLWAY_JOURNAL_DIR").map(PathBuf::from);
@@ -142,7 +152,7 @@ impl Settings {
         }
         match (source, data_addr, admin_addr, log, drain) {
             (Some(source), Some(data_addr), Some(admin_addr), Some(log), Some(drain)) if reader.problems.is_empty() => {
-                Ok(Self { source, journal_dir, data_addr, admin_addr, log, drain, pod })
+                Ok(Self { source, journal_dir, data_addr, admin_addr, log, drain, pod, cloud })
             }
             _ => Err(Invalid { problems: reader.problems }),
         }
@@ -289,7 +299,7 @@ fn drain(value: &str) -> Result<Duration, String> {
 }
 
 /// Gateway API durations: up to four whole numbers with the units h, m, s and ms, in any order, each once.
-fn duration(value: &str) -> Option<Duration> {
+pub(crate) fn duration(value: &str) -> Option<Duration> {
     let mut rest = value;
     let mut total = Duration::ZERO;
     let mut seen = Vec::new();

@@ -7,6 +7,7 @@
 pub mod address;
 pub mod connect;
 mod resolve;
+mod tunnel;
 
 use std::{
     pin::Pin,
@@ -26,7 +27,7 @@ use hyper::{
 use crate::clock;
 
 use address::AddressRule;
-use connect::{ConnectError, Dialer};
+use connect::{ConnectError, Dialer, Peer};
 
 type Sender = SendRequest<Full<Bytes>>;
 
@@ -37,6 +38,8 @@ const NEARLY_IDLE: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Upstream {
     place: Place,
+    /// What connections go through. None: they are direct.
+    proxy: Option<Peer>,
     rule: AddressRule,
     connect_timeout: Duration,
     dialer: Dialer,
@@ -46,9 +49,7 @@ pub struct Upstream {
 /// Scheme, host, port and path prefix of a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    encrypted: bool,
-    host: String,
-    port: u16,
+    peer: Peer,
     /// What the `host` header says.
     authority: HeaderValue,
     /// `/v1`: what every path begins with.
@@ -109,12 +110,18 @@ impl Place {
         let port = authority.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
         let header = HeaderValue::from_str(authority.as_str()).map_err(|error| format!("{base_url:?}: {error}"))?;
         let prefix = uri.path().trim_end_matches('/').to_owned();
-        Ok(Self { encrypted, host: authority.host().to_owned(), port, authority: header, prefix })
+        let peer = Peer { encrypted, host: authority.host().to_owned(), port };
+        Ok(Self { peer, authority: header, prefix })
     }
 
     #[must_use]
     pub fn host(&self) -> &str {
-        &self.host
+        &self.peer.host
+    }
+
+    #[must_use]
+    pub const fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     #[must_use]
@@ -129,25 +136,43 @@ impl Place {
         // Both halves were parsed once; should they not fit together, the provider answers 404.
         Uri::from_maybe_shared(target).unwrap_or_default()
     }
+
+    /// The same target with its scheme and host before it, as a proxy wants it that speaks for us.
+    fn absolute(&self, target: &Uri) -> Uri {
+        let text = [b"http://", self.authority.as_bytes(), target.to_string().as_bytes()].concat();
+        Uri::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| target.clone())
+    }
 }
 
 // === impl Upstream ===
 
 impl Upstream {
     #[must_use]
-    pub fn new(place: Place, rule: AddressRule, connect_timeout: Duration, dialer: Dialer) -> Self {
-        Self { place, rule, connect_timeout, dialer, idle: Mutex::default() }
+    pub fn new(
+        place: Place,
+        proxy: Option<Peer>,
+        rule: AddressRule,
+        connect_timeout: Duration,
+        dialer: Dialer,
+    ) -> Self {
+        Self { place, proxy, rule, connect_timeout, dialer, idle: Mutex::default() }
     }
 
     /// Whether this one can serve a config that asks for the given place and rules: its connections are kept then.
     #[must_use]
-    pub fn serves(&self, place: &Place, rule: &AddressRule, connect_timeout: Duration) -> bool {
-        self.place == *place && self.rule == *rule && self.connect_timeout == connect_timeout
+    pub fn serves(&self, place: &Place, proxy: Option<&Peer>, rule: &AddressRule, connect_timeout: Duration) -> bool {
+        let same_way = self.place == *place && self.proxy.as_ref() == proxy;
+        same_way && self.rule == *rule && self.connect_timeout == connect_timeout
     }
 
     #[must_use]
     pub const fn place(&self) -> &Place {
         &self.place
+    }
+
+    #[must_use]
+    pub const fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
     }
 
     /// Sends a request and waits for the head of its answer: `first_byte` once connected, and never past `until`.
@@ -157,6 +182,9 @@ impl Upstream {
         first_byte: Duration,
         until: Instant,
     ) -> Result<Response<UpstreamBody>, SendError> {
+        if self.proxy.is_some() && !self.place.peer.encrypted {
+            *request.uri_mut() = self.place.absolute(request.uri());
+        }
         let mut pooled = self.idle().await;
         loop {
             let reused = pooled.is_some();
@@ -164,7 +192,7 @@ impl Upstream {
                 Some(sender) => sender,
                 None => self.connect(until).await?,
             };
-            let host = || self.place.host.clone();
+            let host = || self.place.peer.host.clone();
             let patience = first_byte.min(until.saturating_duration_since(clock::now()));
             match tokio::time::timeout(patience, sender.try_send_request(request)).await {
                 Ok(Ok(response)) => return Ok(response.map(|incoming| self.body(incoming, sender))),
@@ -183,9 +211,8 @@ impl Upstream {
     }
 
     async fn connect(&self, until: Instant) -> Result<Sender, SendError> {
-        let Place { encrypted, host, port, .. } = &self.place;
         let patience = self.connect_timeout.min(until.saturating_duration_since(clock::now()));
-        Ok(self.dialer.connect(host, *port, *encrypted, &self.rule, patience).await?)
+        Ok(self.dialer.connect(&self.place.peer, self.proxy.as_ref(), &self.rule, patience).await?)
     }
 
     /// The most recently used connection that still lives.
@@ -275,8 +302,12 @@ mod tests {
         ];
         for (url, host, port, prefix) in rows {
             let place = Place::parse(url).unwrap();
-            assert_eq!((place.host(), place.port), (host, port), "{url}");
-            assert_eq!(place.uri("/embeddings").to_string(), format!("{prefix}/embeddings"), "{url}");
+            assert_eq!((place.host(), place.peer.port), (host, port), "{url}");
+            let target = place.uri("/embeddings?a=b");
+            assert_eq!(target.to_string(), format!("{prefix}/embeddings?a=b"), "{url}");
+            if let Some(rest) = url.strip_prefix("http://") {
+                assert_eq!(place.absolute(&target).to_string(), format!("http://{rest}{target}"), "{url}");
+            }
         }
     }
 

@@ -103,6 +103,12 @@ impl Connection {
         self.stream.set_zero_linger()
     }
 
+    /// What follows is no HTTP. Nothing of it has been read, because whoever speaks next waits for an answer.
+    #[must_use]
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+
     async fn fill(&mut self) -> io::Result<usize> {
         self.buffer.reserve(16 * 1024);
         self.stream.read_buf(&mut self.buffer).await

@@ -9,5 +9,6 @@ pub mod http1;
 pub mod operator;
 pub mod process;
 pub mod provider;
+pub mod proxy;
 pub mod sidecar;
 pub mod snapshot;

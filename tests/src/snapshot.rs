@@ -46,7 +46,10 @@ pub fn a_provider(name: &str, dialect: Dialect, base_url: &str) -> Provider {
         base_url: base_url.into(),
         auth,
         credential: Some(key(name)),
+        more_credentials: Vec::new(),
+        exchange: None,
         headers: Headers::default(),
+        proxy: None,
         timeouts: ProviderTimeouts { connect_ms: 1_000, first_byte_ms: 1_000, idle_ms: 1_000, total_ms: 10_000 },
         active_health: None,
         passive_health: None,
@@ -117,6 +120,7 @@ pub fn a_route(name: &str, backends: Vec<Backend>) -> Route {
             unsupported: Unsupported::Drop,
             max_body_bytes: 32 * 1024 * 1024,
             timeout_ms: 10_000,
+            hints: Vec::new(),
         },
         streaming: Streaming {
             first_token_timeout_ms: 1_000,

@@ -11,16 +11,28 @@ use crate::{Duration, LabelSelector, SecretKeyRef};
 /// How the provider knows who calls: exactly one of the fields.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[x_kube(validation = (
-    "(has(self.secretRef) ? 1 : 0) + (has(self.workloadIdentity) ? 1 : 0) + (has(self.none) ? 1 : 0) == 1",
-    "set exactly one of secretRef, workloadIdentity and none (credentials: {none: {}} for a provider without keys)"
+    "(has(self.secretRef) ? 1 : 0) + (has(self.secretRefs) ? 1 : 0) + (has(self.workloadIdentity) ? 1 : 0) + (has(self.none) ? 1 : 0) == 1",
+    "set exactly one of secretRef, secretRefs, workloadIdentity and none (credentials: {none: {}} for a provider without keys)"
 ))]
 #[serde(rename_all = "camelCase")]
 pub struct Credentials {
     /// A key in a Secret of this namespace. The Secret opts in with the label `spillway.dev/provider-key: "true"`, and names
     /// the hosts its key may be sent to in the annotation `spillway.dev/allowed-hosts` (default: the public host of the type).
+    ///
+    /// In place of a key it may hold a JSON document that short-lived keys are fetched with. VertexAI: the key file of a
+    /// Google service account. AzureOpenAI and AzureAI: `{"tenantId": "…", "clientId": "…", "clientSecret": "…"}`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretKeyRef>,
-    /// The pod's own cloud identity, exchanged for a short-lived key.
+    /// Several keys, each like `secretRef`. The first usable one is sent. A key that is refused (401) rests until it changes
+    /// or for a minute, one that is over its quota (402, 429) for as long as the provider says; meanwhile the next one is
+    /// sent, at once and within the same request. One whose Secret is missing is passed over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(min = 1, max = 8))]
+    pub secret_refs: Vec<SecretKeyRef>,
+    /// The pod's own cloud identity, exchanged for a short-lived key: for AzureAI, AzureOpenAI, Bedrock and VertexAI. The pod
+    /// needs what the cloud's own clients need: on AKS the label and the ServiceAccount of Azure Workload Identity (or a
+    /// managed identity of the node), on EKS an annotated ServiceAccount (IRSA) or a Pod Identity association, on GKE a
+    /// ServiceAccount with Workload Identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_identity: Option<WorkloadIdentity>,
     /// The provider takes no key.
@@ -36,11 +48,12 @@ pub struct Empty {}
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadIdentity {
-    /// Who the token is for. Default: what the provider's cloud expects.
+    /// Azure: who the token is for. Default: `https://cognitiveservices.azure.com`. The other clouds have no choice here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub audience: Option<String>,
-    /// The role or service account to become, in the cloud's own spelling.
+    /// Whom to become. Bedrock: the ARN of the role (default: the one of the ServiceAccount). VertexAI: the e-mail address
+    /// of a service account that the pod's own may impersonate. Azure: the client id of a managed identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 512))]
     pub role: Option<String>,
@@ -61,7 +74,8 @@ pub struct HeaderRules {
     pub remove: Vec<String>,
 }
 
-/// An HTTP proxy on the way out.
+/// An HTTP proxy on the way out. Names of providers are resolved by the proxy; its own address has to be one that sidecars
+/// may connect to. A key may be sent through it to an `http://` endpoint only if the Secret allows the proxy's host as well.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Proxy {

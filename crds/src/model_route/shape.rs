@@ -31,6 +31,23 @@ pub struct RequestRules {
     /// For the whole request, retries and fallbacks included; for a stream, until its first byte. Default: `2m`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
+    /// What applications may decide for a single request, by a header. `Backend`: `x-spillway-backend: NAME` asks that backend
+    /// first. `Timeout`: `x-spillway-timeout: 30s` is the timeout, where it is shorter than the route's. `Unsupported`:
+    /// `x-spillway-unsupported: drop`, `reject` or `pass`. `NoFallback`: `x-spillway-no-fallback: true` asks no other backend
+    /// than the first. A request with a header that is not allowed here is refused. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub hints: Vec<Hint>,
+}
+
+/// What an application may decide for a single request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum Hint {
+    Backend,
+    Timeout,
+    Unsupported,
+    NoFallback,
 }
 
 /// What happens to a parameter that cannot be expressed.

@@ -1,4 +1,4 @@
-//! ModelProvider -> `wire::Provider`, with its key apart.
+//! ModelProvider -> `wire::Provider`, with its keys apart.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,15 @@ use k8s_openapi::api::core::v1::Secret;
 use secrecy::SecretString;
 use spillway_crds::{
     AllowedNamespaces, ConditionType, Duration, FromNamespaces, HeaderRules, ModelProvider, ModelProviderSpec,
-    ProviderModel, ProviderTimeouts, ProviderType, Reason,
+    ProviderModel, ProviderTimeouts, ProviderType, Proxy, Reason,
 };
 use spillway_wire as wire;
 
 use super::diagnostic::{Diagnostic, Kind, ObjectRef};
 use super::duration::Bounds;
 use super::endpoint::Endpoint;
-use super::known::known;
-use super::{public, rest, secret, unsupported};
+use super::known::{Known, known};
+use super::{credential, public, rest, secret, unsupported};
 use crate::resources::CompileSettings;
 
 /// A provider that routes may use.
@@ -22,8 +22,8 @@ pub(crate) struct Provider {
     pub(crate) object: ObjectRef,
     pub(crate) kind: ProviderType,
     pub(crate) wire: wire::Provider,
-    /// None: it takes no key, or the key may not be used (and a diagnostic says why).
-    pub(crate) key: Option<SecretString>,
+    /// Its keys by name, without those that may not be used (and a diagnostic says why).
+    pub(crate) keys: Vec<(String, SecretString)>,
     pub(crate) models: Vec<ProviderModel>,
     allowed: Option<AllowedNamespaces>,
 }
@@ -112,66 +112,44 @@ impl Draft<'_> {
         secrets: &[Secret],
         settings: &CompileSettings,
     ) -> Option<Provider> {
-        let ModelProviderSpec {
-            type_,
-            endpoint: _,
-            api_version,
-            region,
-            project,
-            allow_insecure: _,
-            credentials: _,
-            headers,
-            // Refused by `unsupported`.
-            proxy: _,
-            quota: _,
-            timeouts,
-            health,
-            models,
-            allowed_namespaces,
-        } = spec;
-        let Some(known) = known(*type_) else {
-            let message =
-                format!("this version cannot talk to {type_}: use another type, or OpenAICompatible behind a gateway");
+        let Some(known) = known(spec.type_) else {
+            let message = format!(
+                "this version cannot talk to {}: use another type, or OpenAICompatible behind a gateway",
+                spec.type_
+            );
             self.found.push(Diagnostic::refuse(self.object, Reason::UnsupportedValue, "spec.type", message));
             return None;
         };
+        self.check(spec);
+        let timeouts = self.timeouts(spec.timeouts.clone().unwrap_or_default());
+        let headers = self.headers(spec.headers.clone().unwrap_or_default());
+        let public = public::endpoint(spec, &known);
+        let endpoint = self.endpoint(spec, public.as_deref(), settings)?;
+        let proxy = self.proxy(spec.proxy.as_ref());
+        let place = (&endpoint, proxy.as_ref(), public.as_deref());
+        let mut credentials = self.credentials(spec, known.auth, place, (secrets, settings))?;
+        let keys = std::mem::take(&mut credentials.keys);
+        Some(Provider {
+            object: self.object.clone(),
+            kind: spec.type_,
+            wire: sent(spec, &known, (endpoint, proxy), credentials, (headers, timeouts)),
+            keys,
+            models: spec.models.clone(),
+            allowed: spec.allowed_namespaces.clone(),
+        })
+    }
+
+    /// What is wrong with the fields that nothing else depends on.
+    fn check(&mut self, spec: &ModelProviderSpec) {
         self.check_version(spec);
         for (field, message) in public::problems(spec) {
             self.invalid(format!("spec.{field}"), message);
         }
-        self.check_models(models);
-        self.check_selector(allowed_namespaces.as_ref());
-        if let Some(health) = health {
+        self.check_models(&spec.models);
+        self.check_selector(spec.allowed_namespaces.as_ref());
+        if let Some(health) = &spec.health {
             rest::check_health(health, &mut |path, message| self.invalid(path, message));
         }
-        let (passive_health, active_health) = rest::health(health.as_ref());
-        let timeouts = self.timeouts(timeouts.clone().unwrap_or_default());
-        let headers = self.headers(headers.clone().unwrap_or_default());
-        let public = public::endpoint(spec, &known);
-        let endpoint = self.endpoint(spec, public.as_deref(), settings)?;
-        let (auth, key) = self.key(spec, known, &endpoint, (public.as_deref(), secrets, settings))?;
-        Some(Provider {
-            object: self.object.clone(),
-            kind: *type_,
-            wire: wire::Provider {
-                kind: type_.as_str().to_owned(),
-                dialect: known.dialect_at(&endpoint),
-                base_url: endpoint.to_string(),
-                api_version: api_version.clone(),
-                region: region.clone(),
-                project: project.clone(),
-                auth,
-                // Sent even while there is no key: the sidecar then says so instead of calling without one.
-                credential: (auth != wire::AuthScheme::None).then(|| self.object.key()),
-                headers,
-                timeouts,
-                active_health,
-                passive_health,
-            },
-            key,
-            models: models.clone(),
-            allowed: allowed_namespaces.clone(),
-        })
     }
 
     fn endpoint(
@@ -210,35 +188,47 @@ impl Draft<'_> {
         }
     }
 
-    fn key(
+    /// The proxy, checked like an endpoint.
+    fn proxy(&mut self, given: Option<&Proxy>) -> Option<Endpoint> {
+        let Proxy { url } = given?;
+        match Endpoint::parse(url) {
+            Ok(proxy) if proxy.is_bare() => return Some(proxy),
+            Ok(_) => self.invalid("spec.proxy.url", format!("{url:?}: a proxy has no path, only a host and a port")),
+            Err(message) => self.invalid("spec.proxy.url", message),
+        }
+        None
+    }
+
+    fn credentials(
         &mut self,
         spec: &ModelProviderSpec,
-        known: super::known::Known,
-        endpoint: &Endpoint,
-        (public, secrets, settings): (Option<&str>, &[Secret], &CompileSettings),
-    ) -> Option<(wire::AuthScheme, Option<SecretString>)> {
-        let spillway_crds::Credentials { secret_ref, workload_identity, none } = &spec.credentials;
-        let given =
-            usize::from(secret_ref.is_some()) + usize::from(workload_identity.is_some()) + usize::from(none.is_some());
-        if given != 1 {
-            self.invalid("spec.credentials", "set exactly one of secretRef, workloadIdentity and none");
-            return None;
-        }
-        let Some(secret_ref) = secret_ref else { return Some((wire::AuthScheme::None, None)) };
+        auth: wire::AuthScheme,
+        (endpoint, proxy, public): (&Endpoint, Option<&Endpoint>, Option<&str>),
+        (secrets, settings): (&[Secret], &CompileSettings),
+    ) -> Option<credential::Found> {
         let usage = secret::Use {
             namespace: &self.object.namespace,
             endpoint,
+            through: proxy.filter(|_| !endpoint.https),
             public: public.and_then(|url| Endpoint::parse(url).ok()).map(|url| url.host_port()),
             any_host: settings.endpoint_overrides.contains_key(&self.object.key()),
+            form: credential::form(spec.type_),
             readable: settings.secret_namespaces.is_empty()
                 || settings.secret_namespaces.contains(&self.object.namespace),
-            form: if known.auth == wire::AuthScheme::SigV4 { secret::Form::Aws } else { secret::Form::Header },
         };
-        let key = secret::resolve(secret_ref, &usage, secrets).map_err(|(reason, message)| {
-            let path = "spec.credentials.secretRef";
-            self.found.push(Diagnostic::warn(self.object, (ConditionType::ResolvedRefs, reason), path, message));
-        });
-        Some((known.auth, key.ok()))
+        match credential::compile(&self.object.key(), spec.type_, &spec.credentials, auth, (&usage, secrets)) {
+            Ok(mut found) => {
+                for (path, (reason, message)) in found.missing.drain(..) {
+                    let about = (ConditionType::ResolvedRefs, reason);
+                    self.found.push(Diagnostic::warn(self.object, about, path, message));
+                }
+                Some(found)
+            }
+            Err((reason, path, message)) => {
+                self.found.push(Diagnostic::refuse(self.object, reason, path, message));
+                None
+            }
+        }
     }
 
     fn headers(&mut self, rules: HeaderRules) -> wire::Headers {
@@ -341,6 +331,53 @@ impl Draft<'_> {
         if (*from == FromNamespaces::Selector) != selector.is_some() {
             self.invalid("spec.allowedNamespaces.selector", "selector goes with from: Selector, and only with it");
         }
+    }
+}
+
+/// A provider as sidecars get it. Its fields are named one by one, so that a new one is not forgotten.
+fn sent(
+    spec: &ModelProviderSpec,
+    known: &Known,
+    (endpoint, proxy): (Endpoint, Option<Endpoint>),
+    credentials: credential::Found,
+    (headers, timeouts): (wire::Headers, wire::ProviderTimeouts),
+) -> wire::Provider {
+    let ModelProviderSpec {
+        type_,
+        endpoint: _,
+        api_version,
+        region,
+        project,
+        allow_insecure: _,
+        credentials: _,
+        headers: _,
+        proxy: _,
+        // Refused by `unsupported`.
+        quota: _,
+        timeouts: _,
+        health,
+        models: _,
+        allowed_namespaces: _,
+    } = spec;
+    let (passive_health, active_health) = rest::health(health.as_ref());
+    let mut names = credentials.names.into_iter();
+    wire::Provider {
+        kind: type_.as_str().to_owned(),
+        dialect: known.dialect_at(&endpoint),
+        base_url: endpoint.to_string(),
+        api_version: api_version.clone(),
+        region: region.clone(),
+        project: project.clone(),
+        auth: credentials.auth,
+        // Sent even while there is no key: the sidecar then says so instead of calling without one.
+        credential: names.next(),
+        more_credentials: names.collect(),
+        exchange: credentials.exchange,
+        headers,
+        proxy: proxy.map(|proxy| proxy.to_string()),
+        timeouts,
+        active_health,
+        passive_health,
     }
 }
 

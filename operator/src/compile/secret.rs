@@ -23,6 +23,8 @@ pub(crate) struct Use<'a> {
     /// The namespace of the ModelProvider, and the only one whose Secrets it may use.
     pub(crate) namespace: &'a str,
     pub(crate) endpoint: &'a Endpoint,
+    /// Who else gets to see it: a proxy that speaks to the endpoint in clear.
+    pub(crate) through: Option<&'a Endpoint>,
     /// The host a Secret without a list may be sent to.
     pub(crate) public: Option<HostPort>,
     /// The endpoint comes from the command line and is trusted.
@@ -39,6 +41,8 @@ pub(crate) enum Form {
     Header,
     /// It is a key of AWS, in one of its forms.
     Aws,
+    /// It is a key, or a JSON document that keys are fetched with, which is not sent itself.
+    Document,
 }
 
 /// Why a key may not be used; never contains any of it.
@@ -66,18 +70,20 @@ pub(crate) fn resolve(wanted: &SecretKeyRef, usage: &Use<'_>, secrets: &[Secret]
         (Reason::SecretNotFound, format!("no Secret {namespace}/{name} with the label {SECRET_LABEL}: {fix}"))
     })?;
     if !usage.any_host {
-        check_host(name, secret, usage)?;
+        for endpoint in std::iter::once(usage.endpoint).chain(usage.through) {
+            check_host(name, secret, usage, endpoint)?;
+        }
     }
     value(name, key.as_deref().unwrap_or(DEFAULT_KEY), usage, secret)
 }
 
-fn check_host(name: &str, secret: &Secret, usage: &Use<'_>) -> Result<(), Refusal> {
-    let wanted = usage.endpoint.host_port();
+fn check_host(name: &str, secret: &Secret, usage: &Use<'_>, endpoint: &Endpoint) -> Result<(), Refusal> {
+    let wanted = endpoint.host_port();
     let listed = secret.metadata.annotations.as_ref().and_then(|annotations| annotations.get(HOSTS_ANNOTATION));
     let (allowed, rule) = match listed {
         Some(hosts) => {
             let mut hosts = hosts.split(',').map(str::trim).filter(|host| !host.is_empty());
-            let port = usage.endpoint.default_port();
+            let port = endpoint.default_port();
             let allowed = hosts.any(|host| HostPort::parse(host, port).as_ref() == Some(&wanted));
             (allowed, format!("which its annotation {HOSTS_ANNOTATION} does not list"))
         }
@@ -89,10 +95,10 @@ fn check_host(name: &str, secret: &Secret, usage: &Use<'_>) -> Result<(), Refusa
     if allowed {
         return Ok(());
     }
-    let host = if usage.endpoint.port == usage.endpoint.default_port() {
-        usage.endpoint.host.clone()
+    let host = if endpoint.port == endpoint.default_port() {
+        endpoint.host.clone()
     } else {
-        format!("{}:{}", usage.endpoint.host, usage.endpoint.port)
+        format!("{}:{}", endpoint.host, endpoint.port)
     };
     Err((
         Reason::HostNotAllowed,
@@ -126,7 +132,11 @@ fn value(name: &str, key: &str, usage: &Use<'_>, secret: &Secret) -> Result<Secr
             bytes.len()
         ));
     }
-    match std::str::from_utf8(bytes) {
+    let document = if usage.form == Form::Document && bytes.starts_with(b"{") { compact(bytes) } else { Ok(bytes.to_vec()) };
+    let Ok(bytes) = document else {
+        return refuse(&format!("has a JSON document under key {key:?} that does not parse"));
+    };
+    match std::str::from_utf8(&bytes) {
         Ok(text) if usage.form == Form::Aws => aws_key::normalise(&SecretString::from(text)).or_else(|why| {
             let why = format!("holds no key of AWS under {key:?}, what is there {why}");
             refuse(&why)
@@ -134,6 +144,11 @@ fn value(name: &str, key: &str, usage: &Use<'_>, secret: &Secret) -> Result<Secr
         Ok(text) if text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') => Ok(SecretString::from(text)),
         _ => refuse(&format!("has characters under key {key:?} that no HTTP header can carry")),
     }
+}
+
+/// Without the line breaks that people and tools put between its fields.
+fn compact(bytes: &[u8]) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(bytes)?)
 }
 
 #[cfg(test)]

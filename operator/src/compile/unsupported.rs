@@ -13,11 +13,7 @@ type Row<T> = (&'static str, fn(&T) -> bool, &'static str);
 
 const REMOVE: &str = "remove it";
 
-const PROVIDER: &[Row<ModelProviderSpec>] = &[
-    ("credentials.workloadIdentity", |spec| spec.credentials.workload_identity.is_some(), "use secretRef"),
-    ("proxy", |spec| spec.proxy.is_some(), REMOVE),
-    ("quota", |spec| spec.quota.is_some(), REMOVE),
-];
+const PROVIDER: &[Row<ModelProviderSpec>] = &[("quota", |spec| spec.quota.is_some(), REMOVE)];
 
 const ROUTE: &[Row<ModelRouteSpec>] = &[
     ("validation.level", |spec| level(spec).is_some_and(|level| level != ValidationLevel::None), REMOVE),

@@ -29,7 +29,7 @@ impl View {
     pub(super) fn new(snapshot: Snapshot) -> Self {
         let Snapshot { revision, routes, providers, egress } = &snapshot;
         let revision = revision.clone();
-        let credentials = providers.values().filter_map(|provider| provider.credential.clone()).collect();
+        let credentials = providers.values().flat_map(Provider::credentials).cloned().collect();
         let routes = routes.iter().map(|(name, route)| (name.clone(), hash(route, providers, egress))).collect();
         let line = line(&Down::Snapshot { snapshot: Box::new(snapshot) });
         Self { revision, line, credentials, routes: Arc::new(routes) }

@@ -19,6 +19,7 @@ use super::{
     outgoing::{self, IDENTITY},
     pieces::Pieces,
     progress::Progress,
+    prove::{self, Sent, prove},
     reply::passed,
     resolve::Call,
     settle::{Settle, Waste},
@@ -80,8 +81,7 @@ pub(super) struct Ready {
     pub(super) index: usize,
     request: Request<Full<Bytes>>,
     admission: Admission,
-    /// The version of the key it goes out with.
-    key: u64,
+    key: Option<Sent>,
 }
 
 /// An attempt that is over, or whose answer has begun.
@@ -115,18 +115,23 @@ pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle:
 
 /// The attempt itself. Dropped before it has ended, it is aborted at the provider.
 pub(super) async fn make(runtime: &Runtime, call: &Call, ready: Ready, progress: &Progress) -> Ended {
-    let Ready { index, request, mut admission, key } = ready;
+    let Ready { index, mut request, mut admission, key } = ready;
     let backend = &call.route.backends[index];
     let sent = clock::now();
     let total = clock::after(sent, backend.provider.total);
     let attempt = Attempt { runtime, call, backend, progress, sent, total };
     let mut busy = backend.state.enter(sent);
     let mut measured = Measured::default();
-    let mut outcome = attempt.exchange(request, &mut measured).await;
+    let mut outcome = match prove(&backend.provider, key.as_ref(), &mut request, attempt.until()).await {
+        Ok(()) => attempt.exchange(request, &mut measured).await,
+        Err(why) => Outcome::Failed(Failure::new(local(spillway_providers::Class::Authentication, why))),
+    };
     let ended = clock::now();
     let failed = if let Outcome::Failed(failure) = &mut outcome {
         backend.provider.scrub(&mut failure.fault);
-        failure.rekeyed = backend.provider.key.as_ref().is_some_and(|slot| slot.serial() != key);
+        prove::learn(&backend.provider, key.as_ref(), failure);
+        failure.rekeyed = key.as_ref().is_some_and(Sent::is_old);
+        failure.of_key = backend.provider.keys.len() > 1 && failure.blames_key();
         Some(failure.class)
     } else {
         None
@@ -135,6 +140,9 @@ pub(super) async fn make(runtime: &Runtime, call: &Call, ready: Ready, progress:
     let took = speed(&outcome, &call.route, ended, ended - sent).filter(|_| !call.is_once());
     busy.took(ended, took);
     runtime.telemetry.metrics.attempt(&call.route.name, &backend.provider.name, failed, ended - sent);
+    if let Some(key) = key.filter(|_| backend.provider.keys.len() > 1) {
+        runtime.telemetry.metrics.key_used(&backend.provider.name, key.number, failed);
+    }
     let kept = match &outcome {
         Outcome::Answered(_) => {
             admission.answered();
@@ -185,8 +193,9 @@ fn failed_took(route: &Route, now: Instant) -> Duration {
 /// The request, and the key it goes out with.
 pub(super) fn prepare(call: &Call, index: usize, admission: Admission) -> Result<Ready, ProxyError> {
     let backend = &call.route.backends[index];
-    let key = backend.provider.key.as_ref().map_or(0, |slot| slot.serial());
-    Ok(Ready { index, request: outgoing::request(call, backend)?, admission, key })
+    let key = Sent::of(&backend.provider, &admission);
+    let request = outgoing::request(call, backend, key.as_ref().map(|key| &**key.slot()))?;
+    Ok(Ready { index, request, admission, key })
 }
 
 /// One attempt under way.
@@ -216,7 +225,7 @@ impl Attempt<'_> {
         if let Some(coding) = head.headers.get(header::CONTENT_ENCODING).filter(|coding| **coding != IDENTITY) {
             return self.garbage(format!("answered with content-encoding {coding:?}, which it was asked not to"));
         }
-        let headers = passed(&head.headers, provider.key.as_deref());
+        let headers = passed(&head.headers, &provider.keys);
         let body = if self.goes_through(&head.headers) {
             through::start(self, &head.headers, body).await.map(|through| Answer::Through(Box::new(through)))
         } else if self.call.need.stream && !is_json(&head.headers) {
@@ -328,7 +337,7 @@ impl Attempt<'_> {
             wait = wait.or_else(|| fault::wait(&text));
             fault::classify(self.backend.speech.dialect, status.as_u16(), &text)
         };
-        let passed = passed(headers, self.backend.provider.key.as_deref());
+        let passed = passed(headers, &self.backend.provider.keys);
         Box::new(Failure { retry_after: wait, headers: passed, ..*Failure::new(fault) })
     }
 

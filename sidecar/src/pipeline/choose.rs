@@ -22,14 +22,16 @@ use crate::{
 /// is really asked has had its turn.
 pub(super) async fn primary(runtime: &Runtime, call: &mut Call, skips: &mut Skips) -> Option<Taken> {
     let route = Arc::clone(&call.route);
-    when::judge(call, &route.primaries);
+    let first_choices = call.hints.first_choices(&route.primaries);
+    when::judge(call, &first_choices);
     let mut open = Set::default();
     loop {
         skips.clear();
         let question = call.question(route.without_key(), open, 0);
-        let able = question.able(&route.primaries, |index, skip| skips.push((index, skip)));
+        let able = question.able(&first_choices, |index, skip| skips.push((index, skip)));
         let mut order: Vec<usize> = able.iter().map(|able| able.index).collect();
         sort(&mut order, &route, call, runtime);
+        call.hints.sort(&mut order);
         let Some(first) = order.first().copied() else {
             passed_over(runtime, call, skips);
             return None;

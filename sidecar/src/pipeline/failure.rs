@@ -25,6 +25,8 @@ pub(super) struct Failure {
     pub(super) rekeyed: bool,
     /// An answer came, and it is not what was asked for.
     pub(super) unfit: bool,
+    /// What is wrong is the key, and the provider has others.
+    pub(super) of_key: bool,
 }
 
 /// A provider that asks for more is asked again tomorrow.
@@ -51,13 +53,19 @@ impl Failure {
             wasted: None,
             rekeyed: false,
             unfit: false,
+            of_key: false,
         })
     }
 
     /// What the gates on the way to the backend need to know. `hurried`: the application's own deadline came first.
     pub(super) const fn for_gates(&self, hurried: bool) -> Failed {
-        let Self { class, retry_after, rekeyed, .. } = self;
-        Failed { class: *class, retry_after: *retry_after, hurried, rekeyed: *rekeyed }
+        let Self { class, retry_after, rekeyed, of_key, .. } = self;
+        Failed { class: *class, retry_after: *retry_after, hurried, rekeyed: *rekeyed, of_key: *of_key }
+    }
+
+    /// Another key might be told something else: this one is refused, over its quota, or not paid for.
+    pub(super) fn blames_key(&self) -> bool {
+        matches!(self.class, Class::Authentication | Class::RateLimited) || self.fault.status == Some(402)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Which backend is next: first, after a failure, and when the prompt does not fit.
 
+mod at_once;
+
 use std::{sync::Arc, time::Duration};
 
 use spillway_policy::{
@@ -31,6 +33,8 @@ pub(super) struct Plan {
     /// Attempts on this backend after its first, and the pause before the last of them.
     repeats: u32,
     paused: Duration,
+    /// Keys of this backend's provider that were sent after its first one.
+    turned: usize,
     /// The attempt was repeated because a newer key had come. Once is enough.
     rekeyed: bool,
     /// There would have been another attempt, had the route's budget not been spent.
@@ -129,6 +133,7 @@ impl Plan {
             escalated: false,
             repeats: 0,
             paused: Duration::ZERO,
+            turned: 0,
             rekeyed: false,
             spent: false,
             leave: false,
@@ -145,6 +150,9 @@ impl Plan {
     /// Some first choice lacks its key or is left alone, and no other one can serve the request: it is as if they had
     /// been asked and had failed. None: nobody takes their place, and why is added to the reasons.
     async fn without_primary(call: &mut Call, reasons: &mut Skips) -> Option<Self> {
+        if call.hints.no_fallback {
+            return None;
+        }
         let class = refusal::class(&call.route, reasons);
         let order = targets(&call.route.rules, class).to_vec();
         let mut skips = Skips::new();
@@ -179,6 +187,9 @@ impl Plan {
         if left.is_zero() {
             return Err(self.exhausted(call, *failure, &skips));
         }
+        if failure.of_key && self.turn_key(call) {
+            return Ok(());
+        }
         if let Some(pause) = self.pause(call, &failure, left, runtime.roll())
             && self.may_add(call)
         {
@@ -203,33 +214,6 @@ impl Plan {
             }
         };
         if moved { Ok(()) } else { Err(self.exhausted(call, *failure, &skips)) }
-    }
-
-    /// Whom to ask beside the backend that is silent: the next first choice, or where the rules send a Timeout to. A prompt is
-    /// not counted for it: a hedge that takes time comes too late.
-    pub(super) fn second(&self, call: &Call) -> Option<Taken> {
-        let route = &call.route;
-        let mut out = self.tried.union(route.without_key());
-        out.insert(self.backend);
-        let order = || route.primaries.iter().chain(targets(&route.rules, Class::Timeout)).copied();
-        loop {
-            match call.question(out, Set::default(), 0).first_of(order(), |_, _| ()) {
-                Choice::Take(index) => match route.admit(index, clock::now()) {
-                    Ok(admission) => {
-                        let may = route.state.take_hedge(route.budget.as_ref(), clock::now());
-                        return may.then_some((index, admission));
-                    }
-                    Err(_) => out.insert(index),
-                },
-                Choice::Count(index) => out.insert(index),
-                Choice::Nobody => return None,
-            }
-        }
-    }
-
-    /// One of two that were asked at once has failed, and had its chance.
-    pub(super) const fn failed_beside(&mut self, backend: usize) {
-        self.tried.insert(backend);
     }
 
     /// Leave for another attempt, from the budget of all that the route adds.
@@ -285,6 +269,9 @@ impl Plan {
         larger_than: u64,
         skips: &mut Skips,
     ) -> bool {
+        if call.hints.no_fallback {
+            return false;
+        }
         let out = self.tried.union(call.route.without_key());
         let Some((backend, admission)) = pick(call, order, out, larger_than, skips).await else { return false };
         // Before the first attempt a move adds nothing. After an answer that was about the request it adds nothing to anybody's
@@ -294,7 +281,7 @@ impl Plan {
         }
         self.backend = backend;
         self.admission = Some(admission);
-        (self.repeats, self.paused) = (0, Duration::ZERO);
+        (self.repeats, self.paused, self.turned) = (0, Duration::ZERO, 0);
         self.reason.get_or_insert(class);
         true
     }
@@ -306,14 +293,14 @@ impl Plan {
         later.next();
         let later: Vec<usize> = later.collect();
         self.tried.insert(self.backend);
-        if later.is_empty() || call.left(clock::now()).is_zero() {
+        if later.is_empty() || call.hints.no_fallback || call.left(clock::now()).is_zero() {
             return false;
         }
         let out = self.tried.union(call.route.without_key());
         let Some((backend, admission)) = pick(call, &later, out, 0, &mut Skips::new()).await else { return false };
         self.backend = backend;
         self.admission = Some(admission);
-        (self.repeats, self.paused) = (0, Duration::ZERO);
+        (self.repeats, self.paused, self.turned) = (0, Duration::ZERO, 0);
         self.escalated = true;
         true
     }
@@ -385,7 +372,7 @@ impl Plan {
     }
 
     pub(super) fn exhausted(&self, call: &Call, failure: Failure, skips: &Skips) -> ProxyError {
-        let Failure { class, fault, retry_after, headers, silent: _, wasted: _, rekeyed: _, unfit } = failure;
+        let Failure { class, fault, retry_after, headers, silent: _, wasted: _, rekeyed: _, unfit, of_key: _ } = failure;
         let skipped: Skips = skips.iter().copied().filter(|(index, _)| !self.tried.contains(*index)).collect();
         if unfit {
             return refusal::unfit(call, self, fault.message, &skipped);

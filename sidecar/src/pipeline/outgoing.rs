@@ -12,8 +12,8 @@ use super::{pass::Sent, resolve::Call};
 use crate::{
     clock,
     error::ProxyError,
-    runtime::{Backend, Provider},
-    sign::{Scope, Signed, sign},
+    runtime::{Backend, KeySlot, Provider},
+    sign::{AwsCredentials, Scope, SignError, Signed, sign},
 };
 
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("spillway/", env!("CARGO_PKG_VERSION")));
@@ -23,7 +23,11 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 pub(super) const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 /// Builds the provider's request from scratch: of the application's headers only a list goes along.
-pub(super) fn request(call: &Call, backend: &Backend) -> Result<Request<Full<Bytes>>, ProxyError> {
+pub(super) fn request(
+    call: &Call,
+    backend: &Backend,
+    key: Option<&KeySlot>,
+) -> Result<Request<Full<Bytes>>, ProxyError> {
     let provider = &backend.provider;
     let target = Target {
         dialect: backend.speech.dialect,
@@ -33,7 +37,7 @@ pub(super) fn request(call: &Call, backend: &Backend) -> Result<Request<Full<Byt
         model: &backend.model,
         max_output_tokens: backend.max_output_tokens,
         schema_by_tool: backend.schema_by_tool,
-        unsupported: call.route.request.unsupported,
+        unsupported: call.hints.unsupported.unwrap_or(call.route.request.unsupported),
     };
     let (method, content_type, outgoing) = written(call, &target)?;
     let Outgoing { path, headers: dialect, body, dropped } = outgoing;
@@ -66,39 +70,54 @@ pub(super) fn request(call: &Call, backend: &Backend) -> Result<Request<Full<Byt
     for name in &provider.remove {
         headers.remove(name);
     }
-    authorize(&mut request, &body, provider)?;
+    authorize(&mut request, &body, provider, key)?;
     Ok(request)
 }
 
-/// Says who asks: a header with the key, or a signature over the whole request.
-fn authorize(request: &mut Request<Full<Bytes>>, body: &[u8], provider: &Provider) -> Result<(), ProxyError> {
-    let Some(slot) = &provider.key else { return Ok(()) };
-    let unusable = || ProxyError::Credentials { providers: provider.name.clone() };
-    if let (AuthScheme::SigV4, Some(key)) = (provider.auth, slot.aws()) {
-        let scope = Scope { region: &provider.region, service: "bedrock", at: clock::since_epoch() };
-        let signed = Signed {
-            method: request.method().as_str(),
-            authority: provider.upstream.place().authority().to_str().map_err(|_| unusable())?,
-            target: request.uri().path_and_query().map_or("/", PathAndQuery::as_str),
-            content_type: "application/json",
-            body,
-        };
-        let headers = sign(&key, scope, signed).map_err(|error| {
-            tracing::warn!(provider = provider.name, error = %error, "the key cannot sign requests");
-            unusable()
-        })?;
-        request.headers_mut().extend(headers);
+/// Says who asks: a header with the key, or a signature over the whole request. What has to be fetched first is added at the
+/// very end.
+fn authorize(
+    request: &mut Request<Full<Bytes>>,
+    body: &[u8],
+    provider: &Provider,
+    key: Option<&KeySlot>,
+) -> Result<(), ProxyError> {
+    if provider.keys.is_empty() {
         return Ok(());
     }
-    let key = slot.header(provider.auth).ok_or_else(unusable)?;
-    let name = match provider.auth {
-        AuthScheme::Bearer | AuthScheme::SigV4 => header::AUTHORIZATION,
-        AuthScheme::XApiKey => HeaderName::from_static("x-api-key"),
-        AuthScheme::GoogApiKey => HeaderName::from_static("x-goog-api-key"),
-        AuthScheme::ApiKey => HeaderName::from_static("api-key"),
-        AuthScheme::None => return Ok(()),
+    let unusable = || ProxyError::Credentials { providers: provider.name.clone() };
+    let slot = key.ok_or_else(unusable)?;
+    if let (AuthScheme::SigV4, Some(key)) = (provider.auth, slot.aws()) {
+        return sign_with(&key, request, body, provider).map_err(|error| {
+            tracing::warn!(provider = provider.name, error = %error, "the key cannot sign requests");
+            unusable()
+        });
+    }
+    match provider.authorization(slot) {
+        Some((name, key)) => drop(request.headers_mut().insert(name, key)),
+        None if provider.identity.is_some() && slot.is_set() => {}
+        None => return Err(unusable()),
+    }
+    Ok(())
+}
+
+/// Adds a signature over the whole request.
+pub(super) fn sign_with(
+    key: &AwsCredentials,
+    request: &mut Request<Full<Bytes>>,
+    body: &[u8],
+    provider: &Provider,
+) -> Result<(), SignError> {
+    let scope = Scope { region: &provider.region, service: "bedrock", at: clock::since_epoch() };
+    let signed = Signed {
+        method: request.method().as_str(),
+        authority: provider.upstream.place().authority().to_str().unwrap_or_default(),
+        target: request.uri().path_and_query().map_or("/", PathAndQuery::as_str),
+        content_type: "application/json",
+        body,
     };
-    request.headers_mut().insert(name, key);
+    let headers = sign(key, scope, signed)?;
+    request.headers_mut().extend(headers);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     clock,
     error::{ProxyError, Unfit},
-    runtime::{Rest, Route, Who},
+    runtime::{Backend, Rest, Route, Who},
 };
 
 /// `big takes no images, small rests for 42 s (5 failures in a row)`.
@@ -48,12 +48,28 @@ fn resting(route: &Route, index: usize, now: Instant) -> String {
     match who {
         Who::Backend => format!("{name} rests for {seconds} s ({cause})"),
         Who::Model => format!("model {} of {name} rests for {seconds} s ({cause})", backend.model),
+        Who::Key if backend.provider.keys.len() > 1 => {
+            format!(
+                "{name} rests for {seconds} s (provider {} has no key to send: {})",
+                backend.provider.name,
+                keys(backend, now)
+            )
+        }
         Who::Key => format!(
             "{name} rests for {seconds} s (provider {} refuses its key, {cause}: put a valid one into its Secret)",
             backend.provider.name
         ),
         Who::Provider => format!("{name} rests for {seconds} s (provider {}: {cause})", backend.provider.name),
     }
+}
+
+/// `key 1 rests for 60 s (a failure), key 2 rests for 5 s (the provider asked for a pause)`.
+fn keys(backend: &Backend, now: Instant) -> String {
+    let rest = |(number, Refusal { until, cause }): (usize, Refusal)| {
+        let seconds = until.saturating_duration_since(now).as_secs_f64().ceil();
+        format!("key {number} rests for {seconds} s ({cause})")
+    };
+    backend.provider.resting_keys(now).map(rest).collect::<Vec<_>>().join(", ")
 }
 
 /// What it amounts to that none of these is asked: too many requests, where providers asked for a pause and nothing else is

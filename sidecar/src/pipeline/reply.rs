@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -67,12 +68,12 @@ const PASSED: [&str; 9] = [
     "request-id",
 ];
 
-/// The headers of a provider's answer that are passed on; one that repeats the key is not.
-pub(super) fn passed(headers: &HeaderMap, key: Option<&KeySlot>) -> Vec<(HeaderName, HeaderValue)> {
+/// The headers of a provider's answer that are passed on; one that repeats a key is not.
+pub(super) fn passed(headers: &HeaderMap, keys: &[Arc<KeySlot>]) -> Vec<(HeaderName, HeaderValue)> {
     let wanted = |name: &HeaderName| PASSED.iter().any(|start| name.as_str().starts_with(start));
     let harmless = |value: &HeaderValue| {
         let text = value.to_str();
-        text.is_ok_and(|text| key.is_none_or(|key| matches!(key.without_key(text), Cow::Borrowed(_))))
+        text.is_ok_and(|text| keys.iter().all(|key| matches!(key.without_key(text), Cow::Borrowed(_))))
     };
     headers
         .iter()
@@ -280,7 +281,7 @@ mod tests {
         ];
         for (name, want) in rows {
             let headers = HeaderMap::from_iter([(HeaderName::from_static(name), HeaderValue::from_static("1"))]);
-            assert_eq!(!passed(&headers, None).is_empty(), want, "{name}");
+            assert_eq!(!passed(&headers, &[]).is_empty(), want, "{name}");
         }
     }
 }

@@ -10,7 +10,14 @@ use serde_json::Value;
 use spillway_policy::fallback::{Demand, Output, Question, Set, Sizes};
 use spillway_providers::{Api, Body, Need, pass::Bill, read};
 
-use super::{accept::Accepted, count, pass::Passing, settle::Settle, when::Wanted};
+use super::{
+    accept::Accepted,
+    count,
+    hint::{self, Hints},
+    pass::Passing,
+    settle::Settle,
+    when::Wanted,
+};
 use crate::{
     clock,
     error::ProxyError,
@@ -32,6 +39,8 @@ pub(super) struct Call {
     pub(super) sizes: Sizes,
     /// What the route's expressions say of it.
     pub(super) wanted: Wanted,
+    /// What the application decides for it.
+    pub(super) hints: Hints,
     /// Part of the prompt is to be kept in the provider's cache. Only looked for where cost decides.
     cache_writes: bool,
     /// Messages that were left out.
@@ -76,7 +85,9 @@ pub(super) async fn call(
     if api.takes_rules() && apply(&route.request, &mut body) {
         need = read(api, &body)?;
     }
-    let timeout = accepted.patience.timeout.map_or(route.request.timeout, |sdk| sdk.min(route.request.timeout));
+    let hints = hint::read(route, &accepted.headers)?;
+    let given = [accepted.patience.timeout, hints.timeout].into_iter().flatten();
+    let timeout = given.fold(route.request.timeout, Duration::min);
     // What has no prompt is never too long.
     let sizes = if api.has_prompt() { count::bounds(api, &body) } else { Sizes::bounds(0, 0) };
     let unable = passing.as_ref().map_or_else(Set::default, |passing| passing.unable(route));
@@ -92,6 +103,7 @@ pub(super) async fn call(
         model,
         sizes,
         wanted: Wanted::default(),
+        hints,
         cache_writes,
         truncated: 0,
         headers: std::mem::take(&mut accepted.headers),
@@ -153,7 +165,7 @@ impl Call {
     /// The same request, to be sent to somebody else at the same time.
     pub(super) fn copy(&self, deadline: Instant) -> Self {
         let Self { api, route, body, passing, unable, need, model, sizes, wanted, .. } = self;
-        let Self { cache_writes, truncated, forwarded, .. } = self;
+        let Self { hints, cache_writes, truncated, forwarded, .. } = self;
         Self {
             api: *api,
             route: Arc::clone(route),
@@ -164,6 +176,7 @@ impl Call {
             model: model.clone(),
             sizes: *sizes,
             wanted: *wanted,
+            hints: *hints,
             cache_writes: *cache_writes,
             truncated: *truncated,
             headers: HeaderMap::new(),

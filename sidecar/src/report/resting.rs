@@ -20,7 +20,7 @@ pub(super) fn resting(generation: &Generation, now: Instant, wall: Duration) -> 
 
 /// Of several gates on the way, the one that keeps requests away for longest.
 fn line(route: &str, backend: &Backend, now: Instant, wall: Duration) -> Option<RestingBackend> {
-    let troubles = backend.gates().filter_map(|(who, gate)| Some((who, gate, gate.trouble(now)?)));
+    let troubles = backend.gates(now).filter_map(|(who, gate)| Some((who, gate, gate.trouble(now)?)));
     let lasting = troubles.filter(|(.., trouble)| !is_short(trouble));
     let (who, gate, Trouble { phase, since, cause, until }) = lasting.max_by_key(|(.., trouble)| trouble.until)?;
     let reason = match who {
@@ -110,7 +110,7 @@ pub(super) mod tests {
 
     /// What a gate on the way of `shop/chat` is told.
     pub(in crate::report) fn tell(generation: &Generation, who: Who, outcome: Outcome) {
-        let (_, gate) = generation.routes[0].backends[0].gates().find(|(gate, _)| *gate == who).unwrap();
+        let (_, gate) = generation.routes[0].backends[0].every_gate().find(|(gate, _)| *gate == who).unwrap();
         gate.admit(&RULE, clock::now()).unwrap().end(outcome);
     }
 

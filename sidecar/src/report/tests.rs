@@ -105,7 +105,7 @@ async fn a_backend_that_is_left_alone_or_asked_again_is_told_soon() {
     assert_eq!((open.backends[0].route.as_str(), open.backends.len()), ("shop/chat", 1));
     let until = open.backends[0].until.unwrap();
     assert!(until.abs_diff(clock::since_epoch().as_secs()) <= 31, "{until}");
-    let gates = generation.routes[0].backends[0].gates();
+    let gates = generation.routes[0].backends[0].every_gate();
     gates.for_each(|(_, gate)| gate.close(Cause::Reset, clock::now()));
     operator.report(|report| report.backends.is_empty()).await;
 }

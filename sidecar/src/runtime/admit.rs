@@ -5,8 +5,9 @@ use std::{sync::Arc, time::Instant};
 use spillway_policy::breaker::{self, Refusal};
 
 use super::{
-    gate::{ACCESS, Admission, Gate, Rest, Who},
-    generation::{Backend, Generation, Route},
+    gate::{ACCESS, Admission, Gate, ONE_OF_SEVERAL, Pass, Rest, Who},
+    generation::{Backend, Generation, Provider, Route},
+    keys::KeySlot,
 };
 
 // === impl Generation ===
@@ -20,7 +21,7 @@ impl Generation {
             if wanted.is_none() || wanted == reset(before, &route.name) {
                 continue;
             }
-            for (_, gate) in route.backends.iter().flat_map(Backend::gates) {
+            for (_, gate) in route.backends.iter().flat_map(Backend::every_gate) {
                 gate.close(breaker::Cause::Reset, now);
             }
         }
@@ -39,7 +40,7 @@ impl Route {
     pub(crate) fn rest(&self, index: usize, at: Instant) -> Option<Rest> {
         // A rule that was taken away leaves its gate as it was, and nobody asks it any more.
         let counts = |who| who != Who::Backend || self.breaker.is_some();
-        let gates = self.backends[index].gates().filter(|(who, _)| counts(*who));
+        let gates = self.backends[index].gates(at).filter(|(who, _)| counts(*who));
         let rests = gates.filter_map(|(who, gate)| gate.rest(who, at));
         rests.max_by_key(|rest| rest.refusal.until)
     }
@@ -59,8 +60,8 @@ impl Backend {
             Some(_) => provider.rest(Who::Provider, now).map_or(Ok(()), |rest| Err(rest.refusal))?,
             None => {}
         }
-        if let Some(slot) = &self.provider.key {
-            admission.key = Some(slot.gate().admit(&ACCESS, now)?);
+        if let Some((index, pass)) = self.provider.admit_key(now)? {
+            (admission.slot, admission.key) = (Some(index), Some(pass));
         }
         admission.model = Some(self.model_gate.admit(&ACCESS, now)?);
         if let Some(rule) = breaker {
@@ -69,10 +70,55 @@ impl Backend {
         Ok(admission)
     }
 
-    pub(crate) fn gates(&self) -> impl Iterator<Item = (Who, &Arc<Gate>)> {
+    /// The gates on the way at this moment: of several keys', the one that opens first.
+    pub(crate) fn gates(&self, at: Instant) -> impl Iterator<Item = (Who, &Arc<Gate>)> {
+        let key = self.provider.first_key_gate(at).map(|gate| (Who::Key, gate));
+        self.own_gates().chain(key)
+    }
+
+    /// All gates that may ever be on the way.
+    pub(crate) fn every_gate(&self) -> impl Iterator<Item = (Who, &Arc<Gate>)> {
+        self.own_gates().chain(self.provider.keys.iter().map(|slot| (Who::Key, slot.gate())))
+    }
+
+    fn own_gates(&self) -> impl Iterator<Item = (Who, &Arc<Gate>)> {
         let provider = self.provider.health.is_some().then_some((Who::Provider, &self.provider.state.gate));
-        let key = self.provider.key.as_ref().map(|slot| (Who::Key, slot.gate()));
         let own = [(Who::Model, &self.model_gate), (Who::Backend, &self.state.gate)];
-        provider.into_iter().chain(key).chain(own)
+        provider.into_iter().chain(own)
+    }
+}
+
+// === impl Provider ===
+
+impl Provider {
+    /// The first key that may be sent now, and leave to send it; Err: all of them rest.
+    fn admit_key(&self, now: Instant) -> Result<Option<(usize, Pass)>, Refusal> {
+        let rule = if self.keys.len() > 1 { &ONE_OF_SEVERAL } else { &ACCESS };
+        let mut soonest: Option<Refusal> = None;
+        for (index, slot) in self.keys.iter().enumerate().filter(|(_, slot)| slot.is_set()) {
+            match slot.gate().admit(rule, now) {
+                Ok(pass) => return Ok(Some((index, pass))),
+                Err(refusal) if soonest.is_none_or(|soonest| refusal.until < soonest.until) => soonest = Some(refusal),
+                Err(_) => {}
+            }
+        }
+        soonest.map_or(Ok(None), Err)
+    }
+
+    /// Of the keys that are there, the gate of one that may be sent, or else of the first that may be again. The only key
+    /// has its gate even while it is not there.
+    fn first_key_gate(&self, at: Instant) -> Option<&Arc<Gate>> {
+        let counts = |slot: &&Arc<KeySlot>| slot.is_set() || self.keys.len() == 1;
+        let gates = self.keys.iter().filter(counts).map(|slot| slot.gate());
+        gates.min_by_key(|gate| gate.rest(Who::Key, at).map(|rest| rest.refusal.until))
+    }
+
+    /// Which keys rest at this moment: a number from 1 on, until when and why.
+    pub(crate) fn resting_keys(&self, at: Instant) -> impl Iterator<Item = (usize, Refusal)> {
+        let rest = move |(index, slot): (usize, &Arc<KeySlot>)| {
+            let rest = slot.gate().rest(Who::Key, at).filter(|_| slot.is_set())?;
+            Some((index + 1, rest.refusal))
+        };
+        self.keys.iter().enumerate().filter_map(rest)
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Admission {
     pub(super) model: Option<Pass>,
     pub(super) key: Option<Pass>,
     pub(super) provider: Option<Pass>,
+    /// Which of the provider's keys it is.
+    pub(crate) slot: Option<usize>,
 }
 
 /// A backend is left alone for now.
@@ -70,6 +72,8 @@ pub(crate) struct Failed {
     pub(crate) hurried: bool,
     /// A newer key has come since the request was sent: that the old one was refused says nothing any more.
     pub(crate) rekeyed: bool,
+    /// What is wrong is the key, and the provider has others.
+    pub(crate) of_key: bool,
 }
 
 /// What is shown of a gate.
@@ -92,6 +96,12 @@ pub(super) const ACCESS: Rule = Rule {
     success_threshold: 1,
     open_for: Duration::from_secs(60),
 };
+
+/// Nobody waits for a second refusal where another key can be sent.
+pub(super) const ONE_OF_SEVERAL: Rule = Rule { failure_threshold: 1, ..ACCESS };
+
+/// How long a key rests whose provider does not say when it may be sent again.
+const KEY_PAUSE: Duration = Duration::from_secs(20);
 
 // === impl Gate ===
 
@@ -234,7 +244,7 @@ impl Admission {
 
     /// The attempt failed, or its answer broke off. `roll` is any random number.
     pub(crate) fn failed(self, failed: &Failed, roll: u64) {
-        let Self { backend, model, key, provider } = self;
+        let Self { backend, model, key, provider, slot: _ } = self;
         let [own, of_model, of_key, of_provider] = failed.outcomes(roll);
         for (pass, outcome) in [(backend, own), (model, of_model), (key, of_key), (provider, of_provider)] {
             if let Some(pass) = pass {
@@ -257,6 +267,12 @@ impl Failed {
         let pause = |wait: Duration| Pause(retry::stagger(wait, roll));
         match self.class {
             _ if self.hurried => [Neutral; 4],
+            Class::Authentication if self.rekeyed => [Neutral; 4],
+            // Too much has been asked with it, or nobody pays for it: that may be otherwise for the other keys.
+            class if self.of_key && class != Class::Authentication => {
+                let wait = self.retry_after.filter(|wait| !wait.is_zero()).unwrap_or(KEY_PAUSE);
+                [Neutral, Neutral, pause(wait), Success]
+            }
             Class::Connection | Class::Timeout | Class::InternalServerError | Class::ServiceUnavailable => {
                 [Failure, Neutral, Neutral, Failure]
             }
@@ -264,7 +280,6 @@ impl Failed {
                 let wait = self.retry_after.filter(|wait| !wait.is_zero());
                 [Neutral, wait.map_or(Crowded(roll), pause), Success, Success]
             }
-            Class::Authentication if self.rekeyed => [Neutral; 4],
             Class::Authentication => [Neutral, Neutral, Failure, Success],
             // It is known who asks, and the answer is no: to this model, as far as anybody can tell.
             Class::PermissionDenied if self.rekeyed => [Neutral; 4],

@@ -11,7 +11,7 @@ use spillway_policy::{
     truncate,
 };
 use spillway_providers::{Fault, Speech, Unsupported, tokens::Encoding};
-use spillway_wire::{AuthScheme, Dialect, Map, OnExceeded, SchemaCheck, Snapshot};
+use spillway_wire::{AuthScheme, Dialect, Hint, Map, OnExceeded, SchemaCheck, Snapshot};
 
 use super::{
     gate::Gate,
@@ -19,7 +19,7 @@ use super::{
     limits::LimitRule,
     live::{BackendState, ProviderState, RouteState},
 };
-use crate::{upstream::Upstream, usage::Series};
+use crate::{identity::Identity, upstream::Upstream, usage::Series};
 
 /// More names than this do not help the person who misspelt one.
 const KNOWN_NAMES: usize = 20;
@@ -103,6 +103,8 @@ pub(crate) struct RequestRules {
     pub(crate) defaults: Map<serde_json::Value>,
     pub(crate) set: Map<serde_json::Value>,
     pub(crate) unsupported: Unsupported,
+    /// What an application may decide for a single request.
+    pub(crate) hints: Vec<Hint>,
     pub(crate) max_body_bytes: u64,
     pub(crate) timeout: Duration,
 }
@@ -154,8 +156,10 @@ pub(crate) struct Provider {
     pub(crate) auth: AuthScheme,
     /// Which region requests are signed for, where they are.
     pub(crate) region: String,
-    /// None: the provider takes no key.
-    pub(crate) key: Option<Arc<KeySlot>>,
+    /// What short-lived keys are fetched with. None: its keys are sent as they are.
+    pub(crate) identity: Option<Arc<Identity>>,
+    /// In the order in which they stand in for each other. None: the provider takes no key.
+    pub(crate) keys: Vec<Arc<KeySlot>>,
     pub(crate) set: HeaderMap,
     pub(crate) remove: Vec<HeaderName>,
     pub(crate) first_byte: Duration,
@@ -285,15 +289,32 @@ impl Backend {
 // === impl Provider ===
 
 impl Provider {
+    /// Some key is there, or none is needed.
     pub(crate) fn has_key(&self) -> bool {
-        self.key.as_ref().is_none_or(|slot| slot.is_set())
+        self.keys.is_empty() || self.keys.iter().any(|slot| slot.is_set())
     }
 
-    /// Takes the key out of a provider's words. What looks like some key is gone already; this is about the very one.
+    /// Takes the keys out of a provider's words. What looks like some key is gone already; this is about these very ones.
     pub(crate) fn scrub(&self, fault: &mut Fault) {
-        let Some(key) = &self.key else { return };
-        fault.message = key.without_key(&fault.message).into_owned();
-        fault.code = fault.code.take().map(|code| key.without_key(&code).into_owned());
+        for key in &self.keys {
+            fault.message = key.without_key(&fault.message).into_owned();
+            fault.code = fault.code.take().map(|code| key.without_key(&code).into_owned());
+        }
+    }
+
+    /// The header that carries a key. None: it has not come yet, or it is a document that keys are fetched with.
+    pub(crate) fn authorization(&self, slot: &KeySlot) -> Option<(HeaderName, HeaderValue)> {
+        if self.identity.is_some() && slot.document().is_some() {
+            return None;
+        }
+        let name = match self.auth {
+            AuthScheme::Bearer | AuthScheme::SigV4 => http::header::AUTHORIZATION,
+            AuthScheme::XApiKey => HeaderName::from_static("x-api-key"),
+            AuthScheme::ApiKey => HeaderName::from_static("api-key"),
+            AuthScheme::GoogApiKey => HeaderName::from_static("x-goog-api-key"),
+            AuthScheme::None => return None,
+        };
+        Some((name, slot.header(self.auth)?))
     }
 }
 

@@ -122,6 +122,12 @@ impl KeySlot {
         self.read(|key| key.aws.clone()).flatten()
     }
 
+    /// The document that keys are fetched with, and its version. None: it is a key itself, or has not come.
+    pub(crate) fn document(&self) -> Option<(u64, SecretString)> {
+        let serial = self.serial();
+        self.read(|key| key.document().map(|text| (serial, SecretString::from(text))))?
+    }
+
     /// The text without the key, should a provider repeat it.
     pub(crate) fn without_key<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let cleaned = self.read(|key| {
@@ -141,6 +147,11 @@ impl KeySlot {
 // === impl Key ===
 
 impl Key {
+    /// No key of any provider begins like that.
+    fn document(&self) -> Option<&str> {
+        self.plain.to_str().ok().filter(|text| text.starts_with('{') && self.aws.is_none())
+    }
+
     fn new(version: String, secret: &SecretString) -> Option<Self> {
         // Secrets made with `echo` or an editor end in a newline that is not part of the key.
         let text = secret.expose_secret().trim();

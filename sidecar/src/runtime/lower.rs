@@ -4,6 +4,7 @@
 mod expressions;
 mod limit;
 mod rest;
+mod way;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -19,7 +20,8 @@ use super::{
     live,
 };
 use crate::{
-    upstream::{Place, Upstream, address::AddressRule, connect::Dialer},
+    identity::Environment,
+    upstream::{address::AddressRule, connect::Dialer},
     usage::{SeriesKey, UsageTable},
 };
 
@@ -28,6 +30,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) dialer: &'a Dialer,
     pub(crate) keys: &'a Keys,
     pub(crate) usage: &'a UsageTable,
+    pub(crate) environment: &'a Arc<Environment>,
     /// Its connections are kept where nothing about them changes.
     pub(crate) before: Option<&'a Generation>,
 }
@@ -101,25 +104,18 @@ fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Part
         region,
         project: _,
         auth,
-        credential,
+        credential: _,
+        more_credentials: _,
+        exchange: _,
         headers,
+        proxy: _,
         timeouts,
         active_health,
         passive_health,
     } = given;
-    let wire::ProviderTimeouts { connect_ms, first_byte_ms, idle_ms, total_ms } = *timeouts;
+    let wire::ProviderTimeouts { connect_ms: _, first_byte_ms, idle_ms, total_ms } = *timeouts;
     let wire::Headers { set, remove } = headers;
-    let (place, connect) = (Place::parse(base_url)?, Duration::from_millis(connect_ms));
-    let before = parts.before.and_then(|generation| generation.providers.get(name));
-    let upstream = match before.filter(|old| old.upstream.serves(&place, rule, connect)) {
-        Some(old) => Arc::clone(&old.upstream),
-        None => Arc::new(Upstream::new(place, rule.clone(), connect, parts.dialer.clone())),
-    };
-    let mut lowered = HeaderMap::with_capacity(set.len());
-    for (header, value) in set {
-        let value = HeaderValue::from_str(value).map_err(|error| format!("header {header}: {error}"))?;
-        lowered.insert(header_name(header)?, value);
-    }
+    let (upstream, identity) = way::way(name, given, rule, parts)?;
     Ok(Provider {
         name: name.to_owned(),
         header: text_header(name)?,
@@ -129,8 +125,9 @@ fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Part
         upstream,
         auth: *auth,
         region: signed_for(*auth, region.as_deref())?,
-        key: credential.as_deref().map(|key| parts.keys.slot(key)),
-        set: lowered,
+        identity,
+        keys: given.credentials().map(|key| parts.keys.slot(key)).collect(),
+        set: header_map(set)?,
         remove: remove.iter().map(|header| header_name(header)).collect::<Result<_, _>>()?,
         first_byte: Duration::from_millis(first_byte_ms),
         idle: Duration::from_millis(idle_ms),
@@ -148,6 +145,15 @@ fn signed_for(auth: wire::AuthScheme, region: Option<&str>) -> Result<String, Na
         None if auth == wire::AuthScheme::SigV4 => Err("auth is SigV4, and no region says what to sign for".to_owned()),
         region => Ok(region.unwrap_or_default().to_owned()),
     }
+}
+
+fn header_map(set: &wire::Map<String>) -> Result<HeaderMap, Nack> {
+    let mut lowered = HeaderMap::with_capacity(set.len());
+    for (header, value) in set {
+        let value = HeaderValue::from_str(value).map_err(|error| format!("header {header}: {error}"))?;
+        lowered.insert(header_name(header)?, value);
+    }
+    Ok(lowered)
 }
 
 fn header_name(name: &str) -> Result<HeaderName, Nack> {
@@ -383,8 +389,9 @@ fn fallback_rule(given: &wire::FallbackRule, backends: &[wire::Backend]) -> Resu
 }
 
 fn request_rules(given: &wire::RequestRules) -> RequestRules {
-    let wire::RequestRules { defaults, set, unsupported, max_body_bytes, timeout_ms } = given;
+    let wire::RequestRules { defaults, set, unsupported, max_body_bytes, timeout_ms, hints } = given;
     RequestRules {
+        hints: hints.clone(),
         defaults: defaults.clone(),
         set: set.clone(),
         unsupported: match unsupported {

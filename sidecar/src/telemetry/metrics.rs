@@ -127,6 +127,12 @@ impl Metrics {
         self.families.upstream.with_label_values(&labels).observe(took.as_secs_f64());
     }
 
+    /// Counts one use of one of several keys: `number` is its place in the provider's list, from 1 on.
+    pub fn key_used(&self, provider: &str, number: usize, failed: Option<Class>) {
+        let outcome = failed.map_or("ok", Class::as_str);
+        self.families.keys.with_label_values(&[provider, &number.to_string(), outcome]).inc();
+    }
+
     /// Counts a first choice.
     pub fn chosen(&self, route: &str, backend: &str, strategy: &str) {
         self.families.choices.with_label_values(&[route, backend, strategy]).inc();

@@ -9,6 +9,8 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AddressRule {
     allowed: Vec<IpNet>,
+    /// Only what tells a pod who it is to a cloud, and nothing else.
+    metadata: bool,
 }
 
 /// Why an address is refused.
@@ -20,6 +22,8 @@ pub enum Refused {
     NotUnicast(IpAddr),
     #[error("{0} is not public (hint: the operator's --allow-private-range allows a range)")]
     Private(IpAddr),
+    #[error("{0} is no metadata service")]
+    NoMetadata(IpAddr),
 }
 
 const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Ipv4Net {
@@ -61,17 +65,36 @@ const METADATA: [IpAddr; 3] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
 ];
 
+/// What answers a pod's question who it is: on Google and Azure, of ECS, of EKS Pod Identity.
+const IDENTITY: [IpAddr; 4] = [
+    IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
+];
+
 // === impl AddressRule ===
 
 impl AddressRule {
     #[must_use]
     pub const fn new(allowed: Vec<IpNet>) -> Self {
-        Self { allowed }
+        Self { allowed, metadata: false }
+    }
+
+    /// For questions about the pod's own identity, and never for an address that a resource names: the clouds' metadata
+    /// services, and agents on loopback.
+    #[must_use]
+    pub(crate) const fn metadata() -> Self {
+        Self { allowed: Vec::new(), metadata: true }
     }
 
     /// May this address be connected to?
     pub fn check(&self, address: IpAddr) -> Result<(), Refused> {
         let address = unwrapped(address);
+        if self.metadata {
+            let is_one = IDENTITY.contains(&address) || address.is_loopback();
+            return if is_one { Ok(()) } else { Err(Refused::NoMetadata(address)) };
+        }
         if is_link_local(address) || METADATA.contains(&address) {
             return Err(Refused::LinkLocal(address));
         }
@@ -133,6 +156,7 @@ mod tests {
             Err(Refused::LinkLocal(_)) => "link-local",
             Err(Refused::NotUnicast(_)) => "not unicast",
             Err(Refused::Private(_)) => "private",
+            Err(Refused::NoMetadata(_)) => "no metadata",
         }
     }
 
@@ -186,6 +210,25 @@ mod tests {
             ("224.0.0.1", "not unicast"),
         ] {
             assert_eq!(check(&wide, address), want, "{address}");
+        }
+    }
+
+    #[test]
+    fn the_rule_for_metadata_services_lets_nothing_else_through() {
+        let rule = AddressRule::metadata();
+        let rows = [
+            ("169.254.169.254", "ok"),
+            ("169.254.170.2", "ok"),
+            ("169.254.170.23", "ok"),
+            ("fd00:ec2::23", "ok"),
+            ("127.0.0.1", "ok"),
+            ("::1", "ok"),
+            ("169.254.1.1", "no metadata"),
+            ("10.0.0.1", "no metadata"),
+            ("1.1.1.1", "no metadata"),
+        ];
+        for (address, want) in rows {
+            assert_eq!(check(&rule, address), want, "{address}");
         }
     }
 }

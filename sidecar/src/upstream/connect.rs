@@ -1,7 +1,10 @@
 //! From a host name to an HTTP/1 connection: resolve, filter, connect, encrypt. Nothing is read from the environment.
+//!
+//! Through a proxy it is the proxy's name that is resolved and the proxy's address that is filtered; the provider's name is
+//! resolved by the proxy. A provider that is given as an address is checked all the same.
 
 use std::{
-    io,
+    fmt, io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     time::Duration,
@@ -15,12 +18,16 @@ use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{
     address::{AddressRule, Refused},
     resolve::Resolver,
+    tunnel::{self, TunnelError},
 };
 
 /// What it takes to connect anywhere; one for the process.
@@ -28,6 +35,15 @@ use super::{
 pub struct Dialer {
     resolver: Arc<Resolver>,
     tls: Arc<ClientConfig>,
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    pub encrypted: bool,
+    /// IPv6 addresses in brackets.
+    pub host: String,
+    pub port: u16,
 }
 
 /// Why there is no connection. What it says goes to the application, so it names no more than host and cause.
@@ -43,7 +59,16 @@ pub enum ConnectError {
     Tls { host: String, source: io::Error },
     #[error("no connection to {host:?} within {}ms", .after.as_millis())]
     Timeout { host: String, after: Duration },
+    #[error("proxy {proxy} cannot be used")]
+    Proxy { proxy: Peer, source: Box<Self> },
+    #[error("proxy {proxy} {why}")]
+    Tunnel { proxy: Peer, why: TunnelError },
 }
+
+/// A connection of any kind.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// The answer's head of the largest provider is a tenth of this.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -74,43 +99,76 @@ impl Dialer {
         Self { resolver: Arc::default(), tls: Arc::new(tls) }
     }
 
-    /// Connects within `timeout`, TLS included.
+    /// Connects within `timeout`, through the proxy if there is one, TLS included.
     pub async fn connect(
         &self,
-        host: &str,
-        port: u16,
-        encrypted: bool,
+        to: &Peer,
+        proxy: Option<&Peer>,
         rule: &AddressRule,
         timeout: Duration,
     ) -> Result<SendRequest<Full<Bytes>>, ConnectError> {
-        let connect = self.connect_unbounded(host, port, encrypted, rule);
+        let connect = async {
+            match proxy {
+                None => self.speak(to, self.tcp(to, rule).await?).await,
+                Some(proxy) => self.connect_through(proxy, to, rule).await,
+            }
+        };
         match tokio::time::timeout(timeout, connect).await {
             Ok(connected) => connected,
-            Err(_) => Err(ConnectError::Timeout { host: host.to_owned(), after: timeout }),
+            Err(_) => Err(ConnectError::Timeout { host: to.host.clone(), after: timeout }),
         }
     }
 
-    async fn connect_unbounded(
+    async fn connect_through(
         &self,
-        host: &str,
-        port: u16,
-        encrypted: bool,
+        proxy: &Peer,
+        to: &Peer,
         rule: &AddressRule,
     ) -> Result<SendRequest<Full<Bytes>>, ConnectError> {
-        let named = || host.to_owned();
-        let found =
-            self.resolver.lookup(host).await.map_err(|source| ConnectError::Resolve { host: named(), source })?;
-        let addresses = allowed(&found, rule).map_err(|source| ConnectError::Refused { host: named(), source })?;
-        let tcp = race(&addresses, port).await.map_err(|source| ConnectError::Tcp { host: named(), source })?;
-        tune(&tcp).map_err(|source| ConnectError::Tcp { host: named(), source })?;
-        let tls_error = |source| ConnectError::Tls { host: named(), source };
-        if !encrypted {
-            return handshake(tcp).await.map_err(|source| ConnectError::Tcp { host: named(), source });
+        if let Ok(address) = to.name().parse() {
+            rule.check(address).map_err(|source| ConnectError::Refused { host: to.host.clone(), source })?;
         }
-        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
-        let name = name.map_err(|error| tls_error(io::Error::other(error)))?;
-        let tls = TlsConnector::from(Arc::clone(&self.tls)).connect(name, tcp).await.map_err(tls_error)?;
-        handshake(tls).await.map_err(tls_error)
+        let unusable = |source| ConnectError::Proxy { proxy: proxy.clone(), source: Box::new(source) };
+        let mut stream = self.reach(proxy, rule).await.map_err(unusable)?;
+        if to.encrypted {
+            let refused = |why| ConnectError::Tunnel { proxy: proxy.clone(), why };
+            tunnel::open(&mut stream, &to.authority()).await.map_err(refused)?;
+        }
+        self.speak(to, stream).await
+    }
+
+    /// A connection that whoever is at its other end can be told anything on.
+    async fn reach(&self, to: &Peer, rule: &AddressRule) -> Result<Box<dyn Stream>, ConnectError> {
+        let tcp = self.tcp(to, rule).await?;
+        if to.encrypted { Ok(Box::new(self.encrypt(to, tcp).await?)) } else { Ok(Box::new(tcp)) }
+    }
+
+    async fn tcp(&self, to: &Peer, rule: &AddressRule) -> Result<TcpStream, ConnectError> {
+        let named = || to.host.clone();
+        let found =
+            self.resolver.lookup(&to.host).await.map_err(|source| ConnectError::Resolve { host: named(), source })?;
+        let addresses = allowed(&found, rule).map_err(|source| ConnectError::Refused { host: named(), source })?;
+        let failed = |source| ConnectError::Tcp { host: named(), source };
+        let tcp = race(&addresses, to.port).await.map_err(failed)?;
+        tune(&tcp).map_err(failed)?;
+        Ok(tcp)
+    }
+
+    async fn encrypt<S: Stream>(&self, to: &Peer, stream: S) -> Result<TlsStream<S>, ConnectError> {
+        let failed = |source| ConnectError::Tls { host: to.host.clone(), source };
+        let name = ServerName::try_from(to.name().to_owned()).map_err(|error| failed(io::Error::other(error)))?;
+        TlsConnector::from(Arc::clone(&self.tls)).connect(name, stream).await.map_err(failed)
+    }
+
+    /// Starts HTTP with a provider on a connection that leads to it.
+    async fn speak<S: Stream + 'static>(&self, to: &Peer, stream: S) -> Result<SendRequest<Full<Bytes>>, ConnectError> {
+        let named = || to.host.clone();
+        if to.encrypted {
+            let stream = self.encrypt(to, stream).await?;
+            handshake(stream).await.map_err(|source| ConnectError::Tls { host: named(), source })
+        } else {
+            handshake(stream).await.map_err(|source| ConnectError::Tcp { host: named(), source })
+        }
     }
 }
 
@@ -123,6 +181,25 @@ impl Default for Dialer {
 impl std::fmt::Debug for Dialer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Dialer").finish_non_exhaustive()
+    }
+}
+
+// === impl Peer ===
+
+impl Peer {
+    /// The host as certificates and resolvers know it: an IPv6 address without brackets.
+    fn name(&self) -> &str {
+        self.host.trim_matches(['[', ']'])
+    }
+
+    fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}:{}", if self.encrypted { "https" } else { "http" }, self.host, self.port)
     }
 }
 
@@ -171,10 +248,7 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
 }
 
 /// Starts HTTP/1 on a stream. One task per connection drives it; it ends when the sender and the last body are gone.
-async fn handshake<S>(stream: S) -> io::Result<SendRequest<Full<Bytes>>>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
-{
+async fn handshake<S: Stream + 'static>(stream: S) -> io::Result<SendRequest<Full<Bytes>>> {
     let mut builder = http1::Builder::new();
     builder.max_buf_size(MAX_HEAD_BYTES);
     let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
@@ -184,87 +258,4 @@ where
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_allowed_address_is_enough_and_only_that_one_is_used() {
-        let parse = |text: &str| text.parse::<IpAddr>().unwrap();
-        let rule = AddressRule::default();
-        let mixed = ["10.0.0.1", "1.1.1.1"].map(parse);
-        assert_eq!(allowed(&mixed, &rule), Ok(vec![parse("1.1.1.1")]));
-        assert_eq!(allowed(&mixed[..1], &rule), Err(Refused::Private(mixed[0])));
-        assert_eq!(allowed(&[], &rule), Ok(vec![]));
-    }
-
-    #[tokio::test]
-    async fn a_private_address_is_refused_before_a_connection_is_tried() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let dialer = Dialer::new();
-        let error = dialer
-            .connect("127.0.0.1", port, false, &AddressRule::default(), Duration::from_secs(5))
-            .await
-            .unwrap_err();
-        assert!(matches!(error, ConnectError::Refused { .. }), "{error}");
-        assert!(futures::poll!(std::pin::pin!(listener.accept())).is_pending());
-    }
-
-    /// A server with a certificate for `localhost` that nobody else trusts, and what trusts it.
-    async fn a_tls_server() -> (u16, RootCertStore) {
-        let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(issued.cert.der().clone()).unwrap();
-        let key = rustls_pki_types::PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
-        let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![issued.cert.der().clone()], key)
-            .unwrap();
-        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(acceptor.accept(stream));
-            }
-        });
-        (port, roots)
-    }
-
-    #[tokio::test]
-    async fn a_certificate_must_be_trusted_and_made_out_to_the_host() {
-        let (port, roots) = a_tls_server().await;
-        let rule = AddressRule::new(vec!["127.0.0.0/8".parse().unwrap()]);
-        let rows = [
-            (Dialer::trusting(roots.clone()), "localhost", "ok"),
-            (Dialer::trusting(roots), "127.0.0.1", "certificate"),
-            (Dialer::new(), "localhost", "certificate"),
-        ];
-        for (dialer, host, want) in rows {
-            let connected = dialer.connect(host, port, true, &rule, Duration::from_secs(5)).await;
-            let got = connected.map_or_else(|error| error.to_string(), |_| "ok".to_owned());
-            assert!(got.contains(want), "{host}: {got}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_server_that_says_nothing_is_given_up() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let rule = AddressRule::new(vec!["127.0.0.0/8".parse().unwrap()]);
-        let error = Dialer::new().connect("127.0.0.1", port, true, &rule, Duration::from_millis(50)).await.unwrap_err();
-        assert!(matches!(error, ConnectError::Timeout { .. }), "{error}");
-    }
-
-    #[tokio::test]
-    async fn a_closed_port_is_tried_past_to_the_next_address() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let addresses = ["127.0.0.2", "127.0.0.1"].map(|text| text.parse::<IpAddr>().unwrap());
-        assert!(race(&addresses, port).await.is_ok());
-        assert!(race(&addresses[..1], port).await.is_err());
-        assert!(race(&[], port).await.is_err());
-    }
-}
+mod tests;

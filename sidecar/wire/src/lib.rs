@@ -13,11 +13,13 @@ mod stream;
 mod traffic;
 mod validation;
 
-pub use provider::{AuthScheme, AwsKey, Dialect, Headers, Model, Price, Provider, ProviderTimeouts, Tokenizer};
+pub use provider::{
+    AuthScheme, AwsKey, Cloud, Dialect, Exchange, Headers, Model, Price, Provider, ProviderTimeouts, Tokenizer,
+};
 pub use report::{Ack, Delivery, Report, RestState, RestingBackend, SidecarIdentity, UsageKey, UsageLine, UsageTotals};
 pub use snapshot::{
-    Backend, ContextWindow, Egress, ErrorClass, FallbackRule, OnExceeded, RequestRules, Retries, Role, Route, Snapshot,
-    Streaming, Truncate, Unsupported,
+    Backend, ContextWindow, Egress, ErrorClass, FallbackRule, Hint, OnExceeded, RequestRules, Retries, Role, Route,
+    Snapshot, Streaming, Truncate, Unsupported,
 };
 pub use stream::{Credential, Down, PROTOCOL, Subscribe, paths};
 pub use traffic::{ActiveHealth, Breaker, Hedge, Limit, LimitPer, PassiveHealth, Queue, RetryBudget, Strategy};

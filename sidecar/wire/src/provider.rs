@@ -25,8 +25,17 @@ pub struct Provider {
     /// Which [`crate::Credential`] to send. None: the provider takes no key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<String>,
+    /// Further ones, in the order in which they stand in for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub more_credentials: Vec<String>,
+    /// How a credential that is a JSON document becomes a key; without a credential, how the pod's own identity does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Exchange>,
     #[serde(default)]
     pub headers: Headers,
+    /// The HTTP proxy that every connection goes through: `http://egress.corp:3128`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<String>,
     pub timeouts: ProviderTimeouts,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub active_health: Option<ActiveHealth>,
@@ -75,6 +84,34 @@ pub struct AwsKey {
     /// Of temporary credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_token: Option<String>,
+}
+
+/// Who gives a short-lived key for another proof of identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchange {
+    pub cloud: Cloud,
+    /// What the key is to be good for, where the cloud asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// Whom the pod becomes. None: whom the cloud takes it for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cloud {
+    Google,
+    Azure,
+    Aws,
+}
+
+// === impl Provider ===
+
+impl Provider {
+    /// The keys it may be sent, in their order.
+    pub fn credentials(&self) -> impl Iterator<Item = &String> {
+        self.credential.iter().chain(&self.more_credentials)
+    }
 }
 
 /// Headers set on, and removed from, every request to the provider. Names are lower case.

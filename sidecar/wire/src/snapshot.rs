@@ -189,6 +189,18 @@ pub struct RequestRules {
     pub max_body_bytes: u64,
     /// The whole logical request, retries and fallbacks included; for a stream, until its first byte.
     pub timeout_ms: u64,
+    /// What an application may decide for a single request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<Hint>,
+}
+
+/// What a header of a request may decide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Hint {
+    Backend,
+    Timeout,
+    Unsupported,
+    NoFallback,
 }
 
 /// What happens to a parameter the backend's dialect cannot express.

@@ -103,7 +103,7 @@ fn not_permitted(object: &ObjectRef, key: &str) -> Problem {
 
 /// The backend is sent all the same: a sidecar passes over one whose key it does not have, and uses it once the key comes.
 fn without_key(provider: &Provider) -> Option<Problem> {
-    let missing = provider.wire.credential.is_some() && provider.key.is_none();
+    let missing = provider.wire.credential.is_some() && provider.keys.is_empty();
     missing.then(|| {
         let message =
             format!("the key of ModelProvider {} may not be used: its own conditions say why", provider.object.key());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use spillway_crds::{Duration, Hold, Reason, RequestRules, Streaming, Unsupported};
+use spillway_crds::{Duration, Hint, Hold, Reason, RequestRules, Streaming, Unsupported};
 use spillway_wire as wire;
 
 use crate::compile::diagnostic::{Diagnostic, ObjectRef};
@@ -36,7 +36,7 @@ pub(super) fn rules(
     refusals: &mut Vec<Diagnostic>,
 ) -> wire::RequestRules {
     let nothing = RequestRules::default();
-    let RequestRules { defaults, set, unsupported, max_body_bytes, timeout } = given.unwrap_or(&nothing);
+    let RequestRules { defaults, set, unsupported, max_body_bytes, timeout, hints } = given.unwrap_or(&nothing);
     let mut refuse = |path: &str, message: String| {
         refusals.push(Diagnostic::refuse(object, Reason::Invalid, format!("spec.request.{path}"), message));
     };
@@ -56,7 +56,21 @@ pub(super) fn rules(
         },
         max_body_bytes,
         timeout_ms: millis("timeout", TIMEOUT, timeout.as_ref(), TIMEOUT_MS, &mut refuse),
+        hints: self::hints(hints),
     }
+}
+
+fn hints(given: &[Hint]) -> Vec<wire::Hint> {
+    let hint = |hint: &Hint| match hint {
+        Hint::Backend => wire::Hint::Backend,
+        Hint::Timeout => wire::Hint::Timeout,
+        Hint::Unsupported => wire::Hint::Unsupported,
+        Hint::NoFallback => wire::Hint::NoFallback,
+    };
+    let mut hints: Vec<wire::Hint> = given.iter().map(hint).collect();
+    hints.sort_unstable();
+    hints.dedup();
+    hints
 }
 
 /// How long a stream may be silent, and how much of it is held back.

@@ -17,6 +17,8 @@ fn a_secret(hosts: Option<&str>) -> Secret {
         ("apiKey".into(), ByteString(format!("{KEY}\n").into_bytes())),
         ("empty".into(), ByteString(b" \n".to_vec())),
         ("binary".into(), ByteString(vec![0xff, 0xfe])),
+        ("document".into(), ByteString(b"{\n  \"private_key\": \"a\\nb\"\n}\n".to_vec())),
+        ("broken".into(), ByteString(b"{\"private_key\": ".to_vec())),
         ("control".into(), ByteString(b"a\nb".to_vec())),
         ("long".into(), ByteString(vec![b'x'; VALUE_BYTES + 1])),
     ]));
@@ -26,8 +28,15 @@ fn a_secret(hosts: Option<&str>) -> Secret {
 fn resolve_for(secret: &Secret, key: Option<&str>, endpoint: &str, public: Option<&str>) -> Result<String, Refusal> {
     let endpoint = Endpoint::parse(endpoint).unwrap();
     let public = public.and_then(|host| HostPort::parse(host, 443));
-    let usage =
-        Use { namespace: "ai", endpoint: &endpoint, public, any_host: false, readable: true, form: Form::Header };
+    let usage = Use {
+        namespace: "ai",
+        endpoint: &endpoint,
+        through: None,
+        public,
+        any_host: false,
+        readable: true,
+        form: Form::Document,
+    };
     let wanted = SecretKeyRef { name: "openai-key".into(), key: key.map(str::to_owned) };
     resolve(&wanted, &usage, std::slice::from_ref(secret)).map(|key| key.expose_secret().to_owned())
 }
@@ -40,7 +49,8 @@ fn a_key_of_aws_may_have_lines_and_is_made_one() {
     let endpoint = Endpoint::parse("https://bedrock-runtime.us-east-1.amazonaws.com").unwrap();
     let resolved = |key: &str| {
         let form = Form::Aws;
-        let usage = Use { namespace: "ai", endpoint: &endpoint, public: None, any_host: false, readable: true, form };
+        let (namespace, endpoint) = ("ai", &endpoint);
+        let usage = Use { namespace, endpoint, through: None, public: None, any_host: false, readable: true, form };
         let wanted = SecretKeyRef { name: "openai-key".into(), key: Some(key.into()) };
         resolve(&wanted, &usage, std::slice::from_ref(&secret)).map(|key| key.expose_secret().to_owned())
     };
@@ -92,6 +102,7 @@ fn a_key_that_cannot_be_used_is_refused_by_name() {
         ("other", Reason::SecretKeyNotFound, "has no key \"other\""),
         ("empty", Reason::SecretKeyNotFound, "has nothing under key"),
         ("binary", Reason::SecretKeyNotFound, "no HTTP header can carry"),
+        ("broken", Reason::SecretKeyNotFound, "a JSON document under key \"broken\" that does not parse"),
         ("control", Reason::SecretKeyNotFound, "no HTTP header can carry"),
         ("long", Reason::SecretKeyNotFound, "takes at most 8192"),
     ];
@@ -123,4 +134,31 @@ fn string_data_from_a_file_is_read_too() {
     secret.data = None;
     secret.string_data = Some(BTreeMap::from([("apiKey".into(), "from-file".into())]));
     assert_eq!(resolve_for(&secret, None, "https://h", None).as_deref(), Ok("from-file"));
+}
+
+#[test]
+fn a_document_in_place_of_a_key_becomes_one_line() {
+    let found = resolve_for(&a_secret(Some("h")), Some("document"), "https://h", None);
+    assert_eq!(found.as_deref(), Ok(r#"{"private_key":"a\nb"}"#));
+}
+
+#[test]
+fn a_proxy_that_gets_to_see_the_key_has_to_be_allowed_as_well() {
+    let endpoint = Endpoint::parse("http://llm.svc/v1").unwrap();
+    let proxy = Endpoint::parse("http://egress.corp:3128").unwrap();
+    let rows = [("llm.svc", false), ("llm.svc,egress.corp:3128", true), ("egress.corp:3128", false)];
+    for (hosts, want) in rows {
+        let usage = Use {
+            namespace: "ai",
+            endpoint: &endpoint,
+            through: Some(&proxy),
+            public: None,
+            any_host: false,
+            readable: true,
+            form: Form::Header,
+        };
+        let wanted = SecretKeyRef { name: "openai-key".into(), key: None };
+        let found = resolve(&wanted, &usage, &[a_secret(Some(hosts))]);
+        assert_eq!(found.is_ok(), want, "{hosts}: {:?}", found.err());
+    }
 }

@@ -25,7 +25,20 @@ const PROVIDER: &[Row] = &[
         "spec.credentials.workloadIdentity",
         "use secretRef",
     ),
-    ("{type: OpenAI, credentials: {none: {}}, proxy: {url: 'http://p'}}", UnsupportedValue, "spec.proxy", "remove it"),
+    ("{type: OpenAI, credentials: {none: {}}, proxy: {url: 'http://p/x'}}", Invalid, "spec.proxy.url", "has no path"),
+    ("{type: OpenAI, credentials: {none: {}}, proxy: {url: 'socks5://p'}}", Invalid, "spec.proxy.url", "http://"),
+    (
+        "{type: OpenAI, credentials: {none: {}}, proxy: {url: 'http://u:p@h'}}",
+        Invalid,
+        "spec.proxy.url",
+        "contains '@'",
+    ),
+    (
+        "{type: OpenAI, credentials: {none: {}}, proxy: {url: 'http://169.254.169.254'}}",
+        Invalid,
+        "spec.proxy.url",
+        "link-local",
+    ),
     ("{type: OpenAI, credentials: {none: {}}, quota: {concurrency: 5}}", UnsupportedValue, "spec.quota", "remove it"),
     (
         "{type: OpenAI, credentials: {none: {}}, health: {passive: {failures: 0}}}",

@@ -6,7 +6,7 @@ const RULE: Rule = Rule { failure_threshold: 1, ..ACCESS };
 fn gates() -> ([Arc<Gate>; 4], Admission) {
     let gates = [(); 4].map(|()| Gate::new("x".into()));
     let [backend, model, key, provider] = gates.each_ref().map(|gate| gate.admit(&RULE, clock::now()).ok());
-    (gates, Admission { backend, model, key, provider })
+    (gates, Admission { backend, model, key, provider, slot: None })
 }
 
 fn open(gates: &[Arc<Gate>; 4]) -> [bool; 4] {
@@ -34,14 +34,15 @@ async fn each_failure_closes_the_gate_of_whoever_failed() {
     let wait = Some(Duration::from_secs(9));
     for (class, want) in rows {
         let (gates, admission) = gates();
-        admission.failed(&Failed { class, retry_after: wait, hurried: false, rekeyed: false }, 0);
+        admission.failed(&Failed { class, retry_after: wait, hurried: false, rekeyed: false, of_key: false }, 0);
         assert_eq!(open(&gates), want, "{class}");
         let (gates, admission) = self::gates();
-        admission.failed(&Failed { class, retry_after: wait, hurried: true, rekeyed: false }, 0);
+        admission.failed(&Failed { class, retry_after: wait, hurried: true, rekeyed: false, of_key: false }, 0);
         assert_eq!(open(&gates), NOBODY, "{class}, because the application was in a hurry");
     }
     let (gates, admission) = gates();
-    let unasked = Failed { class: Class::RateLimited, retry_after: None, hurried: false, rekeyed: false };
+    let unasked =
+        Failed { class: Class::RateLimited, retry_after: None, hurried: false, rekeyed: false, of_key: false };
     admission.failed(&unasked, 0);
     assert_eq!(open(&gates), NOBODY, "nobody asked for a pause, and it was too much only once");
     let (gates, admission) = self::gates();
@@ -53,7 +54,10 @@ async fn each_failure_closes_the_gate_of_whoever_failed() {
 async fn a_stream_that_breaks_off_after_it_began_counts_as_a_failure_and_a_probe_does_not_wait_for_its_end() {
     let (gates, mut admission) = gates();
     admission.answered();
-    admission.failed(&Failed { class: Class::Connection, retry_after: None, hurried: false, rekeyed: false }, 0);
+    admission.failed(
+        &Failed { class: Class::Connection, retry_after: None, hurried: false, rekeyed: false, of_key: false },
+        0,
+    );
     assert_eq!(open(&gates), [true, false, false, false]);
     tokio::time::advance(RULE.open_for).await;
     let gate = &gates[0];
@@ -67,7 +71,10 @@ async fn a_stream_that_breaks_off_after_it_began_counts_as_a_failure_and_a_probe
 #[tokio::test(start_paused = true)]
 async fn whoever_leaves_has_proved_nothing_and_frees_the_place_of_the_probe() {
     let (gates, admission) = gates();
-    admission.failed(&Failed { class: Class::Connection, retry_after: None, hurried: false, rekeyed: false }, 0);
+    admission.failed(
+        &Failed { class: Class::Connection, retry_after: None, hurried: false, rekeyed: false, of_key: false },
+        0,
+    );
     tokio::time::advance(RULE.open_for).await;
     let probe = gates[0].admit(&RULE, clock::now());
     drop(probe);

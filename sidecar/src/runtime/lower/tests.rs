@@ -34,7 +34,8 @@ fn route(models: &[&str]) -> Value {
 
 fn run(snapshot: Value, before: Option<&Generation>) -> Result<Generation, Nack> {
     let (dialer, keys, usage) = (Dialer::new(), Keys::default(), UsageTable::default());
-    let parts = Parts { dialer: &dialer, keys: &keys, usage: &usage, before };
+    let environment = Arc::default();
+    let parts = Parts { dialer: &dialer, keys: &keys, usage: &usage, environment: &environment, before };
     lower(serde_json::from_value(snapshot).unwrap(), &parts)
 }
 

@@ -26,10 +26,11 @@ pub(super) fn page(runtime: &Runtime) -> String {
 }
 
 fn backend(backend: &Backend, now: Instant) -> Value {
-    let gates = backend.gates().map(|(who, gate)| {
+    let gates = backend.every_gate().map(|(who, gate)| {
         let GateView { phase, until, history, turns: _ } = gate.view();
         json!({
             "gate": who.as_str(),
+            "name": gate.name(),
             "state": phase.as_str(),
             "for_ms": until.map(|until| millis(until.saturating_duration_since(now))),
             "history": history.iter().map(|transition| self::transition(*transition, now)).collect::<Value>(),
@@ -55,7 +56,7 @@ pub(super) fn measure(runtime: &Runtime) {
     for route in &generation.routes {
         let left = route.budget.as_ref().map(|rule| route.state.left(rule, clock::now()));
         metrics.budget(&route.name, left, route.state.refused());
-        for (who, gate) in route.backends.iter().flat_map(Backend::gates) {
+        for (who, gate) in route.backends.iter().flat_map(Backend::every_gate) {
             if told.insert(gate.name().to_owned()) {
                 let GateView { phase, turns, .. } = gate.view();
                 metrics.gate(who.as_str(), gate.name(), phase, turns);

@@ -29,6 +29,7 @@ pub(super) struct Families {
     gen_ai: GenAi,
     pub(super) attempts: IntCounterVec,
     pub(super) upstream: HistogramVec,
+    pub(super) keys: IntCounterVec,
     pub(super) fallbacks: IntCounterVec,
     pub(super) hedges: IntCounterVec,
     pub(super) gates: Gates,
@@ -80,6 +81,7 @@ impl Families {
         let escalated = "Answers of a cascade that were not good enough, and whether another backend was asked.";
         let checked = "Answers whose form was checked against what their request asked for, and what was found.";
         let passed_over = "Primary backends that could not be the first choice of a request, and why.";
+        let keys = "Attempts with each key of a provider that has several, by their order.";
         let seconds = "Attempts at providers, until the answer's head or the failure.";
         let age = "Seconds since the source of the config last confirmed that it is current.";
         let wasted = "What of the cost went into answers that nobody got: held streams, hedges, escalations.";
@@ -92,6 +94,7 @@ impl Families {
             unpriced: counters(of, "unpriced_requests_total", "Answers whose price is unknown.", &backend),
             gen_ai: GenAi::register(of),
             attempts: counters(of, "attempts_total", "Attempts at providers, by class of failure or ok.", &attempt),
+            keys: counters(of, "key_attempts_total", keys, &["provider", "key", "outcome"]),
             upstream: histograms(of, "spillway_sidecar_upstream_seconds", seconds, &attempt, &OPERATION_SECONDS),
             hedges: counters(of, "hedges_total", "Requests asked twice, by who answered first.", &["route", "won"]),
             gates: Gates::register(of),
