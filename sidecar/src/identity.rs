@@ -136,7 +136,9 @@ impl Identity {
             (Cloud::Google, None) => Source::Google(google::Source::of_pod(environment, scope, role)),
             (Cloud::Azure, Some(text)) => Source::Azure(azure::Source::of_document(environment, text, scope)?),
             (Cloud::Azure, None) => Source::Azure(azure::Source::of_pod(environment, scope, role)),
-            (Cloud::Aws, Some(_)) => return Err(Trouble::Setup("a key of AWS is not exchanged for another".to_owned())),
+            (Cloud::Aws, Some(_)) => {
+                return Err(Trouble::Setup("a key of AWS is not exchanged for another".to_owned()));
+            }
             (Cloud::Aws, None) => Source::Aws(aws::Source::of_pod(environment, self.region.as_deref(), role)?),
         })
     }

@@ -132,7 +132,8 @@ fn value(name: &str, key: &str, usage: &Use<'_>, secret: &Secret) -> Result<Secr
             bytes.len()
         ));
     }
-    let document = if usage.form == Form::Document && bytes.starts_with(b"{") { compact(bytes) } else { Ok(bytes.to_vec()) };
+    let document =
+        if usage.form == Form::Document && bytes.starts_with(b"{") { compact(bytes) } else { Ok(bytes.to_vec()) };
     let Ok(bytes) = document else {
         return refuse(&format!("has a JSON document under key {key:?} that does not parse"));
     };

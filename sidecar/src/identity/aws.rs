@@ -15,17 +15,8 @@ use crate::{clock, sign::AwsCredentials};
 
 #[derive(Debug)]
 pub(super) enum Source {
-    WebIdentity {
-        url: String,
-        role: String,
-        session: String,
-        token_file: PathBuf,
-    },
-    Container {
-        url: String,
-        local: bool,
-        token: ContainerToken,
-    },
+    WebIdentity { url: String, role: String, session: String, token_file: PathBuf },
+    Container { url: String, local: bool, token: ContainerToken },
 }
 
 #[derive(Debug)]
