@@ -372,7 +372,8 @@ impl Plan {
     }
 
     pub(super) fn exhausted(&self, call: &Call, failure: Failure, skips: &Skips) -> ProxyError {
-        let Failure { class, fault, retry_after, headers, silent: _, wasted: _, rekeyed: _, unfit, of_key: _ } = failure;
+        let Failure { class, fault, retry_after, headers, silent: _, wasted: _, rekeyed: _, unfit, of_key: _ } =
+            failure;
         let skipped: Skips = skips.iter().copied().filter(|(index, _)| !self.tried.contains(*index)).collect();
         if unfit {
             return refusal::unfit(call, self, fault.message, &skipped);

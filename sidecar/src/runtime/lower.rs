@@ -8,7 +8,7 @@ mod way;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use spillway_policy::{NanoUsd, Price, fallback, truncate};
 use spillway_providers::{Dialect, Schemas, Speech, Unsupported, row, tokens::Encoding};
@@ -37,10 +37,6 @@ pub(crate) struct Parts<'a> {
 
 /// Why a snapshot cannot be run.
 pub(crate) type Nack = String;
-
-/// Headers that are ours to write. A provider's `headers` may neither set nor remove them.
-const OURS: [HeaderName; 4] =
-    [http::header::HOST, http::header::CONTENT_LENGTH, http::header::TRANSFER_ENCODING, http::header::CONNECTION];
 
 /// A streamed answer with more content than this is good enough: nobody can hold back more of it.
 const CASCADE_BYTES: u64 = 1 << 20;
@@ -124,11 +120,11 @@ fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Part
         api_version: api_version.clone(),
         upstream,
         auth: *auth,
-        region: signed_for(*auth, region.as_deref())?,
+        region: way::signed_for(*auth, region.as_deref())?,
         identity,
         keys: given.credentials().map(|key| parts.keys.slot(key)).collect(),
-        set: header_map(set)?,
-        remove: remove.iter().map(|header| header_name(header)).collect::<Result<_, _>>()?,
+        set: way::header_map(set)?,
+        remove: remove.iter().map(|header| way::header_name(header)).collect::<Result<_, _>>()?,
         first_byte: Duration::from_millis(first_byte_ms),
         idle: Duration::from_millis(idle_ms),
         total: Duration::from_millis(total_ms),
@@ -137,28 +133,6 @@ fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Part
         check: active_health.as_ref().map(rest::check),
         state: live::provider(parts.before, name, base_url),
     })
-}
-
-/// A signature is good for one region.
-fn signed_for(auth: wire::AuthScheme, region: Option<&str>) -> Result<String, Nack> {
-    match region {
-        None if auth == wire::AuthScheme::SigV4 => Err("auth is SigV4, and no region says what to sign for".to_owned()),
-        region => Ok(region.unwrap_or_default().to_owned()),
-    }
-}
-
-fn header_map(set: &wire::Map<String>) -> Result<HeaderMap, Nack> {
-    let mut lowered = HeaderMap::with_capacity(set.len());
-    for (header, value) in set {
-        let value = HeaderValue::from_str(value).map_err(|error| format!("header {header}: {error}"))?;
-        lowered.insert(header_name(header)?, value);
-    }
-    Ok(lowered)
-}
-
-fn header_name(name: &str) -> Result<HeaderName, Nack> {
-    let header = name.parse::<HeaderName>().map_err(|error| format!("header {name:?}: {error}"))?;
-    if OURS.contains(&header) { Err(format!("header {name:?} is written by the sidecar itself")) } else { Ok(header) }
 }
 
 fn text_header(text: &str) -> Result<HeaderValue, Nack> {
