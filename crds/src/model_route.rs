@@ -121,7 +121,9 @@ pub struct Backend {
     pub name: String,
     /// The ModelProvider to ask.
     pub provider_ref: ProviderRef,
-    /// The name the provider knows the model by.
+    /// The name the provider knows the model by. At Bedrock a model's id, with its regions (`eu.amazon.nova-pro-v1:0`), or
+    /// the ARN of an inference profile; `invoke/` in front of a Claude's asks it in Anthropic's own words instead of
+    /// Converse's.
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^[!-~]+$"))]
     pub model: String,
     /// Share of the requests under strategy Weighted, relative to the other weights. 0: only asked when no backend with a

@@ -18,6 +18,7 @@ async fn bedrock() -> anyhow::Result<(Provider, Sidecar)> {
     failing.fallbacks = vec![a_rule(&[ErrorClass::RateLimited], &[NOVA])];
     let routes = vec![
         a_route("nova", vec![a_backend("aws", NOVA)]),
+        a_route("claude", vec![a_backend("aws", "invoke/anthropic.claude-opus-5")]),
         a_route("breaking", vec![a_backend("aws", "event-error-3")]),
         a_route("cut", vec![a_backend("aws", "cut-3")]),
         failing,
@@ -49,6 +50,28 @@ async fn requests_are_signed_and_answers_are_those_of_the_api_that_was_called() 
     let usage = &post(sidecar.data, CHAT, &chat("nova")).await?.json()["usage"];
     let counts = (usage["prompt_tokens"].as_u64(), usage["completion_tokens"].as_u64());
     assert_eq!(counts, (Some(INPUT_TOKENS), Some(OUTPUT_TOKENS)), "{usage}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_claude_is_asked_in_its_own_words_where_its_name_says_so() -> anyhow::Result<()> {
+    let (provider, sidecar) = bedrock().await?;
+    let rows = [
+        (CHAT, chat("claude"), "invoke"),
+        (CHAT, streamed("claude"), "invoke-with-response-stream"),
+        (MESSAGES, message("claude", false), "invoke"),
+        (MESSAGES, message("claude", true), "invoke-with-response-stream"),
+    ];
+    for (row, (path, body, method)) in rows.into_iter().enumerate() {
+        let reply = post(sidecar.data, path, &body).await?;
+        assert_eq!((reply.status, reply.text().as_str()), (200, ANSWER), "{body} gave {reply:?}");
+        assert_eq!(reply.is_complete(), body["stream"] == true, "{reply:?}");
+        let seen = &provider.seen()[row];
+        assert_eq!(seen.path, format!("/model/anthropic.claude-opus-5/{method}"));
+        seen.check_signature(REGION)?;
+        assert_eq!(seen.body["anthropic_version"], "bedrock-2023-05-31");
+        assert!(seen.body.get("model").is_none() && seen.body.get("stream").is_none(), "{}", seen.body);
+    }
     Ok(())
 }
 

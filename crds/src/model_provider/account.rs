@@ -16,7 +16,8 @@ use crate::{Duration, LabelSelector, SecretKeyRef};
 ))]
 #[serde(rename_all = "camelCase")]
 pub struct Credentials {
-    /// A key in a Secret of this namespace. The Secret opts in with the label `spillway.dev/provider-key: "true"`, and names
+    /// A key in a Secret of this namespace; for Bedrock an API key, or an access key as `{"accessKeyId": "…",
+    /// "secretAccessKey": "…"}` (with `sessionToken` for a temporary one) or as the file that `aws configure` writes. The Secret opts in with the label `spillway.dev/provider-key: "true"`, and names
     /// the hosts its key may be sent to in the annotation `spillway.dev/allowed-hosts` (default: the public host of the type).
     ///
     /// In place of a key it may hold a JSON document that short-lived keys are fetched with. VertexAI: the key file of a

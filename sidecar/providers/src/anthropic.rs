@@ -12,7 +12,7 @@ mod tools;
 
 use std::borrow::Cow;
 
-use crate::{Host, Target, vertex};
+use crate::{Host, Target, bedrock, vertex};
 
 /// The tool that stands in for a JSON schema at models that have no other word for one. Its arguments are the answer.
 pub(crate) const JSON_TOOL: &str = "json_tool_call";
@@ -31,14 +31,25 @@ fn path(target: &Target<'_>, stream: bool) -> Cow<'static, str> {
     match target.host {
         Host::Own => "/messages".into(),
         Host::Vertex => vertex::raw_path(target.model, stream).into(),
+        Host::Bedrock => bedrock::invoke_path(target.model, stream).into(),
     }
 }
 
-/// Headers of every request. At Vertex AI the version is in the body.
-fn headers(target: &Target<'_>) -> &'static [(&'static str, &'static str)] {
+/// Headers of every request. At others' doors the version is in the body.
+fn headers(target: &Target<'_>, stream: bool) -> &'static [(&'static str, &'static str)] {
     match target.host {
         Host::Own => HEADERS,
-        Host::Vertex => &[],
+        Host::Bedrock if stream => bedrock::STREAM_HEADERS,
+        Host::Vertex | Host::Bedrock => &[],
+    }
+}
+
+/// The version of the protocol, where it is in the body and the model's name is not.
+const fn version_in_body(host: Host) -> Option<&'static str> {
+    match host {
+        Host::Own => None,
+        Host::Vertex => Some(vertex::ANTHROPIC_VERSION),
+        Host::Bedrock => Some(bedrock::ANTHROPIC_VERSION),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Amazon Bedrock: everyone's requests become those of its Converse API, its answers and streams become OpenAI's.
 //!
 //! Converse is one protocol over models of many makers, who differ in what they take ([`model`]). A stream is binary there:
-//! messages with checksums ([`frames`]).
+//! messages with checksums ([`frames`]). A Claude can be asked in Anthropic's own words as well, by Bedrock's older API:
+//! `invoke/` in front of the model's id says so, and [`crate::anthropic`] does the rest.
 
 mod content;
 pub(crate) mod embed;
@@ -15,15 +16,39 @@ mod tools;
 
 use serde_json::Value;
 
+use crate::openai::table::row;
 use crate::path::segment;
-use crate::{Dialect, Usage};
+use crate::{Dialect, Host, Speech, Usage};
 
-/// In front of a model's id: which API it is asked by.
-const PREFIXES: [&str; 2] = ["converse/", "invoke/"];
+/// In front of a model's id: Anthropic's body, by the older API.
+const INVOKE: &str = "invoke/";
+
+/// In front of a model's id: what is done anyway.
+const CONVERSE: &str = "converse/";
+
+/// What Claude's requests carry instead of the header `anthropic-version`.
+pub(crate) const ANTHROPIC_VERSION: &str = "bedrock-2023-05-31";
+
+/// What a stream comes as.
+pub(crate) const STREAM_HEADERS: &[(&str, &str)] = &[("accept", "application/vnd.amazon.eventstream")];
+
+/// How a model is spoken to.
+pub(crate) fn speech(model: &str) -> Speech {
+    let (dialect, host) = match model.strip_prefix(INVOKE) {
+        Some(_) => (Dialect::BedrockInvoke, Host::Bedrock),
+        None => (Dialect::Bedrock, Host::Own),
+    };
+    Speech { dialect, host, row: row("Bedrock") }
+}
 
 /// The model's id (or the ARN of an inference profile) as Bedrock knows it.
 pub(crate) fn id(model: &str) -> &str {
-    PREFIXES.iter().find_map(|prefix| model.strip_prefix(prefix)).unwrap_or(model)
+    model.strip_prefix(INVOKE).or_else(|| model.strip_prefix(CONVERSE)).unwrap_or(model)
+}
+
+/// Where a maker's own requests go, streamed or not.
+pub(crate) fn invoke_path(model: &str, stream: bool) -> String {
+    path(model, if stream { "invoke-with-response-stream" } else { "invoke" })
 }
 
 /// The id is one segment of the path, whatever colons and slashes it holds.

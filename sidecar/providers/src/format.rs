@@ -55,7 +55,7 @@ fn form(format: &Value, schema: Option<Value>) -> Option<Format> {
 /// The same request with `json_object` said in words, for Claude, whose APIs know schemas only. None: it stays as it is.
 pub(crate) fn in_words(body: &Body, target: &Target<'_>) -> Option<Body> {
     let claude = match target.dialect {
-        Dialect::Anthropic => true,
+        Dialect::Anthropic | Dialect::BedrockInvoke => true,
         Dialect::Bedrock => target.model.contains("claude"),
         Dialect::OpenAi | Dialect::Gemini | Dialect::Cohere | Dialect::Ollama => false,
     };

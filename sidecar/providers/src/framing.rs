@@ -35,7 +35,7 @@ impl Framing {
                 Self::Events(Framer::at_most(most))
             }
             Dialect::Ollama => Self::Lines(Lines::default()),
-            Dialect::Bedrock => Self::Messages(Frames::default()),
+            Dialect::Bedrock | Dialect::BedrockInvoke => Self::Messages(Frames::default()),
         }
     }
 

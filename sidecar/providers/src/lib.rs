@@ -75,6 +75,8 @@ pub enum Dialect {
     Cohere,
     /// Converse, and what Bedrock has of embeddings.
     Bedrock,
+    /// A Claude at Bedrock's older API: Anthropic's words, in Amazon's frames.
+    BedrockInvoke,
     Ollama,
 }
 

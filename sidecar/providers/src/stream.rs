@@ -99,7 +99,8 @@ impl Onward {
     /// What callers of an API read instead of chunks, where nothing shorter leads there.
     fn to(api: Api, dialect: Dialect, shown_model: &str) -> Option<Self> {
         match (api, dialect) {
-            (Api::Messages, Dialect::OpenAi | Dialect::Anthropic) | (Api::Responses, Dialect::OpenAi) => None,
+            (Api::Messages, Dialect::OpenAi | Dialect::Anthropic | Dialect::BedrockInvoke)
+            | (Api::Responses, Dialect::OpenAi) => None,
             (Api::Messages, _) => Some(Self::Messages(Box::new(ToMessages::new(shown_model)))),
             (Api::Responses, _) => Some(Self::Responses(Box::new(ToResponses::new(shown_model)))),
             (Api::Completions, _) => Some(Self::Text),
@@ -132,11 +133,13 @@ impl StreamDecoder {
         let onward = Onward::to(api, dialect, shown_model);
         let wants_usage = wants_usage || onward.as_ref().is_some_and(Onward::reads_usage);
         let events = match (api, dialect) {
-            (Api::Messages, Dialect::Anthropic) => Events::Native(Native::new(shown_model)),
+            (Api::Messages, Dialect::Anthropic | Dialect::BedrockInvoke) => Events::Native(Native::new(shown_model)),
             (Api::Messages, Dialect::OpenAi) => Events::ToMessages(Box::new(ToMessages::new(shown_model))),
             (Api::Responses, Dialect::OpenAi) => Events::Responses(Box::new(Responses::new(shown_model))),
             (_, Dialect::OpenAi) => Events::OpenAi(PassThrough::new(shown_model, wants_usage)),
-            (_, Dialect::Anthropic) => Events::ToChat(Box::new(ToChat::new(shown_model, wants_usage))),
+            (_, Dialect::Anthropic | Dialect::BedrockInvoke) => {
+                Events::ToChat(Box::new(ToChat::new(shown_model, wants_usage)))
+            }
             (_, Dialect::Gemini) => Events::Gemini(Box::new(FromGemini::new(shown_model, wants_usage))),
             (_, Dialect::Cohere) => Events::Cohere(Box::new(FromCohere::new(shown_model, wants_usage))),
             (_, Dialect::Bedrock) => Events::Converse(Box::new(FromConverse::new(shown_model, wants_usage))),

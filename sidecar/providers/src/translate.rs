@@ -30,6 +30,8 @@ pub enum Host {
     Own,
     /// Vertex AI, whose base URL ends in `/projects/PROJECT/locations/LOCATION`.
     Vertex,
+    /// Bedrock's older API, which passes on what a model's maker understands.
+    Bedrock,
 }
 
 /// How one model at a provider is spoken to. At most providers all models are spoken to alike.
@@ -92,6 +94,12 @@ impl Speech {
     pub fn at_vertex(model: &str) -> Self {
         vertex::speech(model)
     }
+
+    /// A model at Bedrock: by Converse, or with `invoke/` in front of its id in Anthropic's own words.
+    #[must_use]
+    pub fn at_bedrock(model: &str) -> Self {
+        bedrock::speech(model)
+    }
 }
 
 // === impl Target ===
@@ -102,7 +110,7 @@ impl<'a> Target<'a> {
     pub const fn new(dialect: Dialect, model: &'a str) -> Self {
         Self {
             dialect,
-            host: Host::Own,
+            host: if matches!(dialect, Dialect::BedrockInvoke) { Host::Bedrock } else { Host::Own },
             row: &Row::GENERIC,
             model,
             api_version: None,
@@ -117,7 +125,7 @@ impl<'a> Target<'a> {
         match self.dialect {
             Dialect::OpenAi => self.host == Host::Own && self.row.completions.serves(self.model),
             Dialect::Ollama => true,
-            Dialect::Anthropic | Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock => false,
+            Dialect::Anthropic | Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock | Dialect::BedrockInvoke => false,
         }
     }
 
@@ -154,7 +162,9 @@ pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result
             openai::request::encode(api, body, need, target)
         }
         (Api::ChatCompletions | Api::Completions, Dialect::Ollama) => ollama::request::encode(api, body, need, target),
-        (Api::ChatCompletions | Api::Completions, Dialect::Anthropic) => anthropic::request::encode(body, need, target),
+        (Api::ChatCompletions | Api::Completions, Dialect::Anthropic | Dialect::BedrockInvoke) => {
+            anthropic::request::encode(body, need, target)
+        }
         (Api::ChatCompletions | Api::Completions, Dialect::Gemini) => gemini::request::encode(body, need, target),
         (Api::ChatCompletions | Api::Completions, Dialect::Cohere) => cohere::request::encode(body, need, target),
         (Api::ChatCompletions | Api::Completions, Dialect::Bedrock) => bedrock::request::encode(body, need, target),
@@ -163,7 +173,9 @@ pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result
             let (chat, dropped) = responses::request::to_chat(body, need, target)?;
             by_chat(&chat, dropped, need, target)
         }
-        (Api::Messages, Dialect::Anthropic) => Ok(anthropic::passthrough::encode(body, need, target)),
+        (Api::Messages, Dialect::Anthropic | Dialect::BedrockInvoke) => {
+            Ok(anthropic::passthrough::encode(body, need, target))
+        }
         (Api::Messages, _) => {
             let (chat, dropped) = messages::request::to_chat(body, need, target)?;
             by_chat(&chat, dropped, need, target)
@@ -176,7 +188,7 @@ pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result
         (Api::CountTokens, Dialect::Anthropic) => Ok(anthropic::passthrough::encode_count(body, need, target)),
         (Api::CountTokens, _) => Err(BadRequest::new("tokens are counted by providers that speak Anthropic's API")),
         (Api::Pass(pass), _) => pass::encode(pass, body, target),
-        (Api::Embeddings, Dialect::Bedrock) => bedrock::embed::encode(body, target),
+        (Api::Embeddings, Dialect::Bedrock | Dialect::BedrockInvoke) => bedrock::embed::encode(body, target),
         (Api::Embeddings, _) => embed::encode(body, target),
     }
 }
@@ -198,16 +210,17 @@ pub fn decode(api: Api, dialect: Dialect, shown_model: &str, body: Bytes) -> Res
 pub fn decode_at(api: Api, dialect: Dialect, shown_model: &str, created: u64, body: Bytes) -> Result<Answer, Fault> {
     let chat = |body| match dialect {
         Dialect::OpenAi => openai::answer::decode(api, shown_model, body),
-        Dialect::Anthropic => anthropic::response::decode(shown_model, created, body),
+        Dialect::Anthropic | Dialect::BedrockInvoke => anthropic::response::decode(shown_model, created, body),
         Dialect::Gemini => gemini::response::decode(shown_model, created, body),
         Dialect::Cohere => cohere::response::decode(shown_model, created, body),
         Dialect::Bedrock => bedrock::response::decode(shown_model, created, body),
         Dialect::Ollama => ollama::response::decode(shown_model, created, body),
     };
     match (api, dialect) {
-        (Api::Embeddings, Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock | Dialect::Ollama) => {
-            embed::decode(dialect, shown_model, body)
-        }
+        (
+            Api::Embeddings,
+            Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock | Dialect::BedrockInvoke | Dialect::Ollama,
+        ) => embed::decode(dialect, shown_model, body),
         (Api::ChatCompletions | Api::Embeddings, _) => chat(body),
         (Api::Completions, _) => completions::response::from_chat(chat(body)?),
         (Api::Responses, Dialect::OpenAi) => responses::response::decode_either(shown_model, created, body),
@@ -216,7 +229,9 @@ pub fn decode_at(api: Api, dialect: Dialect, shown_model: &str, created: u64, bo
             Ok(Answer { usage, ..responses::response::decode(shown_model, created, body)? })
         }
         (Api::Messages, Dialect::OpenAi) => messages::response::decode(shown_model, body),
-        (Api::Messages, Dialect::Anthropic) => anthropic::passthrough::decode(shown_model, body),
+        (Api::Messages, Dialect::Anthropic | Dialect::BedrockInvoke) => {
+            anthropic::passthrough::decode(shown_model, body)
+        }
         (Api::Messages, _) => messages::response::decode(shown_model, chat(body)?.body),
         (Api::CountTokens, _) => anthropic::passthrough::decode_count(body),
         (Api::Pass(_), _) => pass::decode(dialect, shown_model, body),

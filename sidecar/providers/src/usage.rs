@@ -22,7 +22,7 @@ impl Usage {
     pub(crate) fn read(dialect: Dialect, usage: &Value) -> Option<Self> {
         match dialect {
             Dialect::OpenAi => Self::from_openai(usage),
-            Dialect::Anthropic => Self::from_anthropic(usage),
+            Dialect::Anthropic | Dialect::BedrockInvoke => Self::from_anthropic(usage),
             Dialect::Gemini => Self::from_gemini(usage),
             Dialect::Cohere => Self::from_cohere(usage),
             Dialect::Bedrock => Self::from_converse(usage),

@@ -10,8 +10,15 @@ use spillway_providers::{Api, Body, Dialect, Need, StreamDecoder, Target, Unsupp
 use spillway_providers::{decode, encode, fault, read, row};
 
 const APIS: [Api; 5] = [Api::ChatCompletions, Api::Completions, Api::Embeddings, Api::Messages, Api::Responses];
-const DIALECTS: [Dialect; 6] =
-    [Dialect::OpenAi, Dialect::Anthropic, Dialect::Gemini, Dialect::Cohere, Dialect::Bedrock, Dialect::Ollama];
+const DIALECTS: [Dialect; 7] = [
+    Dialect::OpenAi,
+    Dialect::Anthropic,
+    Dialect::Gemini,
+    Dialect::Cohere,
+    Dialect::Bedrock,
+    Dialect::BedrockInvoke,
+    Dialect::Ollama,
+];
 
 /// Field names of both protocols; as values they are types, roles and reasons as well.
 const WORDS: &[&str] = &[
@@ -234,7 +241,7 @@ proptest! {
                     let sent: Value = serde_json::from_slice(&out.body).unwrap();
                     match dialect {
                         Dialect::Gemini => prop_assert!(out.path.contains(&["/", model, ":"].concat())),
-                        Dialect::Bedrock => prop_assert!(out.path.starts_with(&["/model/", model, "/"].concat())),
+                        Dialect::Bedrock | Dialect::BedrockInvoke => prop_assert!(out.path.starts_with(&["/model/", model, "/"].concat())),
                         Dialect::OpenAi | Dialect::Anthropic | Dialect::Cohere | Dialect::Ollama => {
                             prop_assert_eq!(&sent["model"], model);
                         }

@@ -15,12 +15,13 @@ use spillway_providers::{
     Api, Body, Dialect, Fault, Host, StreamDecoder, Target, Unsupported, decode, encode, read, row,
 };
 
-const DIALECTS: [(Dialect, &str, &str); 6] = [
+const DIALECTS: [(Dialect, &str, &str); 7] = [
     (Dialect::OpenAi, "openai", "gpt-4o"),
     (Dialect::Anthropic, "anthropic", "claude-sonnet-4-5"),
     (Dialect::Gemini, "gemini", "gemini-2.5-flash"),
     (Dialect::Cohere, "cohere", "command-a-03-2025"),
     (Dialect::Bedrock, "bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+    (Dialect::BedrockInvoke, "bedrock_invoke", "invoke/us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
     (Dialect::Ollama, "ollama", "llama3.1"),
 ];
 
@@ -51,7 +52,7 @@ fn requests_go_out_as_recorded() {
     for (api, folder) in APIS {
         for case in cases(folder, "json") {
             let input: Value = serde_json::from_str(&text(&case)).expect("a case is JSON");
-            let own = DIALECTS.map(|(dialect, name, model)| (dialect, Host::Own, name, model));
+            let own = DIALECTS.map(|(dialect, name, model)| (dialect, Target::new(dialect, model).host, name, model));
             for (dialect, host, name, model) in own.into_iter().chain(DOORS) {
                 let model = input["models"][name].as_str().unwrap_or(model);
                 let out = request(api, &input, (dialect, host), model);
@@ -120,7 +121,11 @@ fn stream(api: Api, dialect: Dialect, case: &Path, size: usize) -> String {
     let mut decoder = StreamDecoder::new(api, dialect, "chat", true);
     let mut frames = Vec::new();
     let text = text(case);
-    let bytes = if dialect == Dialect::Bedrock { frames::of(&text) } else { text.into_bytes() };
+    let bytes = if matches!(dialect, Dialect::Bedrock | Dialect::BedrockInvoke) {
+        frames::of(&text)
+    } else {
+        text.into_bytes()
+    };
     let mut pieces = bytes.chunks(size.min(bytes.len()));
     let pushed = pieces.try_for_each(|piece| decoder.push(Bytes::copy_from_slice(piece), &mut frames));
     let ended = pushed.and_then(|()| decoder.end(&mut frames));

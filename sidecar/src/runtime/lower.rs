@@ -261,7 +261,7 @@ fn speech(provider: &Provider, model: &str) -> Speech {
         wire::Dialect::Cohere => own(Dialect::Cohere),
         wire::Dialect::Ollama => own(Dialect::Ollama),
         wire::Dialect::VertexAi => Speech::at_vertex(model),
-        wire::Dialect::Bedrock => own(Dialect::Bedrock),
+        wire::Dialect::Bedrock => Speech::at_bedrock(model),
     }
 }
 

@@ -2,12 +2,13 @@
 //! worked out from the specification and without the library that signs.
 
 use anyhow::{Context, ensure};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::script::{self, Script};
-use super::{ANSWER, Fault, INPUT_TOKENS, OUTPUT_TOKENS, Seen, send};
+use super::{ANSWER, Fault, INPUT_TOKENS, OUTPUT_TOKENS, Seen, anthropic, send};
 
 /// The key that signs.
 pub const ACCESS_KEY_ID: &str = "AKIDEXAMPLE";
@@ -22,17 +23,15 @@ pub(super) fn script(seen: &Seen, fault: &Fault) -> Script {
         return script::json(*code, &[], &json!({"message": "the model asked for it"}).to_string());
     }
     let usage = json!({"inputTokens": INPUT_TOKENS, "outputTokens": OUTPUT_TOKENS, "totalTokens": INPUT_TOKENS + OUTPUT_TOKENS});
+    if seen.path.ends_with("/invoke") {
+        return script::json(200, &[], &anthropic::answer(&seen.model(), ANSWER, None));
+    }
     if seen.path.ends_with("/converse") {
         let message = json!({"role": "assistant", "content": [{"text": ANSWER}]});
         let answer = json!({"output": {"message": message}, "stopReason": "end_turn", "usage": usage});
         return script::json(200, &[], &answer.to_string());
     }
-    let piece = |text: &str| ("contentBlockDelta", json!({"contentBlockIndex": 0, "delta": {"text": text}}));
-    let mut events = vec![("messageStart", json!({"role": "assistant"}))];
-    events.extend(ANSWER.split_inclusive(' ').map(piece));
-    events.push(("contentBlockStop", json!({"contentBlockIndex": 0})));
-    events.push(("messageStop", json!({"stopReason": "end_turn"})));
-    events.push(("metadata", json!({"usage": usage, "metrics": {"latencyMs": 1}})));
+    let events = if seen.path.ends_with("/invoke-with-response-stream") { chunks(seen) } else { converse(&usage) };
     let mut frames: Vec<Bytes> = events.iter().map(|(name, payload)| message("event", name, payload)).collect();
     let mut script = Script::default();
     match fault {
@@ -59,6 +58,24 @@ pub(super) fn script(seen: &Seen, fault: &Fault) -> Script {
         script.steps.push(send("0\r\n\r\n"));
     }
     script
+}
+
+/// A stream of Converse's.
+fn converse(usage: &Value) -> Vec<(&'static str, Value)> {
+    let piece = |text: &str| ("contentBlockDelta", json!({"contentBlockIndex": 0, "delta": {"text": text}}));
+    let mut events = vec![("messageStart", json!({"role": "assistant"}))];
+    events.extend(ANSWER.split_inclusive(' ').map(piece));
+    events.push(("contentBlockStop", json!({"contentBlockIndex": 0})));
+    events.push(("messageStop", json!({"stopReason": "end_turn"})));
+    events.push(("metadata", json!({"usage": usage, "metrics": {"latencyMs": 1}})));
+    events
+}
+
+/// The same answer as Claude itself would stream it, wrapped.
+fn chunks(seen: &Seen) -> Vec<(&'static str, Value)> {
+    let events = anthropic::events(&seen.model(), ANSWER, None);
+    let data = events.iter().filter_map(|event| event.lines().find_map(|line| line.strip_prefix("data: ")));
+    data.map(|data| ("chunk", json!({"bytes": STANDARD.encode(data)}))).collect()
 }
 
 /// One message, framed.

@@ -11,6 +11,8 @@ pub(super) struct Traits {
     pub(super) effort: bool,
     /// Still takes a budget.
     pub(super) budget: bool,
+    /// Thinks at all.
+    pub(super) thinks: bool,
     /// Takes a JSON schema for its answer.
     pub(super) schema: bool,
     /// Takes the role `system` between the others.
@@ -27,16 +29,23 @@ const NEWEST: (u32, u32) = (u32::MAX, 0);
 impl Traits {
     pub(super) fn of(target: &Target<'_>) -> Self {
         // What is no Claude speaks the protocol as it was when others began to copy it.
-        let version = version(target.model).unwrap_or((3, 0));
-        let own = target.host == Host::Own;
+        let claude = version(target.model);
+        let version = claude.unwrap_or((3, 0));
+        let schema = match target.host {
+            Host::Own => version >= (4, 5),
+            // It refuses the beta by its name.
+            Host::Vertex => false,
+            // Of those that came since, some take schemas there and some do not.
+            Host::Bedrock => ((4, 5)..(4, 7)).contains(&version),
+        };
         Self {
             sampling: version < (4, 7),
             effort: version >= (4, 6),
             budget: version < (4, 7),
-            // Vertex AI refuses the beta by its name.
-            schema: own && version >= (4, 5),
+            thinks: claude.is_none_or(|version| version >= (3, 7)),
+            schema,
             system_turns: version >= (5, 0),
-            urls: own,
+            urls: target.host == Host::Own,
         }
     }
 }

@@ -5,7 +5,7 @@ use memchr::memmem;
 use serde_json::Value;
 
 use super::part::is_signed;
-use super::{headers, path};
+use super::{headers, path, version_in_body};
 use crate::gemini::SIGNED;
 use crate::openai::answer::parse;
 use crate::{Answer, Body, Dialect, Fault, Host, Need, Outgoing, Target, Usage, fault, vertex};
@@ -15,15 +15,19 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Outgoing 
     if out.get_bytes("messages").is_some_and(has_unsigned) {
         leave_unsigned(&mut out);
     }
-    match target.host {
-        Host::Own => out.set("model", &target.model.into()),
-        Host::Vertex => {
+    match version_in_body(target.host) {
+        None => out.set("model", &target.model.into()),
+        Some(version) => {
             out.remove("model");
-            out.set("anthropic_version", &vertex::ANTHROPIC_VERSION.into());
+            out.set("anthropic_version", &version.into());
         }
     }
+    if target.host == Host::Bedrock {
+        // The path says so.
+        out.remove("stream");
+    }
     let path = path(target, need.stream);
-    Outgoing { path, headers: headers(target).into(), body: out.to_bytes(), dropped: Vec::new() }
+    Outgoing { path, headers: headers(target, need.stream).into(), body: out.to_bytes(), dropped: Vec::new() }
 }
 
 /// Whether some thinking was signed by nobody, or by somebody else: an answer of another backend, sent back.
@@ -52,7 +56,7 @@ fn leave_unsigned(out: &mut Body) {
 pub(crate) fn encode_count(body: &Body, need: &Need, target: &Target<'_>) -> Outgoing {
     let outgoing = encode(body, need, target);
     match target.host {
-        Host::Own => Outgoing { path: format!("{}/count_tokens", outgoing.path).into(), ..outgoing },
+        Host::Own | Host::Bedrock => Outgoing { path: format!("{}/count_tokens", outgoing.path).into(), ..outgoing },
         // A model of its own, which is told in the body whose tokens to count.
         Host::Vertex => {
             let mut out = body.clone();

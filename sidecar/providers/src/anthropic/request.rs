@@ -4,10 +4,10 @@ use serde_json::{Map, Value, json};
 
 use super::content::Conversation;
 use super::model::Traits;
-use super::{JSON_TOOL, SCHEMA_HEADERS, VERTEX_SEARCH_HEADERS, headers, path, schema, tools};
+use super::{JSON_TOOL, SCHEMA_HEADERS, VERTEX_SEARCH_HEADERS, headers, path, schema, tools, version_in_body};
 use crate::openai::family::is_neutral;
 use crate::openai::request::unsupported;
-use crate::{BadRequest, Body, Host, Need, Outgoing, Target, Unsupported, vertex};
+use crate::{BadRequest, Body, Host, Need, Outgoing, Target, Unsupported};
 
 /// Anthropic demands a bound on the answer; this one is for models whose limit nobody knows.
 const DEFAULT_MAX_TOKENS: u64 = 4096;
@@ -67,11 +67,11 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     };
     let traits = Traits::of(target);
     let conversation = Conversation::read(messages, traits)?;
-    let (headers, path) = (headers(target), path(target, need.stream));
+    let (headers, path) = (headers(target, need.stream), path(target, need.stream));
     let mut draft = Draft { target, traits, out: Map::new(), tools: Vec::new(), headers, dropped: Vec::new() };
-    match target.host {
-        Host::Own => draft.set("model", target.model),
-        Host::Vertex => draft.set("anthropic_version", vertex::ANTHROPIC_VERSION),
+    match version_in_body(target.host) {
+        None => draft.set("model", target.model),
+        Some(version) => draft.set("anthropic_version", version),
     }
     draft.set("max_tokens", need.max_output_tokens.or(target.max_output_tokens).unwrap_or(DEFAULT_MAX_TOKENS));
     if !conversation.system.is_empty() {
@@ -102,7 +102,7 @@ impl Draft<'_> {
         let Some(value) = body.value(key) else { return Ok(()) };
         match key {
             "stream" => {
-                if value == Value::Bool(true) {
+                if value == Value::Bool(true) && self.target.host != Host::Bedrock {
                     self.set(key, true);
                 }
                 Ok(())
@@ -121,6 +121,7 @@ impl Draft<'_> {
                 }
                 Ok(())
             }
+            "reasoning_effort" | "thinking" if !self.traits.thinks => self.refuse(key, value),
             "reasoning_effort" => self.effort(&value),
             "thinking" => self.thinking(value),
             _ if UNSUPPORTED.contains(&key) => self.refuse(key, value),
@@ -260,8 +261,14 @@ impl Draft<'_> {
         }
         let schema = format.pointer_mut("/json_schema/schema").map(Value::take).unwrap_or_default();
         if self.traits.schema {
-            self.set("output_format", json!({"type": "json_schema", "schema": schema::strict(&schema)}));
-            self.headers = SCHEMA_HEADERS;
+            let format = json!({"type": "json_schema", "schema": schema::strict(&schema)});
+            if self.target.host == Host::Bedrock {
+                let config = self.out.entry("output_config").or_insert_with(|| json!({}));
+                config["format"] = format;
+            } else {
+                self.set("output_format", format);
+                self.headers = SCHEMA_HEADERS;
+            }
             return Ok(());
         }
         // A choice of the application's own tools leaves the model the last word.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::model::Traits;
 use super::part::{Reader, text_block};
 use crate::BadRequest;
+use crate::anthropic::part::is_signed;
 
 /// Ids of calls have at most so many characters.
 const MAX_ID_CHARS: usize = 64;
@@ -153,7 +154,7 @@ fn marked(mut blocks: Vec<Value>, mark: Option<Value>) -> Vec<Value> {
 
 /// Thinking that came with a signature goes back first, as it was: the model checks it.
 fn thoughts(message: &Value) -> Vec<Value> {
-    let blocks = message["thinking_blocks"].as_array().into_iter().flatten();
+    let blocks = message["thinking_blocks"].as_array().into_iter().flatten().filter(|block| is_signed(block));
     let thought = |block: &Value| match block["type"].as_str()? {
         "thinking" => {
             let (text, signature) = (block["thinking"].as_str()?, block["signature"].as_str()?);

@@ -139,10 +139,14 @@ fn chunk(frame: Bytes, payload: &Value) -> Event {
     use base64::Engine;
 
     let bytes = payload["bytes"].as_str().and_then(|text| base64::engine::general_purpose::STANDARD.decode(text).ok());
-    let Some(value) = bytes.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()) else {
+    let Some(mut value) = bytes.and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok()) else {
         // Counted as one that nobody could read.
         return Event { raw: frame, data: Some(Bytes::from_static(b"?")) };
     };
+    if let Some(event) = value.as_object_mut() {
+        // Amazon's own counts, which say what the event before has said.
+        event.shift_remove("amazon-bedrock-invocationMetrics");
+    }
     let raw = named(value["type"].as_str().unwrap_or_default(), &value);
     Event { raw, data: Some(value.to_string().into()) }
 }

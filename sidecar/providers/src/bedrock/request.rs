@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::content::Conversation;
 use super::model::{Thinking, TopK, Traits};
 use super::tools::{self, Choice};
-use super::{id, path};
+use super::{STREAM_HEADERS, id, path};
 use crate::anthropic::schema;
 use crate::openai::family::is_neutral;
 use crate::openai::fit::budget;
@@ -33,9 +33,6 @@ const READ_ELSEWHERE: &[&str] = &[
     "parallel_tool_calls",
     "response_format",
 ];
-
-/// What a stream comes as.
-const STREAM_HEADERS: &[(&str, &str)] = &[("accept", "application/vnd.amazon.eventstream")];
 
 /// Where Claude says how much of its answer was thought.
 const THINKING_TOKENS: &str = "/usage/output_tokens_details";

@@ -239,7 +239,7 @@ pub(super) fn class(dialect: Dialect, status: u16, report: &Report) -> Class {
         Dialect::Anthropic => ANTHROPIC,
         Dialect::Gemini => GEMINI,
         Dialect::Cohere => COHERE,
-        Dialect::Bedrock => BEDROCK,
+        Dialect::Bedrock | Dialect::BedrockInvoke => BEDROCK,
         Dialect::Ollama => OLLAMA,
     };
     let rules = COMMON.iter().chain(own);

@@ -182,6 +182,11 @@ impl Draft<'_> {
     }
 
     fn thinking(&mut self, value: Value) -> Result<(), BadRequest> {
+        if self.target.dialect == Dialect::Bedrock {
+            // It hands on what Claude understands.
+            self.set("thinking", value);
+            return Ok(());
+        }
         let effort = match (value["type"].as_str(), value["budget_tokens"].as_u64().unwrap_or(0)) {
             (Some("disabled"), _) => return Ok(()),
             // The effort comes with it, in output_config.

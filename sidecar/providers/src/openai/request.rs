@@ -13,7 +13,7 @@ use crate::{Api, BadRequest, Body, Host, Need, Outgoing, Target, vertex};
 pub(crate) fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
     let mut out = body.clone();
     match target.host {
-        Host::Own => out.set("model", &target.model.into()),
+        Host::Own | Host::Bedrock => out.set("model", &target.model.into()),
         Host::Vertex => out.set("model", &vertex::name_in_body(target.model).into()),
     }
     fit::usage(&mut out, need, target.row);

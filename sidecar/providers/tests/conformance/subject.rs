@@ -52,6 +52,10 @@ const fn bedrock(name: &'static str, model: &'static str) -> Subject {
     Subject { dialect: Dialect::Bedrock, ..openai(name, "Bedrock", model, "") }
 }
 
+const fn bedrock_invoke(name: &'static str, model: &'static str) -> Subject {
+    Subject { dialect: Dialect::BedrockInvoke, host: Host::Bedrock, ..bedrock(name, model) }
+}
+
 /// What we can be configured for. Rows of other recorded providers are not counted.
 const SUBJECTS: &[Subject] = &[
     openai("openai", "OpenAI", "gpt-4o", "/v1"),
@@ -80,6 +84,7 @@ const SUBJECTS: &[Subject] = &[
     bedrock("bedrock_nova", "amazon.nova-pro-v1:0"),
     bedrock("bedrock_llama", "meta.llama3-3-70b-instruct-v1:0"),
     bedrock("bedrock_mistral", "mistral.mistral-large-2407-v1:0"),
+    bedrock_invoke("bedrock_invoke_claude", "invoke/anthropic.claude-3-5-sonnet-20240620-v1:0"),
     bedrock("bedrock_titan", "amazon.titan-embed-text-v2:0"),
     bedrock("bedrock_cohere", "cohere.embed-english-v3"),
     openai("mistral", "Mistral", "mistral-large-latest", "/v1"),
