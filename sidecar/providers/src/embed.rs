@@ -16,8 +16,8 @@ pub(crate) fn encode(body: &Body, target: &Target<'_>) -> Result<Outgoing, BadRe
     let dimensions = body.value("dimensions");
     let dropped = dropped(body, target)?;
     let (path, out) = match (target.dialect, target.host) {
-        (Dialect::Gemini, Host::Own) => gemini(target.model, texts, dimensions.as_ref()),
-        (Dialect::Gemini, Host::Vertex) => vertex(target.model, texts, dimensions.as_ref(), body),
+        (Dialect::Gemini, Host::Own) => gemini(target.model, texts, dimensions.as_ref(), task(body).as_ref()),
+        (Dialect::Gemini, Host::Vertex) => vertex(target.model, texts, dimensions.as_ref(), task(body).as_ref()),
         (Dialect::Ollama, _) => ollama(target.model, texts, dimensions),
         _ => cohere(target.model, texts, dimensions, body),
     };
@@ -42,12 +42,11 @@ fn ollama(model: &str, texts: Vec<String>, dimensions: Option<Value>) -> (String
 }
 
 /// Vertex AI predicts vectors as it predicts anything; what a text is for goes with each.
-fn vertex(model: &str, texts: Vec<String>, dimensions: Option<&Value>, body: &Body) -> (String, Value) {
-    let purpose = body.value("task_type");
+fn vertex(model: &str, texts: Vec<String>, dimensions: Option<&Value>, task: Option<&Value>) -> (String, Value) {
     let instance = |text: String| {
         let mut instance = json!({"content": text});
-        if let Some(purpose) = &purpose {
-            instance["task_type"] = purpose.clone();
+        if let Some(task) = task {
+            instance["task_type"] = task.clone();
         }
         instance
     };
@@ -59,12 +58,28 @@ fn vertex(model: &str, texts: Vec<String>, dimensions: Option<&Value>, body: &Bo
     (google_path(model, "predict"), json!({"instances": instances, "parameters": parameters}))
 }
 
-fn gemini(model: &str, texts: Vec<String>, dimensions: Option<&Value>) -> (String, Value) {
+/// What the texts are for, in Google's words, or in those that several others have.
+fn task(body: &Body) -> Option<Value> {
+    const TASKS: [(&str, &str); 4] = [
+        ("search_query", "RETRIEVAL_QUERY"),
+        ("search_document", "RETRIEVAL_DOCUMENT"),
+        ("classification", "CLASSIFICATION"),
+        ("clustering", "CLUSTERING"),
+    ];
+    let purpose = body.value("task_type").or_else(|| body.value("input_type"))?;
+    let known = TASKS.iter().find(|(theirs, _)| purpose == *theirs);
+    Some(known.map_or(purpose, |(_, task)| (*task).into()))
+}
+
+fn gemini(model: &str, texts: Vec<String>, dimensions: Option<&Value>, task: Option<&Value>) -> (String, Value) {
     let name = model.strip_prefix("models/").unwrap_or(model);
     let request = |text: String| {
         let mut request = json!({"model": format!("models/{name}"), "content": {"parts": [{"text": text}]}});
         if let Some(dimensions) = dimensions {
             request["outputDimensionality"] = dimensions.clone();
+        }
+        if let Some(task) = task {
+            request["taskType"] = task.clone();
         }
         request
     };

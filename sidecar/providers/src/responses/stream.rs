@@ -217,7 +217,7 @@ mod tests {
         for (event, class) in rows {
             let (.., ended) = run(&[created.clone(), event.clone()]);
             assert_eq!(ended.unwrap_err().class, class, "{event}");
-            let (.., ended) = run(&[event.clone()]);
+            let (.., ended) = run(std::slice::from_ref(&event));
             assert_eq!(ended.unwrap_err().class, class, "first: {event}");
         }
         let (.., ended) = run(&[created]);
