@@ -74,6 +74,35 @@ async fn an_answer_that_does_not_fit_is_corrected_once_and_both_are_paid() {
 }
 
 #[tokio::test]
+async fn a_response_is_checked_like_a_chat_plain_and_streamed() {
+    let world = enforced(|_| ()).await;
+    let format = json!({"type": "json_schema", "name": "price", "schema": price()});
+    let asks = |stream: bool| {
+        json!({"model": "chat", "input": "hello", "stream": stream, "text": {"format": format}}).to_string()
+    };
+    world.provider.then([says(BAD), says(GOOD)]);
+    let got = world.post("/v1/responses", asks(false).into()).await;
+    assert_eq!((got.status.as_u16(), got.header("x-spillway-schema")), (200, "corrected"), "{got:?}");
+    assert_eq!(got.json()["output"][0]["content"][0]["text"], GOOD);
+    let again = body_of(&world.provider.seen()[1]);
+    let said: Vec<_> = again["input"].as_array().unwrap().iter().map(|item| &item["content"]).collect();
+    assert_eq!((said.len(), said[0], said[1]), (3, &json!("hello"), &json!(BAD)), "{again}");
+
+    world.provider.then([Act::events(&[&piece(BAD), &stop(), "[DONE]"], true)]);
+    let got = world.post("/v1/responses", asks(true).into()).await;
+    let events: Vec<Value> =
+        got.text.lines().filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok()).collect();
+    let last = events.last().unwrap();
+    assert_eq!(
+        (&last["type"], &last["error"]["code"]),
+        (&json!("error"), &json!("invalid_structured_output")),
+        "{got:?}"
+    );
+    assert!(events.iter().enumerate().all(|(index, event)| event["sequence_number"] == index), "{}", got.text);
+    assert!(!got.text.contains("response.completed"), "{}", got.text);
+}
+
+#[tokio::test]
 async fn an_answer_that_stays_wrong_is_an_error_that_says_what_and_where() {
     let world = enforced(|_| ()).await;
     world.provider.then([says(BAD), says("I am sorry.")]);
