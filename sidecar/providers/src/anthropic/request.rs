@@ -263,8 +263,11 @@ impl Draft<'_> {
         if self.traits.schema {
             let format = json!({"type": "json_schema", "schema": schema::strict(&schema)});
             if self.target.host == Host::Bedrock {
-                let config = self.out.entry("output_config").or_insert_with(|| json!({}));
+                // The application's own may be anything.
+                let config = self.out.remove("output_config").filter(Value::is_object);
+                let mut config = config.unwrap_or_else(|| json!({}));
                 config["format"] = format;
+                self.set("output_config", config);
             } else {
                 self.set("output_format", format);
                 self.headers = SCHEMA_HEADERS;
