@@ -18,6 +18,8 @@ pub enum ConditionType {
     ResolvedRefs,
     /// Every sidecar it concerns runs it.
     Programmed,
+    /// It works, and will not for ever. Only there while it is true.
+    Warning,
 }
 
 /// Why a condition has its status.
@@ -75,6 +77,8 @@ pub enum Reason {
     NoEffect,
     /// There are requests that no backend is for.
     NotAlways,
+    /// A backend's model has been switched off by its provider, or will be soon.
+    ModelsDeprecated,
 }
 
 /// The three values of a condition.
@@ -128,6 +132,7 @@ impl ConditionType {
             Self::Accepted => "Accepted",
             Self::ResolvedRefs => "ResolvedRefs",
             Self::Programmed => "Programmed",
+            Self::Warning => "Warning",
         }
     }
 }
@@ -171,6 +176,7 @@ impl Reason {
             Self::PriceUnknown => "PriceUnknown",
             Self::NoEffect => "NoEffect",
             Self::NotAlways => "NotAlways",
+            Self::ModelsDeprecated => "ModelsDeprecated",
         }
     }
 
@@ -186,6 +192,7 @@ impl Reason {
                 | Self::PriceUnknown
                 | Self::NoEffect
                 | Self::NotAlways
+                | Self::ModelsDeprecated
         )
     }
 }

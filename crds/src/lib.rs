@@ -30,8 +30,8 @@ pub use model_budget::{
 };
 pub use model_provider::{
     ActiveHealth, AllowedNamespaces, Credentials, Empty, FromNamespaces, HeaderRules, Health, ModelProvider,
-    ModelProviderSpec, ModelProviderStatus, PassiveHealth, Pricing, ProviderModel, ProviderTimeouts, ProviderType,
-    Proxy, Quota, Tokenizer, WorkloadIdentity,
+    ModelProviderSpec, ModelProviderStatus, PassiveHealth, Pricing, PricingTier, ProviderModel, ProviderTimeouts,
+    ProviderType, Proxy, Quota, Tokenizer, WorkloadIdentity,
 };
 pub use model_route::{
     Affinity, Backend, BackendState, BackendStatus, Batching, Cache, CacheScope, Cascade, Deduplicate, Hint, Hold,

@@ -2,12 +2,14 @@
 
 mod account;
 mod known;
+mod pricing;
 
 pub use account::{
     ActiveHealth, AllowedNamespaces, Credentials, Empty, FromNamespaces, HeaderRules, Health, PassiveHealth,
     ProviderTimeouts, Proxy, Quota, WorkloadIdentity,
 };
-pub use known::{Pricing, ProviderModel, ProviderType, Tokenizer};
+pub use known::{ProviderModel, ProviderType, Tokenizer};
+pub use pricing::{Pricing, PricingTier};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};

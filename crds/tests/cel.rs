@@ -13,6 +13,16 @@ use spillway_crds::{FallbackPolicy, ModelBudget, ModelProvider, ModelRoute};
 type Row = (&'static str, &'static str);
 
 const PROVIDER: &[Row] = &[
+    (
+        "{type: OpenAI, credentials: {none: {}}, models: [{name: m, pricing: {inputPerMillion: '1', outputPerMillion: '2', \
+          tiers: [{aboveTokens: 200000, cacheReadPerMillion: '3'}]}}]}",
+        "",
+    ),
+    (
+        "{type: OpenAI, credentials: {none: {}}, models: [{name: m, pricing: {inputPerMillion: '1', outputPerMillion: '2', \
+          tiers: [{aboveTokens: 200000}]}}]}",
+        "a tier without a price changes nothing",
+    ),
     ("{type: OpenAI, credentials: {none: {}}}", ""),
     ("{type: OpenAI, credentials: {secretRef: {name: k}}}", ""),
     ("{type: OpenAI, credentials: {workloadIdentity: {}}}", "know pods by their workload identity"),

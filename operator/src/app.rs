@@ -27,9 +27,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let signals = signals(draining.clone(), stop.clone())?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "the operator starts");
     let started = match &settings.source {
-        SourceSettings::Cluster { secret_namespaces } => {
-            let secret_namespaces = secret_namespaces.clone();
-            stop.run_until_cancelled(cluster::start(&settings, &secret_namespaces, draining, &mut tasks)).await
+        SourceSettings::Cluster(cluster) => {
+            stop.run_until_cancelled(cluster::start(&settings, cluster, draining, &mut tasks)).await
         }
         SourceSettings::Directory(directory) => {
             Some(standalone::start(&settings, directory, draining, &mut tasks).await)

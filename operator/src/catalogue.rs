@@ -1,66 +1,111 @@
-//! What is known of the world's models: windows, prices, abilities. Read once, when first asked.
+//! What is known of the world's models: windows, prices, abilities, and until when they are served.
 //!
-//! The data is `data/catalogue.json.gz`, built by `data/build.py`; see `data/NOTICE` for where it comes from.
+//! The built-in rows are `data/catalogue.json.gz`, made by `data/build.py` and read once, when first asked; `data/NOTICE` says
+//! where they come from. Over them lies what the platform's own people know better: [`Overlay`].
 
+mod data;
+mod held;
+mod mode;
+mod overlay;
+mod price;
+mod row;
 mod tokenizer;
 
-use std::collections::HashMap;
-use std::io::Read;
-use std::sync::LazyLock;
+use std::sync::Arc;
 
-use flate2::read::GzDecoder;
-use serde::Deserialize;
+use jiff::civil::Date;
 use spillway_crds::ProviderType;
+use spillway_wire as wire;
 
+pub use data::from_compact;
+pub use held::Held;
+pub use mode::Mode;
+pub use overlay::{Overlay, OverlayError};
+pub use price::{Cards, Pricing, Rates, Token};
+pub use row::{Row, show};
 pub(crate) use tokenizer::tokenizer;
 
-static DATA: &[u8] = include_bytes!("../data/catalogue.json.gz");
-
-/// By the provider's type, then by the model's name there.
-static MODELS: LazyLock<HashMap<String, HashMap<String, Row>>> = LazyLock::new(|| {
-    let mut text = Vec::new();
-    let read = GzDecoder::new(DATA).read_to_end(&mut text);
-    read.map_err(|error| error.to_string())
-        .and_then(|_| serde_json::from_slice(&text).map_err(|error| error.to_string()))
-        .expect("the built-in catalogue reads, as its test shows")
-});
-
-/// A model as the catalogue has it. Prices are nano-dollars per million tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A model, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
+    pub mode: Mode,
+    /// Prompt and answer together.
     pub context_window: Option<u64>,
     pub max_output_tokens: Option<u64>,
-    pub input_nanos: Option<u64>,
-    pub output_nanos: Option<u64>,
-    pub cache_read_nanos: Option<u64>,
-    pub cache_write_nanos: Option<u64>,
+    /// Of an embedding.
+    pub vector_size: Option<u64>,
+    /// None: nobody knows, which is not free.
+    pub pricing: Option<Box<Pricing>>,
     pub tools: bool,
     pub parallel_tools: bool,
     pub vision: bool,
     pub json_schema: bool,
+    pub abilities: wire::Abilities,
+    /// The provider switches it off on this day.
+    pub deprecated_on: Option<Date>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Row(Option<u64>, Option<u64>, Option<u64>, Option<u64>, Option<u64>, Option<u64>, String);
+/// The built-in rows with an overlay. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Catalogue {
+    overlay: Arc<Overlay>,
+}
 
-/// What is known of `model` at a provider of this type.
+// === impl Catalogue ===
+
+impl Catalogue {
+    /// The built-in rows with these over them.
+    #[must_use]
+    pub fn with(overlay: Overlay) -> Self {
+        Self { overlay: Arc::new(overlay) }
+    }
+
+    /// What is known of `model` at a provider of this type.
+    #[must_use]
+    pub fn look_up(&self, provider: ProviderType, model: &str) -> Option<Entry> {
+        let found = names(provider, model).find_map(|name| data::built_in(provider, name));
+        let own = names(provider, model).find_map(|name| self.overlay.row(provider, name));
+        match (found, own) {
+            (found, None) => found.cloned(),
+            (found, Some(own)) => Some(own.over(found.cloned().unwrap_or_default())),
+        }
+    }
+
+    /// Every model with its provider's type, in the order of their names.
+    #[must_use]
+    pub fn all(&self) -> Vec<(ProviderType, String, Entry)> {
+        let built_in = data::names().map(|(provider, name): (ProviderType, &str)| (provider, name));
+        let mut names: Vec<(ProviderType, &str)> = built_in.chain(self.overlay.names()).collect();
+        names.sort_unstable_by_key(|(provider, name)| (provider.as_str(), *name));
+        names.dedup();
+        let found = |(provider, name): (ProviderType, &str)| {
+            let entry = data::built_in(provider, name).cloned();
+            let entry = match self.overlay.row(provider, name) {
+                Some(own) => own.over(entry.unwrap_or_default()),
+                None => entry?,
+            };
+            Some((provider, name.to_owned(), entry))
+        };
+        names.into_iter().filter_map(found).collect()
+    }
+}
+
+/// The types of provider of which models are built in.
 #[must_use]
-pub fn look_up(provider: ProviderType, model: &str) -> Option<Entry> {
-    let models = MODELS.get(provider.as_str())?;
-    let row = models.get(model).or_else(|| models.get(fine_tuned_from(model)?))?;
-    let Row(context_window, max_output_tokens, input, output, cache_read, cache_write, flags) = row;
-    Some(Entry {
-        context_window: *context_window,
-        max_output_tokens: *max_output_tokens,
-        input_nanos: *input,
-        output_nanos: *output,
-        cache_read_nanos: *cache_read,
-        cache_write_nanos: *cache_write,
-        tools: flags.contains('t'),
-        parallel_tools: flags.contains('p'),
-        vision: flags.contains('v'),
-        json_schema: flags.contains('j'),
-    })
+pub fn providers() -> Vec<ProviderType> {
+    let mut all: Vec<ProviderType> = data::names().map(|(provider, _)| provider).collect();
+    all.sort_unstable_by_key(|provider| provider.as_str());
+    all.dedup();
+    all
+}
+
+/// The names a model may be known by, the most special one first.
+fn names(provider: ProviderType, model: &str) -> impl Iterator<Item = &str> {
+    let more = match provider {
+        ProviderType::Bedrock => without_region(model),
+        _ => fine_tuned_from(model),
+    };
+    std::iter::once(model).chain(more)
 }
 
 /// `ft:gpt-4o-mini-2024-07-18:my-org::id` is billed as `ft:gpt-4o-mini-2024-07-18`.
@@ -70,48 +115,22 @@ fn fine_tuned_from(model: &str) -> Option<&str> {
     Some(&model[.."ft:".len() + length])
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// `jp.anthropic.claude-…`: an inference profile is the model in some regions.
+fn without_region(model: &str) -> Option<&str> {
+    let (region, name) = model.split_once('.')?;
+    let known = ["us", "eu", "apac", "global", "us-gov", "jp", "au", "ca", "sa", "me", "af", "in", "kr", "sg"];
+    known.contains(&region).then_some(name)
+}
 
-    #[test]
-    fn well_known_models_are_known() {
-        let mini = look_up(ProviderType::OpenAI, "gpt-4o-mini").unwrap();
-        assert_eq!((mini.context_window, mini.max_output_tokens), (Some(128_000), Some(16_384)));
-        assert_eq!((mini.input_nanos, mini.output_nanos), (Some(150_000_000), Some(600_000_000)));
-        assert_eq!(mini.cache_read_nanos, Some(75_000_000));
-        assert!(mini.tools && mini.parallel_tools && mini.vision && mini.json_schema);
-        let haiku = look_up(ProviderType::Anthropic, "claude-haiku-4-5").unwrap();
-        assert_eq!((haiku.context_window, haiku.cache_write_nanos), (Some(200_000), Some(1_250_000_000)));
-        let embedding = look_up(ProviderType::OpenAI, "text-embedding-3-small").unwrap();
-        assert_eq!((embedding.input_nanos, embedding.output_nanos), (Some(20_000_000), Some(0)));
-    }
+// === impl Entry ===
 
-    #[test]
-    fn a_name_is_looked_up_at_its_own_provider_only() {
-        assert_eq!(look_up(ProviderType::Anthropic, "gpt-4o-mini"), None);
-        assert_eq!(look_up(ProviderType::OpenAICompatible, "gpt-4o-mini"), None);
-        assert_eq!(look_up(ProviderType::OpenAI, "no-such-model"), None);
-        assert!(look_up(ProviderType::Mistral, "mistral-small-latest").is_some(), "without the list's prefix");
-    }
-
-    #[test]
-    fn a_fine_tuned_model_has_the_price_of_its_base() {
-        let own = look_up(ProviderType::OpenAI, "ft:gpt-4o-mini-2024-07-18:acme::abc123");
-        assert_eq!(own, look_up(ProviderType::OpenAI, "ft:gpt-4o-mini-2024-07-18"));
-        assert!(own.is_some());
-        for odd in ["ft:", "ft::", "ft:gpt", "ft:é:x"] {
-            assert_eq!(look_up(ProviderType::OpenAI, odd), None, "{odd}");
-        }
-    }
-
-    #[test]
-    fn no_price_is_zero_for_want_of_knowledge() {
-        for (provider, models) in MODELS.iter().filter(|(provider, _)| *provider != "Ollama") {
-            for (name, Row(_, _, input, output, ..)) in models {
-                assert!(!matches!((input, output), (Some(0), Some(0))), "{provider} {name}");
-                assert_eq!(input.is_none(), output.is_none(), "{provider} {name}");
-            }
-        }
+impl Entry {
+    /// What it costs, as sidecars are told: complete for each tier and length of prompt. None: unknown.
+    #[must_use]
+    pub fn price(&self, provider: ProviderType) -> Option<wire::Price> {
+        self.pricing.as_ref()?.resolve(provider)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ mod check;
 mod crds;
 mod dev;
 mod inject;
+mod models;
 mod output;
 mod reset_breaker;
 
@@ -25,6 +26,7 @@ const EXAMPLES: &str = "\
 Examples:
   spillway check examples/                            say what is wrong with these files, offline
   spillway dev examples/ -- python app.py             run an application against them on this machine
+  spillway models --tools --sort cost                 the cheapest models that take tools
   spillway inject -f deployment.yaml | kubectl apply -f -
   spillway reset-breaker chat -n shop                 its provider is well again, do not wait
   spillway crds | kubectl apply -f -
@@ -43,6 +45,8 @@ enum Command {
     Dev(Box<dev::Args>),
     /// Say what is wrong with resources in files, without a cluster.
     Check(check::Args),
+    /// List what is known of models, and compare what they cost.
+    Models(models::Args),
     /// Print manifests with the sidecar added, as the webhook would add it.
     Inject(inject::Args),
     /// Have every sidecar try a route's backends again at once.
@@ -60,6 +64,7 @@ impl Cli {
             Command::Operator(args) => return operator(*args),
             Command::Dev(args) => return dev::run(*args),
             Command::Check(args) => check::run(&args),
+            Command::Models(args) => models::run(&args),
             Command::Inject(args) => inject::run(&args),
             Command::ResetBreaker(args) => reset_breaker::run(&args),
             Command::Crds => crds::run(),

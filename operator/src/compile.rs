@@ -23,6 +23,7 @@ mod unsupported;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::civil::Date;
 use secrecy::SecretString;
 use spillway_crds::{BackendStatus, LabelSelector};
 use spillway_wire as wire;
@@ -73,6 +74,8 @@ pub struct RouteFacts {
 struct Providers<'a> {
     found: BTreeMap<String, Found>,
     namespaces: &'a BTreeMap<String, BTreeMap<String, String>>,
+    /// Models that are switched off soon after this day are told.
+    today: Option<Date>,
 }
 
 enum Found {
@@ -92,7 +95,7 @@ pub fn compile(resources: &Resources) -> Compiled {
         let refused = || Found::Refused { namespace: object.namespace.clone() };
         found.insert(object.key(), compiled.map_or_else(refused, |provider| Found::Ready(Box::new(provider))));
     }
-    let providers = Providers { found, namespaces };
+    let providers = Providers { found, namespaces, today: settings.today };
     let names: BTreeSet<String> = routes.iter().map(|route| ObjectRef::of(Kind::ModelRoute, route).key()).collect();
     let by_route = policy::index(policies, &names, &mut diagnostics);
     let (mut claims, mut facts) = (Vec::new(), BTreeMap::new());

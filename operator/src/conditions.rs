@@ -64,12 +64,9 @@ pub fn route_status(
     let programmed = writer.condition(ConditionType::Programmed, (status, reason), &message);
     let usable = facts.backends.iter().filter(|backend| backend.state == BackendState::Closed).count();
     let SpendFigures { day_nanos, month_nanos, unpriced_requests } = spend;
+    let resolved = writer.of(ConditionType::ResolvedRefs, &found, "every provider exists and may be used");
     ModelRouteStatus {
-        conditions: vec![
-            accepted,
-            writer.of(ConditionType::ResolvedRefs, &found, "every provider exists and may be used"),
-            programmed,
-        ],
+        conditions: [accepted, resolved, programmed].into_iter().chain(writer.warning(&found)).collect(),
         sidecars: Some(fleet.counts()),
         summary: Some(RouteSummary {
             models,
@@ -171,9 +168,19 @@ impl Writer<'_> {
             ConditionType::Accepted => Reason::Accepted,
             ConditionType::ResolvedRefs => Reason::ResolvedRefs,
             ConditionType::Programmed => Reason::Programmed,
+            // Never asked for: it is there only with a reason of its own.
+            ConditionType::Warning => Reason::ModelsDeprecated,
         };
         let advice: String = here().map(|one| format!("; note: {}", one.text())).collect();
         self.condition(kind, (ConditionStatus::True, positive), &format!("{fine}{advice}"))
+    }
+
+    /// What works and will not for ever, if there is anything.
+    fn warning(&self, found: &[&Diagnostic]) -> Option<Condition> {
+        let here: Vec<&&Diagnostic> = found.iter().filter(|one| one.condition == ConditionType::Warning).collect();
+        let text: Vec<String> = here.iter().map(|one| one.text()).collect();
+        let reason = here.first()?.reason;
+        Some(self.condition(ConditionType::Warning, (ConditionStatus::True, reason), &text.join("; ")))
     }
 
     fn condition(&self, kind: ConditionType, value: (ConditionStatus, Reason), message: &str) -> Condition {

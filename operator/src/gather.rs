@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Resource, ResourceExt,
@@ -34,9 +35,9 @@ pub struct Unreadable {
     pub diagnostic: Diagnostic,
 }
 
-/// Copies out what the source holds now.
+/// Copies out what the source holds now. Without `today` nobody asks which models are about to be switched off.
 #[must_use]
-pub fn gather(source: &Source, settings: &CompileSettings) -> Gathered {
+pub fn gather(source: &Source, settings: &CompileSettings, today: Option<Date>) -> Gathered {
     let mut gathered = match source {
         Source::Cluster(stores) => from_cluster(stores),
         Source::Directory(files) => from_files(files),
@@ -44,6 +45,8 @@ pub fn gather(source: &Source, settings: &CompileSettings) -> Gathered {
     let overrides = std::mem::take(&mut gathered.resources.settings.endpoint_overrides);
     gathered.resources.settings = settings.clone();
     gathered.resources.settings.endpoint_overrides.extend(overrides);
+    gathered.resources.settings.catalogue = source.catalogue();
+    gathered.resources.settings.today = today;
     gathered
 }
 

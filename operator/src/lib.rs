@@ -15,6 +15,7 @@ pub mod gather;
 pub mod inject;
 pub mod lease;
 pub mod metrics;
+pub mod models;
 pub mod pods;
 pub mod publish;
 pub mod reconcile;

@@ -44,7 +44,7 @@ pub async fn run(context: Context) {
             continue;
         }
         let started = context.clock.monotonic();
-        let gathered = gather(&context.source, &context.compile);
+        let gathered = gather(&context.source, &context.compile, Some(context.clock.today()));
         let compiled = Arc::new(compile(&gathered.resources));
         context.publisher.publish(compiled.clone());
         transitions.tell(&gathered, &compiled);

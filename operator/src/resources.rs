@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
 use k8s_openapi::api::core::v1::Secret;
 use spillway_crds::{FallbackPolicy, ModelBudget, ModelProvider, ModelRoute};
+
+use crate::catalogue::Catalogue;
 
 /// The state of the world as far as it decides what sidecars run.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +32,10 @@ pub struct CompileSettings {
     pub endpoint_overrides: BTreeMap<String, String>,
     /// The namespaces whose Secrets can be read. Empty: all of them.
     pub secret_namespaces: Vec<String>,
+    /// What is known of models.
+    pub catalogue: Catalogue,
+    /// Models that are switched off soon after this day are told. None: none are.
+    pub today: Option<Date>,
 }
 
 #[cfg(test)]

@@ -25,6 +25,14 @@ pub struct OperatorArgs {
     /// With --resources: the namespace that sidecars are taken to live in.
     #[arg(long, env = "SPILLWAY_SIDECAR_NAMESPACE", value_name = "NS", default_value = "default")]
     sidecar_namespace: String,
+    /// With --resources: what is known of models beside the built-in catalogue, as `spillway models -o json` prints it.
+    /// Edits are picked up within a second.
+    #[arg(long, env = "SPILLWAY_CATALOGUE", value_name = "FILE", requires = "resources")]
+    catalogue: Option<PathBuf>,
+    /// The same in a cluster: a ConfigMap in the operator's namespace. It need not exist.
+    #[arg(long, env = "SPILLWAY_CATALOGUE_CONFIGMAP", value_name = "NAME", default_value = crate::models::CONFIG_MAP)]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    catalogue_configmap: String,
     /// With --resources: where the CA certificate is written for sidecars to trust.
     #[arg(long, env = "SPILLWAY_CA_OUT", value_name = "FILE", requires = "resources")]
     ca_out: Option<PathBuf>,
@@ -99,11 +107,17 @@ pub struct Settings {
 /// Where resources and identities come from.
 #[derive(Clone, Debug)]
 pub enum SourceSettings {
-    Cluster {
-        /// Empty: all namespaces.
-        secret_namespaces: Vec<String>,
-    },
+    Cluster(ClusterSettings),
     Directory(DirectorySettings),
+}
+
+/// What is looked at in the cluster.
+#[derive(Clone, Debug)]
+pub struct ClusterSettings {
+    /// Empty: all namespaces.
+    pub secret_namespaces: Vec<String>,
+    /// The ConfigMap with what is known of models.
+    pub catalogue: String,
 }
 
 /// A directory in place of the API server.
@@ -113,6 +127,8 @@ pub struct DirectorySettings {
     pub sidecar_token_file: PathBuf,
     pub sidecar_namespace: String,
     pub ca_out: Option<PathBuf>,
+    /// What is known of models beside the built-in catalogue.
+    pub catalogue: Option<PathBuf>,
 }
 
 /// Why the flags cannot be used together.
@@ -158,10 +174,14 @@ impl OperatorArgs {
                 sidecar_token_file,
                 sidecar_namespace: self.sidecar_namespace,
                 ca_out: self.ca_out,
+                catalogue: self.catalogue,
             }),
-            _ => SourceSettings::Cluster { secret_namespaces: self.secret_namespace },
+            _ => SourceSettings::Cluster(ClusterSettings {
+                secret_namespaces: self.secret_namespace,
+                catalogue: self.catalogue_configmap,
+            }),
         };
-        let in_cluster = matches!(source, SourceSettings::Cluster { .. });
+        let in_cluster = matches!(source, SourceSettings::Cluster(_));
         if in_cluster && self.leader_election && self.pod_ip.is_none() {
             return Err(SettingsError::PodIp);
         }

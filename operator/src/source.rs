@@ -3,6 +3,7 @@
 mod directory;
 mod document;
 mod fill;
+mod models;
 
 pub use directory::{Directory, POLL};
 pub use document::{Object, Problem};
@@ -14,7 +15,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::stores::Stores;
+use self::models::ModelsFile;
+use crate::{catalogue::Catalogue, stores::Stores};
 
 /// Both kinds of source; cheap to clone.
 #[derive(Clone)]
@@ -28,6 +30,8 @@ pub struct Files {
     directory: Mutex<Directory>,
     fills: Vec<Fill>,
     endpoints: Vec<Endpoint>,
+    /// What is known of models beside what is built in.
+    models: Option<Mutex<ModelsFile>>,
 }
 
 /// Where to reach a ModelProvider instead of at its own endpoint.
@@ -51,6 +55,15 @@ impl Source {
             Self::Directory(_) => Vec::new(),
         }
     }
+
+    /// What is known of models.
+    #[must_use]
+    pub fn catalogue(&self) -> Catalogue {
+        match self {
+            Self::Cluster(stores) => stores.models.catalogue(),
+            Self::Directory(files) => files.catalogue(),
+        }
+    }
 }
 
 // === impl Files ===
@@ -60,18 +73,33 @@ impl Files {
     #[must_use]
     pub fn new(mut directory: Directory, fills: Vec<Fill>, endpoints: Vec<Endpoint>) -> Self {
         directory.refresh();
-        Self { directory: Mutex::new(directory), fills, endpoints }
+        Self { directory: Mutex::new(directory), fills, endpoints, models: None }
+    }
+
+    /// Lays the models of a file, if one is named, over the built-in ones. An error says what is wrong with it.
+    pub fn with_models(self, file: Option<PathBuf>) -> Result<Self, String> {
+        let models = file.map(ModelsFile::open).transpose()?.map(Mutex::new);
+        Ok(Self { models, ..self })
     }
 
     /// Looks for changes. True: there is something new to see.
     pub fn refresh(&self) -> bool {
-        self.directory().refresh()
+        let models = self.models().is_some_and(|mut models| models.refresh());
+        self.directory().refresh() || models
     }
 
     /// What could not be read in the last refresh.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
-        self.directory().problems().to_vec()
+        let mut problems = self.directory().problems().to_vec();
+        problems.extend(self.models().and_then(|models| models.problem().cloned()));
+        problems
+    }
+
+    /// What is known of models.
+    #[must_use]
+    pub fn catalogue(&self) -> Catalogue {
+        self.models().map(|models| models.catalogue()).unwrap_or_default()
     }
 
     /// Shows every object that is in force.
@@ -95,6 +123,10 @@ impl Files {
     #[must_use]
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
+    }
+
+    fn models(&self) -> Option<MutexGuard<'_, ModelsFile>> {
+        Some(self.models.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn directory(&self) -> MutexGuard<'_, Directory> {

@@ -28,7 +28,7 @@ use serde::de::DeserializeOwned;
 use spillway_crds::{FallbackPolicy, ModelBudget, ModelProvider, ModelRoute};
 
 use self::{fresh::Fresh, gate::Gate};
-use crate::{changes::Changes, inject::INJECTED_LABEL, pods::Pods};
+use crate::{catalogue::Held, changes::Changes, inject::INJECTED_LABEL, pods::Pods};
 
 /// Marks a Secret whose owner lets Spillway use it.
 const PROVIDER_KEY: &str = "spillway.dev/provider-key=true";
@@ -46,6 +46,8 @@ pub struct Stores {
     /// One for each namespace, or one for all.
     pub secrets: Vec<Store<Secret>>,
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
+    /// What is known of models; someone else fills it.
+    pub models: Held,
     /// In the order of `secrets`.
     gates: Vec<Gate>,
 }
@@ -83,6 +85,7 @@ impl Stores {
                 let api = Api::<PartialObjectMeta<Namespace>>::all(client.clone());
                 follow("namespaces", watcher(api, everything), changes, &all, &mut watches)
             },
+            models: Held::default(),
             gates,
         };
         (stores, watches)
@@ -99,6 +102,7 @@ impl Stores {
             ("modelbudgets", ready(&self.budgets)),
             ("secrets", secrets),
             ("namespaces", ready(&self.namespaces)),
+            ("catalogue", self.models.is_read()),
         ];
         rows.into_iter().filter(|(_, ready)| !ready).map(|(name, _)| name).collect()
     }

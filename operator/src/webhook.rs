@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use tokio::time;
 
 use crate::{
+    clock::Clock,
     gather::gather,
     inject::{self, Injection},
     metrics::Metrics,
@@ -38,6 +39,7 @@ pub struct Webhooks {
     pub compile: CompileSettings,
     pub tls: Tls,
     pub metrics: Metrics,
+    pub clock: Clock,
     /// Without the CA, which may change.
     pub injection: Injection,
 }
@@ -86,7 +88,8 @@ impl Webhooks {
     }
 
     fn validate(&self, request: &AdmissionRequest<DynamicObject>) -> AdmissionResponse {
-        let response = validate::review(request, || gather(&self.source, &self.compile).resources);
+        let today = Some(self.clock.today());
+        let response = validate::review(request, || gather(&self.source, &self.compile, today).resources);
         let namespace = request.namespace.as_deref().unwrap_or_default();
         let (kind, name) = (&request.kind.kind, &request.name);
         let verdict = if response.allowed { "allowed" } else { "denied" };

@@ -113,3 +113,45 @@ fn help_teaches_by_example_and_lists_exit_codes() {
         assert!(out.contains("Examples:") && out.contains("Exit codes"), "{command:?}: {out}");
     }
 }
+
+#[test]
+fn models_lists_compares_and_says_what_it_did_not_understand() {
+    let rows: [(&[&str], i32, &str); 12] = [
+        (&["gpt-4o-mini", "-p", "openai"], 0, "OpenAI    gpt-4o-mini "),
+        (&["--tools", "--window", "200k", "--sort", "cost", "-n", "5"], 0, "PROVIDER"),
+        (&["-p", "OpenAI", "gpt-5.6", "--compare", "100k in, 1k out", "-n", "1"], 0, "$0."),
+        (&["-p", "OpenAI", "gpt-4o-mini", "-o", "csv"], 0, "OpenAI,gpt-4o-mini,chat,128000,16384,0.15,0.60,0.075,"),
+        (&["-p", "OpenAI", "gpt-4o-mini", "-o", "json"], 0, "\"inputPerMillion\": \"0.15\""),
+        (&["no-such-model"], 0, "none of the "),
+        (&["-p", "OpnAI"], 2, "there is no such type of provider (models are known of AI21,"),
+        (&["--window", "large"], 2, "is no number of tokens (examples: 8192, 200k, 1.5m)"),
+        (&["--compare", "100k"], 2, "is no amount of something"),
+        (&["--tier", "flex"], 2, "--compare"),
+        (&["--max-input-price", "cheap"], 2, "is not an amount in US dollars"),
+        (&["--catalogue", "/nowhere.json"], 1, "--catalogue /nowhere.json"),
+    ];
+    for (arguments, want, hint) in rows {
+        let (code, out, error) = spillway(&[&["models"], arguments].concat(), "");
+        assert_eq!(code, want, "{arguments:?}: {out}{error}");
+        assert!(out.contains(hint) || error.contains(hint), "{arguments:?}: {out}{error}");
+    }
+}
+
+#[test]
+fn what_models_prints_is_what_an_override_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("models.json").display().to_string();
+    let (_, printed, _) = spillway(&["models", "-o", "json", "--compare", "1k in"], "");
+    std::fs::write(&file, &printed).unwrap();
+    let (code, again, error) = spillway(&["models", "-o", "json", "--compare", "1k in", "--catalogue", &file], "");
+    assert_eq!((code, error.as_str()), (0, ""));
+    assert_eq!(again, printed);
+    std::fs::write(&file, r#"{"OpenAI": {"gpt-4o-mini": {"pricing": {"inputPerMillion": "0.1"}}}}"#).unwrap();
+    let (_, out, _) = spillway(&["models", "-p", "OpenAI", "gpt-4o-mini", "-o", "csv", "--catalogue", &file], "");
+    assert!(out.contains("OpenAI,gpt-4o-mini,chat,128000,16384,0.10,0.60,"), "{out}");
+    std::fs::write(&file, r#"{"OpenAI": {"gpt-4o-mini": {"window": 5}}}"#).unwrap();
+    let (code, _, error) = spillway(&["models", "--catalogue", &file], "");
+    assert!(code == 1 && error.contains("OpenAI \"gpt-4o-mini\": window: there is no such field"), "{error}");
+    let (code, _, error) = spillway(&["check", "--catalogue", &file, &file], "");
+    assert!(code == 1 && error.contains("window: there is no such field"), "{error}");
+}

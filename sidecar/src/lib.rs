@@ -1,10 +1,11 @@
 //! The data plane: an OpenAI-compatible endpoint on loopback that decides, retries, falls back and counts.
 //!
-//! Modules point one way: `clock, record, usage` <- `runtime` <- `pipeline` <- `server`, and beside them `journal, link` <-
+//! Modules point one way: `bill, clock, record, usage` <- `runtime` <- `pipeline` <- `server`, and beside them `journal, link` <-
 //! `feed, report`; `app` joins them.
 
 pub mod app;
 pub mod backoff;
+pub mod bill;
 pub mod chain;
 pub mod clock;
 pub mod error;

@@ -1,17 +1,16 @@
 //! Builders for what a sidecar runs, for tests that need no operator.
 
 use spillway_wire::{
-    AuthScheme, Backend, ContextWindow, Dialect, Egress, ErrorClass, FallbackRule, Headers, Map, Model, OnExceeded,
-    Price, Provider, ProviderTimeouts, RequestRules, Retries, Role, Route, Snapshot, Strategy, Streaming, Tokenizer,
-    Truncate, Unsupported, Validation,
+    Abilities, AuthScheme, Backend, ContextWindow, Dialect, Egress, ErrorClass, FallbackRule, Headers, Map, Model,
+    OnExceeded, Price, Provider, ProviderTimeouts, RequestRules, Retries, Role, Route, Snapshot, Strategy, Streaming,
+    Tokenizer, Truncate, Unsupported, Validation,
 };
 
 /// Every route and provider made here lives in this namespace.
 pub const NAMESPACE: &str = "shop";
 
 /// $1 per million input tokens and $10 per million output tokens: costs that can be added up in the head.
-pub const PRICE: Price =
-    Price { input_nanos: 1_000_000_000, output_nanos: 10_000_000_000, cache_read_nanos: None, cache_write_nanos: None };
+pub const PRICE: Price = Price::plain(1_000_000_000, 10_000_000_000);
 
 /// Routes and providers, with loopback allowed because that is where providers of a test are.
 #[must_use]
@@ -89,6 +88,7 @@ pub fn a_model(name: &str, window: u64) -> Model {
         parallel_tools: true,
         vision: true,
         json_schema: true,
+        abilities: Abilities::default(),
     }
 }
 

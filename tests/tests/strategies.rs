@@ -9,7 +9,7 @@ use spillway_tests::process::program;
 use spillway_tests::provider::Provider;
 use spillway_tests::sidecar::Sidecar;
 use spillway_tests::snapshot::{PRICE, a_backend, a_provider, a_route, a_rule, a_snapshot, a_spare};
-use spillway_wire::{Backend, Dialect, ErrorClass, Price, Role, Route, Strategy};
+use spillway_wire::{Backend, Dialect, ErrorClass, Price, Rates, Role, Route, Strategy};
 
 /// A provider, and a sidecar with these routes to it.
 async fn with_routes(routes: Vec<Route>) -> anyhow::Result<(Provider, Sidecar)> {
@@ -103,7 +103,7 @@ async fn expressions_send_requests_where_they_belong() -> anyhow::Result<()> {
 #[tokio::test]
 async fn what_may_cost_too_much_is_not_asked_at_any_hop() -> anyhow::Result<()> {
     let mut dear = a_spare("openai", "dear");
-    dear.model.price = Some(Price { output_nanos: 90_000_000_000, ..PRICE });
+    dear.model.price = Some(Price { rates: Rates { output_nanos: 90_000_000_000, ..PRICE.rates }, ..PRICE });
     let mut route = a_route("chat", vec![a_backend("openai", "status-503"), dear, a_spare("openai", "cheap")]);
     route.max_cost_nanos = Some(20_000_000);
     route.fallbacks = vec![a_rule(&[ErrorClass::ServiceUnavailable], &["dear", "cheap"])];

@@ -4,9 +4,12 @@ use std::fmt;
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Serialize,
+    de::{IntoDeserializer, value},
+};
 
-use crate::Money;
+use super::pricing::Pricing;
 
 /// The providers Spillway knows by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -108,25 +111,15 @@ pub enum Tokenizer {
     Estimate,
 }
 
-/// Prices in US dollars per million tokens.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Pricing {
-    /// Dollars per million tokens of input.
-    pub input_per_million: Money,
-    /// Dollars per million tokens of output.
-    pub output_per_million: Money,
-    /// Dollars per million tokens of input read from the provider's cache. Default: as other input.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_read_per_million: Option<Money>,
-    /// Dollars per million tokens of input written to the provider's cache. Default: as other input.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_write_per_million: Option<Money>,
-}
-
 // === impl ProviderType ===
 
 impl ProviderType {
+    /// The one that is written so in `spec.type`.
+    #[must_use]
+    pub fn read(name: &str) -> Option<Self> {
+        Self::deserialize(IntoDeserializer::<value::Error>::into_deserializer(name)).ok()
+    }
+
     /// The name as it is written in `spec.type`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

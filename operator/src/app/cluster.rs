@@ -16,6 +16,7 @@ use crate::{
     inject::Injection,
     lease::{self, Candidate, Leadership},
     metrics::Metrics,
+    models::Models,
     pods::Pods,
     publish::{
         Endpoint, Publisher,
@@ -24,7 +25,7 @@ use crate::{
     reconcile,
     relay::{Link, Relay},
     resources::CompileSettings,
-    settings::Settings,
+    settings::{ClusterSettings, Settings},
     source::Source,
     status, stores,
     stores::Stores,
@@ -53,7 +54,7 @@ struct Parts {
 /// Starts everything. Returns once all ports are bound; the operator is ready when every watch is complete.
 pub(super) async fn start(
     settings: &Settings,
-    secret_namespaces: &[String],
+    cluster: &ClusterSettings,
     draining: CancellationToken,
     tasks: &mut Tasks,
 ) -> anyhow::Result<()> {
@@ -62,12 +63,7 @@ pub(super) async fn start(
     let webhooks = bind("--webhook-addr", settings.webhook_addr).await?;
     let admin = bind("--admin-addr", settings.admin_addr).await?;
     let (metrics, changes, pods) = (Metrics::new(), Changes::default(), Pods::default());
-    let (stores, watches) = Stores::watching(&client, secret_namespaces, &changes);
-    for (name, watch) in watches {
-        tasks.spawn_forever(name, watch);
-    }
-    tasks.spawn_forever("pods", stores::follow_pods(client.clone(), pods.clone()));
-    let source = Source::Cluster(stores);
+    let source = Source::Cluster(watch_cluster(settings, cluster, &client, (&changes, &pods), tasks));
     let serving = CancellationToken::new();
     let pages = pages(source.clone(), pods.clone(), metrics.clone(), serving.clone(), draining);
     tasks.spawn("admin", admin::serve(admin, pages, tasks.stop()));
@@ -75,7 +71,7 @@ pub(super) async fn start(
     let (statuses, wanted) = watch::channel(Vec::new());
     let compile = CompileSettings {
         allowed_private_ranges: settings.allowed_private_ranges.clone(),
-        secret_namespaces: secret_namespaces.to_vec(),
+        secret_namespaces: cluster.secret_namespaces.clone(),
         ..CompileSettings::default()
     };
     let context = Context {
@@ -102,6 +98,32 @@ pub(super) async fn start(
     tasks.spawn_forever("reconcile", reconcile::run(context));
     serving.cancel();
     Ok(())
+}
+
+/// Starts everything that follows the API server.
+fn watch_cluster(
+    settings: &Settings,
+    cluster: &ClusterSettings,
+    client: &Client,
+    (changes, pods): (&Changes, &Pods),
+    tasks: &mut Tasks,
+) -> Stores {
+    let ClusterSettings { secret_namespaces, catalogue } = cluster;
+    let (stores, watches) = Stores::watching(client, secret_namespaces, changes);
+    for (name, watch) in watches {
+        tasks.spawn_forever(name, watch);
+    }
+    tasks.spawn_forever("pods", stores::follow_pods(client.clone(), pods.clone()));
+    let models = Models {
+        client: client.clone(),
+        namespace: settings.namespace.clone(),
+        name: catalogue.clone(),
+        held: stores.models.clone(),
+        changes: changes.clone(),
+        instance: settings.pod_name.clone(),
+    };
+    tasks.spawn_forever("catalogue", models.follow());
+    stores
 }
 
 async fn parts(
@@ -182,6 +204,7 @@ fn serve_webhooks(settings: &Settings, parts: &Parts, context: &Context, listene
         compile: context.compile.clone(),
         tls: parts.tls.clone(),
         metrics: parts.metrics.clone(),
+        clock: parts.clock,
         injection,
     });
     let handler = move |request, _closing| webhooks.clone().answer(request);

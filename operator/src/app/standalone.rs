@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +26,7 @@ pub(super) async fn start(
     draining: CancellationToken,
     tasks: &mut Tasks,
 ) -> anyhow::Result<()> {
-    let DirectorySettings { path, sidecar_token_file, sidecar_namespace, ca_out } = directory;
+    let DirectorySettings { path, sidecar_token_file, sidecar_namespace, ca_out, catalogue } = directory;
     if !path.exists() {
         bail!("--resources {} does not exist", path.display());
     }
@@ -36,6 +36,7 @@ pub(super) async fn start(
         bail!("--sidecar-token-file {} is empty", sidecar_token_file.display());
     }
     let files = Files::new(Directory::new(vec![path.clone()], sidecar_namespace), Vec::new(), Vec::new());
+    let files = files.with_models(catalogue.clone()).map_err(|problem| anyhow!("--catalogue {problem}"))?;
     for problem in files.problems() {
         tracing::warn!("{problem}");
     }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use super::output;
 use crate::{
+    clock::Clock,
     compile::{Severity, compile},
     gather::gather,
     resources::CompileSettings,
@@ -20,6 +21,9 @@ pub(super) struct Args {
     /// The namespace of objects that name none.
     #[arg(short, long, value_name = "NS", default_value = "default")]
     namespace: String,
+    /// What is known of models beside the built-in catalogue, as `spillway models -o json` prints it.
+    #[arg(long, value_name = "FILE")]
+    catalogue: Option<PathBuf>,
     /// Let warnings fail the check too.
     #[arg(long)]
     strict: bool,
@@ -38,11 +42,14 @@ Exit codes: 0 nothing to object to; 1 at least one error (with --strict: or warn
 /// Prints every problem; the exit code says whether any of them is an error.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let directory = Directory::new(args.paths.clone(), &args.namespace);
-    let files = std::sync::Arc::new(Files::new(directory, Vec::new(), Vec::new()));
+    let files = Files::new(directory, Vec::new(), Vec::new()).with_models(args.catalogue.clone());
+    let files = std::sync::Arc::new(files.map_err(|problem| anyhow::anyhow!("--catalogue {problem}"))?);
     let origins = files.origins();
     let mut errors: Vec<String> = files.problems().iter().map(|problem| format!("error: {problem}")).collect();
     let mut warnings = Vec::new();
-    let diagnostics = compile(&gather(&Source::Directory(files), &CompileSettings::default()).resources).diagnostics;
+    let today = Some(Clock::system().today());
+    let gathered = gather(&Source::Directory(files), &CompileSettings::default(), today);
+    let diagnostics = compile(&gathered.resources).diagnostics;
     for diagnostic in diagnostics {
         let file = origins.get(&diagnostic.object.to_string()).map(|file| format!("{}: ", file.display()));
         let line = format!("{}{diagnostic} ({})", file.unwrap_or_default(), diagnostic.reason);

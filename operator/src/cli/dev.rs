@@ -62,7 +62,7 @@ async fn dev(args: Args) -> anyhow::Result<ExitCode> {
         output::note(&format!("spillway: {problem}"));
     }
     let files = Source::Directory(files.into());
-    let resources = gather(&files, &CompileSettings::default()).resources;
+    let resources = gather(&files, &CompileSettings::default(), None).resources;
     let Source::Directory(files) = files else { bail!("the source is a directory") };
     let pod = pod(&args, &resources);
     let token = random_token()?;
@@ -143,7 +143,8 @@ fn files(args: &Args) -> anyhow::Result<Files> {
     let fill = |text: &String| Fill::parse(text, DEFAULT_NAMESPACE)?.read(|name| std::env::var(name).ok());
     let fills: Vec<Fill> = args.secret.iter().map(fill).collect::<Result<_, _>>().context("--secret")?;
     let directory = Directory::new(vec![args.path.clone()], DEFAULT_NAMESPACE);
-    Ok(Files::new(directory, fills, args.endpoint.clone()))
+    let files = Files::new(directory, fills, args.endpoint.clone()).with_models(args.catalogue.clone());
+    files.map_err(|problem| anyhow::anyhow!("--catalogue {problem}"))
 }
 
 /// What the command is taken for.

@@ -1,9 +1,10 @@
 //! What is known of a model: the provider's own description first, field by field, then the catalogue.
 
-use spillway_crds::{MoneyError, Pricing, ProviderModel, ProviderType, Tokenizer};
+use jiff::civil::Date;
+use spillway_crds::{Money, ProviderModel, ProviderType, Tokenizer};
 use spillway_wire as wire;
 
-use crate::catalogue::{self, Entry};
+use crate::catalogue::{self, Cards, Catalogue, Entry, Pricing, Rates, Token};
 
 /// Anthropic's protocol wants a limit in every request; this one is sent when nobody knows the model's own.
 const ANTHROPIC_OUTPUT_TOKENS: u64 = 4096;
@@ -13,11 +14,17 @@ pub(crate) struct Resolved {
     pub(crate) model: wire::Model,
     /// Someone described it: the catalogue, or the provider's `models`.
     pub(crate) known: bool,
+    /// The provider switches it off on this day.
+    pub(crate) deprecated_on: Option<Date>,
 }
 
 /// Resolves `name` at a provider of this type that describes these models.
-pub(crate) fn resolve(kind: ProviderType, name: &str, described: &[ProviderModel]) -> Resolved {
-    let entry = catalogue::look_up(kind, name);
+pub(crate) fn resolve(
+    catalogue: &Catalogue,
+    (kind, name): (ProviderType, &str),
+    described: &[ProviderModel],
+) -> Resolved {
+    let entry = catalogue.look_up(kind, name);
     let own = described.iter().find(|model| model.name == name);
     let known = entry.is_some() || own.is_some();
     let nothing = ProviderModel::default();
@@ -32,49 +39,100 @@ pub(crate) fn resolve(kind: ProviderType, name: &str, described: &[ProviderModel
         vision,
         json_schema,
     } = own.unwrap_or(&nothing);
-    let from_entry = |ability: fn(&Entry) -> bool| entry.as_ref().is_none_or(ability);
+    let entry = entry.as_ref();
+    let from_entry = |ability: fn(&Entry) -> bool| entry.is_none_or(ability);
     let without_limit = (kind == ProviderType::Anthropic).then_some(ANTHROPIC_OUTPUT_TOKENS);
     // Refused before this is asked, if it does not read.
-    let own_price = prices(pricing.as_ref()).unwrap_or_default();
+    let own_price = prices(pricing.as_ref()).ok().flatten();
+    let own_price = own_price.and_then(|price| price.resolve(kind));
     let model = wire::Model {
         name: name.to_owned(),
         context_window_tokens: context_window.or(entry.and_then(|entry| entry.context_window)),
         max_output_tokens: max_output_tokens.or(entry.and_then(|entry| entry.max_output_tokens)).or(without_limit),
         tokenizer: tokenizer.map_or_else(|| catalogue::tokenizer(kind, name), self::tokenizer),
-        price: own_price.or_else(|| entry.as_ref().and_then(listed_price)),
+        price: own_price.or_else(|| entry?.price(kind)),
         tools: tools.unwrap_or_else(|| from_entry(|entry| entry.tools)),
         parallel_tools: parallel_tools.unwrap_or_else(|| from_entry(|entry| entry.parallel_tools)),
         vision: vision.unwrap_or_else(|| from_entry(|entry| entry.vision)),
         json_schema: json_schema.unwrap_or_else(|| from_entry(|entry| entry.json_schema)),
+        abilities: entry.map(|entry| entry.abilities).unwrap_or_default(),
     };
-    Resolved { model, known }
+    Resolved { model, known, deprecated_on: entry.and_then(|entry| entry.deprecated_on) }
 }
 
-/// The prices a user gave. The error names the field.
-pub(crate) fn prices(pricing: Option<&Pricing>) -> Result<Option<wire::Price>, (&'static str, MoneyError)> {
-    let Some(Pricing { input_per_million, output_per_million, cache_read_per_million, cache_write_per_million }) =
-        pricing
+/// The prices a user gave. The error names the field below `pricing`, and says what is wrong with it.
+pub(crate) fn prices(pricing: Option<&spillway_crds::Pricing>) -> Result<Option<Pricing>, (String, String)> {
+    let Some(spillway_crds::Pricing {
+        input_per_million,
+        output_per_million,
+        cache_read_per_million,
+        cache_write_per_million,
+        cache_write_1h_per_million,
+        reasoning_per_million,
+        audio_input_per_million,
+        audio_output_per_million,
+        image_input_per_million,
+        image_output_per_million,
+        tiers,
+    }) = pricing
     else {
         return Ok(None);
     };
-    let optional = |field, price: &Option<spillway_crds::Money>| {
-        price.as_ref().map(|price| price.nanos().map_err(|error| (field, error))).transpose()
-    };
-    Ok(Some(wire::Price {
-        input_nanos: input_per_million.nanos().map_err(|error| ("inputPerMillion", error))?,
-        output_nanos: output_per_million.nanos().map_err(|error| ("outputPerMillion", error))?,
-        cache_read_nanos: optional("cacheReadPerMillion", cache_read_per_million)?,
-        cache_write_nanos: optional("cacheWritePerMillion", cache_write_per_million)?,
-    }))
+    let given = [
+        (Token::Input, Some(input_per_million)),
+        (Token::Output, Some(output_per_million)),
+        (Token::CacheRead, cache_read_per_million.as_ref()),
+        (Token::CacheWrite, cache_write_per_million.as_ref()),
+        (Token::CacheWrite1h, cache_write_1h_per_million.as_ref()),
+        (Token::Reasoning, reasoning_per_million.as_ref()),
+        (Token::AudioInput, audio_input_per_million.as_ref()),
+        (Token::AudioOutput, audio_output_per_million.as_ref()),
+        (Token::ImageInput, image_input_per_million.as_ref()),
+        (Token::ImageOutput, image_output_per_million.as_ref()),
+    ];
+    let rates = rates("", given)?;
+    let mut above: Vec<(u64, Rates)> = Vec::new();
+    for (index, given) in tiers.iter().enumerate() {
+        let tier = tier(index, given)?;
+        if tier.0 == 0 || above.iter().any(|(bound, _)| *bound == tier.0) {
+            let problem = format!("{} is given twice, or is 0: each tier begins somewhere else", tier.0);
+            return Err((format!("tiers[{index}].aboveTokens"), problem));
+        }
+        above.push(tier);
+    }
+    above.sort_unstable_by_key(|(bound, _)| *bound);
+    Ok(Some(Pricing { standard: Cards { rates, above }, ..Pricing::default() }))
 }
 
-fn listed_price(entry: &Entry) -> Option<wire::Price> {
-    Some(wire::Price {
-        input_nanos: entry.input_nanos?,
-        output_nanos: entry.output_nanos?,
-        cache_read_nanos: entry.cache_read_nanos,
-        cache_write_nanos: entry.cache_write_nanos,
-    })
+fn tier(index: usize, given: &spillway_crds::PricingTier) -> Result<(u64, Rates), (String, String)> {
+    let spillway_crds::PricingTier {
+        above_tokens,
+        input_per_million,
+        output_per_million,
+        cache_read_per_million,
+        cache_write_per_million,
+        cache_write_1h_per_million,
+        reasoning_per_million,
+    } = given;
+    let given = [
+        (Token::Input, input_per_million.as_ref()),
+        (Token::Output, output_per_million.as_ref()),
+        (Token::CacheRead, cache_read_per_million.as_ref()),
+        (Token::CacheWrite, cache_write_per_million.as_ref()),
+        (Token::CacheWrite1h, cache_write_1h_per_million.as_ref()),
+        (Token::Reasoning, reasoning_per_million.as_ref()),
+    ];
+    Ok((*above_tokens, rates(&format!("tiers[{index}]."), given)?))
+}
+
+fn rates<const N: usize>(at: &str, given: [(Token, Option<&Money>); N]) -> Result<Rates, (String, String)> {
+    let mut rates = Rates::default();
+    for (token, price) in given {
+        let nanos = price.map(Money::nanos).transpose();
+        let nanos = nanos.map_err(|error| (format!("{at}{}", token.field()), error.to_string()))?;
+        rates.set(token, nanos);
+    }
+    Ok(rates)
 }
 
 const fn tokenizer(written: Tokenizer) -> wire::Tokenizer {
@@ -89,25 +147,76 @@ const fn tokenizer(written: Tokenizer) -> wire::Tokenizer {
 mod tests {
     use super::*;
 
+    fn resolve(kind: ProviderType, name: &str, described: &[ProviderModel]) -> Resolved {
+        super::resolve(&Catalogue::default(), (kind, name), described)
+    }
+
     #[test]
     fn what_the_provider_says_wins_field_by_field() {
         let mut own =
             ProviderModel { name: "gpt-4o-mini".into(), context_window: Some(4096), ..ProviderModel::default() };
         own.vision = Some(false);
-        let Resolved { model, known } = resolve(ProviderType::OpenAI, "gpt-4o-mini", &[own]);
+        let Resolved { model, known, .. } = resolve(ProviderType::OpenAI, "gpt-4o-mini", &[own]);
         assert!(known);
         assert_eq!((model.context_window_tokens, model.max_output_tokens), (Some(4096), Some(16_384)));
         assert_eq!((model.vision, model.tools), (false, true));
-        assert_eq!(model.price.map(|price| price.input_nanos), Some(150_000_000));
+        assert_eq!(model.price.map(|price| price.rates.input_nanos), Some(150_000_000));
+        assert_eq!(model.abilities.tool_choice, Some(true));
     }
 
     #[test]
     fn an_unknown_model_is_unknown_and_not_free() {
-        let Resolved { model, known } = resolve(ProviderType::OpenAICompatible, "mystery", &[]);
+        let Resolved { model, known, .. } = resolve(ProviderType::OpenAICompatible, "mystery", &[]);
         assert!(!known);
         assert_eq!((model.context_window_tokens, model.price, model.max_output_tokens), (None, None, None));
         assert!(model.tools && model.vision && model.json_schema, "only the provider can know");
         assert_eq!(model.tokenizer, wire::Tokenizer::Estimate);
         assert_eq!(resolve(ProviderType::Anthropic, "mystery", &[]).model.max_output_tokens, Some(4096));
+    }
+
+    #[test]
+    fn a_user_can_say_what_long_prompts_and_rare_tokens_cost() {
+        let own: ProviderModel = serde_json::from_value(serde_json::json!({
+            "name": "own",
+            "pricing": {"inputPerMillion": "1", "outputPerMillion": "2", "cacheWrite1hPerMillion": "3",
+                "reasoningPerMillion": "4", "audioInputPerMillion": "5",
+                "tiers": [{"aboveTokens": 400_000, "outputPerMillion": "9"}, {"aboveTokens": 200_000, "inputPerMillion": "7"}]},
+        }))
+        .unwrap();
+        let price = resolve(ProviderType::OpenAICompatible, "own", &[own]).model.price.unwrap();
+        let rates = wire::Rates {
+            cache_write_1h_nanos: Some(3_000_000_000),
+            reasoning_nanos: Some(4_000_000_000),
+            audio_input_nanos: Some(5_000_000_000),
+            ..wire::Rates::plain(1_000_000_000, 2_000_000_000)
+        };
+        assert_eq!(price.rates, rates);
+        let card = |above_tokens, input_nanos, output_nanos| wire::Card {
+            tier: wire::ServiceTier::Standard,
+            above_tokens,
+            rates: wire::Rates { input_nanos, output_nanos, ..rates },
+        };
+        let want = [card(200_000, 7_000_000_000, 2_000_000_000), card(400_000, 7_000_000_000, 9_000_000_000)];
+        assert_eq!(price.cards, want);
+    }
+
+    #[test]
+    fn a_price_that_does_not_read_names_its_field() {
+        let rows = [
+            (serde_json::json!({"inputPerMillion": "1", "outputPerMillion": "x"}), "outputPerMillion"),
+            (
+                serde_json::json!({"inputPerMillion": "1", "outputPerMillion": "1", "tiers": [{"aboveTokens": 0}]}),
+                "tiers[0].aboveTokens",
+            ),
+            (
+                serde_json::json!({"inputPerMillion": "1", "outputPerMillion": "1",
+                    "tiers": [{"aboveTokens": 5}, {"aboveTokens": 6, "cacheReadPerMillion": ""}]}),
+                "tiers[1].cacheReadPerMillion",
+            ),
+        ];
+        for (pricing, want) in rows {
+            let pricing = serde_json::from_value(pricing).unwrap();
+            assert_eq!(prices(Some(&pricing)).map_err(|(field, _)| field), Err(want.to_owned()));
+        }
     }
 }

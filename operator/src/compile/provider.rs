@@ -15,7 +15,7 @@ use super::duration::Bounds;
 use super::endpoint::Endpoint;
 use super::known::{Known, known};
 use super::{credential, public, rest, secret, unsupported};
-use crate::resources::CompileSettings;
+use crate::{catalogue::Catalogue, resources::CompileSettings};
 
 /// A provider that routes may use.
 pub(crate) struct Provider {
@@ -25,6 +25,7 @@ pub(crate) struct Provider {
     /// Its keys by name, without those that may not be used (and a diagnostic says why).
     pub(crate) keys: Vec<(String, SecretString)>,
     pub(crate) models: Vec<ProviderModel>,
+    pub(crate) catalogue: Catalogue,
     allowed: Option<AllowedNamespaces>,
 }
 
@@ -135,6 +136,7 @@ impl Draft<'_> {
             wire: sent(spec, &known, (endpoint, proxy), credentials, (headers, timeouts)),
             keys,
             models: spec.models.clone(),
+            catalogue: settings.catalogue.clone(),
             allowed: spec.allowed_namespaces.clone(),
         })
     }
@@ -313,7 +315,7 @@ impl Draft<'_> {
                 self.invalid(format!("{path}.name"), format!("{:?} is described twice", model.name));
             }
             if let Err((field, error)) = super::model::prices(model.pricing.as_ref()) {
-                self.invalid(format!("{path}.pricing.{field}"), error.to_string());
+                self.invalid(format!("{path}.pricing.{field}"), error);
             }
             if let (Some(window), Some(answer)) = (model.context_window, model.max_output_tokens)
                 && answer > window

@@ -178,3 +178,29 @@ fn a_backend_that_is_left_alone_is_not_counted_as_usable() {
     assert_eq!(status.summary.unwrap().backends, "2/3");
     assert_eq!(status.conditions[2].status, "True", "the route is programmed all the same");
 }
+
+#[test]
+fn a_model_that_is_switched_off_soon_is_a_warning_and_the_route_stays_accepted() {
+    let route = "{backends: [{name: old, providerRef: {name: openai}, model: o3-mini}]}";
+    let mut resources = world(&[SHOP, &object("ModelRoute", route)]);
+    let warning = |resources: &Resources| {
+        let status = route_of(resources, "x");
+        assert!(lines(&status.conditions)[0].starts_with("Accepted=True/Accepted: "), "{:?}", status.conditions);
+        lines(&status.conditions).into_iter().nth(3)
+    };
+    let off = "o3-mini\" off on 2026-10-23: move to a newer model";
+    let rows = [
+        (None, None),
+        (Some("2026-08-23"), None),
+        (Some("2026-08-24"), Some(format!("OpenAI switches \"{off} before that"))),
+        (Some("2026-10-22"), Some(format!("OpenAI switches \"{off} before that"))),
+        (Some("2026-10-23"), Some(format!("OpenAI switched \"{off}"))),
+        (Some("2027-10-23"), Some(format!("OpenAI switched \"{off}"))),
+    ];
+    for (today, want) in rows {
+        resources.settings.today = today.map(|day| day.parse().unwrap());
+        let want =
+            want.map(|text| format!("Warning=True/ModelsDeprecated: spec.backends[0].model: backend old: {text}"));
+        assert_eq!(warning(&resources), want, "{today:?}");
+    }
+}

@@ -29,7 +29,7 @@ spec:
 fn files(folder: &Path, fills: Vec<Fill>, endpoints: Vec<Endpoint>) -> Gathered {
     std::fs::write(folder.join("all.yaml"), FILE).unwrap();
     let directory = Directory::new(vec![folder.to_owned()], "default");
-    gather(&Source::Directory(Files::new(directory, fills, endpoints).into()), &CompileSettings::default())
+    gather(&Source::Directory(Files::new(directory, fills, endpoints).into()), &CompileSettings::default(), None)
 }
 
 #[test]

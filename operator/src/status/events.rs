@@ -52,7 +52,7 @@ impl Events {
     }
 }
 
-/// Conditions that were not false and now are, or were and are not any more. Rollouts are no Events: `Programmed` counts
+/// Conditions that were not false and now are, or were and are not any more; for a warning, that came. Rollouts are no Events: `Programmed` counts
 /// only when a sidecar refuses.
 fn turns<'a>(shown: &Value, written: &'a Value) -> Vec<Turn<'a>> {
     let mut turned = Vec::new();
@@ -96,6 +96,9 @@ fn backend_turns(shown: &Value, written: &Value) -> Vec<Turn<'static>> {
 }
 
 fn is_wrong(condition: &Value) -> bool {
+    if condition["type"] == "Warning" {
+        return condition["status"] == "True";
+    }
     let rollout = condition["type"] == "Programmed" && condition["reason"] != "Rejected";
     condition["status"] == "False" && !rollout
 }
@@ -134,6 +137,7 @@ mod tests {
             (status("Accepted", "False", "Invalid"), status("Accepted", "False", "Conflicted"), None),
             (status("Accepted", "False", "Invalid"), status("Accepted", "True", "Accepted"), Some(("Accepted", false))),
             (json!({}), status("ResolvedRefs", "False", "SecretNotFound"), Some(("ResolvedRefs", true))),
+            (json!({}), status("Warning", "True", "ModelsDeprecated"), Some(("Warning", true))),
             (status("Programmed", "True", "Programmed"), status("Programmed", "False", "Pending"), None),
             (
                 status("Programmed", "True", "Programmed"),

@@ -54,6 +54,17 @@ fn what_this_version_does_not_enforce_yet_is_stored_with_a_warning() {
 }
 
 #[test]
+fn a_model_that_is_switched_off_soon_only_warns() {
+    let spec = a_route(json!({"name": "old", "providerRef": {"name": "openai"}, "model": "o3-mini"}));
+    let mut resources = world(&[SHOP]);
+    resources.settings.today = Some("2026-09-01".parse().unwrap());
+    let response = review(&request("ModelRoute", "CREATE", spec, None), || resources);
+    let warnings = response.warnings.unwrap_or_default();
+    assert!(response.allowed && warnings.len() == 1, "{warnings:?}");
+    assert!(warnings[0].contains("OpenAI switches \"o3-mini\" off on 2026-10-23"), "{warnings:?}");
+}
+
+#[test]
 fn a_missing_reference_only_warns() {
     let spec = a_route(json!({"name": "mini", "providerRef": {"name": "later"}, "model": "gpt-4o-mini"}));
     let (allowed, message, warnings) = review_of("ModelRoute", spec);

@@ -15,6 +15,7 @@ fn webhooks() -> Webhooks {
         compile: CompileSettings::default(),
         tls: Tls::new(Authority::generate(clock.wall()).unwrap(), ["localhost".to_owned()], clock).unwrap(),
         metrics: Metrics::new(),
+        clock,
         injection: Injection {
             image: "sidecar:1".into(),
             pull_policy: "IfNotPresent".into(),

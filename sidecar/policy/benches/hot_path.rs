@@ -4,7 +4,7 @@ use std::{hint::black_box, time::Duration};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use spillway_policy::{
-    Class, Price, Usage,
+    Class, Price, Rates, Usage,
     balance::{Load, Turn, by_affinity, by_busy, by_cost, by_latency, by_turn, take_turn},
     breaker::{self, Breaker, Outcome},
     fallback::{Candidate, Choice, Demand, Output, Question, Set, Sizes, primaries},
@@ -15,8 +15,11 @@ use spillway_policy::{
     },
 };
 
-const PRICE: Price =
-    Price { input: 150_000_000, output: 600_000_000, cache_read: 75_000_000, cache_write: 187_500_000 };
+const PRICE: Price = Price {
+    rates: Rates { cache_read: 75_000_000, cache_write: 187_500_000, ..Rates::plain(150_000_000, 600_000_000) },
+    cards: Vec::new(),
+    flat: false,
+};
 
 const CANDIDATE: Candidate = Candidate {
     primary: true,
@@ -31,7 +34,7 @@ const CANDIDATE: Candidate = Candidate {
 };
 
 fn plan(c: &mut Criterion) {
-    let mut candidates = [Candidate { tools: false, ..CANDIDATE }; 16];
+    let mut candidates = vec![Candidate { tools: false, ..CANDIDATE }; 16];
     candidates[15] = CANDIDATE;
     let sizes = Sizes::bounds(100, 8_000);
     c.bench_function("choose the last of 16 backends", |b| {
@@ -136,8 +139,9 @@ fn retry(c: &mut Criterion) {
 }
 
 fn cost(c: &mut Criterion) {
-    let usage = Usage { input: 1_200, output: 345, cache_read: 1_000, cache_write: 0 };
-    c.bench_function("price an answer", |b| b.iter(|| black_box(PRICE.of(black_box(&usage)))));
+    let usage = Usage { input: 1_200, output: 345, cache_read: 1_000, ..Usage::default() };
+    let price = PRICE;
+    c.bench_function("price an answer", |b| b.iter(|| black_box(price.of(black_box(&usage)))));
 }
 
 fn order(c: &mut Criterion) {
@@ -160,7 +164,8 @@ fn order(c: &mut Criterion) {
     });
     bench("latency", &|order| by_latency(order, load, 42));
     bench("requests in flight", &|order| by_busy(order, |index| load(index).in_flight, 42));
-    bench("cost", &|order| by_cost(order, |_| CANDIDATE.worst(sizes.common(), &demand)));
+    let candidate = CANDIDATE;
+    bench("cost", &|order| by_cost(order, |_| candidate.worst(sizes.common(), &demand)));
     bench("session", &|order| by_affinity(order, b"session-4711", |index| NAMES[index], |_| 1));
 }
 

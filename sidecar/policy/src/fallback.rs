@@ -10,7 +10,7 @@ mod price;
 #[cfg(test)]
 mod tests;
 
-use crate::{Class, Classes, NanoUsd, Price};
+use crate::{Class, Classes, NanoUsd, Price, Tier};
 
 /// How many tokenizers there may be; [`Candidate::tokenizer`] is below it.
 pub const TOKENIZERS: usize = 3;
@@ -19,7 +19,7 @@ pub const TOKENIZERS: usize = 3;
 pub const MAX_CANDIDATES: usize = 64;
 
 /// A backend, as far as choosing needs to know it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Candidate {
     /// May be a first choice; others are reached by rules only.
     pub primary: bool,
@@ -54,6 +54,10 @@ pub struct Demand {
     pub unpriced: bool,
     /// Not these: they have no such API.
     pub unable: Set,
+    /// It has sound in it, or asks for some.
+    pub audio: bool,
+    /// The service tier it asks for.
+    pub tier: Tier,
 }
 
 /// Tokens kept for the answer.

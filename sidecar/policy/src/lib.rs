@@ -15,7 +15,7 @@ pub mod truncate;
 pub mod window;
 
 pub use class::{Class, Classes};
-pub use cost::{NanoUsd, Price, Usage};
+pub use cost::{Bill, Card, Most, NanoUsd, Price, Rates, Tier, Usage};
 
 /// Some moment: what tests count from.
 #[cfg(test)]

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::openai::table::row;
 use crate::path::segment;
-use crate::{Dialect, Host, Speech, Usage};
+use crate::{Dialect, Host, Speech, Tier, Usage};
 
 /// In front of a model's id: Anthropic's body, by the older API.
 const INVOKE: &str = "invoke/";
@@ -69,7 +69,8 @@ fn finish_reason(reason: &str) -> &'static str {
 
 /// The counts of an answer, or of a stream's last event.
 fn usage(holder: &Value) -> Option<Usage> {
-    Usage::read(Dialect::Bedrock, holder.get("usage")?)
+    let usage = Usage::read(Dialect::Bedrock, holder.get("usage")?)?;
+    Some(Usage { tier: holder.get("serviceTier").and_then(Tier::read), ..usage })
 }
 
 /// How many of the answer's tokens were thoughts. Only Claude says so, and only when asked to.

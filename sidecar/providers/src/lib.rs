@@ -7,6 +7,7 @@
 //! and only the few fields a policy owns are rewritten; otherwise the request, the answer and every stream event are
 //! translated, and what one side cannot say to the other is refused by name.
 
+mod abilities;
 mod anthropic;
 mod bedrock;
 mod body;
@@ -36,16 +37,17 @@ mod translate;
 mod usage;
 mod vertex;
 
+pub use abilities::{Abilities, Efforts};
 pub use body::Body;
 pub use fault::{Class, Fault};
 pub use format::{Format, ask_again, asked, with_text};
-pub use need::{Need, read, writes_cache};
+pub use need::{Need, Surcharges, read, surcharges};
 pub use openai::table::{Auth, Row, Schemas, row, rows};
 pub use pass::Pass;
 pub use said::{Listener, Said};
 pub use stream::{Frame, StreamDecoder};
 pub use translate::{Answer, Host, Outgoing, Speech, Target, Unsupported, decode, decode_at, encode};
-pub use usage::Usage;
+pub use usage::{Tier, Usage};
 
 /// What the application called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

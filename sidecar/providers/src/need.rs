@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::pass::ModelIn;
 use crate::responses::state;
-use crate::{Api, BadRequest, Body, Pass};
+use crate::{Api, BadRequest, Body, Pass, Tier};
 
 /// Longer than any model's name; a bound on what reaches logs and metrics.
 const MAX_MODEL_BYTES: usize = 256;
@@ -184,12 +184,30 @@ fn messages(api: Api, body: &Body) -> Result<usize, BadRequest> {
     }
 }
 
-/// Whether a part of the prompt asks for being kept in the provider's cache. Text that only names the field counts too,
-/// which makes a bound of the cost a little larger than it has to be.
+/// What makes a request dearer than its length does. Text that only names a field counts too, which makes a bound of the cost a
+/// little larger than it has to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Surcharges {
+    /// Part of the prompt is to be kept in the provider's cache.
+    pub cache_writes: bool,
+    /// It has sound in it, or asks for some.
+    pub audio: bool,
+    /// The service tier it asks for.
+    pub tier: Option<Tier>,
+}
+
+/// Looks for what makes a request dearer.
 #[must_use]
-pub fn writes_cache(body: &Body) -> bool {
-    let holds = |key| body.get_bytes(key).is_some_and(|raw| memchr::memmem::find(raw, b"\"cache_control\"").is_some());
-    ["messages", "system", "tools"].into_iter().any(holds) || body.get_bytes("cache_control").is_some()
+pub fn surcharges(body: &Body) -> Surcharges {
+    let holds =
+        |key, word: &str| body.get_bytes(key).is_some_and(|raw| memchr::memmem::find(raw, word.as_bytes()).is_some());
+    let cached = |key| holds(key, "\"cache_control\"");
+    Surcharges {
+        cache_writes: ["messages", "system", "tools"].into_iter().any(cached)
+            || body.get_bytes("cache_control").is_some(),
+        audio: holds("messages", "\"input_audio\"") || holds("modalities", "\"audio\""),
+        tier: body.value("service_tier").as_ref().and_then(Tier::read),
+    }
 }
 
 /// Whether any part of any message is an image. Only a body that has the name of one somewhere pays for a look.
@@ -299,6 +317,22 @@ mod tests {
         for (api, body, want) in rows {
             let need = need(api, &body).unwrap();
             assert_eq!((need.messages, need.stream), (want, false), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_makes_a_request_dearer_is_seen() {
+        let nothing = Surcharges::default();
+        let rows = [
+            (json!({"messages": [{"content": "hi"}]}), nothing),
+            (json!({"tools": [{"cache_control": {}}]}), Surcharges { cache_writes: true, ..nothing }),
+            (json!({"messages": [{"content": [{"type": "input_audio"}]}]}), Surcharges { audio: true, ..nothing }),
+            (json!({"modalities": ["text", "audio"]}), Surcharges { audio: true, ..nothing }),
+            (json!({"service_tier": "priority"}), Surcharges { tier: Some(Tier::Priority), ..nothing }),
+            (json!({"service_tier": "auto"}), nothing),
+        ];
+        for (body, want) in rows {
+            assert_eq!(surcharges(&Body::parse(Bytes::from(body.to_string())).unwrap()), want, "{body}");
         }
     }
 

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use crate::openai::family::Family;
 use crate::openai::table::Path;
 use crate::{
-    Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, bedrock, cohere, completions, embed, format,
-    gemini, messages, ollama, openai, pass, responses, vertex,
+    Abilities, Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, bedrock, cohere, completions, embed,
+    format, gemini, messages, ollama, openai, pass, responses, vertex,
 };
 
 /// What happens to a parameter the dialect cannot express.
@@ -58,6 +58,8 @@ pub struct Target<'a> {
     pub max_output_tokens: Option<u64>,
     /// The model takes no JSON schema for its answer; one that the provider takes as a tool's parameters stands for it.
     pub schema_by_tool: bool,
+    /// What is known of what the model takes.
+    pub abilities: Abilities,
     pub unsupported: Unsupported,
 }
 
@@ -107,7 +109,7 @@ impl Speech {
 impl<'a> Target<'a> {
     /// A model at a provider without habits, whose limits nobody knows.
     #[must_use]
-    pub const fn new(dialect: Dialect, model: &'a str) -> Self {
+    pub fn new(dialect: Dialect, model: &'a str) -> Self {
         Self {
             dialect,
             host: if matches!(dialect, Dialect::BedrockInvoke) { Host::Bedrock } else { Host::Own },
@@ -116,6 +118,7 @@ impl<'a> Target<'a> {
             api_version: None,
             max_output_tokens: None,
             schema_by_tool: false,
+            abilities: Abilities::default(),
             unsupported: Unsupported::Drop,
         }
     }

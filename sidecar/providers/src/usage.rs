@@ -1,18 +1,48 @@
 //! What a provider billed, from a body or from a stream, in one meaning.
 
+mod cost;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
 use serde_json::{Value, json};
 
 use crate::Dialect;
 
 /// Tokens of one answer, in OpenAI's meaning: `input` includes what was read from or written to a cache.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     pub input: u64,
     pub output: u64,
+    /// Part of `input`.
     pub cache_read: u64,
+    /// Part of `input`, whatever it is kept for.
     pub cache_write: u64,
+    /// Part of `cache_write`: what is kept for an hour.
+    pub cache_write_1h: u64,
     /// Part of `output`.
     pub reasoning: u64,
+    /// Part of `input`.
+    pub audio_input: u64,
+    /// Part of `output`.
+    pub audio_output: u64,
+    /// Part of `input`.
+    pub image_input: u64,
+    /// Part of `output`.
+    pub image_output: u64,
+    /// The service tier that answered. None: the provider does not say.
+    pub tier: Option<Tier>,
+    /// What the provider says it charges for the answer, in nano-dollars.
+    pub cost_nanos: Option<u64>,
+}
+
+/// How fast an answer was promised to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    Standard,
+    Flex,
+    Priority,
 }
 
 // === impl Usage ===
@@ -33,24 +63,35 @@ impl Usage {
     /// Providers of the family put cache hits in three places and Anthropic's words beside OpenAI's.
     fn from_openai(usage: &Value) -> Option<Self> {
         let input = count(usage, "/prompt_tokens").or_else(|| count(usage, "/input_tokens"))?;
-        let cache_read = [
-            "/prompt_tokens_details/cached_tokens",
-            "/input_tokens_details/cached_tokens",
-            "/prompt_cache_hit_tokens",
-            "/cache_read_input_tokens",
-        ];
-        let cache_write = ["/prompt_tokens_details/cache_write_tokens", "/cache_creation_input_tokens"];
         let output = count(usage, "/completion_tokens").or_else(|| count(usage, "/output_tokens")).unwrap_or(0);
-        let reasoning =
-            first(usage, &["/completion_tokens_details/reasoning_tokens", "/output_tokens_details/reasoning_tokens"]);
+        let prompt = |name: &str| first_of(usage, &["prompt_tokens_details", "input_tokens_details"], name);
+        let answer = |name: &str| first_of(usage, &["completion_tokens_details", "output_tokens_details"], name);
+        let reasoning = answer("reasoning_tokens").unwrap_or(0);
         // Some leave reasoning out of the answer's tokens and bill it all the same; the total gives it away.
         let beside = count(usage, "/total_tokens") == Some(input.saturating_add(output).saturating_add(reasoning));
+        let cache_read = prompt("cached_tokens")
+            .unwrap_or_else(|| first(usage, &["/prompt_cache_hit_tokens", "/cache_read_input_tokens"]));
+        let cache_write = prompt("cache_write_tokens")
+            .or_else(|| prompt("cache_creation_tokens"))
+            .unwrap_or_else(|| first(usage, &["/cache_creation_input_tokens"]))
+            .min(input);
+        let kept = [
+            "/prompt_tokens_details/cache_creation_token_details/ephemeral_1h_input_tokens",
+            "/cache_creation/ephemeral_1h_input_tokens",
+        ];
         Some(Self {
             input,
             output: if beside { output.saturating_add(reasoning) } else { output },
-            cache_read: first(usage, &cache_read).min(input),
-            cache_write: first(usage, &cache_write).min(input),
+            cache_read: cache_read.min(input),
+            cache_write,
+            cache_write_1h: first(usage, &kept).min(cache_write),
             reasoning,
+            audio_input: prompt("audio_tokens").unwrap_or(0).min(input),
+            audio_output: answer("audio_tokens").unwrap_or(0),
+            image_input: prompt("image_tokens").unwrap_or(0).min(input),
+            image_output: answer("image_tokens").unwrap_or(0),
+            tier: usage.get("service_tier").and_then(Tier::read),
+            cost_nanos: cost::nanos(usage),
         })
     }
 
@@ -63,9 +104,16 @@ impl Usage {
         }
         let cache_read = first(usage, &["/cache_read_input_tokens"]);
         let cache_write = first(usage, &["/cache_creation_input_tokens"]);
-        let input = fresh.unwrap_or(0).saturating_add(cache_read).saturating_add(cache_write);
-        let reasoning = first(usage, &["/output_tokens_details/thinking_tokens"]);
-        Some(Self { input, output: output.unwrap_or(0), cache_read, cache_write, reasoning })
+        Some(Self {
+            input: fresh.unwrap_or(0).saturating_add(cache_read).saturating_add(cache_write),
+            output: output.unwrap_or(0),
+            cache_read,
+            cache_write,
+            cache_write_1h: first(usage, &["/cache_creation/ephemeral_1h_input_tokens"]).min(cache_write),
+            reasoning: first(usage, &["/output_tokens_details/thinking_tokens"]),
+            tier: usage.get("service_tier").and_then(Tier::read),
+            ..Self::default()
+        })
     }
 
     /// Cohere says what it counted and what it bills; older answers say only the latter.
@@ -86,7 +134,16 @@ impl Usage {
         let cache_read = first(usage, &["/cacheReadInputTokens", "/cacheReadInputTokenCount"]);
         let cache_write = first(usage, &["/cacheWriteInputTokens", "/cacheWriteInputTokenCount"]);
         let input = fresh.unwrap_or(0).saturating_add(cache_read).saturating_add(cache_write);
-        Some(Self { input, output: output.unwrap_or(0), cache_read, cache_write, ..Self::default() })
+        let kept = usage["cacheDetails"].as_array().into_iter().flatten().filter(|one| one["ttl"] == "1h");
+        let kept = kept.filter_map(|one| count(one, "/inputTokens")).fold(0, u64::saturating_add);
+        Some(Self {
+            input,
+            output: output.unwrap_or(0),
+            cache_read,
+            cache_write,
+            cache_write_1h: kept.min(cache_write),
+            ..Self::default()
+        })
     }
 
     /// Ollama's counts stand beside the answer.
@@ -108,12 +165,18 @@ impl Usage {
         let input = prompt.unwrap_or(0).saturating_add(first(usage, &["/toolUsePromptTokenCount"]));
         let (answer, reasoning) = (candidates.unwrap_or(0), first(usage, &["/thoughtsTokenCount"]));
         let within = count(usage, "/totalTokenCount") == Some(input.saturating_add(answer));
+        let tier = usage.get("serviceTier").or_else(|| usage.get("trafficType"));
         Some(Self {
             input,
             output: if within { answer } else { answer.saturating_add(reasoning) },
             cache_read: first(usage, &["/cachedContentTokenCount"]).min(input),
-            cache_write: 0,
             reasoning,
+            audio_input: modality(&usage["promptTokensDetails"], "AUDIO").min(input),
+            audio_output: modality(&usage["candidatesTokensDetails"], "AUDIO").min(answer),
+            image_input: modality(&usage["promptTokensDetails"], "IMAGE").min(input),
+            image_output: modality(&usage["candidatesTokensDetails"], "IMAGE").min(answer),
+            tier: tier.and_then(Tier::read),
+            ..Self::default()
         })
     }
 
@@ -125,40 +188,121 @@ impl Usage {
             output: self.output.max(later.output),
             cache_read: self.cache_read.max(later.cache_read),
             cache_write: self.cache_write.max(later.cache_write),
+            cache_write_1h: self.cache_write_1h.max(later.cache_write_1h),
             reasoning: self.reasoning.max(later.reasoning),
+            audio_input: self.audio_input.max(later.audio_input),
+            audio_output: self.audio_output.max(later.audio_output),
+            image_input: self.image_input.max(later.image_input),
+            image_output: self.image_output.max(later.image_output),
+            tier: later.tier.or(self.tier),
+            cost_nanos: self.cost_nanos.max(later.cost_nanos),
         }
     }
 
     /// As OpenAI writes it.
     pub(crate) fn to_openai(self) -> Value {
+        let (prompt, answer) = self.details();
         json!({
             "prompt_tokens": self.input,
             "completion_tokens": self.output,
             "total_tokens": self.input.saturating_add(self.output),
-            "prompt_tokens_details": {"cached_tokens": self.cache_read, "cache_write_tokens": self.cache_write},
-            "completion_tokens_details": {"reasoning_tokens": self.reasoning},
+            "prompt_tokens_details": prompt,
+            "completion_tokens_details": answer,
         })
+    }
+
+    /// What prompt and answer were made of, in OpenAI's words.
+    fn details(self) -> (Value, Value) {
+        let mut prompt = json!({"cached_tokens": self.cache_read, "cache_write_tokens": self.cache_write});
+        let mut answer = json!({"reasoning_tokens": self.reasoning});
+        note(&mut prompt, "audio_tokens", self.audio_input);
+        note(&mut prompt, "image_tokens", self.image_input);
+        note(&mut answer, "audio_tokens", self.audio_output);
+        note(&mut answer, "image_tokens", self.image_output);
+        if self.cache_write_1h > 0 {
+            prompt["cache_creation_token_details"] = self.kept();
+        }
+        (prompt, answer)
     }
 
     /// As OpenAI writes it in a response.
     pub(crate) fn to_responses(self) -> Value {
+        let (prompt, answer) = self.details();
         json!({
             "input_tokens": self.input,
-            "input_tokens_details": {"cached_tokens": self.cache_read, "cache_write_tokens": self.cache_write},
+            "input_tokens_details": prompt,
             "output_tokens": self.output,
-            "output_tokens_details": {"reasoning_tokens": self.reasoning},
+            "output_tokens_details": answer,
             "total_tokens": self.input.saturating_add(self.output),
         })
     }
 
     /// As Anthropic writes it.
     pub(crate) fn to_anthropic(self) -> Value {
-        json!({
+        let mut usage = json!({
             "input_tokens": self.input.saturating_sub(self.cache_read).saturating_sub(self.cache_write),
             "output_tokens": self.output,
             "cache_creation_input_tokens": self.cache_write,
             "cache_read_input_tokens": self.cache_read,
+        });
+        if self.cache_write_1h > 0 {
+            usage["cache_creation"] = self.kept();
+        }
+        usage
+    }
+
+    /// What was written to the cache, by how long it is kept.
+    fn kept(self) -> Value {
+        json!({
+            "ephemeral_5m_input_tokens": self.cache_write.saturating_sub(self.cache_write_1h),
+            "ephemeral_1h_input_tokens": self.cache_write_1h,
         })
+    }
+}
+
+/// What every answer has is always shown; what most do not have, only where it is.
+impl fmt::Debug for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let always = [
+            ("input", self.input),
+            ("output", self.output),
+            ("cache_read", self.cache_read),
+            ("cache_write", self.cache_write),
+            ("reasoning", self.reasoning),
+        ];
+        let rare = [
+            ("cache_write_1h", self.cache_write_1h),
+            ("audio_input", self.audio_input),
+            ("audio_output", self.audio_output),
+            ("image_input", self.image_input),
+            ("image_output", self.image_output),
+            ("cost_nanos", self.cost_nanos.unwrap_or(0)),
+        ];
+        let mut shown = f.debug_struct("Usage");
+        for (name, count) in always.into_iter().chain(rare.into_iter().filter(|(_, count)| *count > 0)) {
+            shown.field(name, &count);
+        }
+        if let Some(tier) = self.tier {
+            shown.field("tier", &tier);
+        }
+        shown.finish()
+    }
+}
+
+// === impl Tier ===
+
+impl Tier {
+    /// Reads a provider's word for the tier that answered, or that a request asks for. Words for what costs as usual
+    /// (`default`, `scale`, a provisioned throughput) are the standard tier; `auto` says nothing.
+    #[must_use]
+    pub fn read(word: &Value) -> Option<Self> {
+        let word = word.as_str().or_else(|| word.get("type")?.as_str())?.to_ascii_lowercase();
+        match word.as_str() {
+            "" | "auto" => None,
+            "flex" | "on_demand_flex" => Some(Self::Flex),
+            "priority" | "on_demand_priority" | "fast" => Some(Self::Priority),
+            _ => Some(Self::Standard),
+        }
     }
 }
 
@@ -175,83 +319,22 @@ fn first(usage: &Value, pointers: &[&str]) -> u64 {
     pointers.iter().find_map(|pointer| count(usage, pointer)).unwrap_or(0)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A count in the first of several objects that has it.
+fn first_of(usage: &Value, objects: &[&str], name: &str) -> Option<u64> {
+    let counts = objects.iter().filter_map(|object| usage.get(*object)?.get(name)?.as_u64());
+    counts.into_iter().find(|count| *count <= MOST_TOKENS)
+}
 
-    #[test]
-    fn a_count_that_cannot_be_is_not_believed() {
-        let absurd = json!({"prompt_tokens": u64::MAX, "completion_tokens": 3});
-        assert_eq!(Usage::read(Dialect::OpenAi, &absurd), None);
-        let absurd = json!({"input_tokens": 5, "output_tokens": u64::MAX});
-        assert_eq!(Usage::read(Dialect::Anthropic, &absurd).map(|usage| usage.output), Some(0));
+/// Writes a count that most answers do not have.
+fn note(details: &mut Value, name: &str, count: u64) {
+    if count > 0 {
+        details[name] = count.into();
     }
+}
 
-    #[test]
-    fn every_spelling_means_the_same() {
-        let rows = [
-            (Dialect::OpenAi, json!({"prompt_tokens": 12, "completion_tokens": 7}), (12, 7, 0, 0, 0)),
-            (
-                Dialect::OpenAi,
-                json!({"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 4},
-                    "completion_tokens_details": {"reasoning_tokens": 2}}),
-                (9, 3, 4, 0, 2),
-            ),
-            (
-                Dialect::OpenAi,
-                json!({"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 112,
-                    "completion_tokens_details": {"reasoning_tokens": 100}}),
-                (9, 103, 0, 0, 100),
-            ),
-            (Dialect::OpenAi, json!({"prompt_tokens": 9, "prompt_cache_hit_tokens": 4}), (9, 0, 4, 0, 0)),
-            (Dialect::OpenAi, json!({"prompt_tokens": 3, "prompt_cache_hit_tokens": 4}), (3, 0, 3, 0, 0)),
-            (
-                Dialect::Anthropic,
-                json!({"input_tokens": 10, "cache_creation_input_tokens": 100, "cache_read_input_tokens": 1000,
-                    "output_tokens": 5}),
-                (1110, 5, 1000, 100, 0),
-            ),
-            (Dialect::Anthropic, json!({"output_tokens": 7}), (0, 7, 0, 0, 0)),
-            (Dialect::Ollama, json!({"prompt_eval_count": 26, "eval_count": 10}), (26, 10, 0, 0, 0)),
-            (Dialect::Ollama, json!({"eval_count": 10}), (0, 10, 0, 0, 0)),
-            (
-                Dialect::Bedrock,
-                json!({"inputTokens": 10, "outputTokens": 5, "totalTokens": 1115, "cacheReadInputTokens": 1000,
-                    "cacheWriteInputTokens": 100}),
-                (1110, 5, 1000, 100, 0),
-            ),
-            (
-                Dialect::Gemini,
-                json!({"promptTokenCount": 12, "candidatesTokenCount": 7, "thoughtsTokenCount": 30,
-                    "totalTokenCount": 49, "cachedContentTokenCount": 5}),
-                (12, 37, 5, 0, 30),
-            ),
-            (
-                Dialect::Gemini,
-                json!({"promptTokenCount": 12, "candidatesTokenCount": 7, "thoughtsTokenCount": 5, "totalTokenCount": 19}),
-                (12, 7, 0, 0, 5),
-            ),
-        ];
-        for (dialect, value, (input, output, cache_read, cache_write, reasoning)) in rows {
-            let want = Usage { input, output, cache_read, cache_write, reasoning };
-            assert_eq!(Usage::read(dialect, &value), Some(want), "{value}");
-        }
-    }
-
-    #[test]
-    fn a_usage_without_counts_is_none() {
-        for value in [json!(null), json!({}), json!([1]), json!({"prompt_tokens": "many"})] {
-            assert_eq!(Usage::read(Dialect::OpenAi, &value), None, "{value}");
-            assert_eq!(Usage::read(Dialect::Anthropic, &value), None, "{value}");
-        }
-    }
-
-    #[test]
-    fn a_usage_survives_the_other_dialect() {
-        let usage = Usage { input: 1110, output: 5, cache_read: 1000, cache_write: 100, reasoning: 0 };
-        assert_eq!(Usage::read(Dialect::Anthropic, &usage.to_anthropic()), Some(usage));
-        assert_eq!(Usage::read(Dialect::OpenAi, &usage.to_openai()), Some(usage));
-        let usage = Usage { cache_write: 0, reasoning: 2, ..usage };
-        assert_eq!(Usage::read(Dialect::OpenAi, &usage.to_responses()), Some(usage));
-    }
+/// Gemini's counts by what the tokens stand for.
+fn modality(details: &Value, name: &str) -> u64 {
+    let of = |one: &&Value| one["modality"] == name;
+    let counts = details.as_array().into_iter().flatten().filter(of).filter_map(|one| count(one, "/tokenCount"));
+    counts.fold(0, u64::saturating_add)
 }

@@ -22,6 +22,21 @@ const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 pub(super) const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
+/// Where the request goes, as its dialect needs to know it.
+fn target<'a>(call: &Call, backend: &'a Backend) -> Target<'a> {
+    Target {
+        dialect: backend.speech.dialect,
+        host: backend.speech.host,
+        row: backend.speech.row,
+        api_version: backend.provider.api_version.as_deref(),
+        model: &backend.model,
+        max_output_tokens: backend.max_output_tokens,
+        schema_by_tool: backend.schema_by_tool,
+        abilities: backend.abilities,
+        unsupported: call.hints.unsupported.unwrap_or(call.route.request.unsupported),
+    }
+}
+
 /// Builds the provider's request from scratch: of the application's headers only a list goes along.
 pub(super) fn request(
     call: &Call,
@@ -29,17 +44,7 @@ pub(super) fn request(
     key: Option<&KeySlot>,
 ) -> Result<Request<Full<Bytes>>, ProxyError> {
     let provider = &backend.provider;
-    let target = Target {
-        dialect: backend.speech.dialect,
-        host: backend.speech.host,
-        row: backend.speech.row,
-        api_version: provider.api_version.as_deref(),
-        model: &backend.model,
-        max_output_tokens: backend.max_output_tokens,
-        schema_by_tool: backend.schema_by_tool,
-        unsupported: call.hints.unsupported.unwrap_or(call.route.request.unsupported),
-    };
-    let (method, content_type, outgoing) = written(call, &target)?;
+    let (method, content_type, outgoing) = written(call, &target(call, backend))?;
     let Outgoing { path, headers: dialect, body, dropped } = outgoing;
     if !dropped.is_empty() {
         tracing::debug!(route = call.route.name, backend = backend.name, ?dropped, "parameters were left out");

@@ -7,8 +7,11 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
-use spillway_policy::fallback::{Demand, Output, Question, Set, Sizes};
-use spillway_providers::{Api, Body, Need, pass::Bill, read};
+use spillway_policy::{
+    Tier,
+    fallback::{Demand, Output, Question, Set, Sizes},
+};
+use spillway_providers::{Api, Body, Need, Surcharges, pass::Bill, read};
 
 use super::{
     accept::Accepted,
@@ -19,7 +22,7 @@ use super::{
     when::Wanted,
 };
 use crate::{
-    clock,
+    bill, clock,
     error::ProxyError,
     runtime::{Generation, RequestRules, Route},
 };
@@ -41,8 +44,8 @@ pub(super) struct Call {
     pub(super) wanted: Wanted,
     /// What the application decides for it.
     pub(super) hints: Hints,
-    /// Part of the prompt is to be kept in the provider's cache. Only looked for where cost decides.
-    cache_writes: bool,
+    /// What makes it dearer than its length. Only looked for where cost decides.
+    surcharges: Surcharges,
     /// Messages that were left out.
     pub(super) truncated: u32,
     /// The application's own, for policies to look at.
@@ -91,7 +94,7 @@ pub(super) async fn call(
     // What has no prompt is never too long.
     let sizes = if api.has_prompt() { count::bounds(api, &body) } else { Sizes::bounds(0, 0) };
     let unable = passing.as_ref().map_or_else(Set::default, |passing| passing.unable(route));
-    let cache_writes = route.compares_cost() && spillway_providers::writes_cache(&body);
+    let surcharges = if route.compares_cost() { spillway_providers::surcharges(&body) } else { Surcharges::default() };
     settle.routed(route, need.stream, &sizes);
     Ok(Call {
         api,
@@ -104,7 +107,7 @@ pub(super) async fn call(
         sizes,
         wanted: Wanted::default(),
         hints,
-        cache_writes,
+        surcharges,
         truncated: 0,
         headers: std::mem::take(&mut accepted.headers),
         forwarded: std::mem::take(&mut accepted.forwarded),
@@ -139,9 +142,11 @@ impl Call {
         };
         let more_choices = choices.saturating_sub(1);
         let hosted_tools = hosted_tool.is_some();
-        let (unpriced, unable, cache_writes) = (!self.api.has_prompt(), self.unable, self.cache_writes);
+        let (unpriced, unable) = (!self.api.has_prompt(), self.unable);
+        let Surcharges { cache_writes, audio, tier } = self.surcharges;
+        let tier = tier.map_or(Tier::Standard, bill::served);
         let able = Demand { output, tools, images, json_schema, hosted_tools, ..Demand::default() };
-        Demand { more_choices, cache_writes, unpriced, unable, ..able }
+        Demand { more_choices, cache_writes, audio, tier, unpriced, unable, ..able }
     }
 
     /// Who can serve it, apart from those that are out, or left alone for a while.
@@ -165,7 +170,7 @@ impl Call {
     /// The same request, to be sent to somebody else at the same time.
     pub(super) fn copy(&self, deadline: Instant) -> Self {
         let Self { api, route, body, passing, unable, need, model, sizes, wanted, .. } = self;
-        let Self { hints, cache_writes, truncated, forwarded, .. } = self;
+        let Self { hints, surcharges, truncated, forwarded, .. } = self;
         Self {
             api: *api,
             route: Arc::clone(route),
@@ -177,7 +182,7 @@ impl Call {
             sizes: *sizes,
             wanted: *wanted,
             hints: *hints,
-            cache_writes: *cache_writes,
+            surcharges: *surcharges,
             truncated: *truncated,
             headers: HeaderMap::new(),
             forwarded: forwarded.clone(),

@@ -26,11 +26,12 @@ use super::{
     resolve::Call,
 };
 use crate::{
+    bill,
     clock::{self, Day},
     record::{Outcome, RequestRecord},
     runtime::{Backend, Failed, Place, Route, Runtime},
 };
-use waste::{Aside, at_least, billed};
+use waste::{Aside, at_least};
 
 /// What is known so far.
 #[must_use = "dropping it settles the request as abandoned"]
@@ -253,7 +254,7 @@ impl Settle {
     /// What the provider billed.
     pub(super) fn used(&mut self, usage: Option<spillway_providers::Usage>) {
         if let Some(usage) = usage {
-            self.usage = Some(billed(usage));
+            self.usage = Some(bill::usage(usage));
             self.reported = Some(usage);
         }
     }
@@ -290,7 +291,7 @@ impl Settle {
     }
 
     fn own_cost(&self) -> Option<NanoUsd> {
-        Some(self.backend()?.price?.of(self.usage.as_ref()?))
+        bill::cost(self.backend()?.price.as_ref(), self.usage.as_ref()?, self.reported.as_ref())
     }
 
     /// It ended well.
@@ -321,12 +322,7 @@ impl Settle {
 
     /// Ours, where the provider did not say.
     fn estimate(&self, output_bytes: u64) -> Usage {
-        Usage {
-            input: count::guess(&self.sizes),
-            output: count::guess_output(output_bytes),
-            cache_read: 0,
-            cache_write: 0,
-        }
+        Usage { input: count::guess(&self.sizes), output: count::guess_output(output_bytes), ..Usage::default() }
     }
 
     fn add_up(&self, outcome: Outcome, usage: Option<&Usage>, cost: Option<NanoUsd>) {

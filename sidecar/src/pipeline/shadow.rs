@@ -14,7 +14,7 @@ use super::{
     when,
 };
 use crate::{
-    clock,
+    bill, clock,
     runtime::{Admission, Hold, Runtime, ShadowPlace},
 };
 
@@ -107,11 +107,11 @@ impl Drop for Copy {
     fn drop(&mut self) {
         let Self { runtime, call, index, sent, progress, ended, _memory: _ } = self;
         let backend = &call.route.backends[*index];
-        let (outcome, bill) = ended.unwrap_or_else(|| ("cut", sent.then(|| progress.waste())));
+        let (outcome, waste) = ended.unwrap_or_else(|| ("cut", sent.then(|| progress.waste())));
         runtime.telemetry.metrics.shadow(&call.route.name, &backend.name, outcome);
-        let Some(bill) = bill else { return };
-        let usage = bill.usage(&call.sizes);
-        let cost = backend.price.map(|price| price.of(&usage));
+        let Some(waste) = waste else { return };
+        let usage = waste.usage(&call.sizes);
+        let cost = bill::cost(backend.price.as_ref(), &usage, waste.usage.as_ref());
         let totals = UsageTotals {
             requests: 1,
             errors: u64::from(outcome != "answered"),

@@ -10,7 +10,7 @@ use spillway_policy::{
     retry::{self, budget},
     truncate,
 };
-use spillway_providers::{Fault, Speech, Unsupported, tokens::Encoding};
+use spillway_providers::{Abilities, Fault, Speech, Unsupported, tokens::Encoding};
 use spillway_wire::{AuthScheme, Dialect, Hint, Map, OnExceeded, SchemaCheck, Snapshot};
 
 use super::{
@@ -130,6 +130,7 @@ pub(crate) struct Backend {
     pub(crate) max_output_tokens: Option<u64>,
     /// It takes no JSON schema for its answer, and can call a tool that takes one.
     pub(crate) schema_by_tool: bool,
+    pub(crate) abilities: Abilities,
     /// Its share under strategy Weighted.
     pub(crate) weight: u32,
     /// Of a shadow: the share of requests it gets a copy of.

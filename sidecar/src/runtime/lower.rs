@@ -1,6 +1,7 @@
 //! A snapshot becomes a generation, all or nothing. What cannot be run is refused with a reason that names the object;
 //! whatever was in use stays in use then.
 
+mod abilities;
 mod expressions;
 mod limit;
 mod rest;
@@ -10,7 +11,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
-use spillway_policy::{NanoUsd, Price, fallback, truncate};
+use spillway_policy::{NanoUsd, fallback, truncate};
 use spillway_providers::{Dialect, Schemas, Speech, Unsupported, row, tokens::Encoding};
 use spillway_wire as wire;
 
@@ -20,6 +21,7 @@ use super::{
     live,
 };
 use crate::{
+    bill,
     identity::Environment,
     upstream::{address::AddressRule, connect::Dialer},
     usage::{SeriesKey, UsageTable},
@@ -236,6 +238,7 @@ fn backend(
         model_header: text_header(&model.name)?,
         max_output_tokens: model.max_output_tokens,
         schema_by_tool: by_model(&speech) && !model.json_schema && model.tools,
+        abilities: abilities::lower(&model.abilities),
         weight: *weight,
         shadow_ppm: shadow_ppm.unwrap_or(1_000_000),
         when: when.as_deref().map(|source| expressions::when(source, parts.before)).transpose()?,
@@ -244,7 +247,7 @@ fn backend(
             wire::Tokenizer::Cl100kBase => Encoding::Cl100k,
             wire::Tokenizer::Estimate => Encoding::Estimate,
         },
-        price: model.price.map(price),
+        price: model.price.as_ref().map(bill::price),
         series: parts.usage.series(key),
         state: live::backend(parts.before, route, name, (&found.state, &model.name)),
         model_gate: found.state.model(provider, &model.name),
@@ -311,6 +314,8 @@ fn candidate(given: &wire::Backend, lowered: &Backend) -> fallback::Candidate {
         parallel_tools: _,
         vision,
         json_schema,
+        // Dialects look at them, not whoever chooses.
+        abilities: _,
     } = model;
     fallback::Candidate {
         primary: matches!(role, wire::Role::Primary),
@@ -325,7 +330,7 @@ fn candidate(given: &wire::Backend, lowered: &Backend) -> fallback::Candidate {
         // What stands in for a schema is better than nobody.
         json_schema: *json_schema || *tools || !by_model(&lowered.speech),
         hosted_tools: lowered.has_responses(),
-        price: price.map(self::price),
+        price: price.as_ref().map(bill::price),
         max_output: *max_output_tokens,
     }
 }
@@ -333,22 +338,6 @@ fn candidate(given: &wire::Backend, lowered: &Backend) -> fallback::Candidate {
 /// Whether a schema can be sent depends on the model.
 fn by_model(speech: &Speech) -> bool {
     speech.row.schemas == Schemas::ByModel
-}
-
-const fn price(given: wire::Price) -> Price {
-    let wire::Price { input_nanos, output_nanos, cache_read_nanos, cache_write_nanos } = given;
-    Price {
-        input: input_nanos,
-        output: output_nanos,
-        cache_read: match cache_read_nanos {
-            Some(nanos) => nanos,
-            None => input_nanos,
-        },
-        cache_write: match cache_write_nanos {
-            Some(nanos) => nanos,
-            None => input_nanos,
-        },
-    }
 }
 
 fn fallback_rule(given: &wire::FallbackRule, backends: &[wire::Backend]) -> Result<fallback::Rule, Nack> {

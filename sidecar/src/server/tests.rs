@@ -1,6 +1,7 @@
 //! What an application sees, with a provider that does what it is told.
 
 mod attempts;
+mod bills;
 mod cascades;
 mod counts;
 mod doors;

@@ -6,6 +6,8 @@
 //!
 //! Units are in the names: `_ms` milliseconds, `_nanos` billionths of a US dollar, `_tokens` tokens, `_bytes` bytes.
 
+mod abilities;
+mod price;
 mod provider;
 mod report;
 mod snapshot;
@@ -13,8 +15,10 @@ mod stream;
 mod traffic;
 mod validation;
 
+pub use abilities::Abilities;
+pub use price::{Card, Price, Rates, ServiceTier};
 pub use provider::{
-    AuthScheme, AwsKey, Cloud, Dialect, Exchange, Headers, Model, Price, Provider, ProviderTimeouts, Tokenizer,
+    AuthScheme, AwsKey, Cloud, Dialect, Exchange, Headers, Model, Provider, ProviderTimeouts, Tokenizer,
 };
 pub use report::{Ack, Delivery, Report, RestState, RestingBackend, SidecarIdentity, UsageKey, UsageLine, UsageTotals};
 pub use snapshot::{

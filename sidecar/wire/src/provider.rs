@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ActiveHealth, Map, PassiveHealth};
+use crate::{Abilities, ActiveHealth, Map, PassiveHealth, Price};
 
 /// An account at a provider, as a sidecar needs it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -153,6 +153,9 @@ pub struct Model {
     pub parallel_tools: bool,
     pub vision: bool,
     pub json_schema: bool,
+    /// What else is known of what it takes.
+    #[serde(default, skip_serializing_if = "Abilities::is_unknown")]
+    pub abilities: Abilities,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -161,17 +164,4 @@ pub enum Tokenizer {
     Cl100kBase,
     /// No tokenizer is known: counts are estimates, and are marked so.
     Estimate,
-}
-
-/// Prices in nano-dollars per million tokens: $0.15 per million is 150_000_000.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Price {
-    pub input_nanos: u64,
-    pub output_nanos: u64,
-    /// None: cached input costs what other input costs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_read_nanos: Option<u64>,
-    /// None: writing the cache costs what other input costs.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_write_nanos: Option<u64>,
 }

@@ -34,6 +34,9 @@ pub(in crate::cli) struct Args {
     /// A private range that providers may live in, besides this machine itself. Repeat for more.
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     pub(super) allow_private_range: Vec<IpNet>,
+    /// What is known of models beside the built-in catalogue, as `spillway models -o json` prints it. Edits are picked up.
+    #[arg(long, value_name = "FILE")]
+    pub(super) catalogue: Option<PathBuf>,
     /// The sidecar's binary. Default: `spillway-sidecar` beside this one, or in PATH.
     #[arg(long, env = "SPILLWAY_SIDECAR_BIN", value_name = "FILE")]
     pub(super) sidecar_bin: Option<OsString>,

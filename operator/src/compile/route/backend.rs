@@ -1,5 +1,6 @@
 //! The backends of a route, each with its provider and model, or why it has none.
 
+use jiff::civil::Date;
 use spillway_crds::{Backend, BackendState, BackendStatus, ConditionType, ProviderRef, Reason, Role};
 use spillway_wire as wire;
 
@@ -40,10 +41,14 @@ pub(super) fn resolve(
         };
         let mut problem = found.as_ref().err().cloned();
         if let Ok(provider) = found {
-            let model::Resolved { model, known } = model::resolve(provider.kind, model, &provider.models);
+            let model::Resolved { model, known, deprecated_on } =
+                model::resolve(&provider.catalogue, (provider.kind, model), &provider.models);
             status.context_window = model.context_window_tokens;
             if !known {
                 diagnostics.push(unknown_model(object, index, backend, provider));
+            }
+            if let Some((today, day)) = providers.today.zip(deprecated_on) {
+                diagnostics.extend(deprecated(object, index, (backend, provider), (today, day)));
             }
             resolved.usable.push(sent(backend, key, model));
             problem = without_key(provider);
@@ -121,6 +126,30 @@ fn unknown_model(object: &ObjectRef, index: usize, backend: &Backend, provider: 
     );
     let path = format!("spec.backends[{index}].model");
     Diagnostic::warn(object, (ConditionType::Accepted, Reason::ModelUnknown), path, message)
+}
+
+/// So long before a model is switched off its users are told.
+const NOTICE_DAYS: i32 = 60;
+
+/// The message does not count the days: it would be another one every day.
+fn deprecated(
+    object: &ObjectRef,
+    index: usize,
+    (backend, provider): (&Backend, &Provider),
+    (today, day): (Date, Date),
+) -> Option<Diagnostic> {
+    if (day - today).get_days() > NOTICE_DAYS {
+        return None;
+    }
+    let Backend { name, model, .. } = backend;
+    let (when, fix) = if day <= today {
+        ("switched", "move to a newer model")
+    } else {
+        ("switches", "move to a newer model before that")
+    };
+    let message = format!("backend {name}: {} {when} {model:?} off on {day}: {fix}", provider.kind);
+    let path = format!("spec.backends[{index}].model");
+    Some(Diagnostic::warn(object, (ConditionType::Warning, Reason::ModelsDeprecated), path, message))
 }
 
 const fn wire_role(role: Role) -> wire::Role {

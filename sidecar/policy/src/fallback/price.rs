@@ -1,7 +1,7 @@
 //! What a request can cost at most, before anybody has answered it.
 
 use super::{Candidate, Check, Demand, Output, Question, Sizes, Skip};
-use crate::{NanoUsd, Usage};
+use crate::{Most, NanoUsd};
 
 // === impl Candidate ===
 
@@ -18,9 +18,8 @@ impl Candidate {
             Output::Reserve(_) => longest?,
         };
         let output = output.saturating_mul(u64::from(demand.more_choices) + 1);
-        let price = self.price?;
-        let written = if demand.cache_writes && price.cache_write > price.input { input } else { 0 };
-        Some(price.of(&Usage { input, output, cache_read: 0, cache_write: written }))
+        let Demand { images, cache_writes, audio, tier, .. } = *demand;
+        Some(self.price.as_ref()?.worst(&Most { input, output, tier, cache_writes, images, audio }))
     }
 }
 
@@ -66,11 +65,17 @@ impl Question<'_> {
 mod tests {
     use super::*;
     use crate::{
-        Price,
+        Price, Rates,
         fallback::{Choice, Counted, Set},
     };
 
     /// $1 and $10 per million tokens, so 1,000 and 10,000 nano-dollars each.
+    const PRICE: Price = Price {
+        rates: Rates { cache_read: 0, cache_write: 1_250_000_000, ..Rates::plain(1_000_000_000, 10_000_000_000) },
+        cards: Vec::new(),
+        flat: false,
+    };
+
     const CANDIDATE: Candidate = Candidate {
         primary: true,
         window: Some(100_000),
@@ -79,7 +84,7 @@ mod tests {
         images: true,
         json_schema: true,
         hosted_tools: true,
-        price: Some(Price { input: 1_000_000_000, output: 10_000_000_000, cache_read: 0, cache_write: 1_250_000_000 }),
+        price: Some(PRICE),
         max_output: Some(500),
     };
 

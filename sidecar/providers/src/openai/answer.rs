@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::stand_in;
 use super::tidy::tidy;
-use crate::{Answer, Api, Body, Dialect, Fault, Usage, fault};
+use crate::{Answer, Api, Body, Dialect, Fault, Tier, Usage, fault};
 
 /// Renames the model and reads the usage; a 200 that is no answer is a fault.
 pub(crate) fn decode(api: Api, shown_model: &str, bytes: Bytes) -> Result<Answer, Fault> {
@@ -40,7 +40,9 @@ pub(crate) fn no_answer(body: &Body, part: &str) -> Fault {
 /// The usage where the family puts it.
 pub(crate) fn usage(body: &Body) -> Option<Usage> {
     let usage = body.value("usage").or_else(|| body.value("x_groq").and_then(|groq| groq.get("usage").cloned()))?;
-    Usage::read(Dialect::OpenAi, &usage)
+    let usage = Usage::read(Dialect::OpenAi, &usage)?;
+    let tier = usage.tier.or_else(|| Tier::read(&body.value("service_tier")?));
+    Some(Usage { tier, ..usage })
 }
 
 #[cfg(test)]
@@ -58,6 +60,9 @@ mod tests {
         let answer = decode_text(Api::ChatCompletions, text).unwrap();
         assert_eq!(answer.body, text.replace("gpt-4o-2024", "chat"));
         assert_eq!(answer.usage, Some(Usage { input: 3, output: 2, ..Usage::default() }));
+        let text = text.replace(r#""choices""#, r#""service_tier":"flex","choices""#);
+        let answer = decode(Api::ChatCompletions, "chat", text.into()).unwrap();
+        assert_eq!(answer.usage.and_then(|usage| usage.tier), Some(Tier::Flex));
         let answer = decode_text(Api::Embeddings, r#"{"data":[{"embedding":[0.25]}]}"#).unwrap();
         assert_eq!((answer.body, answer.usage), (Bytes::from_static(br#"{"data":[{"embedding":[0.25]}]}"#), None));
     }

@@ -8,6 +8,7 @@ use super::{
     super::{attempt::Kept, count},
     Settle,
 };
+use crate::bill;
 
 /// What is left of an attempt whose answer nobody gets.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,15 +53,10 @@ impl Waste {
     pub(in super::super) fn usage(&self, sizes: &Sizes) -> Usage {
         let output = count::guess_output(self.output_bytes);
         match self.usage {
-            Some(usage) => at_least(billed(usage), output),
-            None => Usage { input: count::guess(sizes), output, cache_read: 0, cache_write: 0 },
+            Some(usage) => at_least(bill::usage(usage), output),
+            None => Usage { input: count::guess(sizes), output, ..Usage::default() },
         }
     }
-}
-
-pub(super) fn billed(usage: spillway_providers::Usage) -> Usage {
-    let spillway_providers::Usage { input, output, cache_read, cache_write, reasoning: _ } = usage;
-    Usage { input, output, cache_read, cache_write }
 }
 
 /// A provider that has begun to answer says how long the prompt is; of the answer it knows as little as we do then.
@@ -80,7 +76,7 @@ impl Settle {
             return;
         }
         let usage = waste.usage(&self.sizes);
-        let cost = backend.price.map(|price| price.of(&usage));
+        let cost = bill::cost(backend.price.as_ref(), &usage, waste.usage.as_ref());
         let totals = UsageTotals {
             requests: 0,
             errors: 0,

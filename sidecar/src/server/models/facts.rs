@@ -59,10 +59,10 @@ fn highest(models: &[&wire::Model]) -> Option<Value> {
         prices.iter().map(|price| of(price)).max().map(|nanos| NanoUsd(nanos).to_string())
     };
     Some(json!({
-        "input_per_million": most(|price| price.input_nanos),
-        "output_per_million": most(|price| price.output_nanos),
-        "cache_read_per_million": most(|price| price.cache_read_nanos.unwrap_or(price.input_nanos)),
-        "cache_write_per_million": most(|price| price.cache_write_nanos.unwrap_or(price.input_nanos)),
+        "input_per_million": most(|price| price.rates.input_nanos),
+        "output_per_million": most(|price| price.rates.output_nanos),
+        "cache_read_per_million": most(|price| price.rates.cache_read()),
+        "cache_write_per_million": most(|price| price.rates.cache_write()),
     }))
 }
 

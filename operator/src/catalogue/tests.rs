@@ -1,0 +1,122 @@
+use serde_json::json;
+
+use super::*;
+
+fn look_up(provider: ProviderType, model: &str) -> Option<Entry> {
+    Catalogue::default().look_up(provider, model)
+}
+
+fn rates(entry: &Entry) -> Rates {
+    entry.pricing.as_ref().unwrap().standard.rates
+}
+
+#[test]
+fn well_known_models_are_known() {
+    let mini = look_up(ProviderType::OpenAI, "gpt-4o-mini").unwrap();
+    assert_eq!((mini.context_window, mini.max_output_tokens), (Some(128_000), Some(16_384)));
+    let price = mini.price(ProviderType::OpenAI).unwrap();
+    assert_eq!((price.rates.input_nanos, price.rates.output_nanos), (150_000_000, 600_000_000));
+    assert_eq!(price.rates.cache_read_nanos, Some(75_000_000));
+    assert!(mini.tools && mini.parallel_tools && mini.vision && mini.json_schema);
+    let haiku = look_up(ProviderType::Anthropic, "claude-haiku-4-5").unwrap();
+    assert_eq!((haiku.context_window, rates(&haiku).get(Token::CacheWrite)), (Some(200_000), Some(1_250_000_000)));
+    assert_eq!(rates(&haiku).get(Token::CacheWrite1h), Some(2_000_000_000));
+    let embedding = look_up(ProviderType::OpenAI, "text-embedding-3-small").unwrap();
+    assert_eq!(embedding.mode, Mode::Embedding);
+    assert_eq!(rates(&embedding).get(Token::Output), Some(0));
+    let opus = look_up(ProviderType::Anthropic, "claude-opus-5").unwrap().abilities;
+    assert_eq!((opus.sampling, opus.adaptive_thinking, opus.assistant_prefill), (Some(false), Some(true), Some(false)));
+}
+
+#[test]
+fn a_name_is_looked_up_at_its_own_provider_only() {
+    assert_eq!(look_up(ProviderType::Anthropic, "gpt-4o-mini"), None);
+    assert_eq!(look_up(ProviderType::OpenAICompatible, "gpt-4o-mini"), None);
+    assert_eq!(look_up(ProviderType::OpenAI, "no-such-model"), None);
+    assert!(look_up(ProviderType::Mistral, "mistral-small-latest").is_some(), "without the list's prefix");
+}
+
+#[test]
+fn a_model_has_the_price_of_what_it_was_made_from() {
+    let own = look_up(ProviderType::OpenAI, "ft:gpt-4o-mini-2024-07-18:acme::abc123");
+    assert_eq!(own, look_up(ProviderType::OpenAI, "ft:gpt-4o-mini-2024-07-18"));
+    assert!(own.is_some());
+    for odd in ["ft:", "ft::", "ft:gpt", "ft:é:x"] {
+        assert_eq!(look_up(ProviderType::OpenAI, odd), None, "{odd}");
+    }
+    let profile = look_up(ProviderType::Bedrock, "sg.anthropic.claude-opus-4-7");
+    assert_eq!(profile, look_up(ProviderType::Bedrock, "anthropic.claude-opus-4-7"));
+    assert!(profile.is_some() && look_up(ProviderType::Bedrock, "mars.anthropic.claude-opus-4-7").is_none());
+}
+
+#[test]
+fn what_is_shown_reads_back_as_it_was() {
+    for (provider, name, entry) in Catalogue::default().all() {
+        let shown = show(&entry);
+        let row = Row::read(&shown).unwrap_or_else(|error| panic!("{provider} {name}: {error}\n{shown}"));
+        assert_eq!(row.over(Entry::default()), entry, "{provider} {name}\n{shown}");
+    }
+}
+
+fn overlay(document: &serde_json::Value) -> Result<Overlay, String> {
+    Overlay::read([("catalogue.json", document.to_string().as_str())]).map_err(|error| error.to_string())
+}
+
+#[test]
+fn an_overlay_wins_field_by_field() {
+    let document = json!({
+        "OpenAI": {
+            "gpt-4o-mini": {"contextWindow": 64_000, "pricing": {"inputPerMillion": "0.10",
+                "tiers": [{"aboveTokens": 32_000, "inputPerMillion": "0.20"}]}, "abilities": {"sampling": false}},
+            "own": {"mode": "embedding", "pricing": {"inputPerMillion": "0.5", "outputPerMillion": "0"}, "vision": null},
+        },
+    });
+    let catalogue = Catalogue::with(overlay(&document).unwrap());
+    let mini = catalogue.look_up(ProviderType::OpenAI, "gpt-4o-mini").unwrap();
+    assert_eq!((mini.context_window, mini.max_output_tokens), (Some(64_000), Some(16_384)));
+    let price = mini.price(ProviderType::OpenAI).unwrap();
+    assert_eq!((price.rates.input_nanos, price.rates.output_nanos), (100_000_000, 600_000_000));
+    assert_eq!(price.cards.iter().map(|card| card.above_tokens).max(), Some(32_000));
+    assert_eq!((mini.abilities.sampling, mini.abilities.tool_choice), (Some(false), Some(true)));
+    let own = catalogue.look_up(ProviderType::OpenAI, "own").unwrap();
+    assert_eq!((own.mode, own.tools), (Mode::Embedding, false));
+    assert!(catalogue.all().iter().any(|(_, name, _)| name == "own"));
+    assert_eq!(catalogue.look_up(ProviderType::Groq, "own"), None);
+}
+
+#[test]
+fn a_bad_overlay_names_the_key_the_row_and_the_field() {
+    let row = |row: serde_json::Value| json!({"OpenAI": {"gpt-4o": row}});
+    let rows = [
+        (json!([]), "catalogue.json: is no object of provider types"),
+        (json!({"OpenAi": {}}), "\"OpenAi\" is no type of provider"),
+        (json!({"OpenAI": []}), "OpenAI: is no object of models"),
+        (json!({"OpenAI": {"a b": {}}}), "OpenAI \"a b\": is no name of a model"),
+        (row(json!(7)), "OpenAI \"gpt-4o\": 7 is no object"),
+        (row(json!({"window": 1})), "window: there is no such field (there are mode, contextWindow,"),
+        (row(json!({"contextWindow": "128k"})), "contextWindow: \"128k\" is no whole number"),
+        (row(json!({"contextWindow": 5})), "maxOutputTokens: 16384 is more than the contextWindow of 5"),
+        (row(json!({"vision": "yes"})), "vision: \"yes\" is neither true nor false"),
+        (row(json!({"mode": "talk"})), "mode: \"talk\" is none of chat,"),
+        (row(json!({"deprecationDate": "soon"})), "deprecationDate: \"soon\" is no date"),
+        (row(json!({"abilities": {"fly": true}})), "abilities.fly: there is no such ability (there are sampling,"),
+        (row(json!({"pricing": {"inputPerMillion": 2.5}})), "pricing.inputPerMillion: 2.5 is no string"),
+        (row(json!({"pricing": {"inputPerMillion": "-1"}})), "pricing.inputPerMillion: \"-1\" is not an amount"),
+        (row(json!({"pricing": {"input": "1"}})), "pricing.input: there is no such price"),
+        (row(json!({"pricing": {"flex": {"flex": {}}}})), "pricing.flex.flex: there is no such price"),
+        (row(json!({"pricing": {"tiers": [{}]}})), "pricing.tiers[0].aboveTokens: is missing"),
+        (
+            row(json!({"pricing": {"flex": {"tiers": [{"aboveTokens": 9}, {"aboveTokens": 9}]}}})),
+            "pricing.flex.tiers[1].aboveTokens: 9 is given twice",
+        ),
+        (json!({"OpenAI": {"own": {"pricing": {"inputPerMillion": "1"}}}}), "OpenAI \"own\": pricing: needs both"),
+    ];
+    for (document, want) in rows {
+        let error = overlay(&document).expect_err(want);
+        assert!(error.starts_with("catalogue.json: ") && error.contains(want), "{want:?}: {error}");
+    }
+    let twice = [("a", r#"{"Groq": {"m": {}}}"#), ("b", r#"{"Groq": {"m": {}}}"#)];
+    let error = Overlay::read(twice).expect_err("twice").to_string();
+    assert_eq!(error, "b: Groq \"m\": is in another key already");
+    assert!(Overlay::read([("k", "{")]).expect_err("half").to_string().starts_with("k: is no JSON: "));
+}

@@ -1,0 +1,107 @@
+//! Which models are shown, and in which order.
+
+use spillway_crds::ProviderType;
+
+use super::{
+    Line,
+    args::{Args, Sort},
+    compare::Amounts,
+};
+use crate::catalogue::{Entry, Mode, Token};
+
+/// The models that were asked for, in order.
+pub(super) fn pick(args: &Args, all: Vec<(ProviderType, String, Entry)>) -> anyhow::Result<Vec<Line>> {
+    let by = args.sort.unwrap_or(if args.compare.is_some() { Sort::Cost } else { Sort::Provider });
+    let mut lines: Vec<Line> = all
+        .into_iter()
+        .map(|(provider, name, entry)| Line { provider, name, entry, cost: None })
+        .filter(|line| is_wanted(args, line))
+        .collect();
+    for line in &mut lines {
+        line.cost = args.compare.and_then(|amounts| amounts.cost(line.provider, &line.entry, args.tier));
+    }
+    if let Some(amounts) = args.compare {
+        let room = amounts.room();
+        lines.retain(|line| line.entry.context_window.is_none_or(|window| window >= room));
+    }
+    sort(args, by, &mut lines);
+    lines.truncate(args.limit.unwrap_or(usize::MAX));
+    Ok(lines)
+}
+
+fn is_wanted(args: &Args, line: &Line) -> bool {
+    let entry = &line.entry;
+    let by_name = args.name.is_some();
+    let mode = match args.mode {
+        Some(mode) => entry.mode == mode,
+        None => by_name || matches!(entry.mode, Mode::Chat | Mode::Responses),
+    };
+    let rates = line.rates();
+    let within = |most: Option<u64>, token| most.is_none_or(|most| rates.get(token).is_some_and(|price| price <= most));
+    mode && args.name.as_deref().is_none_or(|name| is_named(&line.name, name))
+        && (args.provider.is_empty() || args.provider.contains(&line.provider))
+        && (!args.tools || entry.tools)
+        && (!args.vision || entry.vision)
+        && (!args.schema || entry.json_schema)
+        && (!args.reasoning || entry.abilities.reasoning == Some(true))
+        && args.window.is_none_or(|least| entry.context_window.is_some_and(|window| window >= least))
+        && within(args.max_input_price, Token::Input)
+        && within(args.max_output_price, Token::Output)
+}
+
+/// Whether the name has the text in it; with a `*`, whether it is like it from end to end.
+fn is_named(name: &str, wanted: &str) -> bool {
+    let (name, wanted) = (name.to_ascii_lowercase(), wanted.to_ascii_lowercase());
+    let Some((first, rest)) = wanted.split_once('*') else { return name.contains(&wanted) };
+    let Some(mut left) = name.strip_prefix(first) else { return false };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let last = parts.pop().unwrap_or_default();
+    for part in parts {
+        match left.find(part) {
+            Some(at) => left = &left[at + part.len()..],
+            None => return false,
+        }
+    }
+    left.ends_with(last)
+}
+
+/// Unknown amounts come last, whatever the order.
+fn sort(args: &Args, by: Sort, lines: &mut [Line]) {
+    let unknown_last = |amount: Option<u64>| (amount.is_none(), amount.unwrap_or_default());
+    let usual = |line: &Line| Amounts::USUAL.cost(line.provider, &line.entry, args.tier);
+    match by {
+        // As they come.
+        Sort::Provider => {}
+        Sort::Name => lines.sort_by(|a, b| a.name.cmp(&b.name)),
+        Sort::Window => lines.sort_by_key(|line| std::cmp::Reverse(line.entry.context_window)),
+        Sort::Input => lines.sort_by_key(|line| unknown_last(line.rates().get(Token::Input))),
+        Sort::Output => lines.sort_by_key(|line| unknown_last(line.rates().get(Token::Output))),
+        Sort::Cost if args.compare.is_some() => lines.sort_by_key(|line| unknown_last(line.cost.map(|cost| cost.0))),
+        Sort::Cost => lines.sort_by_cached_key(|line| unknown_last(usual(line).map(|cost| cost.0))),
+        Sort::Deprecation => {
+            lines.sort_by_key(|line| (line.entry.deprecated_on.is_none(), line.entry.deprecated_on));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_part_of_it_or_like_it() {
+        let rows = [
+            ("gpt-4o-mini", "4o", true),
+            ("gpt-4o-mini", "GPT", true),
+            ("gpt-4o-mini", "gpt-4o*", true),
+            ("gpt-4o-mini", "*mini", true),
+            ("gpt-4o-mini", "g*4*mini", true),
+            ("gpt-4o-mini", "4o*", false),
+            ("gpt-4o-mini", "*gpt", false),
+            ("gpt-4o-mini", "mega", false),
+        ];
+        for (name, wanted, want) in rows {
+            assert_eq!(is_named(name, wanted), want, "{name} {wanted}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What an answer costs: the price as the operator sends it, the usage as the provider reports it.
+
+use spillway_policy::{Card, NanoUsd, Price, Rates, Tier, Usage};
+use spillway_wire as wire;
+
+/// A price, ready to be applied.
+#[must_use]
+pub fn price(given: &wire::Price) -> Price {
+    let wire::Price { rates, cards, flat } = given;
+    let card = |card: &wire::Card| {
+        let wire::Card { tier, above_tokens, rates } = card;
+        Card { tier: self::tier(*tier), above: *above_tokens, rates: self::rates(rates) }
+    };
+    Price { rates: self::rates(rates), cards: cards.iter().map(card).collect(), flat: *flat }
+}
+
+/// What a provider says was used, without what it says that costs.
+#[must_use]
+pub fn usage(reported: spillway_providers::Usage) -> Usage {
+    let spillway_providers::Usage {
+        input,
+        output,
+        cache_read,
+        cache_write,
+        cache_write_1h,
+        reasoning,
+        audio_input,
+        audio_output,
+        image_input,
+        image_output,
+        tier,
+        cost_nanos: _,
+    } = reported;
+    Usage {
+        input,
+        output,
+        cache_read,
+        cache_write,
+        cache_write_1h,
+        reasoning,
+        audio_input,
+        audio_output,
+        image_input,
+        image_output,
+        tier: tier.map_or(Tier::Standard, served),
+    }
+}
+
+/// What an answer cost: by the provider's own word, else by its price. None: neither is known.
+#[must_use]
+pub fn cost(price: Option<&Price>, usage: &Usage, reported: Option<&spillway_providers::Usage>) -> Option<NanoUsd> {
+    let charged = reported.and_then(|reported| reported.cost_nanos).map(NanoUsd);
+    charged.or_else(|| Some(price?.of(usage)))
+}
+
+/// The tier of a request or an answer, as it is priced.
+pub(crate) const fn served(tier: spillway_providers::Tier) -> Tier {
+    match tier {
+        spillway_providers::Tier::Standard => Tier::Standard,
+        spillway_providers::Tier::Flex => Tier::Flex,
+        spillway_providers::Tier::Priority => Tier::Priority,
+    }
+}
+
+const fn tier(given: wire::ServiceTier) -> Tier {
+    match given {
+        wire::ServiceTier::Standard => Tier::Standard,
+        wire::ServiceTier::Flex => Tier::Flex,
+        wire::ServiceTier::Priority => Tier::Priority,
+    }
+}
+
+fn rates(given: &wire::Rates) -> Rates {
+    Rates {
+        input: given.input_nanos,
+        output: given.output_nanos,
+        cache_read: given.cache_read(),
+        cache_write: given.cache_write(),
+        cache_write_1h: given.cache_write_1h(),
+        reasoning: given.reasoning(),
+        audio_input: given.audio_input(),
+        audio_output: given.audio_output(),
+        image_input: given.image_input(),
+        image_output: given.image_output(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_nobody_gives_is_that_of_its_kind() {
+        let given = wire::Rates { cache_write_nanos: Some(9), ..wire::Rates::plain(5, 7) };
+        let want = Rates { cache_write: 9, cache_write_1h: 9, ..Rates::plain(5, 7) };
+        let price = price(&wire::Price { rates: given, ..wire::Price::default() });
+        assert_eq!(price, Price { rates: want, ..Price::default() });
+    }
+
+    #[test]
+    fn the_providers_own_word_on_its_bill_wins() {
+        let reported = spillway_providers::Usage { input: 1_000_000, cost_nanos: Some(42), ..Default::default() };
+        let (price, usage) = (Price::plain(5, 7), usage(reported));
+        let silent = spillway_providers::Usage { cost_nanos: None, ..reported };
+        let rows = [
+            (Some(&price), Some(&reported), Some(NanoUsd(42))),
+            (None, Some(&reported), Some(NanoUsd(42))),
+            (Some(&price), Some(&silent), Some(NanoUsd(5))),
+            (Some(&price), None, Some(NanoUsd(5))),
+            (None, Some(&silent), None),
+        ];
+        for (row, (price, reported, want)) in rows.into_iter().enumerate() {
+            assert_eq!(cost(price, &usage, reported), want, "row {row}");
+        }
+    }
+}

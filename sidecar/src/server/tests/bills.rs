@@ -1,0 +1,63 @@
+//! What an answer costs: by the tier that served it, by how long its prompt was, by the provider's own word.
+
+use serde_json::{Value, json};
+
+use crate::server::fake::*;
+
+/// $1 and $10 a million tokens; ten times that above 500, and twice that for the priority tier.
+fn tiers(config: &mut Value) {
+    let rates = |input: u64| json!({"input_nanos": input, "output_nanos": 10 * input});
+    let card = |tier: &str, above: u64, input: u64| {
+        let mut card = rates(input);
+        card["tier"] = tier.into();
+        card["above_tokens"] = above.into();
+        card
+    };
+    let price = &mut route(config)["backends"][0]["model"]["price"];
+    *price = rates(1_000_000_000);
+    price["cards"] = json!([card("Standard", 500, 10_000_000_000), card("Priority", 0, 2_000_000_000)]);
+}
+
+#[tokio::test]
+async fn an_answer_costs_what_its_tier_and_its_prompt_and_its_provider_say() {
+    let usage = |input: u64| json!({"prompt_tokens": input, "completion_tokens": 5, "total_tokens": input + 5});
+    let mut told = usage(10);
+    told["cost"] = json!(0.000_123);
+    let mut thoughts = usage(10);
+    thoughts["completion_tokens_details"] = json!({"reasoning_tokens": 4});
+    let rows = [
+        ("as usual", usage(10), Value::Null, "0.00006"),
+        ("a tier without cards", usage(10), json!("flex"), "0.00006"),
+        ("a dearer tier", usage(10), json!("priority"), "0.00012"),
+        ("a long prompt", usage(501), Value::Null, "0.00551"),
+        ("thoughts are output", thoughts, Value::Null, "0.00006"),
+        ("the provider's own word", told, json!("priority"), "0.000123"),
+    ];
+    for (row, usage, tier, want) in rows {
+        let world = World::new(tiers).await;
+        let mut answer: Value = serde_json::from_str(&answer_body()).unwrap();
+        (answer["usage"], answer["service_tier"]) = (usage, tier);
+        world.provider.then([Act::Write(reply(200, &[], &answer.to_string()))]);
+        let got = world.chat(&chat()).await;
+        assert_eq!(got.header("x-spillway-cost-usd"), want, "{row}: {got:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_request_may_cost_is_bound_by_the_tier_it_asks_for() {
+    // Ten tokens of prompt and hundred of answer: a tenth of a cent, and two tenths in the dearer tier.
+    for (tier, want) in [("default", 200), ("priority", 400)] {
+        let world = World::new(|config| {
+            tiers(config);
+            route(config)["max_cost_nanos"] = 1_500_000.into();
+        })
+        .await;
+        let mut body = chat();
+        body["max_tokens"] = 100.into();
+        body["service_tier"] = tier.into();
+        world.provider.then([Act::Write(reply(200, &[], &answer_body()))]);
+        let got = world.chat(&body).await;
+        assert_eq!(got.status.as_u16(), want, "{tier}: {got:?}");
+        assert!(want == 200 || got.code() == "cost_limit_exceeded", "{tier}: {got:?}");
+    }
+}
