@@ -80,7 +80,7 @@ async fn drive(api: Api, request: Request<Incoming>, settle: &mut Settle) -> Res
                 }
             }
             Outcome::Refused(error) => break cascade.or(error, settle)?,
-            Outcome::Failed(failure) => failure,
+            Outcome::Failed(failure) => structure.failed(failure),
         };
         if let Err(error) = plan.after(&runtime, &mut call, failure, settle).await {
             break cascade.or(error, settle)?;

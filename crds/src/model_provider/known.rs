@@ -95,7 +95,8 @@ pub struct ProviderModel {
     /// Whether it takes images. Default: from the catalogue, else true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vision: Option<bool>,
-    /// Whether it can be held to a JSON schema. Default: from the catalogue, else true.
+    /// Whether it can be held to a JSON schema. One that cannot, and takes tools, is made to call one that takes the answer;
+    /// the application sees the answer and no call. Default: from the catalogue, else true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub json_schema: Option<bool>,
 }

@@ -96,7 +96,8 @@ pub struct Validation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub level: Option<ValidationLevel>,
     /// What happens to an answer that has not the form its request asked for: a JSON object (`json_object`), or what fits
-    /// a JSON schema (`response_format` of OpenAI's chat API, `output_config.format` of Anthropic's). Default: `None`.
+    /// a JSON schema (`response_format` of OpenAI's chat API, `text.format` of its Responses API, `output_config.format` of
+    /// Anthropic's). Default: `None`.
     ///
     /// `None`: the application gets it. `Report`: it gets it, with the header `x-spillway-schema: unfit` unless it is a
     /// stream, and it is counted. `Enforce`: the same backend is asked once more, with its answer and what is wrong with it,

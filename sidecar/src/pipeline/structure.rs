@@ -8,7 +8,10 @@ mod watch;
 
 use std::sync::Arc;
 
-use spillway_policy::fallback::{Set, Sizes};
+use spillway_policy::{
+    Class::ContextWindowExceeded as Overflow,
+    fallback::{Set, Sizes},
+};
 use spillway_providers::{Api, BadRequest, Body, Class, Fault, Format, Listener, Said, ask_again, asked, with_text};
 use spillway_schema::{Flaw, Form, Verdict};
 use spillway_wire::SchemaCheck;
@@ -43,6 +46,8 @@ pub(super) struct Structure {
     original: Option<(Body, Sizes)>,
     /// The answer under way is a corrected one.
     again: bool,
+    /// What was wrong with the one before.
+    wrong: Option<Unfit>,
 }
 
 /// Whether an answer has its form.
@@ -220,7 +225,19 @@ impl Structure {
             return Next::Give(reply);
         }
         settle.discard();
-        if self.ask_again(call, plan, &unfit).await { Next::Again } else { Next::Fail(unfit.into_failure()) }
+        if self.ask_again(call, plan, &unfit).await {
+            self.wrong = Some(unfit);
+            Next::Again
+        } else {
+            Next::Fail(unfit.into_failure())
+        }
+    }
+
+    /// What a failed attempt amounts to. A request for a correction that turns out to be too long says nothing about the
+    /// prompt, which was not: then the answer before it is what failed.
+    pub(super) fn failed(&mut self, failure: Box<Failure>) -> Box<Failure> {
+        let wrong = self.wrong.take().filter(|_| self.again && failure.class == Overflow);
+        wrong.map_or(failure, Unfit::into_failure)
     }
 
     /// Makes the request one for a correction. False: it is left as it is.

@@ -170,6 +170,16 @@ async fn an_answer_that_was_cut_off_is_not_asked_for_again() {
 }
 
 #[tokio::test]
+async fn a_correction_that_the_provider_finds_too_long_says_nothing_of_the_prompt() {
+    let world = enforced(|route| route["context_window"]["on_exceeded"] = json!("Truncate")).await;
+    let too_long = "This model's maximum context length is 512 tokens. However, your messages resulted in 600 tokens.";
+    world.provider.then([says(BAD), Act::status(400, &[], too_long)]);
+    let got = world.chat(&asks(&price(), false)).await;
+    assert_eq!((got.status.as_u16(), got.code().as_str()), (502, "invalid_structured_output"), "{got:?}");
+    assert!(got.text.contains("/price") && world.provider.seen().len() == 2, "{}", got.text);
+}
+
+#[tokio::test]
 async fn a_schema_that_cannot_be_enforced_is_refused_before_anybody_is_asked() {
     let world = enforced(|_| ()).await;
     let rows = [
