@@ -5,7 +5,7 @@ use spillway_tests::operator::Operator;
 use spillway_tests::provider::{ANSWER, Provider};
 use spillway_tests::proxy::Proxy;
 use spillway_tests::sidecar::Sidecar;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 /// A provider `llm` with this much more in its spec, and a route `chat` to this model.
@@ -109,7 +109,10 @@ async fn what_a_proxy_says_no_to_is_told_and_a_tunnel_is_no_reason_to_trust_its_
     let (refusing, leading) = (Proxy::refusing(407).await?, Proxy::leading_to(stranger.local_addr()?).await?);
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = stranger.accept().await {
-            _ = stream.write_all(b"this is no TLS\r\n").await;
+            // Not before it is spoken to: what comes with the proxy's answer would be taken for the proxy's own.
+            if stream.read_u8().await.is_ok() {
+                _ = stream.write_all(b"this is no TLS\r\n").await;
+            }
         }
     });
     let rows = [
