@@ -61,8 +61,11 @@ pub enum Comes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bill {
     Nothing,
-    /// What its answer says, if it does.
-    Answer,
+    /// The tokens its answer says it read, at the model's price.
+    Tokens,
+    /// Images, sound or their tokens, which have prices of their own; or what is answered later. The model's price per token
+    /// of text would be a wrong number, and a wrong number is worse than none.
+    Unknown,
 }
 
 /// What a method and a path lead to.

@@ -64,13 +64,7 @@ pub(super) async fn call(
     settle: &mut Settle,
 ) -> Result<Call, ProxyError> {
     let size = accepted.body.len() as u64;
-    let (passing, mut body) = match api {
-        Api::Pass(pass) => {
-            let (passing, fields) = Passing::read(pass, accepted).await?;
-            (Some(Arc::new(passing)), fields)
-        }
-        _ => (None, Body::parse(accepted.body.clone())?),
-    };
+    let (passing, mut body) = taken_apart(api, accepted).await?;
     // Whoever asks for a model that is not here learns that first, whatever else is wrong.
     let unknown = |model| ProxyError::UnknownModel { model, known: generation.known_in_words() };
     let mut need = read(api, &body).map_err(|bad| match body.value("model") {
@@ -116,6 +110,13 @@ pub(super) async fn call(
     })
 }
 
+/// The request's fields, and what there is beside them.
+async fn taken_apart(api: Api, accepted: &Accepted) -> Result<(Option<Arc<Passing>>, Body), ProxyError> {
+    let Api::Pass(pass) = api else { return Ok((None, Body::parse(accepted.body.clone())?)) };
+    let (passing, fields) = Passing::read(pass, accepted).await?;
+    Ok((Some(Arc::new(passing)), fields))
+}
+
 /// The route's own fields. False: it has none.
 fn apply(rules: &RequestRules, body: &mut Body) -> bool {
     for (field, value) in &rules.defaults {
@@ -159,7 +160,7 @@ impl Call {
 
     /// Somebody has to pay for it.
     fn is_billed(&self) -> bool {
-        self.api.has_prompt() || matches!(self.api, Api::Pass(pass) if pass.bill == Bill::Answer)
+        self.api.has_prompt() || matches!(self.api, Api::Pass(pass) if pass.bill != Bill::Nothing)
     }
 
     /// One backend is asked, once.

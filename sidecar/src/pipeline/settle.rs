@@ -4,6 +4,7 @@
 //! under way by then is charged by estimate.
 
 mod checked;
+mod price;
 mod waste;
 
 use std::{
@@ -288,10 +289,6 @@ impl Settle {
     /// What the request cost, answers that nobody got included, where usage and price are known.
     pub(super) fn cost(&self) -> Option<NanoUsd> {
         Some(self.own_cost()? + self.wasted)
-    }
-
-    fn own_cost(&self) -> Option<NanoUsd> {
-        bill::cost(self.backend()?.price.as_ref(), self.usage.as_ref()?, self.reported.as_ref())
     }
 
     /// It ended well.

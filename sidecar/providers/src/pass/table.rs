@@ -13,7 +13,7 @@ const fn post(operation: &'static str, path: &'static str, upstream: &'static st
         upstream,
         model,
         comes: Comes::Labelled,
-        bill: Bill::Answer,
+        bill: Bill::Unknown,
         dialects: OPENAI,
     }
 }
@@ -25,11 +25,15 @@ const fn kept(method: &'static str, operation: &'static str, path: &'static str,
 
 /// Cohere's own, which half the world has copied; its base URL ends in `/v2`, everyone else's in `/v1`.
 const fn rerank(path: &'static str) -> Pass {
-    Pass { dialects: &[Dialect::OpenAi, Dialect::Cohere], ..post("rerank", path, "/rerank", ModelIn::Json) }
+    Pass {
+        bill: Bill::Tokens,
+        dialects: &[Dialect::OpenAi, Dialect::Cohere],
+        ..post("rerank", path, "/rerank", ModelIn::Json)
+    }
 }
 
 pub(super) const PASSES: &[Pass] = &[
-    post("moderations", "/v1/moderations", "/moderations", ModelIn::Json),
+    Pass { bill: Bill::Tokens, ..post("moderations", "/v1/moderations", "/moderations", ModelIn::Json) },
     rerank("/v1/rerank"),
     rerank("/v2/rerank"),
     post("image_generation", "/v1/images/generations", "/images/generations", ModelIn::Json),
@@ -43,7 +47,7 @@ pub(super) const PASSES: &[Pass] = &[
     kept("DELETE", "file_delete", "/v1/files/{id}", "/files/{id}"),
     Pass { comes: Comes::Bytes, ..kept("GET", "file_content", "/v1/files/{id}/content", "/files/{id}/content") },
     // What its requests cost is known to the provider alone, a day later.
-    Pass { bill: Bill::Answer, ..kept("POST", "batch_create", "/v1/batches", "/batches") },
+    Pass { bill: Bill::Unknown, ..kept("POST", "batch_create", "/v1/batches", "/batches") },
     kept("GET", "batch_list", "/v1/batches", "/batches"),
     kept("GET", "batch", "/v1/batches/{id}", "/batches/{id}"),
     kept("POST", "batch_cancel", "/v1/batches/{id}/cancel", "/batches/{id}/cancel"),

@@ -1,7 +1,7 @@
 //! What is paid for although no application got it: answers of attempts that lost, broke off or were not good enough.
 
 use spillway_policy::{Usage, fallback::Sizes};
-use spillway_providers::{Api, StreamDecoder, pass::Bill};
+use spillway_providers::StreamDecoder;
 use spillway_wire::UsageTotals;
 
 use super::{
@@ -72,7 +72,8 @@ impl Settle {
     pub(in super::super) fn wasted(&mut self, backend: usize, waste: &Waste) {
         let Some(route) = self.route.clone() else { return };
         let Some(backend) = route.backends.get(backend) else { return };
-        if !self.api.has_prompt() && waste.usage.is_none() {
+        // What it came to nobody knows.
+        if !self.api.has_prompt() {
             return;
         }
         let usage = waste.usage(&self.sizes);
@@ -125,10 +126,5 @@ impl Settle {
         if read.usage.is_some() {
             (self.usage, self.reported) = (Some(read.usage(&self.sizes)), read.usage);
         }
-    }
-
-    /// It costs something, and nobody says what.
-    pub(super) fn is_unmeasured(&self) -> bool {
-        self.billed && self.usage.is_none() && matches!(self.api, Api::Pass(pass) if pass.bill == Bill::Answer)
     }
 }

@@ -73,6 +73,9 @@ async fn cohere_reranks_and_who_cannot_is_refused_by_name() {
     assert_eq!(world.post("/v2/rerank", body.clone().into()).await.status, 200);
     assert!(world.provider.seen()[0].starts_with("POST /v1/rerank "), "behind its base URL");
 
+    world.provider.then([Act::Write(reply(200, &[], r#"{"results":[],"usage":{"total_tokens":7}}"#))]);
+    assert_eq!(world.post("/v1/rerank", body.clone().into()).await.header("x-spillway-cost-usd"), "0.000007");
+
     let world = World::new(|config| turn(config, "Anthropic")).await;
     let got = world.post("/v1/rerank", body.into()).await;
     assert_eq!(got.status, 400, "{got:?}");
@@ -105,7 +108,13 @@ async fn a_form_gets_the_providers_name_of_the_model_and_keeps_its_file() {
     let sent =
         form(&[("name=\"file\"; filename=\"a.wav\"\r\nContent-Type: audio/wav", file), ("name=\"model\"", "chat")]);
     let got = world.send("POST", "/v1/audio/transcriptions", FORM, sent).await;
-    assert_eq!((got.json()["text"].as_str(), got.header("x-spillway-cost-usd")), (Some("hallo"), "0.00006"), "{got:?}");
+    assert_eq!((got.json()["text"].as_str(), got.header("x-spillway-cost-usd")), (Some("hallo"), ""), "{got:?}");
+    let totals = world.runtime.usage.lines()[0].totals;
+    assert_eq!(
+        (totals.input_tokens, totals.output_tokens, totals.unpriced),
+        (10, 5, 1),
+        "tokens of sound have no price"
+    );
     let seen = &world.provider.seen()[0];
     for part in [
         "POST /v1/audio/transcriptions HTTP/1.1\r\n",

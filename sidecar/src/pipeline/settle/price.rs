@@ -1,0 +1,24 @@
+//! What an answer costs, where that can be known.
+
+use spillway_policy::NanoUsd;
+use spillway_providers::{Api, pass::Bill};
+
+use super::Settle;
+use crate::bill;
+
+// === impl Settle ===
+
+impl Settle {
+    /// Of the answer that the application got.
+    pub(super) fn own_cost(&self) -> Option<NanoUsd> {
+        if matches!(self.api, Api::Pass(pass) if pass.bill != Bill::Tokens) {
+            return None;
+        }
+        bill::cost(self.backend()?.price.as_ref(), self.usage.as_ref()?, self.reported.as_ref())
+    }
+
+    /// It costs something, and nobody says what.
+    pub(super) fn is_unmeasured(&self) -> bool {
+        self.billed && self.usage.is_none() && matches!(self.api, Api::Pass(pass) if pass.bill != Bill::Nothing)
+    }
+}
