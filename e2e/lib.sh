@@ -14,8 +14,7 @@ VERSION=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml" | head -1)
 
 KIND_VERSION=v0.33.0
 KUBERNETES_VERSION=v1.34.4
-COREDNS_VERSION=v1.12.1
-HELM_VERSION=v4.3.1
+HELM_VERSION=v4.0.5
 
 mkdir -p "$CACHE/bin" "$CACHE/log"
 export PATH="$CACHE/bin:$PATH"
@@ -65,8 +64,11 @@ digest() { cat -- "$@" | sha256sum | cut -c1-12; }
 packages() {
   dpkg -s "$@" >/dev/null 2>&1 && return
   [ "$(id -u)" = 0 ] || die "these Debian packages are missing: $*; install them, or run this as root"
-  apt-get -q update
-  DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$@"
+  ( # one at a time: set-up does several things at once, and apt refuses to wait for its lists
+    flock 9
+    apt-get -q update
+    DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$@"
+  ) 9>"$CACHE/apt.lock"
 }
 
 debian_sources() { # where apt finds packages on this machine: mmdebstrap uses the same

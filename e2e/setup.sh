@@ -11,8 +11,14 @@ KEY_NAMESPACES=(ai-platform e2e-ai)
 # Of kind.yaml. Another cluster may have others: SPILLWAY_RANGES=10.0.0.0/8,…
 RANGES=${SPILLWAY_RANGES:-10.96.0.0/16,10.244.0.0/16}
 
+# The cluster and the images need nothing of each other: side by side, one computes while the other downloads.
+"$ROOT/e2e/kind/docker.sh" >"$CACHE/log/docker.log" 2>&1 || { cat "$CACHE/log/docker.log" >&2; exit 1; }
+setsid "$ROOT/e2e/images.sh" & # in a group of its own, to be ended with all that it started
+images=$!
+trap 'kill -- "-$images" 2>/dev/null || true' EXIT
 "$ROOT/e2e/kind/up.sh"
-"$ROOT/e2e/images.sh"
+wait "$images"
+trap - EXIT
 # shellcheck disable=SC1090 # operator, sidecar, llm, app
 source <(cat "$CACHE/$CLUSTER".{spillway,app}-images)
 named_app=localhost/spillway-app:$VERSION # as examples/60-app.yaml names it

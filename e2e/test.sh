@@ -19,8 +19,8 @@ phase() { # NAME COMMAND…
 phase format cargo fmt --all --check
 phase lints cargo clippy --locked --workspace --all-targets -- -D warnings
 phase unit cargo test --locked --workspace --exclude spillway-e2e
-phase chart e2e/chart.sh
 phase set-up e2e/setup.sh
+phase chart e2e/chart.sh
 phase e2e e2e/run.sh
 
 printf '\n'

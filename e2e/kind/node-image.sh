@@ -4,7 +4,7 @@
 source "$(dirname "$0")/../lib.sh"
 cd "$ROOT/e2e/kind"
 IMAGE=${NODE_IMAGE:-kindest/node:$KUBERNETES_VERSION}
-WORK=$CACHE/kind
+WORK=$CACHE/kind-$(digest kubebox/*) # what was built of other sources is of no use
 GOFILES=$WORK/programs
 TREE=$WORK/rootfs
 
@@ -27,13 +27,19 @@ programs() { # static, because they also run in images that hold nothing else
   export CGO_ENABLED=0
   mkdir -p "$GOFILES"
   if [ ! -x "$GOFILES/kubebox" ]; then
-    # Without a version kubeadm takes itself for v0.0.0 and refuses to set up anything.
-    local minor=${KUBERNETES_VERSION#v1.} at=k8s.io/component-base/version
-    (cd kubebox && go build -trimpath -o "$GOFILES/kubebox.new" -ldflags "-s -w -X $at.gitVersion=$KUBERNETES_VERSION -X $at.gitMajor=1 \
-      -X $at.gitMinor=${minor%%.*} -X $at.gitTreeState=clean -X k8s.io/client-go/pkg/version.gitVersion=$KUBERNETES_VERSION" .)
+    # Without a version kubeadm takes itself for v0.0.0, and helm takes every cluster for v1.20, and both refuse to work.
+    local minor=${KUBERNETES_VERSION#v1.} flags='-s -w' package
+    minor=${minor%%.*}
+    for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
+      flags+=" -X $package.gitVersion=$KUBERNETES_VERSION -X $package.gitMajor=1 -X $package.gitMinor=$minor -X $package.gitTreeState=clean"
+    done
+    for package in pkg/chart/common pkg/chart/v2/lint/rules internal/chart/v3/lint/rules; do
+      flags+=" -X helm.sh/helm/v4/$package.k8sVersionMajor=1 -X helm.sh/helm/v4/$package.k8sVersionMinor=$minor"
+    done
+    flags+=" -X helm.sh/helm/v4/internal/version.version=$HELM_VERSION"
+    (cd kubebox && go build -trimpath -ldflags "$flags" -o "$GOFILES/kubebox.new" .)
     mv "$GOFILES/kubebox.new" "$GOFILES/kubebox"
   fi
-  [ -x "$GOFILES/coredns" ] || GOBIN=$GOFILES go install -trimpath -ldflags '-s -w' "github.com/coredns/coredns@$COREDNS_VERSION"
   [ -x "$GOFILES/pause" ] ||
     gcc -Os -s -static -o "$GOFILES/pause" "$(cd kubebox && go list -m -f '{{.Dir}}' k8s.io/kubernetes)/build/pause/linux/pause.c"
 }
@@ -52,21 +58,21 @@ kind_files() { go mod download -json "sigs.k8s.io/kind@$KIND_VERSION" | jq -r '.
 # import NAME CHANGE: a folder under $WORK as an image; works with every Docker, with or without a builder.
 import() { tar -C "$WORK/$1.dir" --numeric-owner -c . | docker import -c "$2" - "localhost/$1:$KUBERNETES_VERSION" >/dev/null; }
 
-# Kubernetes' images, etcd, coredns and pause in one archive. All but two are one image under many names: kubeadm's
+# Kubernetes' images, etcd, coredns and pause in one archive. All but pause are one layer under many names: kubeadm's
 # pods start programs by name, and every program's name is a link to kubebox.
 pod_images() {
   [ -f "$WORK/preload.tar" ] && return
   local kube=$WORK/kube.dir name from names=("localhost/kube:$KUBERNETES_VERSION")
   debian_tree "$kube" extract iptables
   install -D "$GOFILES/kubebox" "$kube/usr/local/bin/kubebox"
-  for name in kube-apiserver kube-controller-manager kube-scheduler kube-proxy etcd kindnet; do ln -s kubebox "$kube/usr/local/bin/$name"; done
+  for name in kube-apiserver kube-controller-manager kube-scheduler kube-proxy etcd coredns kindnet; do ln -s kubebox "$kube/usr/local/bin/$name"; done
   for name in {iptables,ip6tables}{,-save,-restore}; do ln -s xtables-nft-multi "$kube/usr/sbin/$name"; done
-  for name in coredns pause; do
-    rm -rf "$WORK/$name.dir"
-    install -D "$GOFILES/$name" "$WORK/$name.dir/$name"
-  done
+  rm -rf "$WORK/pause.dir"
+  install -D "$GOFILES/pause" "$WORK/pause.dir/pause"
   import kube 'ENV PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-  import coredns 'ENTRYPOINT ["/coredns"]'
+  # Of coredns' pod only the arguments are given.
+  printf '%s\n' "FROM localhost/kube:$KUBERNETES_VERSION" 'ENTRYPOINT ["/usr/local/bin/coredns"]' |
+    docker build --quiet -t "localhost/coredns:$KUBERNETES_VERSION" - >/dev/null
   import pause 'ENTRYPOINT ["/pause"]'
   ln -sf kubebox "$GOFILES/kubeadm"
   for name in $("$GOFILES/kubeadm" config images list --kubernetes-version "$KUBERNETES_VERSION") \

@@ -8,11 +8,16 @@ program() { # NAME MODULE: a Go program in the cache
   [ -x "$CACHE/bin/$1" ] || GOBIN=$CACHE/bin CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' "$2"
 }
 
-kubectl_from_node() { # the node's own, so that the two are of one version; in a built node it is a link to kubebox
+tools_from_node() { # kubectl of the node's own version; in a node built here that is kubebox, which is helm as well
   local image=kindest/node:$KUBERNETES_VERSION container
   [ -x "$CACHE/bin/kubectl" ] && return
   container=$(docker create "$image")
-  docker cp -L "$container:/usr/bin/kubectl" "$CACHE/bin/kubectl"
+  if docker cp "$container:/usr/bin/kubebox" "$CACHE/bin/kubebox" 2>/dev/null; then
+    ln -sf kubebox "$CACHE/bin/kubectl"
+    [ -x "$CACHE/bin/helm" ] || ln -sf kubebox "$CACHE/bin/helm"
+  else
+    docker cp -L "$container:/usr/bin/kubectl" "$CACHE/bin/kubectl"
+  fi
   docker rm "$container" >/dev/null
 }
 
@@ -34,6 +39,6 @@ fi
 "$here/docker.sh" >"$CACHE/log/docker.log" 2>&1 || { cat "$CACHE/log/docker.log" >&2; exit 1; }
 "$here/node-image.sh"
 [ -x "$CACHE/bin/kind" ] || work "kind" program kind "sigs.k8s.io/kind@$KIND_VERSION"
+tools_from_node
 [ -x "$CACHE/bin/helm" ] || work "helm" program helm "helm.sh/helm/v4/cmd/helm@$HELM_VERSION"
-kubectl_from_node
 if answers; then say "cluster $CLUSTER: already up"; else work "cluster $CLUSTER" create; fi

@@ -27,6 +27,8 @@ import (
 
 // programs maps a name to what runs under it and the exit code it ends with.
 var programs = map[string]func(args []string) int{
+	"coredns":                 coredns,
+	"helm":                    func(args []string) int { return helm(args[1:]) },
 	"etcd":                    func(args []string) int { etcdmain.Main(args); return 0 },
 	"kubeadm":                 func([]string) int { return report(kubeadm.Run()) },
 	"kindnet":                 func([]string) int { return report(kindnet(context.Background())) },
