@@ -1,15 +1,22 @@
-//! Why a request failed, worded for the person who sent it, and the one table that turns it into HTTP.
+//! Why a request failed, worded for the person who sent it, and the one table that turns it into HTTP ([`shape`] says what
+//! that looks like).
 
+mod exhausted;
 mod limited;
+mod shape;
 mod unfit;
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use spillway_policy::{Class, NanoUsd};
-use spillway_providers::{BadRequest, Fault, Pass};
+use spillway_providers::{BadRequest, Pass};
 
+use exhausted::remedy;
+pub use exhausted::{Exhausted, class_of};
 pub use limited::Limited;
+use shape::kind;
+pub use shape::{Shape, of_class};
 pub(crate) use unfit::CODE as INVALID_OUTPUT;
 pub use unfit::Unfit;
 
@@ -68,48 +75,6 @@ pub enum ProxyError {
     Unfit(Box<Unfit>),
 }
 
-/// Every attempt failed; this is the last of them.
-#[derive(Clone, Debug)]
-pub struct Exhausted {
-    /// `namespace/name` of the ModelRoute.
-    pub route: String,
-    pub backend: String,
-    pub class: Class,
-    pub fault: Fault,
-    pub attempts: u32,
-    /// Why there was no further candidate: `big takes no images`.
-    pub skipped: String,
-    /// The route has no fallback rule for the class. An empty rule is one: somebody wanted the error to come through.
-    pub unruled: bool,
-    /// There would have been another attempt, had the route's budget of extra attempts not been spent.
-    pub spent: bool,
-    pub retry_after: Option<Duration>,
-    /// The provider's headers that are passed on: its limits, its request id.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-}
-
-/// How an error looks over HTTP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shape {
-    pub status: StatusCode,
-    pub kind: &'static str,
-    pub code: String,
-    pub param: Option<String>,
-    pub retry_after: Option<Duration>,
-    /// What to tell an SDK that retries on its own. None: let it decide.
-    pub should_retry: Option<bool>,
-}
-
-/// The `type`s of OpenAI's error bodies.
-mod kind {
-    pub(super) const REQUEST: &str = "invalid_request_error";
-    pub(super) const AUTHENTICATION: &str = "authentication_error";
-    pub(super) const PERMISSION: &str = "permission_error";
-    pub(super) const NOT_FOUND: &str = "not_found_error";
-    pub(super) const RATE: &str = "rate_limit_error";
-    pub(super) const SERVER: &str = "server_error";
-}
-
 /// Enough of what a caller sent to recognise it by.
 const EXCERPT_CHARS: usize = 100;
 
@@ -120,8 +85,6 @@ fn excerpt(text: &str) -> std::borrow::Cow<'_, str> {
         None => text.into(),
     }
 }
-
-const SOON: Duration = Duration::from_secs(1);
 
 /// What would help more than waiting, where no rule of the route says where else to go.
 fn another(unruled: bool, class: Class) -> String {
@@ -208,152 +171,9 @@ impl ProxyError {
     }
 }
 
-// === impl Exhausted ===
-
-impl Exhausted {
-    fn shape(&self) -> Shape {
-        let (status, kind, code) = of_class(self.class);
-        // The provider's own code says more (`insufficient_quota`), except where SDKs look for OpenAI's word.
-        let code = match (&self.fault.code, self.class) {
-            (Some(own), class) if class != Class::ContextWindowExceeded => own.clone(),
-            _ => code.to_owned(),
-        };
-        Shape {
-            retry_after: self.retry_after,
-            // This request's tries are spent; an SDK that repeats all of them would square the load.
-            should_retry: (self.attempts > 1 || self.spent).then_some(false),
-            ..Shape::new(status, kind, code)
-        }
-    }
-}
-
-impl std::fmt::Display for Exhausted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { route, backend, class, fault, attempts, skipped, unruled, spent, retry_after: _, headers: _ } = self;
-        write!(f, "backend {backend:?} of route {route} failed with {class}")?;
-        if let Some(status) = fault.status {
-            write!(f, " (status {status})")?;
-        }
-        write!(f, ": {}", fault.message)?;
-        if *attempts > 1 {
-            write!(f, "; {attempts} attempts were made")?;
-        }
-        if !skipped.is_empty() {
-            write!(f, "; not tried: {skipped}")?;
-        }
-        if *spent {
-            write!(f, "; the route's budget of extra attempts is spent (retries.budget of its FallbackPolicy)")?;
-        }
-        if *unruled && let Some(remedy) = remedy(*class) {
-            write!(f, " (hint: {remedy})")?;
-        }
-        Ok(())
-    }
-}
-
-/// What a FallbackPolicy could do about a failure. Nothing, where another backend would be told the same.
-fn remedy(class: Class) -> Option<String> {
-    match class {
-        Class::ContextWindowExceeded => {
-            Some("a FallbackPolicy with contextWindow.onExceeded LargerModel, Truncate or Hybrid helps".to_owned())
-        }
-        Class::Connection
-        | Class::Timeout
-        | Class::InternalServerError
-        | Class::RateLimited
-        | Class::ServiceUnavailable => {
-            Some(format!("a FallbackPolicy with a rule for {class} in spec.fallbacks would ask another backend"))
-        }
-        Class::BadRequest
-        | Class::NotFound
-        | Class::ContentPolicyViolation
-        | Class::Authentication
-        | Class::PermissionDenied
-        | Class::UnprocessableEntity => None,
-    }
-}
-
-/// Status, type and code for the class of the last failure.
-#[must_use]
-pub fn of_class(class: Class) -> (StatusCode, &'static str, &'static str) {
-    use StatusCode as S;
-    match class {
-        Class::Connection => (S::BAD_GATEWAY, kind::SERVER, "upstream_unreachable"),
-        Class::Timeout => (S::GATEWAY_TIMEOUT, kind::SERVER, "upstream_timeout"),
-        Class::ContextWindowExceeded => (S::BAD_REQUEST, kind::REQUEST, "context_length_exceeded"),
-        Class::BadRequest => (S::BAD_REQUEST, kind::REQUEST, "invalid_request"),
-        Class::NotFound => (S::NOT_FOUND, kind::NOT_FOUND, "upstream_not_found"),
-        Class::ContentPolicyViolation => (S::BAD_REQUEST, kind::REQUEST, "content_policy_violation"),
-        Class::Authentication => (S::UNAUTHORIZED, kind::AUTHENTICATION, "upstream_authentication"),
-        Class::InternalServerError => (S::BAD_GATEWAY, kind::SERVER, "upstream_error"),
-        Class::RateLimited => (S::TOO_MANY_REQUESTS, kind::RATE, "rate_limit_exceeded"),
-        Class::ServiceUnavailable => (S::SERVICE_UNAVAILABLE, kind::SERVER, "upstream_unavailable"),
-        Class::PermissionDenied => (S::FORBIDDEN, kind::PERMISSION, "upstream_permission_denied"),
-        Class::UnprocessableEntity => (S::UNPROCESSABLE_ENTITY, kind::REQUEST, "unprocessable_entity"),
-    }
-}
-
-/// The provider's word for a class, in ours.
-#[must_use]
-pub fn class_of(class: spillway_providers::Class) -> Class {
-    use spillway_providers::Class as P;
-    match class {
-        P::Connection => Class::Connection,
-        P::Timeout => Class::Timeout,
-        P::ContextWindowExceeded => Class::ContextWindowExceeded,
-        P::BadRequest => Class::BadRequest,
-        P::NotFound => Class::NotFound,
-        P::ContentPolicyViolation => Class::ContentPolicyViolation,
-        P::Authentication => Class::Authentication,
-        P::InternalServerError => Class::InternalServerError,
-        P::RateLimited => Class::RateLimited,
-        P::ServiceUnavailable => Class::ServiceUnavailable,
-        P::PermissionDenied => Class::PermissionDenied,
-        P::UnprocessableEntity => Class::UnprocessableEntity,
-    }
-}
-
-// === impl Shape ===
-
-impl Shape {
-    fn new(status: StatusCode, kind: &'static str, code: impl Into<String>) -> Self {
-        Self { status, kind, code: code.into(), param: None, retry_after: None, should_retry: None }
-    }
-
-    fn soon(self) -> Self {
-        Self { retry_after: Some(SOON), ..self }
-    }
-
-    fn at(self, param: &str) -> Self {
-        Self { param: Some(param.to_owned()), ..self }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn exhausted(class: spillway_providers::Class, code: Option<&str>, attempts: u32) -> ProxyError {
-        let fault = Fault {
-            class,
-            status: Some(429),
-            code: code.map(str::to_owned),
-            message: "slow down".into(),
-            window: None,
-        };
-        ProxyError::Upstream(Box::new(Exhausted {
-            route: "shop/chat".into(),
-            backend: "mini".into(),
-            class: class_of(class),
-            fault,
-            attempts,
-            skipped: "big takes no images".into(),
-            unruled: attempts == 1,
-            spent: false,
-            retry_after: Some(SOON),
-            headers: Vec::new(),
-        }))
-    }
 
     #[test]
     fn errors_name_the_object_the_value_the_bound_and_the_fix() {
@@ -375,28 +195,9 @@ mod tests {
                 ProxyError::UnknownModel { model: "é".repeat(50_000), known: "chat".into() },
                 &*format!("no route serves model \"{}…\" (known: chat)", "é".repeat(100)),
             ),
-            (
-                exhausted(spillway_providers::Class::RateLimited, None, 3),
-                "backend \"mini\" of route shop/chat failed with RateLimited (status 429): slow down; 3 attempts were \
-                 made; not tried: big takes no images",
-            ),
-            (
-                exhausted(spillway_providers::Class::RateLimited, None, 1),
-                "backend \"mini\" of route shop/chat failed with RateLimited (status 429): slow down; not tried: big takes \
-                 no images (hint: a FallbackPolicy with a rule for RateLimited in spec.fallbacks would ask another backend)",
-            ),
         ];
         for (error, want) in rows {
             assert_eq!(error.to_string(), want);
         }
-    }
-
-    #[test]
-    fn an_sdk_is_told_not_to_repeat_what_was_repeated_here() {
-        use spillway_providers::Class::{ContextWindowExceeded, RateLimited};
-        assert_eq!(exhausted(RateLimited, None, 2).shape().should_retry, Some(false));
-        assert_eq!(exhausted(RateLimited, None, 1).shape().should_retry, None);
-        assert_eq!(exhausted(RateLimited, Some("insufficient_quota"), 1).shape().code, "insufficient_quota");
-        assert_eq!(exhausted(ContextWindowExceeded, Some("400"), 1).shape().code, "context_length_exceeded");
     }
 }

@@ -1,0 +1,170 @@
+//! The end of every attempt: which was the last, what its provider said, and what would have helped.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use spillway_policy::Class;
+use spillway_providers::Fault;
+
+use super::{Shape, of_class};
+
+/// Every attempt failed; this is the last of them.
+#[derive(Clone, Debug)]
+pub struct Exhausted {
+    /// `namespace/name` of the ModelRoute.
+    pub route: String,
+    pub backend: String,
+    pub class: Class,
+    pub fault: Fault,
+    pub attempts: u32,
+    /// Why there was no further candidate: `big takes no images`.
+    pub skipped: String,
+    /// The route has no fallback rule for the class. An empty rule is one: somebody wanted the error to come through.
+    pub unruled: bool,
+    /// There would have been another attempt, had the route's budget of extra attempts not been spent.
+    pub spent: bool,
+    pub retry_after: Option<Duration>,
+    /// The provider's headers that are passed on: its limits, its request id.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+// === impl Exhausted ===
+
+impl Exhausted {
+    pub(super) fn shape(&self) -> Shape {
+        let (status, kind, code) = of_class(self.class);
+        // The provider's own code says more (`insufficient_quota`), except where SDKs look for OpenAI's word.
+        let code = match (&self.fault.code, self.class) {
+            (Some(own), class) if class != Class::ContextWindowExceeded => own.clone(),
+            _ => code.to_owned(),
+        };
+        Shape {
+            retry_after: self.retry_after,
+            // This request's tries are spent; an SDK that repeats all of them would square the load.
+            should_retry: (self.attempts > 1 || self.spent).then_some(false),
+            ..Shape::new(status, kind, code)
+        }
+    }
+}
+
+impl std::fmt::Display for Exhausted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { route, backend, class, fault, attempts, skipped, unruled, spent, retry_after: _, headers: _ } = self;
+        write!(f, "backend {backend:?} of route {route} failed with {class}")?;
+        if let Some(status) = fault.status {
+            write!(f, " (status {status})")?;
+        }
+        write!(f, ": {}", fault.message)?;
+        if *attempts > 1 {
+            write!(f, "; {attempts} attempts were made")?;
+        }
+        if !skipped.is_empty() {
+            write!(f, "; not tried: {skipped}")?;
+        }
+        if *spent {
+            write!(f, "; the route's budget of extra attempts is spent (retries.budget of its FallbackPolicy)")?;
+        }
+        if *unruled && let Some(remedy) = remedy(*class) {
+            write!(f, " (hint: {remedy})")?;
+        }
+        Ok(())
+    }
+}
+
+/// What a FallbackPolicy could do about a failure. Nothing, where another backend would be told the same.
+pub(super) fn remedy(class: Class) -> Option<String> {
+    match class {
+        Class::ContextWindowExceeded => {
+            Some("a FallbackPolicy with contextWindow.onExceeded LargerModel, Truncate or Hybrid helps".to_owned())
+        }
+        Class::Connection
+        | Class::Timeout
+        | Class::InternalServerError
+        | Class::RateLimited
+        | Class::ServiceUnavailable => {
+            Some(format!("a FallbackPolicy with a rule for {class} in spec.fallbacks would ask another backend"))
+        }
+        Class::BadRequest
+        | Class::NotFound
+        | Class::ContentPolicyViolation
+        | Class::Authentication
+        | Class::PermissionDenied
+        | Class::UnprocessableEntity => None,
+    }
+}
+
+/// The provider's word for a class, in ours.
+#[must_use]
+pub fn class_of(class: spillway_providers::Class) -> Class {
+    use spillway_providers::Class as P;
+    match class {
+        P::Connection => Class::Connection,
+        P::Timeout => Class::Timeout,
+        P::ContextWindowExceeded => Class::ContextWindowExceeded,
+        P::BadRequest => Class::BadRequest,
+        P::NotFound => Class::NotFound,
+        P::ContentPolicyViolation => Class::ContentPolicyViolation,
+        P::Authentication => Class::Authentication,
+        P::InternalServerError => Class::InternalServerError,
+        P::RateLimited => Class::RateLimited,
+        P::ServiceUnavailable => Class::ServiceUnavailable,
+        P::PermissionDenied => Class::PermissionDenied,
+        P::UnprocessableEntity => Class::UnprocessableEntity,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ProxyError;
+
+    fn exhausted(class: spillway_providers::Class, code: Option<&str>, attempts: u32) -> ProxyError {
+        let fault = Fault {
+            class,
+            status: Some(429),
+            code: code.map(str::to_owned),
+            message: "slow down".into(),
+            window: None,
+        };
+        ProxyError::Upstream(Box::new(Exhausted {
+            route: "shop/chat".into(),
+            backend: "mini".into(),
+            class: class_of(class),
+            fault,
+            attempts,
+            skipped: "big takes no images".into(),
+            unruled: attempts == 1,
+            spent: false,
+            retry_after: Some(Duration::from_secs(1)),
+            headers: Vec::new(),
+        }))
+    }
+
+    #[test]
+    fn the_last_attempt_is_told_with_the_others_and_what_would_have_helped() {
+        let rows = [
+            (
+                exhausted(spillway_providers::Class::RateLimited, None, 3),
+                "backend \"mini\" of route shop/chat failed with RateLimited (status 429): slow down; 3 attempts were \
+                 made; not tried: big takes no images",
+            ),
+            (
+                exhausted(spillway_providers::Class::RateLimited, None, 1),
+                "backend \"mini\" of route shop/chat failed with RateLimited (status 429): slow down; not tried: big takes \
+                 no images (hint: a FallbackPolicy with a rule for RateLimited in spec.fallbacks would ask another backend)",
+            ),
+        ];
+        for (error, want) in rows {
+            assert_eq!(error.to_string(), want);
+        }
+    }
+
+    #[test]
+    fn an_sdk_is_told_not_to_repeat_what_was_repeated_here() {
+        use spillway_providers::Class::{ContextWindowExceeded, RateLimited};
+        assert_eq!(exhausted(RateLimited, None, 2).shape().should_retry, Some(false));
+        assert_eq!(exhausted(RateLimited, None, 1).shape().should_retry, None);
+        assert_eq!(exhausted(RateLimited, Some("insufficient_quota"), 1).shape().code, "insufficient_quota");
+        assert_eq!(exhausted(ContextWindowExceeded, Some("400"), 1).shape().code, "context_length_exceeded");
+    }
+}
