@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help setup demo try test check fmt lint unit conformance crds images e2e bench clean
+.PHONY: help setup demo try test check fmt lint unit conformance crds catalogue images e2e bench clean
 
 CACHE := $(or $(SPILLWAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spillway)
 
@@ -42,6 +42,9 @@ e2e: ## the end-to-end tests alone, on the cluster of `make setup` (or KUBECONFI
 
 crds: ## write charts/spillway-crds from the types in crds/
 	@UPDATE=1 cargo test --locked -p spillway-crds --test generated
+
+catalogue: ## write operator/data/catalogue.json.gz from LIST, LiteLLM's model_prices_and_context_window.json
+	@python3 operator/data/build.py $(LIST)
 
 images: ## localhost/spillway and localhost/spillway-sidecar, FROM scratch
 	@e2e/images.sh spillway

@@ -88,7 +88,7 @@ pub(super) async fn call(
     // What has no prompt is never too long.
     let sizes = if api.has_prompt() { count::bounds(api, &body) } else { Sizes::bounds(0, 0) };
     let unable = passing.as_ref().map_or_else(Set::default, |passing| passing.unable(route));
-    let surcharges = if route.compares_cost() { spillway_providers::surcharges(&body) } else { Surcharges::default() };
+    let surcharges = surcharges(route, &body);
     settle.routed(route, need.stream, &sizes);
     Ok(Call {
         api,
@@ -115,6 +115,11 @@ async fn taken_apart(api: Api, accepted: &Accepted) -> Result<(Option<Arc<Passin
     let Api::Pass(pass) = api else { return Ok((None, Body::parse(accepted.body.clone())?)) };
     let (passing, fields) = Passing::read(pass, accepted).await?;
     Ok((Some(Arc::new(passing)), fields))
+}
+
+/// Only looked for where cost decides.
+fn surcharges(route: &Route, body: &Body) -> Surcharges {
+    if route.compares_cost() { spillway_providers::surcharges(body) } else { Surcharges::default() }
 }
 
 /// The route's own fields. False: it has none.
