@@ -11,7 +11,7 @@ use spillway_wire::{Dialect, ErrorClass, Route, SchemaCheck, Validation};
 /// A route that enforces schemas, called after its model.
 fn enforcing(model: &str) -> Route {
     let route = a_route(model, vec![a_backend("main", model)]);
-    Route { validation: Validation { schema: SchemaCheck::Enforce, ..Validation::default() }, ..route }
+    Route { validation: Validation { schema: SchemaCheck::Enforce }, ..route }
 }
 
 async fn serving(dialect: Dialect, routes: Vec<Route>) -> anyhow::Result<(Provider, Sidecar)> {

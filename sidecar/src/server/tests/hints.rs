@@ -26,12 +26,14 @@ async fn world(hints: &[&str]) -> World {
     .await
 }
 
+type Headers = &'static [(&'static str, &'static str)];
+
 const ALL: [&str; 4] = ["Backend", "Timeout", "Unsupported", "NoFallback"];
 
 #[tokio::test]
 async fn a_hint_that_the_route_does_not_allow_or_that_says_nothing_is_refused_by_name() {
     let (none, all) = (world(&[]).await, world(&ALL).await);
-    let rows: [(&World, &[(&'static str, &str)], &str); 11] = [
+    let rows: [(&World, Headers, &str); 11] = [
         (&none, &[("x-spillway-backend", "large")], "add Backend to spec.request.hints"),
         (&none, &[("x-spillway-timeout", "1s")], "add Timeout to spec.request.hints"),
         (&none, &[("x-spillway-unsupported", "drop")], "add Unsupported to spec.request.hints"),
