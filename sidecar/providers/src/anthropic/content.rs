@@ -154,6 +154,11 @@ impl Conversation {
         }
     }
 
+    /// Whether the assistant has the last word, for the model to go on from.
+    pub(super) fn is_begun(&self) -> bool {
+        self.turns.last().is_some_and(|turn| turn.role == Role::Assistant)
+    }
+
     pub(super) fn into_messages(self) -> Value {
         let message = |turn: Turn| {
             let role = match turn.role {

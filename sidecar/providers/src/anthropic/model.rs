@@ -1,8 +1,8 @@
-//! What a Claude's name says about the parameters it takes.
+//! What a Claude takes: what the catalogue knows of it, and else what its name says.
 
 use crate::{Host, Target};
 
-/// What a model takes, by its version.
+/// What a model takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Traits {
     /// `temperature`, `top_p`, `top_k`.
@@ -13,12 +13,26 @@ pub(super) struct Traits {
     pub(super) budget: bool,
     /// Thinks at all.
     pub(super) thinks: bool,
-    /// Takes a JSON schema for its answer.
-    pub(super) schema: bool,
+    pub(super) schema: Schema,
+    /// Can be made to call a tool.
+    pub(super) forced_tools: bool,
+    /// Goes on from a last message of the assistant's.
+    pub(super) prefill: bool,
     /// Takes the role `system` between the others.
     pub(super) system_turns: bool,
     /// Fetches images and documents itself.
     pub(super) urls: bool,
+}
+
+/// How a model is told the schema of its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Schema {
+    /// As a parameter, with the beta that has it.
+    Beta,
+    /// As a part of its `output_config`. Vertex AI refuses the beta by its name.
+    Config,
+    /// Not at all: a tool stands in.
+    Tool,
 }
 
 /// The version of a Claude nobody has named yet.
@@ -31,20 +45,25 @@ impl Traits {
         // What is no Claude speaks the protocol as it was when others began to copy it.
         let claude = version(target.model);
         let version = claude.unwrap_or((3, 0));
+        let known = &target.abilities;
         let schema = match target.host {
-            Host::Own => version >= (4, 5),
-            // It refuses the beta by its name.
-            Host::Vertex => false,
+            Host::Own if known.native_schema.unwrap_or(version >= (4, 5)) => Schema::Beta,
+            Host::Vertex if known.native_schema == Some(true) => Schema::Config,
             // Of those that came since, some take schemas there and some do not.
-            Host::Bedrock => ((4, 5)..(4, 7)).contains(&version),
+            Host::Bedrock if known.native_schema.unwrap_or_else(|| ((4, 5)..(4, 7)).contains(&version)) => {
+                Schema::Config
+            }
+            Host::Own | Host::Vertex | Host::Bedrock => Schema::Tool,
         };
         Self {
-            sampling: version < (4, 7),
-            effort: version >= (4, 6),
-            budget: version < (4, 7),
-            thinks: claude.is_none_or(|version| version >= (3, 7)),
+            sampling: known.sampling.unwrap_or(version < (4, 7)),
+            effort: known.adaptive_thinking.unwrap_or(version >= (4, 6)),
+            budget: known.legacy_thinking.unwrap_or(version < (4, 7)),
+            thinks: known.reasoning.unwrap_or_else(|| claude.is_none_or(|version| version >= (3, 7))),
             schema,
-            system_turns: version >= (5, 0),
+            forced_tools: known.forced_tool_use.unwrap_or(true),
+            prefill: known.assistant_prefill.unwrap_or(true),
+            system_turns: known.mid_conversation_system.unwrap_or(version >= (5, 0)),
             urls: target.host == Host::Own,
         }
     }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::content::Conversation;
-use super::model::Traits;
+use super::model::{Schema, Traits};
 use super::{JSON_TOOL, SCHEMA_HEADERS, VERTEX_SEARCH_HEADERS, headers, path, schema, tools, version_in_body};
 use crate::openai::family::is_neutral;
 use crate::openai::request::unsupported;
@@ -67,6 +67,11 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     };
     let traits = Traits::of(target);
     let conversation = Conversation::read(messages, traits)?;
+    if conversation.is_begun() && !traits.prefill && target.unsupported != Unsupported::Pass {
+        let message =
+            format!("the last message is the assistant's, and model {:?} does not go on from one", target.model);
+        return Err(BadRequest::at("messages", message));
+    }
     let (headers, path) = (headers(target, need.stream), path(target, need.stream));
     let mut draft = Draft { target, traits, out: Map::new(), tools: Vec::new(), headers, dropped: Vec::new() };
     match version_in_body(target.host) {
@@ -206,7 +211,7 @@ impl Draft<'_> {
             _ => return self.refuse("reasoning_effort", value.clone()),
         };
         if self.traits.effort {
-            let effort = if effort == "minimal" { "low" } else { effort };
+            let effort = if effort == "minimal" { "low" } else { self.taken(effort) };
             self.set("thinking", json!({"type": "adaptive", "display": "summarized"}));
             self.set("output_config", json!({"effort": effort}));
             return Ok(());
@@ -219,6 +224,14 @@ impl Draft<'_> {
         }
         self.set("thinking", json!({"type": "enabled", "budget_tokens": budget}));
         Ok(())
+    }
+
+    /// The effort, or the next weaker one that the model takes.
+    fn taken<'e>(&self, effort: &'e str) -> &'e str {
+        const STRONGEST_FIRST: [&str; 3] = ["max", "xhigh", "high"];
+        let weaker = STRONGEST_FIRST.into_iter().skip_while(|other| *other != effort);
+        let mut taken = weaker.filter(|other| self.target.abilities.efforts.takes(other) != Some(false));
+        taken.next().unwrap_or(effort)
     }
 
     /// Anthropic's own parameter, from applications that know who they talk to. Newer models take an effort only.
@@ -246,7 +259,18 @@ impl Draft<'_> {
             return Ok(());
         }
         let parallel = body.value("parallel_tool_calls").and_then(|value| value.as_bool());
-        if let Some(choice) = tools::choice(body.value("tool_choice").as_ref(), parallel)? {
+        if let Some(mut choice) = tools::choice(body.value("tool_choice").as_ref(), parallel)? {
+            let forced = choice["type"] == "any" || choice["type"] == "tool";
+            match self.target.unsupported {
+                Unsupported::Drop if forced && !self.traits.forced_tools => {
+                    self.dropped.push("tool_choice".to_owned());
+                    choice = tools::choice(None, parallel)?.unwrap_or_else(|| json!({"type": "auto"}));
+                }
+                Unsupported::Reject if forced && !self.traits.forced_tools => {
+                    return Err(unsupported("tool_choice", self.target.model));
+                }
+                Unsupported::Drop | Unsupported::Reject | Unsupported::Pass => {}
+            }
             self.set("tool_choice", choice);
         }
         self.set("tools", self.tools.clone());
@@ -260,19 +284,22 @@ impl Draft<'_> {
             return self.refuse("response_format", format);
         }
         let schema = format.pointer_mut("/json_schema/schema").map(Value::take).unwrap_or_default();
-        if self.traits.schema {
-            let format = json!({"type": "json_schema", "schema": schema::strict(&schema)});
-            if self.target.host == Host::Bedrock {
+        let native = || json!({"type": "json_schema", "schema": schema::strict(&schema)});
+        match self.traits.schema {
+            Schema::Beta => {
+                self.set("output_format", native());
+                self.headers = SCHEMA_HEADERS;
+                return Ok(());
+            }
+            Schema::Config => {
                 // The application's own may be anything.
                 let config = self.out.remove("output_config").filter(Value::is_object);
                 let mut config = config.unwrap_or_else(|| json!({}));
-                config["format"] = format;
+                config["format"] = native();
                 self.set("output_config", config);
-            } else {
-                self.set("output_format", format);
-                self.headers = SCHEMA_HEADERS;
+                return Ok(());
             }
-            return Ok(());
+            Schema::Tool => {}
         }
         // A choice of the application's own tools leaves the model the last word.
         let choice =
@@ -280,9 +307,13 @@ impl Draft<'_> {
         self.tools.push(tools::json_tool(schema));
         self.set("tools", self.tools.clone());
         // Models that think may not be forced; they are asked.
-        if !self.out.contains_key("thinking") && (self.tools.len() == 1 || !self.out.contains_key("tool_choice")) {
+        let may_force = self.traits.forced_tools && !self.out.contains_key("thinking");
+        if may_force && (self.tools.len() == 1 || !self.out.contains_key("tool_choice")) {
             self.set("tool_choice", choice);
         }
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,7 +29,7 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
 
 /// How much a model that reasons is to think, in Cohere's words. Nobody else is asked to.
 fn thinking(out: &mut Body, target: &Target<'_>) -> Option<Value> {
-    if !target.model.contains("reasoning") {
+    if !target.abilities.reasoning.unwrap_or_else(|| target.model.contains("reasoning")) {
         return None;
     }
     let (given, effort) = (out.value("thinking"), out.value("reasoning_effort"));

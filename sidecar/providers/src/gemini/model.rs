@@ -1,4 +1,4 @@
-//! What a Gemini's name says about the parameters it takes.
+//! What a Gemini takes: what the catalogue knows of it, and else what its name says.
 
 use crate::{Host, Target};
 
@@ -8,6 +8,8 @@ pub(super) struct Traits {
     pub(super) levels: bool,
     /// Calls have ids, and go back with the signature of the thought behind them.
     pub(super) signed_calls: bool,
+    /// `temperature`, `topP`, `topK`.
+    pub(super) sampling: bool,
     /// `presencePenalty`, `frequencyPenalty`.
     pub(super) penalties: bool,
     /// Files can be anywhere on the web.
@@ -24,6 +26,8 @@ impl Traits {
         Self {
             levels: third,
             signed_calls: third,
+            // Nobody refuses them by name; some are known to.
+            sampling: target.abilities.sampling.unwrap_or(true),
             penalties: version < (3, 5),
             urls: version >= (2, 5) || target.host == Host::Vertex,
             resolution: third,

@@ -1,0 +1,65 @@
+use super::*;
+use crate::{Abilities, Api, Dialect, Efforts, read};
+
+fn sent(abilities: Abilities, host: Host, more: &Value) -> Result<(Value, Vec<String>), BadRequest> {
+    let mut request = json!({"model": "chat", "messages": [{"role": "user", "content": "hi"}]});
+    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let body = Body::parse(request.to_string().into()).unwrap();
+    let need = read(Api::ChatCompletions, &body).unwrap();
+    let target = Target { abilities, host, ..Target::new(Dialect::Anthropic, "claude-next") };
+    let out = encode(&body, &need, &target)?;
+    Ok((serde_json::from_slice(&out.body).unwrap(), out.dropped))
+}
+
+#[test]
+fn what_is_known_of_a_model_goes_before_its_name() {
+    let none = Abilities::default();
+    let tool = json!([{"type": "function", "function": {"name": "f"}}]);
+    let schema = json!({"type": "json_schema", "json_schema": {"schema": {"type": "object"}}});
+    let strict = json!({"type": "json_schema", "schema": {"type": "object", "additionalProperties": false}});
+    let weak = Efforts { max: Some(false), xhigh: Some(false), ..Efforts::default() };
+    let rows = [
+        (Abilities { sampling: Some(true), ..none }, json!({"top_k": 5}), "top_k", json!(5)),
+        (Abilities { sampling: Some(false), ..none }, json!({"top_k": 5}), "top_k", json!(null)),
+        (
+            Abilities { forced_tool_use: Some(false), ..none },
+            json!({"tools": tool, "tool_choice": "required", "parallel_tool_calls": false}),
+            "tool_choice",
+            json!({"type": "auto", "disable_parallel_tool_use": true}),
+        ),
+        (
+            Abilities { adaptive_thinking: Some(false), ..none },
+            json!({"reasoning_effort": "high", "max_tokens": 9000}),
+            "thinking",
+            json!({"type": "enabled", "budget_tokens": 4096}),
+        ),
+        (
+            Abilities { adaptive_thinking: Some(true), efforts: weak, ..none },
+            json!({"reasoning_effort": "max"}),
+            "output_config",
+            json!({"effort": "high"}),
+        ),
+        (
+            Abilities { native_schema: Some(false), forced_tool_use: Some(false), ..none },
+            json!({"response_format": schema}),
+            "tool_choice",
+            json!(null),
+        ),
+    ];
+    for (abilities, more, key, want) in rows {
+        let (got, _) = sent(abilities, Host::Own, &more).unwrap();
+        assert_eq!(got[key], want, "{more} {got}");
+    }
+    let native = Abilities { native_schema: Some(true), ..none };
+    let (got, _) = sent(native, Host::Vertex, &json!({"response_format": schema, "output_config": 7})).unwrap();
+    assert_eq!(got["output_config"], json!({"format": strict}), "{got}");
+}
+
+#[test]
+fn an_answer_that_was_begun_goes_to_those_that_go_on_from_it() {
+    let begun = json!({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "{"}]});
+    let knows = |prefill| Abilities { assistant_prefill: prefill, ..Abilities::default() };
+    assert!(sent(knows(None), Host::Own, &begun).is_ok());
+    let refused = sent(knows(Some(false)), Host::Own, &begun).unwrap_err();
+    assert!(refused.message.contains("does not go on from one"), "{refused}");
+}
