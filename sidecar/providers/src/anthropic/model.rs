@@ -1,6 +1,6 @@
 //! What a Claude takes: what the catalogue knows of it, and else what its name says.
 
-use crate::{Host, Target};
+use crate::{Abilities, Host, Target};
 
 /// What a model takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +9,7 @@ pub(super) struct Traits {
     pub(super) sampling: bool,
     /// Thinks as much as an effort says; older ones are given a budget of tokens.
     pub(super) effort: bool,
+    pub(super) efforts: Strongest,
     /// Still takes a budget.
     pub(super) budget: bool,
     /// Thinks at all.
@@ -35,6 +36,13 @@ pub(super) enum Schema {
     Tool,
 }
 
+/// Which of the strongest efforts a model takes. All that take one take `low`, `medium` and `high`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Strongest {
+    xhigh: bool,
+    max: bool,
+}
+
 /// The version of a Claude nobody has named yet.
 const NEWEST: (u32, u32) = (u32::MAX, 0);
 
@@ -58,6 +66,7 @@ impl Traits {
         Self {
             sampling: known.sampling.unwrap_or(version < (4, 7)),
             effort: known.adaptive_thinking.unwrap_or(version >= (4, 6)),
+            efforts: Strongest::of(version, known),
             budget: known.legacy_thinking.unwrap_or(version < (4, 7)),
             thinks: known.reasoning.unwrap_or_else(|| claude.is_none_or(|version| version >= (3, 7))),
             schema,
@@ -65,6 +74,24 @@ impl Traits {
             prefill: known.assistant_prefill.unwrap_or(true),
             system_turns: known.mid_conversation_system.unwrap_or(version >= (5, 0)),
             urls: target.host == Host::Own,
+        }
+    }
+}
+
+// === impl Strongest ===
+
+impl Strongest {
+    pub(crate) fn of(version: (u32, u32), known: &Abilities) -> Self {
+        Self { xhigh: known.efforts.xhigh.unwrap_or(version >= (4, 7)), max: known.efforts.max.unwrap_or(true) }
+    }
+
+    /// OpenAI's effort in Claude's words: the same, or the next weaker one that the model takes.
+    pub(crate) fn weakened(self, effort: &str) -> &str {
+        match effort {
+            "max" if !self.max => self.weakened("xhigh"),
+            "xhigh" if !self.xhigh => "high",
+            "minimal" => "low",
+            _ => effort,
         }
     }
 }

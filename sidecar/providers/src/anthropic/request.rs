@@ -67,7 +67,8 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     };
     let traits = Traits::of(target);
     let conversation = Conversation::read(messages, traits)?;
-    if conversation.is_begun() && !traits.prefill && target.unsupported != Unsupported::Pass {
+    // Nothing can be left out in its place: unless the route wants to know beforehand, the provider says no.
+    if conversation.is_begun() && !traits.prefill && target.unsupported == Unsupported::Reject {
         let message =
             format!("the last message is the assistant's, and model {:?} does not go on from one", target.model);
         return Err(BadRequest::at("messages", message));
@@ -211,7 +212,7 @@ impl Draft<'_> {
             _ => return self.refuse("reasoning_effort", value.clone()),
         };
         if self.traits.effort {
-            let effort = if effort == "minimal" { "low" } else { self.taken(effort) };
+            let effort = self.traits.efforts.weakened(effort);
             self.set("thinking", json!({"type": "adaptive", "display": "summarized"}));
             self.set("output_config", json!({"effort": effort}));
             return Ok(());
@@ -224,14 +225,6 @@ impl Draft<'_> {
         }
         self.set("thinking", json!({"type": "enabled", "budget_tokens": budget}));
         Ok(())
-    }
-
-    /// The effort, or the next weaker one that the model takes.
-    fn taken<'e>(&self, effort: &'e str) -> &'e str {
-        const STRONGEST_FIRST: [&str; 3] = ["max", "xhigh", "high"];
-        let weaker = STRONGEST_FIRST.into_iter().skip_while(|other| *other != effort);
-        let mut taken = weaker.filter(|other| self.target.abilities.efforts.takes(other) != Some(false));
-        taken.next().unwrap_or(effort)
     }
 
     /// Anthropic's own parameter, from applications that know who they talk to. Newer models take an effort only.
@@ -259,18 +252,14 @@ impl Draft<'_> {
             return Ok(());
         }
         let parallel = body.value("parallel_tool_calls").and_then(|value| value.as_bool());
-        if let Some(mut choice) = tools::choice(body.value("tool_choice").as_ref(), parallel)? {
-            let forced = choice["type"] == "any" || choice["type"] == "tool";
-            match self.target.unsupported {
-                Unsupported::Drop if forced && !self.traits.forced_tools => {
-                    self.dropped.push("tool_choice".to_owned());
-                    choice = tools::choice(None, parallel)?.unwrap_or_else(|| json!({"type": "auto"}));
-                }
-                Unsupported::Reject if forced && !self.traits.forced_tools => {
-                    return Err(unsupported("tool_choice", self.target.model));
-                }
-                Unsupported::Drop | Unsupported::Reject | Unsupported::Pass => {}
-            }
+        let given = body.value("tool_choice");
+        let mut choice = tools::choice(given.as_ref(), parallel)?;
+        let forced = choice.as_ref().is_some_and(|choice| choice["type"] == "any" || choice["type"] == "tool");
+        if forced && !self.traits.forced_tools && self.target.unsupported != Unsupported::Pass {
+            self.refuse("tool_choice", given.unwrap_or_default())?;
+            choice = tools::choice(None, parallel)?;
+        }
+        if let Some(choice) = choice {
             self.set("tool_choice", choice);
         }
         self.set("tools", self.tools.clone());

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::content::Conversation;
 use super::model::{Thinking, TopK, Traits};
 use super::tools::{self, Choice};
-use super::{STREAM_HEADERS, id, path};
+use super::{STREAM_HEADERS, path};
 use crate::anthropic::schema;
 use crate::openai::family::is_neutral;
 use crate::openai::fit::budget;
@@ -55,7 +55,7 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     let Some(Value::Array(messages)) = body.value("messages") else {
         return Err(BadRequest::at("messages", "\"messages\" is not a list of readable messages"));
     };
-    let traits = Traits::of(id(target.model));
+    let traits = Traits::of(target);
     let mut conversation = Conversation::read(messages, traits)?;
     let (out, inference, more) = (Map::new(), Map::new(), Map::new());
     let mut draft = Draft { target, traits, out, inference, more, tools: Vec::new(), dropped: Vec::new() };
@@ -183,9 +183,9 @@ impl Draft<'_> {
             (Thinking::Nova, None) if effort == "none" => self.more("reasoningConfig", json!({"type": "disabled"})),
             (_, None) if effort == "none" => {}
             (Thinking::Never, _) | (_, None) => return self.refuse("reasoning_effort", value.clone()),
-            (Thinking::Effort { .. }, Some(_)) => {
-                let effort = if effort == "minimal" { "low" } else { effort };
-                self.claude_thinks(json!({"type": "adaptive", "display": "summarized"}), Some(effort));
+            (Thinking::Effort { efforts, .. }, Some(_)) => {
+                let thinking = json!({"type": "adaptive", "display": "summarized"});
+                self.claude_thinks(thinking, Some(efforts.weakened(effort)));
             }
             (Thinking::Budget, Some(budget)) => {
                 // Thinking is part of the answer's bound, and must leave room in it.
@@ -211,11 +211,11 @@ impl Draft<'_> {
             _ => "low",
         };
         match self.traits.thinking {
-            Thinking::Budget | Thinking::Effort { budget: true } => self.claude_thinks(value, None),
-            Thinking::Effort { budget: false } if enabled => {
+            Thinking::Budget | Thinking::Effort { budget: true, .. } => self.claude_thinks(value, None),
+            Thinking::Effort { budget: false, .. } if enabled => {
                 self.claude_thinks(json!({"type": "adaptive"}), Some(effort));
             }
-            Thinking::Effort { budget: false } => self.claude_thinks(value, None),
+            Thinking::Effort { budget: false, .. } => self.claude_thinks(value, None),
             Thinking::Nova if enabled => self.nova_thinks(effort),
             Thinking::Plain if enabled => self.more("reasoning_effort", effort),
             _ if value["type"] == "disabled" => {}
@@ -272,7 +272,7 @@ impl Draft<'_> {
         }
         if let Some(tool) = format {
             // With the application's own tools beside it, the model has the last word. While it thinks it may not be forced.
-            let forced = !self.more.contains_key("thinking");
+            let forced = self.traits.forced && !self.more.contains_key("thinking");
             choice = match (forced, self.tools.is_empty()) {
                 (false, _) => None,
                 (true, true) => Some(Choice::Named(crate::anthropic::JSON_TOOL.to_owned())),
@@ -287,6 +287,11 @@ impl Draft<'_> {
                 self.set("toolConfig", json!({"tools": [tools::stand_in()]}));
             }
             return Ok(());
+        }
+        let is_forced = matches!(choice, Some(Choice::Any | Choice::Named(_)));
+        if is_forced && !self.traits.forced && self.target.unsupported != Unsupported::Pass {
+            self.refuse("tool_choice", given.clone().unwrap_or_default())?;
+            choice = None;
         }
         let mut config = json!({"tools": std::mem::take(&mut self.tools)});
         let parallel = body.value("parallel_tool_calls").and_then(|value| value.as_bool());
@@ -308,3 +313,6 @@ impl Draft<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

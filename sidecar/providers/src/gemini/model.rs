@@ -26,7 +26,7 @@ impl Traits {
         Self {
             levels: third,
             signed_calls: third,
-            // Nobody refuses them by name; some are known to.
+            // Some models are known to ignore them; later ones are to refuse them.
             sampling: target.abilities.sampling.unwrap_or(true),
             penalties: version < (3, 5),
             urls: version >= (2, 5) || target.host == Host::Vertex,
@@ -47,6 +47,16 @@ fn version(model: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Abilities, Dialect};
+
+    #[test]
+    fn a_model_takes_sampling_unless_it_is_known_not_to() {
+        for (known, want) in [(None, true), (Some(true), true), (Some(false), false)] {
+            let abilities = Abilities { sampling: known, ..Abilities::default() };
+            let target = Target { abilities, ..Target::new(Dialect::Gemini, "gemini-3.8-flash") };
+            assert_eq!(Traits::of(&target).sampling, want, "{known:?}");
+        }
+    }
 
     #[test]
     fn a_name_tells_its_version() {

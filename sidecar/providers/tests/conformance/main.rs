@@ -7,6 +7,7 @@
 mod data;
 mod errors;
 mod items;
+mod known;
 mod normal;
 mod requests;
 mod responses;

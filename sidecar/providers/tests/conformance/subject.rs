@@ -3,6 +3,8 @@
 use serde_json::Value;
 use spillway_providers::{Api, BadRequest, Body, Dialect, Host, Need, Outgoing, Speech, Target, encode, read, row};
 
+use crate::known::known;
+
 /// A recorded provider, as we would be configured for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subject {
@@ -129,7 +131,8 @@ impl Subject {
         let own = Speech { dialect: self.dialect, host: self.host, row: row(self.kind) };
         let Speech { dialect, host, row } = if self.host == Host::Vertex { Speech::at_vertex(model) } else { own };
         let (api_version, max_output_tokens) = (self.api_version, self.max_output_tokens);
-        let target = Target { host, row, api_version, max_output_tokens, ..Target::new(dialect, model) };
+        let abilities = known(self.kind, model);
+        let target = Target { host, row, api_version, max_output_tokens, abilities, ..Target::new(dialect, model) };
         encode(api, &body, &need, &target)
     }
 }

@@ -2,11 +2,20 @@ use super::*;
 use crate::{Abilities, Api, Dialect, Efforts, read};
 
 fn sent(abilities: Abilities, host: Host, more: &Value) -> Result<(Value, Vec<String>), BadRequest> {
+    sent_or(Unsupported::Drop, abilities, host, more)
+}
+
+fn sent_or(
+    unsupported: Unsupported,
+    abilities: Abilities,
+    host: Host,
+    more: &Value,
+) -> Result<(Value, Vec<String>), BadRequest> {
     let mut request = json!({"model": "chat", "messages": [{"role": "user", "content": "hi"}]});
     request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let body = Body::parse(request.to_string().into()).unwrap();
     let need = read(Api::ChatCompletions, &body).unwrap();
-    let target = Target { abilities, host, ..Target::new(Dialect::Anthropic, "claude-next") };
+    let target = Target { abilities, host, unsupported, ..Target::new(Dialect::Anthropic, "claude-next") };
     let out = encode(&body, &need, &target)?;
     Ok((serde_json::from_slice(&out.body).unwrap(), out.dropped))
 }
@@ -18,6 +27,7 @@ fn what_is_known_of_a_model_goes_before_its_name() {
     let schema = json!({"type": "json_schema", "json_schema": {"schema": {"type": "object"}}});
     let strict = json!({"type": "json_schema", "schema": {"type": "object", "additionalProperties": false}});
     let weak = Efforts { max: Some(false), xhigh: Some(false), ..Efforts::default() };
+    let sonnet = Efforts { max: Some(false), ..Efforts::default() };
     let rows = [
         (Abilities { sampling: Some(true), ..none }, json!({"top_k": 5}), "top_k", json!(5)),
         (Abilities { sampling: Some(false), ..none }, json!({"top_k": 5}), "top_k", json!(null)),
@@ -40,6 +50,12 @@ fn what_is_known_of_a_model_goes_before_its_name() {
             json!({"effort": "high"}),
         ),
         (
+            Abilities { efforts: sonnet, ..none },
+            json!({"reasoning_effort": "max"}),
+            "output_config",
+            json!({"effort": "xhigh"}),
+        ),
+        (
             Abilities { native_schema: Some(false), forced_tool_use: Some(false), ..none },
             json!({"response_format": schema}),
             "tool_choice",
@@ -56,10 +72,15 @@ fn what_is_known_of_a_model_goes_before_its_name() {
 }
 
 #[test]
-fn an_answer_that_was_begun_goes_to_those_that_go_on_from_it() {
+fn who_wants_to_know_hears_that_a_model_does_not_go_on_from_an_answer_begun() {
     let begun = json!({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "{"}]});
     let knows = |prefill| Abilities { assistant_prefill: prefill, ..Abilities::default() };
-    assert!(sent(knows(None), Host::Own, &begun).is_ok());
-    let refused = sent(knows(Some(false)), Host::Own, &begun).unwrap_err();
+    for (route, prefill) in
+        [(Unsupported::Reject, None), (Unsupported::Drop, Some(false)), (Unsupported::Pass, Some(false))]
+    {
+        let (got, _) = sent_or(route, knows(prefill), Host::Own, &begun).unwrap();
+        assert_eq!(got["messages"][1]["role"], "assistant", "{route:?} {prefill:?}");
+    }
+    let refused = sent_or(Unsupported::Reject, knows(Some(false)), Host::Own, &begun).unwrap_err();
     assert!(refused.message.contains("does not go on from one"), "{refused}");
 }

@@ -1,0 +1,51 @@
+use super::*;
+use crate::{Abilities, Api, Dialect, read};
+
+fn sent(unsupported: Unsupported, abilities: Abilities, more: &Value) -> Result<(Value, Vec<String>), BadRequest> {
+    let mut request = json!({"model": "chat", "messages": [{"role": "user", "content": "hi"}]});
+    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let body = Body::parse(request.to_string().into()).unwrap();
+    let need = read(Api::ChatCompletions, &body).unwrap();
+    let target = Target { abilities, unsupported, ..Target::new(Dialect::Bedrock, "anthropic.claude-sonnet-5-5") };
+    let out = encode(&body, &need, &target)?;
+    Ok((serde_json::from_slice(&out.body).unwrap(), out.dropped))
+}
+
+#[test]
+fn nobody_is_made_to_call_a_tool_who_cannot_be() {
+    let never = Abilities { forced_tool_use: Some(false), ..Abilities::default() };
+    let single = Abilities { parallel_tool_config: Some(true), ..never };
+    let tools = json!([{"type": "function", "function": {"name": "f"}}]);
+    let required = json!({"tools": tools, "tool_choice": "required"});
+    let auto = json!({"tools": tools, "tool_choice": "auto"});
+    let one = json!({"tools": tools, "tool_choice": "required", "parallel_tool_calls": false});
+    let schema = json!({"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}});
+    let (any, let_be) = (json!({"any": {}}), json!({"auto": {}}));
+    let rows = [
+        (Unsupported::Drop, Abilities::default(), &required, any.clone(), 0),
+        (Unsupported::Drop, never, &required, json!(null), 1),
+        (Unsupported::Pass, never, &required, any, 0),
+        (Unsupported::Drop, never, &auto, let_be, 0),
+        (Unsupported::Drop, never, &schema, json!(null), 0),
+        (Unsupported::Drop, single, &one, json!(null), 1),
+    ];
+    for (unsupported, known, more, choice, dropped) in rows {
+        let (got, left_out) = sent(unsupported, known, more).unwrap();
+        assert_eq!((&got["toolConfig"]["toolChoice"], left_out.len()), (&choice, dropped), "{more} {got}");
+    }
+    let (got, _) = sent(Unsupported::Drop, single, &one).unwrap();
+    let said = &got["additionalModelRequestFields"]["tool_choice"];
+    assert_eq!(said, &json!({"type": "auto", "disable_parallel_tool_use": true}));
+    assert!(sent(Unsupported::Reject, never, &required).unwrap_err().message.contains("tool_choice"));
+    assert!(sent(Unsupported::Reject, never, &schema).is_ok(), "the tool is ours, and an aid");
+}
+
+#[test]
+fn a_schema_goes_as_one_to_models_known_to_take_it() {
+    let schema = json!({"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}});
+    for (known, native) in [(Some(true), true), (Some(false), false), (None, false)] {
+        let abilities = Abilities { native_schema: known, ..Abilities::default() };
+        let (got, _) = sent(Unsupported::Drop, abilities, &schema).unwrap();
+        assert_eq!((got["outputConfig"].is_object(), got["toolConfig"].is_object()), (native, !native), "{got}");
+    }
+}
