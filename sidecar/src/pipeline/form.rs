@@ -2,13 +2,15 @@
 //!
 //! Its short texts become the fields of a [`Body`], so that whatever decides by a request's fields, or sets them, need not
 //! know that it came as a form. What goes out is written anew from what was read here, part by part, and never the bytes as
-//! they came: two readers of one form may disagree on where a part ends or what it is called.
+//! they came: two readers of one form may disagree on where a part ends or what it is called. For the same reason parts are
+//! kept apart by a boundary that the sender cannot have known.
 
-use std::convert::Infallible;
+use std::{collections::hash_map::RandomState, convert::Infallible, hash::BuildHasher};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::stream;
 use http::HeaderValue;
+use memchr::memmem;
 use multer::Multipart;
 use serde_json::{Map, Value};
 use spillway_providers::{BadRequest, Body};
@@ -26,7 +28,8 @@ const MAX_FIELD_BYTES: usize = 64 << 10;
 /// What was sent.
 #[derive(Clone, Debug)]
 pub(super) struct Form {
-    /// The sender's own: it is certain not to be in any part.
+    /// Ours, and in no part. The sender's own may well be in one, behind a line feed that ends a line for some and not for
+    /// others: what is data here would be a part for them.
     boundary: String,
     parts: Vec<Part>,
 }
@@ -51,10 +54,6 @@ impl Form {
             |error: multer::Error| BadRequest { param: None, message: format!("form is unreadable: {error}") };
         let text = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
         let boundary = multer::parse_boundary(text).map_err(unreadable)?;
-        if !boundary.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"'()+_,-./:=?".contains(&byte)) {
-            let message = format!("form has a boundary no form may have: {boundary:?}");
-            return Err(BadRequest { param: None, message }.into());
-        }
         let stream = stream::iter([Ok::<_, Infallible>(bytes)]);
         let mut form = Multipart::new(stream, boundary.as_str());
         let mut parts = Vec::new();
@@ -64,6 +63,11 @@ impl Form {
                 return Err(BadRequest { param: None, message }.into());
             }
             let (name, file) = (field.name().unwrap_or_default().to_owned(), field.file_name().map(str::to_owned));
+            // Some take it for an escape, and would read another name.
+            if name.contains('\\') {
+                let message = format!("form has a part with a backslash in its name: {name:?} (leave it out)");
+                return Err(BadRequest { param: Some(name), message }.into());
+            }
             let content_type = field.content_type().map(ToString::to_string);
             let mut data = Pieces::default();
             while let Some(piece) = field.chunk().await.map_err(unreadable)? {
@@ -72,25 +76,24 @@ impl Form {
             parts.push(Part { name, file, content_type, data: data.join(), is_field: false });
         }
         let fields = fields(&mut parts)?;
-        Ok((Self { boundary, parts }, fields))
+        Ok((Self { boundary: boundary_of_none(&parts), parts }, fields))
     }
 
     /// What the header says of it.
     pub(super) fn content_type(&self) -> Option<HeaderValue> {
-        let is_token = self.boundary.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.+'".contains(&byte));
-        let quote = if is_token { "" } else { "\"" };
-        HeaderValue::from_str(&format!("multipart/form-data; boundary={quote}{}{quote}", self.boundary)).ok()
+        HeaderValue::from_str(&format!("multipart/form-data; boundary={}", self.boundary)).ok()
     }
 
-    /// The form with these fields instead of its own.
+    /// The form with these fields instead of its own, and without whatever else has the name of one: what a policy sets is
+    /// all that is said on it.
     pub(super) fn to_bytes(&self, fields: &Body) -> Bytes {
         let size: usize = self.parts.iter().map(|part| part.data.len() + part.name.len() + 256).sum();
         let mut out = BytesMut::with_capacity(size + 256);
         for part in &self.parts {
-            if !part.is_field {
-                self.write(&mut out, part, &part.data);
-            } else if let Some(value) = fields.value(&part.name) {
-                self.write(&mut out, part, text(value).as_bytes());
+            match fields.value(&part.name) {
+                Some(value) if part.is_field => self.write(&mut out, part, text(value).as_bytes()),
+                None if !part.is_field => self.write(&mut out, part, &part.data),
+                _ => {}
             }
         }
         for key in fields.keys().filter(|key| !self.parts.iter().any(|part| part.is_field && part.name == **key)) {
@@ -122,6 +125,13 @@ impl Part {
     fn field(name: &str) -> Self {
         Self { name: name.to_owned(), file: None, content_type: None, data: Bytes::new(), is_field: true }
     }
+
+    fn has(&self, text: &str) -> bool {
+        let Self { name, file, content_type, data, is_field: _ } = self;
+        let finder = memmem::Finder::new(text);
+        let words = [Some(name), file.as_ref(), content_type.as_ref()].into_iter().flatten().map(String::as_bytes);
+        words.chain([&**data]).any(|bytes| finder.find(bytes).is_some())
+    }
 }
 
 /// Marks what is a field, and gathers it. A name that is there more than once is a list, which no policy reads.
@@ -142,6 +152,18 @@ fn fields(parts: &mut [Part]) -> Result<Body, ProxyError> {
         parts[index].is_field = true;
     }
     Ok(Body::parse(Value::from(fields).to_string().into())?)
+}
+
+/// A boundary that is in no part, and that nobody can foresee: the hash has keys of its own each time, from the system's
+/// source of randomness.
+fn boundary_of_none(parts: &[Part]) -> String {
+    loop {
+        let [one, two] = [(); 2].map(|()| RandomState::new().hash_one(parts.len()));
+        let boundary = format!("spillway-{one:016x}{two:016x}");
+        if !parts.iter().any(|part| part.has(&boundary)) {
+            return boundary;
+        }
+    }
 }
 
 fn text(value: Value) -> String {
@@ -167,6 +189,11 @@ mod tests {
         Form::read(Some(&HeaderValue::from_static("multipart/form-data; boundary=b")), bytes).await
     }
 
+    /// What goes out, as if its boundary were `b`.
+    fn written(form: &Form, fields: &Body) -> String {
+        String::from_utf8(form.to_bytes(fields).to_vec()).unwrap().replace(&form.boundary, "b")
+    }
+
     #[tokio::test]
     async fn fields_are_read_and_set_and_files_stay_as_they_are() {
         let audio = "RIFF\r\n--x\r\n\0";
@@ -182,7 +209,7 @@ mod tests {
         fields.set("model", &"whisper-1".into());
         fields.set("language", &"de".into());
         fields.remove("temperature");
-        let out = String::from_utf8(form.to_bytes(&fields).to_vec()).unwrap();
+        let out = written(&form, &fields);
         let want = [
             "name=\"file\"; filename=\"a%22b.wav\"\r\ncontent-type: audio/wav\r\n\r\nRIFF\r\n--x\r\n\0\r\n--b\r\n",
             "name=\"model\"\r\n\r\nwhisper-1\r\n--b\r\n",
@@ -196,6 +223,43 @@ mod tests {
         );
         let (again, _) = read(out.into()).await.unwrap();
         assert_eq!(again.parts[0].data, audio);
+    }
+
+    #[tokio::test]
+    async fn what_looks_like_the_senders_next_part_is_data_for_everybody() {
+        let second = "--b\nContent-Disposition: form-data; name=\"model\"\n\nlarge";
+        for ends in ["\n", "\r"] {
+            let file = format!("RIFF{ends}{second}\n");
+            let sent = sent(&[("name=\"model\"", "ears"), ("name=\"file\"; filename=\"a\"", &file)]);
+            let (form, fields) = read(sent.clone()).await.unwrap();
+            let out = String::from_utf8(form.to_bytes(&fields).to_vec()).unwrap();
+            let header = form.content_type().unwrap();
+            let (_, boundary) = header.to_str().unwrap().split_once("boundary=").unwrap();
+            assert!(out.starts_with(&format!("--{boundary}\r\n")) && out.contains(&file), "{out}");
+            assert_eq!(out.matches(boundary).count(), 3, "two parts and the end: {out}");
+            let (other, _) = read(sent).await.unwrap();
+            assert!(other.boundary != form.boundary && form.boundary.len() > 32, "nobody knows it beforehand");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_field_that_is_set_is_there_once_whatever_was_sent_under_its_name() {
+        let long = "x".repeat(MAX_FIELD_BYTES + 1);
+        let rows: [&[(&str, &str)]; 3] = [
+            &[("name=\"language\"", "en"), ("name=\"language\"", "fr")],
+            &[("name=\"language\"; filename=\"x\"", "en")],
+            &[("name=\"language\"", &long)],
+        ];
+        let binary =
+            [&b"--b\r\nContent-Disposition: form-data; name=\"language\"\r\n\r\n\xff\r\n--b--\r\n"[..]].concat();
+        for bytes in rows.into_iter().map(sent).chain([binary.into()]) {
+            let (form, mut fields) = read(bytes).await.unwrap();
+            fields.set("language", &"de".into());
+            let want = "--b\r\nContent-Disposition: form-data; name=\"language\"\r\n\r\nde\r\n--b--\r\n";
+            assert_eq!(written(&form, &fields), want);
+        }
+        let error = read(sent(&[("name=\"langu\\age\"", "en")])).await.unwrap_err();
+        assert!(error.to_string().contains("backslash"), "{error}");
     }
 
     #[tokio::test]

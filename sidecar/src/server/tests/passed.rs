@@ -116,6 +116,10 @@ async fn a_form_gets_the_providers_name_of_the_model_and_keeps_its_file() {
         "tokens of sound have no price"
     );
     let seen = &world.provider.seen()[0];
+    let (_, boundary) = seen.split_once("boundary=").unwrap();
+    let (boundary, _) = boundary.split_once("\r\n").unwrap();
+    assert!(boundary.starts_with("spillway-"), "not the sender's: {boundary}");
+    let seen = seen.replace(boundary, "b");
     for part in [
         "POST /v1/audio/transcriptions HTTP/1.1\r\n",
         "content-type: multipart/form-data; boundary=b\r\n",
