@@ -2,16 +2,43 @@
 //!
 //! Providers quote the key they refuse. They mask it, mostly; we do not rely on it.
 
+use std::borrow::Cow;
+
 use super::MAX_MESSAGE_BYTES;
 
 /// Prefixes keys are known by. Compared in lower case.
 const PREFIXES: &[&str] = &[
-    "sk-", "sk_", "pk-", "rk-", "gsk_", "xai-", "hf_", "nvapi-", "pplx-", "fw_", "ghp_", "akia", "aiza", "eyj", "csk-",
+    "sk-",
+    "sk_",
+    "pk-",
+    "rk-",
+    "gsk_",
+    "xai-",
+    "hf_",
+    "nvapi-",
+    "pplx-",
+    "fw_",
+    "ghp_",
+    "gho_",
+    "ghs_",
+    "github_pat_",
+    "aiza",
+    "ya29.",
+    "eyj",
+    "csk-",
+    "dapi",
+    "absk",
+    "bedrock-api-key-",
 ];
 
-/// Names whose value is a key.
-const NAMES: &[&str] =
-    &["key", "api_key", "apikey", "api-key", "x-api-key", "token", "access_token", "secret", "password"];
+/// What an AWS access key's id starts with. In capitals only: `asia-east1` is a place.
+const AWS_IDS: &[&str] = &["AKIA", "ASIA"];
+
+/// The length of an AWS secret, which is base64 and has nothing else to know it by.
+const AWS_SECRET: usize = 40;
+
+/// Names whose value is a key, by how they end: `x-api-key`, `client_secret`, `X-Amz-Security-Token`.
+const NAMES: &[&str] = &["key", "token", "secret", "password", "signature", "credential"];
 
 /// Longer runs of letters and digits mixed are keys or might as well be.
 const LONG_RUN: usize = 32;
@@ -44,7 +71,8 @@ pub(super) fn cut(mut text: String, max: usize) -> String {
 
 /// Copies a word, its pieces judged one by one. `secret` carries "the next piece is a key" over pieces and words.
 fn push_word(out: &mut String, word: &str, secret: &mut bool) {
-    let mut rest = word;
+    let word = without_login(word);
+    let mut rest = &*word;
     while !rest.is_empty() {
         let end = rest.find(|c| !is_key_char(c)).unwrap_or(rest.len());
         let (piece, tail) = rest.split_at(end);
@@ -56,19 +84,29 @@ fn push_word(out: &mut String, word: &str, secret: &mut bool) {
     }
 }
 
+/// A URL without the `user:password@` in it.
+fn without_login(word: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = word.split_once("://") else { return word.into() };
+    let host = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest.get(..host).and_then(|host| host.rfind('@')) {
+        Some(at) => format!("{scheme}://{BLANK}{}", rest.get(at..).unwrap_or_default()).into(),
+        None => word.into(),
+    }
+}
+
 fn push_piece(out: &mut String, piece: &str, gap: &str, secret: &mut bool) {
     if piece.is_empty() {
         return;
     }
     let lower = piece.to_ascii_lowercase();
     let bare = lower.trim_end_matches('.');
-    if is_key(&lower) || (*secret && bare.len() >= 6) {
+    if is_key(&lower) || is_aws(piece) || (*secret && bare.len() >= 6) {
         out.push_str(BLANK);
         *secret = false;
         return;
     }
     out.push_str(piece);
-    let names_value = gap.starts_with(['=', ':', '"', '\'']) && NAMES.contains(&bare);
+    let names_value = gap.starts_with(['=', ':', '"', '\'']) && NAMES.iter().any(|name| bare.ends_with(name));
     *secret = names_value || bare == "bearer" || bare == "basic" || (*secret && bare == "provided");
 }
 
@@ -80,6 +118,21 @@ fn is_key(lower: &str) -> bool {
     let known = PREFIXES.iter().any(|prefix| lower.starts_with(prefix) && lower.len() >= prefix.len() + 3);
     known && lower.len() >= 8 && lower.bytes().any(|byte| byte.is_ascii_digit() || byte == b'*' || byte == b'-')
         || lower.split(['.', '/', '-', '_']).any(is_long_run)
+}
+
+/// The id of an AWS access key, alone or in front of its scope, or a secret by its looks.
+fn is_aws(piece: &str) -> bool {
+    let piece = piece.trim_end_matches('.');
+    let id = piece.split('/').next().unwrap_or_default();
+    let is_id = id.len() >= 16
+        && AWS_IDS.iter().any(|prefix| id.starts_with(prefix))
+        && id.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    let is_secret = piece.len() == AWS_SECRET
+        && piece.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+'))
+        && piece.bytes().any(|byte| byte.is_ascii_digit())
+        && piece.bytes().any(|byte| byte.is_ascii_lowercase())
+        && piece.bytes().any(|byte| byte.is_ascii_uppercase());
+    is_id || is_secret
 }
 
 fn is_long_run(run: &str) -> bool {
@@ -110,9 +163,56 @@ mod tests {
             ("accounts/fireworks/models/llama-v3p3-70b", "accounts/fireworks/models/llama-v3p3-70b"),
             ("too\nmany\r\n\t tokens: 9000 > 8192", "too many tokens: 9000 > 8192"),
             ("rate limit: token budget", "rate limit: token budget"),
+            ("asia-southeast1-aiplatform.googleapis.com", "asia-southeast1-aiplatform.googleapis.com"),
+            ("https://host:8443/v1/models?alt=sse", "https://host:8443/v1/models?alt=sse"),
         ];
         for (text, want) in rows {
             assert_eq!(message(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn no_key_of_any_provider_is_passed_on() {
+        let rows = [
+            // Azure, in a body and in a header's words.
+            "Access denied due to invalid subscription key KEY or wrong API endpoint",
+            r#"{"api-key": "KEY"}"#,
+            "Ocp-Apim-Subscription-Key: KEY",
+            // Google: in the text, and in the URL it quotes.
+            "API key not valid: KEY. Please pass a valid API key.",
+            "POST https://generativelanguage.googleapis.com/v1beta/models/x:generateContent?key=KEY",
+            "https://x.example/v1?alt=sse&access_token=KEY&x=1",
+            "Invalid OAuth token KEY",
+            // AWS: the id, the scope it stands in, the session, the signature.
+            "Credential=KEY/20260101/us-east-1/bedrock/aws4_request",
+            "Credential 'KEY' is not valid",
+            "X-Amz-Security-Token=KEY",
+            "X-Amz-Signature=KEY&X-Amz-Date=1",
+            "Authorization: Bearer KEY",
+            "authorization='bearer KEY'",
+            "Authorization: AWS4-HMAC-SHA256 Credential=KEY, Signature=KEY",
+            "proxy http://user:KEY@proxy.example:3128/ said no",
+            "invalid token=KEY, token: KEY, client_secret=KEY, x-api-key: KEY, refresh_token\":\"KEY\"",
+        ];
+        let keys = [
+            "AIzaSyD4k2nVbX8mQw7Lp9sTzR1uYc3eFgH5jK0",
+            "AKIAIOSFODNN7EXAMPLE",
+            "ASIAIOSFODNN7EXAMPLE",
+            "ya29.a0AfB_byC3xkQ1mZ7wT9",
+            "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln",
+            "sk-proj-abc123_DEF-456",
+            "sk-or-v1-0123456789abcdef",
+            "0123456789abcdef0123456789ABCDEF",
+            "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "dapi0123456789abcdef0123456789abcd",
+            "bedrock-api-key-YmVkcm9jay5hbWF6b25hd3MuY29t",
+            "ABSKQmVkcm9ja0FQSUtleS1hYmMxMjM=",
+        ];
+        for text in rows {
+            for key in keys {
+                let shown = message(&text.replace("KEY", key));
+                assert!(!shown.contains(key), "{shown}");
+            }
         }
     }
 
