@@ -18,6 +18,9 @@ use serde_json::Value;
 use crate::Dialect;
 use parse::Report;
 
+/// The header in which AWS names the type of an error; the body has the words alone.
+pub const TYPE_HEADER: &str = "x-amzn-errortype";
+
 /// What of a provider's words is kept.
 const MAX_MESSAGE_BYTES: usize = 512;
 
@@ -76,12 +79,14 @@ impl Fault {
     }
 }
 
-/// Classifies a provider's error answer.
+/// Classifies a provider's error answer. `kind` is the type it names in a header, as AWS does; empty for none.
 #[must_use]
-pub fn classify(dialect: Dialect, status: u16, body: &[u8]) -> Fault {
+pub fn classify(dialect: Dialect, status: u16, kind: &str, body: &[u8]) -> Fault {
     let text = String::from_utf8_lossy(&body[..body.len().min(MAX_BODY_BYTES)]);
-    let report = Report::from_text(&text);
-    fault(dialect, Some(status), status, &report)
+    let report = Report::from_text(&text).of_type(kind);
+    // A gateway's failure around the limit of the provider behind it.
+    let effective = if status >= 500 && report.status == Some(429) { 429 } else { status };
+    fault(dialect, Some(status), Some(effective), &report)
 }
 
 /// How long the error's own text asks to wait: Google says so there, and in no header. Nonsense is nothing.
@@ -96,18 +101,18 @@ pub fn wait(body: &[u8]) -> Option<Duration> {
 /// Classifies an error that came inside a 200, as a body or as an event. None: there is no error in it.
 pub(crate) fn inside(dialect: Dialect, value: &Value) -> Option<Fault> {
     let report = Report::from_error(value)?;
-    let status = report.status.unwrap_or_else(|| rules::status_of_kind(&report.kind, &report.code));
-    Some(fault(dialect, None, status, &report))
+    let effective = report.status.or_else(|| rules::status_of_kind(&report.kind, &report.code));
+    Some(fault(dialect, None, effective, &report))
 }
 
-fn fault(dialect: Dialect, status: Option<u16>, effective: u16, report: &Report) -> Fault {
+fn fault(dialect: Dialect, status: Option<u16>, effective: Option<u16>, report: &Report) -> Fault {
     let class = rules::class(dialect, effective, report);
     let window = if class == Class::ContextWindowExceeded { window::learn(report) } else { None };
     let code = [&report.code, &report.kind].into_iter().find(|code| !code.is_empty());
     let code = code.map(|code| redact::cut(code.clone(), 64));
     let mut message = redact::message(&report.message);
     if message.is_empty() {
-        message = format!("status {effective} without a message");
+        message = format!("status {} without a message", effective.unwrap_or(500));
     }
     Fault { class, status, code, message, window }
 }

@@ -262,7 +262,7 @@ proptest! {
                 if let Ok(answer) = decode(api, dialect, "shown", bytes.clone()) {
                     prop_assert!(serde_json::from_slice::<Value>(&answer.body).is_ok());
                 }
-                let _ = fault::classify(dialect, 400, bytes);
+                let _ = fault::classify(dialect, 400, "", bytes);
             }
         }
     }

@@ -335,7 +335,8 @@ impl Attempt<'_> {
             let until = self.until().min(clock::now() + ERROR_PATIENCE);
             let text = self.read(body, MAX_ERROR_BYTES, until, |_, _| true).await.unwrap_or_default();
             wait = wait.or_else(|| fault::wait(&text));
-            fault::classify(self.backend.speech.dialect, status.as_u16(), &text)
+            let kind = headers.get(fault::TYPE_HEADER).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+            fault::classify(self.backend.speech.dialect, status.as_u16(), kind, &text)
         };
         let passed = passed(headers, &self.backend.provider.keys);
         Box::new(Failure { retry_after: wait, headers: passed, ..*Failure::new(fault) })

@@ -1,4 +1,17 @@
 //! What an error body says, whatever its shape.
+//!
+//! | who | shape |
+//! | --- | --- |
+//! | OpenAI, Azure, most of the family | `{"error": {message, type, code, innererror: {code}}}` |
+//! | Anthropic | `{"type": "error", "error": {type, message}}` |
+//! | Google | `{"error": {code, message, status, details}}`, also in an array |
+//! | AWS | `{"message"}` or `{"Message", "__type"}`, the type in a header |
+//! | Cohere, FastAPI | `{"message"}`, `{"detail"}` |
+//! | Mistral, vLLM, Cerebras | flat, `message` may be an object |
+//! | OpenRouter | `error.metadata.raw` is the error of the provider behind it |
+//! | xAI, TGI, Ollama | `{"error": "text"}`, with a `code` or an `error_type` |
+//! | Databricks | `{"error_code", "message"}` |
+//! | Cloudflare | `{"success": false, "errors": [{code, message}]}` |
 
 use serde_json::{Map, Value};
 
@@ -8,7 +21,7 @@ pub(super) struct Report {
     pub(super) message: String,
     /// `code`, or the code of an inner error.
     pub(super) code: String,
-    /// `type`.
+    /// `type`, or what others call it.
     pub(super) kind: String,
     /// A status the body itself names: errors inside a 200 do.
     pub(super) status: Option<u16>,
@@ -17,6 +30,12 @@ pub(super) struct Report {
     /// Everything that was said, in lower case, for the rules to look through.
     pub(super) text: String,
 }
+
+/// Where the words are, first found first.
+const WORDS: &[&str] = &["message", "Message", "error", "detail", "msg", "errors", "title"];
+
+/// What providers quote of a prompt or of an answer. It is no word of theirs.
+const ECHOES: &[&str] = &["/error/failed_generation", "/error/metadata/flagged_input"];
 
 // === impl Report ===
 
@@ -36,47 +55,114 @@ impl Report {
             Some(_) => true,
         };
         let is_flat = value.get("object").or_else(|| value.get("type")) == Some(&Value::from("error"));
-        if is_error || is_flat { Self::from_value(value) } else { None }
+        let is_coded = value.get("error_code").is_some_and(Value::is_string) && value.get("message").is_some();
+        let is_list = value.get("errors").and_then(Value::as_array).is_some_and(|errors| !errors.is_empty());
+        if is_error || is_flat || is_coded || is_list { Self::from_value(value) } else { None }
+    }
+
+    /// With the type that came in a header, as AWS sends it: `ValidationException:http://…`.
+    pub(super) fn of_type(self, header: &str) -> Self {
+        let kind = bare_type(header);
+        if kind.is_empty() { self } else { Self { kind, ..self } }
     }
 
     fn from_value(value: &Value) -> Option<Self> {
         // Some wrap the error into an array.
         let value = value.get(0).unwrap_or(value);
         let outer = value.as_object()?;
-        let mut report = match outer.get("error") {
-            Some(Value::Object(inner)) => Self::from_object(inner),
-            Some(Value::String(message)) => Self { message: message.clone(), ..Self::from_object(outer) },
-            _ => Self::from_object(outer),
-        };
-        report.status =
-            report.status.or_else(|| status(outer.get("status_code")).or_else(|| status(outer.get("code"))));
-        report.text = value.to_string().to_lowercase();
+        let inner = outer.get("error").and_then(Value::as_object).unwrap_or(outer);
+        let mut report = Self::from_object(inner);
+        report.status = report.status.or_else(|| said_status(outer));
+        report.text = said(value);
+        if let Some(raw) = inner.get("metadata").and_then(|metadata| metadata.get("raw")) {
+            report.add_raw(raw, inner.get("metadata").and_then(|metadata| metadata.get("provider_name")));
+        }
         Some(report)
     }
 
     fn from_object(error: &Map<String, Value>) -> Self {
-        let message =
-            ["message", "Message", "error", "detail", "msg"].iter().find_map(|key| error.get(*key)).map(plain);
         let inner = ["innererror", "inner_error"].iter().find_map(|key| error.get(*key)?.get("code"));
-        // A number is a status said twice, and tells nothing a status does not.
-        let code = error.get("code").filter(|code| code.is_string()).or(inner);
+        let own = error.get("code").or_else(|| error.get("error_code"));
+        let first =
+            |keys: &[&str]| keys.iter().find_map(|key| error.get(*key).map(word).filter(|word| !word.is_empty()));
+        let message = WORDS.iter().find_map(|key| error.get(*key)).map(words);
         Self {
             message: message.unwrap_or_default(),
-            code: code.map(plain).unwrap_or_default(),
-            kind: error.get("type").or_else(|| error.get("error_type")).map(plain).unwrap_or_default(),
-            status: status(error.get("code")).or_else(|| status(error.get("status"))),
+            code: [own, inner].into_iter().flatten().map(word).find(|code| !code.is_empty()).unwrap_or_default(),
+            kind: first(&["type", "error_type", "__type", "status"]).map(|kind| bare_type(&kind)).unwrap_or_default(),
+            status: said_status(error),
             window: error.get("n_ctx").and_then(Value::as_u64),
             text: String::new(),
         }
     }
+
+    /// What the provider behind a gateway said. The gateway's own words around it are `Provider returned error`.
+    fn add_raw(&mut self, raw: &Value, provider: Option<&Value>) {
+        let raw = match raw {
+            Value::String(text) => Self::from_text(text),
+            other => Self::from_value(other).unwrap_or_default(),
+        };
+        if !raw.message.is_empty() {
+            let provider = provider.and_then(Value::as_str).map_or_else(String::new, |name| format!(" ({name})"));
+            self.message = format!("{}{provider}: {}", self.message, raw.message);
+        }
+        if self.code.is_empty() && self.kind.is_empty() {
+            (self.code, self.kind) = (raw.code, raw.kind);
+        }
+        self.window = self.window.or(raw.window);
+        self.text.push(' ');
+        self.text.push_str(&raw.text);
+    }
 }
 
-fn plain(value: &Value) -> String {
+/// Everything in a body but what it quotes, in lower case.
+fn said(value: &Value) -> String {
+    let mut value = value.clone();
+    for echo in ECHOES {
+        if let Some(echo) = value.pointer_mut(echo) {
+            *echo = Value::Null;
+        }
+    }
+    value.to_string().to_lowercase()
+}
+
+/// A value in words: those of an object are its message, those of a list are all of them.
+fn words(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(words).filter(|words| !words.is_empty()).collect();
+            items.join("; ")
+        }
+        Value::Object(object) => {
+            let said = WORDS.iter().find_map(|key| object.get(*key)).map_or_else(|| value.to_string(), words);
+            match object.get("loc").and_then(Value::as_array) {
+                Some(path) => format!("{}: {said}", path.iter().map(words).collect::<Vec<_>>().join(".")),
+                None => said,
+            }
+        }
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
     }
+}
+
+/// A code. A number is a status said twice, and tells nothing a status does not; a sentence is no code.
+fn word(value: &Value) -> String {
+    let word = value.as_str().unwrap_or_default();
+    let is_code = !word.contains(char::is_whitespace) && !word.bytes().all(|byte| byte.is_ascii_digit());
+    if is_code { word.to_owned() } else { String::new() }
+}
+
+/// `com.amazon.coral.service#AccessDeniedException` and `AccessDeniedException:http://…` without what is around it.
+fn bare_type(kind: &str) -> String {
+    let kind = kind.rsplit_once('#').map_or(kind, |(_, kind)| kind);
+    let end = if kind.starts_with("urn:") { None } else { kind.split_once(':') };
+    end.map_or(kind, |(kind, _)| kind).trim().to_owned()
+}
+
+fn said_status(error: &Map<String, Value>) -> Option<u16> {
+    let keys = ["code", "status", "status_code", "statusCode", "http_status_code", "error_code"];
+    keys.iter().find_map(|key| status(error.get(*key)))
 }
 
 fn status(value: Option<&Value>) -> Option<u16> {
@@ -86,3 +172,6 @@ fn status(value: Option<&Value>) -> Option<u16> {
     };
     number.filter(|status| (400..600).contains(status))
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,7 +30,7 @@ fn a_status_alone_has_one_class_at_every_provider() {
     for dialect in [Dialect::OpenAi, Dialect::Anthropic] {
         for (status, class) in rows {
             for body in ["", "oops", "{}", "<html><body>oops</body></html>", r#"{"error":{"message":"oops"}}"#] {
-                let fault = classify(dialect, status, body.as_bytes());
+                let fault = classify(dialect, status, "", body.as_bytes());
                 assert_eq!((fault.class, fault.status), (class, Some(status)), "{dialect:?} {status} {body}");
                 assert!(!fault.message.is_empty());
             }
@@ -60,8 +60,121 @@ fn words_and_codes_say_more_than_the_status() {
         (520, "Web server is returning an unknown error", InternalServerError),
     ];
     for (status, body, class) in rows {
-        assert_eq!(classify(Dialect::OpenAi, status, body.as_bytes()).class, class, "{body}");
+        assert_eq!(classify(Dialect::OpenAi, status, "", body.as_bytes()).class, class, "{body}");
     }
+}
+
+const DIALECTS: [Dialect; 7] = [
+    Dialect::OpenAi,
+    Dialect::Anthropic,
+    Dialect::Gemini,
+    Dialect::Cohere,
+    Dialect::Bedrock,
+    Dialect::BedrockInvoke,
+    Dialect::Ollama,
+];
+
+/// Gateways pass on the words of others, so every family knows all of them.
+#[test]
+fn a_prompt_that_is_too_long_is_known_in_every_family_and_never_under_429() {
+    let words = [
+        "Prompt contains 40000 tokens, too large for model with 32768 maximum context length",
+        "Your input exceeds the context window of this model.",
+        "This model's maximum prompt length is 131072 but the request contains 537812 tokens.",
+        "The prompt is too long: 9000, model maximum context length: 8191",
+        "This endpoint's maximum context length is 131072 tokens.",
+        "The decoder prompt (length 9000) is longer than the maximum model length of 4096.",
+        "the input length exceeds the context length",
+        "Input validation error: `inputs` must have less than 4096 tokens. Given: 9000",
+        "prompt is too long: 213462 tokens > 200000 maximum",
+        "input length and `max_tokens` exceed context limit: 199200 + 8192 > 200000",
+        "Input is too long for requested model.",
+        "Too many input tokens. Max input tokens: 300000",
+        "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+        "Please reduce the length. Current length is 9000 while limit is 8192",
+    ];
+    for (dialect, said) in DIALECTS.into_iter().flat_map(|dialect| words.map(|said| (dialect, said))) {
+        let whole = |status: u16, body: Value| classify(dialect, status, "", body.to_string().as_bytes()).class;
+        let event = |value: Value| inside(dialect, &value).map(|fault| fault.class);
+        let bodies = [json!({"error": {"message": said}}), json!({"error": said}), json!({"message": said})];
+        for body in bodies {
+            assert_eq!(whole(400, body.clone()), ContextWindowExceeded, "{dialect:?} {body}");
+            assert_eq!(whole(422, body.clone()), ContextWindowExceeded, "{dialect:?} {body}");
+            assert_eq!(whole(429, body.clone()), RateLimited, "{dialect:?} {body}");
+        }
+        assert_eq!(event(json!({"error": {"message": said}})), Some(ContextWindowExceeded), "{dialect:?} {said}");
+        assert_eq!(event(json!({"error": said})), Some(ContextWindowExceeded), "{dialect:?} {said}");
+        assert_eq!(event(json!({"error": {"code": 429, "message": said}})), Some(RateLimited), "{dialect:?} {said}");
+    }
+    let coded = br#"{"error":{"message":"shorten it","code":"context_length_exceeded"}}"#;
+    for dialect in DIALECTS {
+        assert_eq!(classify(dialect, 400, "", coded).class, ContextWindowExceeded, "{dialect:?}");
+        assert_eq!(classify(dialect, 429, "", coded).class, RateLimited, "{dialect:?}");
+    }
+}
+
+#[test]
+fn a_refused_key_is_one_in_every_family() {
+    let rows = [
+        (401, r#"{"error":{"message":"no","type":"invalid_request_error"}}"#),
+        (401, r#"{"error":{"message":"prompt is too long","code":"rate_limit_exceeded"}}"#),
+        (400, r#"{"code":"Client specified an invalid argument","error":"Incorrect API key provided: sk***st."}"#),
+        (400, r#"{"error":{"code":400,"message":"API key not valid. Pass one.","status":"INVALID_ARGUMENT"}}"#),
+        (400, r#"{"error":{"code":400,"message":"x","details":[{"reason":"API_KEY_INVALID"}]}}"#),
+    ];
+    for (dialect, (status, body)) in DIALECTS.into_iter().flat_map(|dialect| rows.map(|row| (dialect, row))) {
+        assert_eq!(classify(dialect, status, "", body.as_bytes()).class, Authentication, "{dialect:?} {body}");
+    }
+}
+
+#[test]
+fn members_of_a_family_have_habits_of_their_own() {
+    let rows = [
+        (
+            Dialect::OpenAi,
+            403,
+            r#"{"error":{"message":"no","code":403,"metadata":{"reasons":["x"]}}}"#,
+            ContentPolicyViolation,
+        ),
+        (Dialect::OpenAi, 403, r#"{"error":{"message":"no","code":403,"metadata":{}}}"#, PermissionDenied),
+        (Dialect::OpenAi, 400, r#"{"error":{"message":"Content Exists Risk"}}"#, ContentPolicyViolation),
+        (
+            Dialect::OpenAi,
+            403,
+            r#"{"success":false,"errors":[{"code":10000,"message":"Authentication error"}]}"#,
+            Authentication,
+        ),
+        (Dialect::OpenAi, 404, r#"{"error":{"code":"DeploymentNotFound","message":"gone"}}"#, NotFound),
+        (
+            Dialect::OpenAi,
+            413,
+            r#"{"error":{"code":"tokens_limit_reached","message":"Request body too large"}}"#,
+            ContextWindowExceeded,
+        ),
+        (
+            Dialect::OpenAi,
+            400,
+            r#"{"error":{"code":"tool_use_failed","failed_generation":"prompt is too long"}}"#,
+            BadRequest,
+        ),
+        (Dialect::OpenAi, 400, r#"{"error":"must have less than 4 stop sequences"}"#, BadRequest),
+        (Dialect::OpenAi, 502, r#"{"error":{"message":"Rate-limit of the provider"}}"#, RateLimited),
+        (Dialect::OpenAi, 502, r#"{"error":{"code":429,"message":"x"}}"#, RateLimited),
+        (Dialect::Gemini, 500, r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}"#, RateLimited),
+        (Dialect::Gemini, 403, r#"{"error":{"code":403,"status":"PERMISSION_DENIED"}}"#, PermissionDenied),
+        (Dialect::Gemini, 503, r#"{"error":{"message":"The model is overloaded."}}"#, InternalServerError),
+        (Dialect::Bedrock, 429, r#"{"message":"Too many tokens, please wait before trying again."}"#, RateLimited),
+        (Dialect::Bedrock, 400, r#"{"message":"too many tokens"}"#, ContextWindowExceeded),
+        (Dialect::Bedrock, 400, r#"{"message":"no","__type":"com.amazon#ExpiredTokenException"}"#, Authentication),
+        (Dialect::Cohere, 400, r#"{"message":"too many tokens: total number of tokens"}"#, ContextWindowExceeded),
+        (Dialect::Cohere, 401, r#"{"message":"no api key supplied"}"#, Authentication),
+        (Dialect::Ollama, 500, r#"{"error":"model 'x' not found, try pulling it first"}"#, NotFound),
+    ];
+    for (dialect, status, body, class) in rows {
+        assert_eq!(classify(dialect, status, "", body.as_bytes()).class, class, "{body}");
+    }
+    let kind = "ExpiredTokenException:http://internal.amazon.com/";
+    assert_eq!(classify(Dialect::Bedrock, 403, kind, br#"{"message":"no"}"#).class, Authentication);
 }
 
 #[test]
@@ -89,6 +202,13 @@ fn an_error_in_a_list_is_one() {
 fn an_overflow_teaches_the_window() {
     let rows = [
         (Dialect::OpenAi, r#"{"error":{"message":"This model's maximum context length is 128,000 tokens."}}"#, 128_000),
+        (Dialect::OpenAi, r#"{"error":{"message":"Current length is 9000 while limit is 8192"}}"#, 8192),
+        (
+            Dialect::Gemini,
+            r#"{"error":{"message":"exceeds the maximum number of tokens allowed (1048576)."}}"#,
+            1_048_576,
+        ),
+        (Dialect::Cohere, r#"{"message":"too many tokens: total tokens in the prompt cannot exceed 128000"}"#, 128_000),
         (
             Dialect::OpenAi,
             r#"{"error":{"type":"exceed_context_size_error","n_ctx":4096,"n_prompt_tokens":9000}}"#,
@@ -110,10 +230,10 @@ fn an_overflow_teaches_the_window() {
         ),
     ];
     for (dialect, body, window) in rows {
-        let fault = classify(dialect, 400, body.as_bytes());
+        let fault = classify(dialect, 400, "", body.as_bytes());
         assert_eq!((fault.class, fault.window), (ContextWindowExceeded, Some(window)), "{body}");
     }
-    let unknown = classify(Dialect::OpenAi, 400, br#"{"error":{"code":"context_length_exceeded"}}"#);
+    let unknown = classify(Dialect::OpenAi, 400, "", br#"{"error":{"code":"context_length_exceeded"}}"#);
     assert_eq!((unknown.class, unknown.window), (ContextWindowExceeded, None));
 }
 
@@ -132,6 +252,10 @@ fn an_error_inside_a_200_is_one_and_an_answer_is_none() {
         ),
         (Dialect::Anthropic, json!({"type": "error", "error": {"type": "rate_limit_error"}}), Some(RateLimited)),
         (Dialect::Anthropic, json!({"type": "error", "error": {"type": "permission_error"}}), Some(PermissionDenied)),
+        (Dialect::OpenAi, json!({"error_code": "PERMISSION_DENIED", "message": "x"}), Some(PermissionDenied)),
+        (Dialect::OpenAi, json!({"success": false, "errors": [{"message": "x"}]}), Some(InternalServerError)),
+        (Dialect::Gemini, json!({"error": {"status": "UNAVAILABLE", "message": "x"}}), Some(ServiceUnavailable)),
+        (Dialect::Ollama, json!({"error": "model 'x' not found"}), Some(NotFound)),
         (Dialect::OpenAi, json!({"error": null, "choices": []}), None),
         (Dialect::OpenAi, json!({"choices": []}), None),
         (Dialect::OpenAi, json!([1]), None),
@@ -148,7 +272,7 @@ fn an_error_inside_a_200_is_one_and_an_answer_is_none() {
 proptest! {
     #[test]
     fn garbage_is_classified_and_never_panics(status in any::<u16>(), body in prop::collection::vec(any::<u8>(), 0..300)) {
-        let fault = classify(Dialect::OpenAi, status, &body);
+        let fault = classify(Dialect::OpenAi, status, "", &body);
         prop_assert!(fault.message.len() <= 512);
     }
 }

@@ -20,6 +20,13 @@ const BEFORE: &[&str] = &[
     "maximum context limit is",
     "exceeds the context window of",
     "max input tokens:",
+    "maximum number of tokens allowed (",
+    "model only supports up to",
+    "tokens in the prompt cannot exceed",
+    "while limit is",
+    "model context window limit (",
+    "exceeded model token limit:",
+    "context length is",
 ];
 
 /// Phrases with the window in front of them.

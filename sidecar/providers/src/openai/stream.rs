@@ -88,7 +88,8 @@ impl PassThrough {
 /// An error as an event: the answer has failed, whatever came before.
 pub(crate) fn refuse_error(chunk: &Body) -> Result<(), Fault> {
     let suspicious = chunk.get_bytes("error").is_some_and(|error| error != b"null")
-        || chunk.get_bytes("object") == Some(b"\"error\"");
+        || chunk.get_bytes("object") == Some(b"\"error\"")
+        || ["errors", "error_code"].iter().any(|name| chunk.get_bytes(name).is_some());
     if !suspicious {
         return Ok(());
     }

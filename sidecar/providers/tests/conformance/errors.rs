@@ -23,7 +23,6 @@ pub(crate) fn class_of(name: &str) -> &'static str {
         "ServiceUnavailableError" => "ServiceUnavailable",
         "PermissionDeniedError" => "PermissionDenied",
         "UnprocessableEntityError" => "UnprocessableEntity",
-        "MidStreamFallbackError" => "hidden",
         _ => "none",
     }
 }
@@ -36,7 +35,8 @@ pub(crate) fn verdicts() -> Vec<Verdict> {
         let fault = match (row["upstream_status"].as_u64(), text(&row, "fault")) {
             (Some(200), _) => decode(Api::ChatCompletions, dialect, "", body.to_vec().into()).err(),
             (Some(status), _) => {
-                Some(fault::classify(dialect, u16::try_from(status).expect("a status is small"), body))
+                let kind = row["upstream_headers"][fault::TYPE_HEADER].as_str().unwrap_or_default();
+                Some(fault::classify(dialect, u16::try_from(status).expect("a status is small"), kind, body))
             }
             // Connections are the sidecar's business; what to make of a 200 that is no answer is ours.
             (None, "garbage_200") => decode(Api::ChatCompletions, dialect, "", "<html>not json".into()).err(),
@@ -44,7 +44,11 @@ pub(crate) fn verdicts() -> Vec<Verdict> {
             (None, _) => continue,
         };
         let ours = fault.map_or("none".to_owned(), |fault| format!("{:?}", fault.class));
-        let theirs = class_of(text(&row["result"], "class"));
+        let theirs = class_of(match text(&row["result"], "class") {
+            // What their own fallback would have been asked for.
+            "MidStreamFallbackError" => text(&row["result"], "original_class"),
+            class => class,
+        });
         let status = row["upstream_status"].as_u64().unwrap_or(200);
         let at = format!("{status} {ours} {theirs}");
         let same = ours == theirs;

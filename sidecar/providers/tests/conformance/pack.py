@@ -73,7 +73,8 @@ def main():
                 row.pop(key, None)
             result = row.get("result")
             if isinstance(result, dict):
-                row["result"] = {key: result[key] for key in ("class", "status_code", "should_retry") if key in result}
+                kept = ("class", "original_class", "status_code", "should_retry")
+                row["result"] = {key: result[key] for key in kept if key in result}
         text = "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows)
         (target / f"{name}.jsonl.gz").write_bytes(gzip.compress(text.encode(), 9, mtime=0))
 

@@ -18,10 +18,12 @@ pub(crate) struct Verdict {
     pub(crate) differences: Vec<Difference>,
 }
 
-/// A reason why rows may differ: in which rows, and where in them.
+/// A reason why rows may differ: in which rows, where in them, and by which words of the recording.
 struct Reason {
     rows: Vec<String>,
     at: Vec<String>,
+    /// One of them must be in what was recorded, in lower case. Empty: any recording.
+    says: Vec<String>,
 }
 
 #[derive(Default)]
@@ -49,7 +51,7 @@ impl Score {
             let unexplained: Vec<_> = verdict
                 .differences
                 .iter()
-                .filter(|difference| !reasons.iter().any(|reason| reason.covers(&verdict.id, &difference.at)))
+                .filter(|difference| !reasons.iter().any(|reason| reason.covers(&verdict.id, difference)))
                 .collect();
             match (verdict.differences.is_empty(), unexplained.is_empty()) {
                 (true, _) => tally.same += 1,
@@ -115,8 +117,15 @@ impl Tally {
 }
 
 impl Reason {
-    fn covers(&self, id: &str, at: &str) -> bool {
-        self.rows.iter().any(|glob| matches(glob, id)) && self.at.iter().any(|glob| matches(glob, at))
+    fn covers(&self, id: &str, difference: &Difference) -> bool {
+        self.rows.iter().any(|glob| matches(glob, id))
+            && self.at.iter().any(|glob| matches(glob, &difference.at))
+            && self.is_said(&difference.theirs)
+    }
+
+    fn is_said(&self, recorded: &Value) -> bool {
+        let recorded = recorded.as_str().unwrap_or_default().to_lowercase();
+        self.says.is_empty() || self.says.iter().any(|words| recorded.contains(words))
     }
 }
 
@@ -140,7 +149,11 @@ fn reasons(kind: &str) -> Vec<Reason> {
     all.iter()
         .inspect(|reason| assert!(seen.insert(reason["why"].to_string()), "a reason is given once: {}", reason["why"]))
         .filter(|reason| reason["of"] == kind)
-        .map(|reason| Reason { rows: strings(&reason["rows"]), at: strings(&reason["at"]) })
+        .map(|reason| Reason {
+            rows: strings(&reason["rows"]),
+            at: strings(&reason["at"]),
+            says: strings(&reason["says"]),
+        })
         .collect()
 }
 
