@@ -35,9 +35,9 @@ pub use model_provider::{
 };
 pub use model_route::{
     Affinity, Backend, BackendState, BackendStatus, Batching, Cache, CacheScope, Cascade, Deduplicate, Hint, Hold,
-    Limit, LimitPer, LimitScope, LossBehaviour, ModelRoute, ModelRouteSpec, ModelRouteStatus, Queue, RequestRules,
-    Role, RouteSummary, RuleAction, RulePhase, SchemaCheck, SidecarCounts, Spend, Strategy, Streaming, Unsupported,
-    Validation, ValidationLevel, ValidationRule,
+    Limit, LimitPer, LimitScope, LossBehaviour, ModelRoute, ModelRouteSpec, ModelRouteStatus, PassThrough, Queue,
+    RequestRules, Role, RouteSummary, RuleAction, RulePhase, SchemaCheck, SidecarCounts, Spend, Strategy, Streaming,
+    Unsupported, Validation, ValidationLevel, ValidationRule,
 };
 pub use shared::{
     Duration, DurationError, LabelSelector, LabelSelectorRequirement, Money, MoneyError, ProviderRef, SecretKeyRef,

@@ -6,8 +6,8 @@ mod status;
 
 pub use limit::{Limit, LimitPer, LimitScope, LossBehaviour, Queue};
 pub use shape::{
-    Affinity, Batching, Cache, CacheScope, Cascade, Deduplicate, Hint, Hold, RequestRules, RuleAction, RulePhase,
-    SchemaCheck, Streaming, Unsupported, Validation, ValidationLevel, ValidationRule,
+    Affinity, Batching, Cache, CacheScope, Cascade, Deduplicate, Hint, Hold, PassThrough, RequestRules, RuleAction,
+    RulePhase, SchemaCheck, Streaming, Unsupported, Validation, ValidationLevel, ValidationRule,
 };
 pub use status::{BackendState, BackendStatus, ModelRouteStatus, RouteSummary, SidecarCounts, Spend};
 

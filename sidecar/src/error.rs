@@ -52,6 +52,11 @@ pub enum ProxyError {
     UnknownModel { model: String, known: String },
     #[error("{path} is about what one provider keeps: {why}")]
     WhichRoute { path: String, why: String },
+    #[error(
+        "{what} reaches what the provider keeps for everybody with its key, and route {routes} does not allow it (add \
+         {value} to spec.request.passThrough of the ModelRoute)"
+    )]
+    NotPassed { what: String, routes: String, value: String },
     #[error("prompt has {prompt} tokens{}, {model:?} takes {window}{advice}", kept(*.output))]
     ContextLength { prompt: u64, output: u64, model: String, window: u64, advice: String },
     #[error("no backend of {model:?} can serve this request: {reasons}")]
@@ -139,6 +144,7 @@ impl ProxyError {
                 Shape { param: bad.param.clone(), ..Shape::new(S::BAD_REQUEST, kind::REQUEST, "invalid_request") }
             }
             Self::WhichRoute { .. } => Shape::new(S::BAD_REQUEST, kind::REQUEST, "route_required"),
+            Self::NotPassed { .. } => Shape::new(S::FORBIDDEN, kind::PERMISSION, "pass_through_not_allowed"),
             Self::UnknownModel { .. } => Shape::new(S::NOT_FOUND, kind::REQUEST, "model_not_found").at("model"),
             Self::ContextLength { .. } => {
                 Shape::new(S::BAD_REQUEST, kind::REQUEST, "context_length_exceeded").at("messages")

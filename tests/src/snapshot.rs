@@ -121,6 +121,7 @@ pub fn a_route(name: &str, backends: Vec<Backend>) -> Route {
             max_body_bytes: 32 * 1024 * 1024,
             timeout_ms: 10_000,
             hints: Vec::new(),
+            pass_through: Vec::new(),
         },
         streaming: Streaming {
             first_token_timeout_ms: 1_000,

@@ -7,7 +7,7 @@ use spillway_tests::process::program;
 use spillway_tests::provider::{End, PIECE_BYTES, PIECES, Provider};
 use spillway_tests::sidecar::Sidecar;
 use spillway_tests::snapshot::{a_backend, a_provider, a_route, a_snapshot};
-use spillway_wire::Dialect;
+use spillway_wire::{Dialect, PassThrough};
 use tokio::net::TcpStream;
 
 const SPEECH: &str = "/v1/audio/speech";
@@ -18,7 +18,9 @@ const MEGABYTE: usize = 1024 * 1024;
 async fn a_sidecar() -> anyhow::Result<(Provider, Sidecar)> {
     let provider = Provider::start().await?;
     let account = a_provider("openai", Dialect::OpenAi, &provider.base_url());
-    let snapshot = a_snapshot(vec![a_route("media", vec![a_backend("openai", "ok")])], vec![("openai", account)]);
+    let mut route = a_route("media", vec![a_backend("openai", "ok")]);
+    route.request.pass_through = vec![PassThrough::Files];
+    let snapshot = a_snapshot(vec![route], vec![("openai", account)]);
     let sidecar = Sidecar::with_snapshot(&program("spillway-sidecar")?, &snapshot, None).await?;
     Ok((provider, sidecar))
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::*;
-use crate::resources::world::{SHOP, world};
+use crate::resources::world::{SHOP, object, world};
 
 pub(super) fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
@@ -91,6 +91,22 @@ spec:
     let breaker = &route["breaker"];
     assert_eq!((&breaker["failure_threshold"], &breaker["open_for_ms"]), (&json!(7), &json!(10_000)));
     assert_eq!(compiled.facts["shop/chat"].policy.as_deref(), Some("chat"));
+}
+
+#[test]
+fn what_a_provider_keeps_is_reached_only_where_the_route_says_so() {
+    let rows = [
+        ("", json!(null)),
+        ("request: {passThrough: [Batches, Files]}, ", json!(["Files", "Batches"])),
+        ("request: {passThrough: [Files]}, ", json!(["Files"])),
+    ];
+    for (request, want) in rows {
+        let spec = format!("{{{request}backends: [{{name: a, providerRef: {{name: openai}}, model: gpt-4o}}]}}");
+        let compiled = compile(&world(&[SHOP, &object("ModelRoute", &spec)]));
+        assert_eq!(compiled.diagnostics, []);
+        let route = serde_json::to_value(&compiled.routes["shop/x"].route).unwrap();
+        assert_eq!(route["request"]["pass_through"], want, "{request}");
+    }
 }
 
 #[test]

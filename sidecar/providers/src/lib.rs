@@ -99,7 +99,7 @@ impl Api {
     pub fn takes_rules(self) -> bool {
         match self {
             Self::ChatCompletions | Self::Completions | Self::Embeddings | Self::Messages | Self::Responses => true,
-            Self::Pass(pass) => pass.model != pass::ModelIn::Nowhere,
+            Self::Pass(pass) => pass.kept().is_none(),
             // What is about the answer is refused where there is none.
             Self::CountTokens => false,
         }

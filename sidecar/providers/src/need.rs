@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use crate::pass::ModelIn;
 use crate::responses::state;
 use crate::{Api, BadRequest, Body, Pass, Tier};
 
@@ -60,7 +59,7 @@ pub fn read(api: Api, body: &Body) -> Result<Need, BadRequest> {
 
 /// Of what is passed on, the provider judges everything but the model. `n` is read because it multiplies the bill.
 fn passed(pass: &Pass, body: &Body) -> Result<Need, BadRequest> {
-    let model = if pass.model == ModelIn::Nowhere { String::new() } else { model(body)? };
+    let model = if pass.kept().is_some() { String::new() } else { model(body)? };
     let choices = body.get("n").and_then(|raw| raw.trim_matches('"').parse().ok()).unwrap_or(1);
     Ok(Need { model, choices, messages: 1, ..Need::default() })
 }

@@ -45,7 +45,15 @@ pub enum ModelIn {
     /// In the part `model` of a form.
     Form,
     /// Nowhere: it is about something that a provider keeps, and whose it is has to be said in another way.
-    Nowhere,
+    Nowhere(Kept),
+}
+
+/// What a provider keeps for an account. It knows accounts and no applications: whoever may ask for one of these may see,
+/// change and delete all that the account has of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kept {
+    Files,
+    Batches,
 }
 
 /// What comes back.
@@ -101,6 +109,15 @@ impl Pass {
         if methods.is_empty() { Found::Nothing } else { Found::Methods(methods.join(", ")) }
     }
 
+    /// What it is about, if that is something the provider keeps.
+    #[must_use]
+    pub const fn kept(&self) -> Option<Kept> {
+        match self.model {
+            ModelIn::Nowhere(kept) => Some(kept),
+            ModelIn::Json | ModelIn::Form => None,
+        }
+    }
+
     /// What stands for `{id}` in a path, as it is written there.
     #[must_use]
     pub fn id<'a>(&self, path: &'a str) -> Option<&'a str> {
@@ -125,7 +142,7 @@ impl Pass {
         if let (Path::Deployment, Some(version)) = (target.row.path, target.api_version) {
             let deployment = match self.model {
                 ModelIn::Json | ModelIn::Form => format!("/deployments/{}", segment(target.model)),
-                ModelIn::Nowhere => String::new(),
+                ModelIn::Nowhere(_) => String::new(),
             };
             path = format!("/openai{deployment}{path}");
             let more = query.map(|query| format!("&{query}")).unwrap_or_default();

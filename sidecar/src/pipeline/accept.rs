@@ -76,7 +76,7 @@ fn check_type(api: Api, headers: &HeaderMap) -> Result<(), ProxyError> {
     let (wanted, required): (&'static [&'static str], bool) = match api {
         Api::Pass(pass) if pass.model == ModelIn::Form => (&[FORM], true),
         // A request for a list has no body, and nothing to say of it.
-        Api::Pass(pass) if pass.model == ModelIn::Nowhere => (&[JSON, FORM], false),
+        Api::Pass(pass) if pass.kept().is_some() => (&[JSON, FORM], false),
         _ => (&[JSON], true),
     };
     let found = text(header::CONTENT_TYPE);

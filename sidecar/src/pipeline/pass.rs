@@ -59,21 +59,26 @@ impl Passing {
                 let (form, fields) = Form::read(content_type, body).await?;
                 (Content::Form(form), fields)
             }
-            ModelIn::Nowhere => (Content::Raw(body, content_type.cloned()), Body::default()),
+            ModelIn::Nowhere(_) => (Content::Raw(body, content_type.cloned()), Body::default()),
         };
         let id = pass.id(accepted.uri.path()).map(crate::server::decoded);
         if id.as_ref().is_some_and(|id| id.len() > MAX_ID_BYTES) {
             let message = format!("the id in the path is longer than {MAX_ID_BYTES} bytes");
             return Err(BadRequest { param: None, message }.into());
         }
+        // Some provider's gateway may take the escapes out before it looks where the path leads.
+        if id.as_ref().is_some_and(|id| id.contains(['/', '\\', '%']) || id == "." || id == "..") {
+            let message = "the id in the path is none: it leads to another path".to_owned();
+            return Err(BadRequest { param: None, message }.into());
+        }
         // Elsewhere a query means nothing.
-        let query = accepted.uri.query().filter(|_| pass.model == ModelIn::Nowhere).map(str::to_owned);
+        let query = accepted.uri.query().filter(|_| pass.kept().is_some()).map(str::to_owned);
         Ok((Self { pass, id, query, content }, fields))
     }
 
     /// Nobody but one backend can answer it, and what it asks for is not to be done twice.
     pub(super) fn is_kept(&self) -> bool {
-        self.pass.model == ModelIn::Nowhere
+        self.pass.kept().is_some()
     }
 
     /// As a provider gets it.
@@ -121,7 +126,8 @@ impl Passing {
             };
             let found: Vec<&Arc<Route>> = generation.routes.iter().filter(is_wanted).collect();
             return match found[..] {
-                [route] => Ok(route),
+                [route] if self.is_allowed_by(route) => Ok(route),
+                [route] => Err(self.forbidden(route.name.clone())),
                 [] => {
                     let known = names(&generation.routes.iter().collect::<Vec<_>>());
                     let wanted: String = wanted.chars().take(100).collect();
@@ -132,14 +138,27 @@ impl Passing {
         }
         let able: Vec<&Arc<Route>> =
             generation.routes.iter().filter(|route| keeper(self.pass, route).is_some()).collect();
-        match able[..] {
+        let allowed: Vec<&Arc<Route>> = able.iter().copied().filter(|route| self.is_allowed_by(route)).collect();
+        match allowed[..] {
             [route] => Ok(route),
+            [] if !able.is_empty() => Err(self.forbidden(names(&able))),
             [] => Err(refuse("no route here has a first choice that speaks OpenAI's API".to_owned())),
             _ => Err(refuse(format!(
                 "it names no model, so say which route is meant in header {ROUTE}: {}",
-                names(&able)
+                names(&allowed)
             ))),
         }
+    }
+
+    /// The provider cannot tell one application from another, so it is for whoever owns the route to say.
+    fn is_allowed_by(&self, route: &Route) -> bool {
+        self.pass.kept().is_none_or(|kept| route.request.pass_through.contains(&kept))
+    }
+
+    fn forbidden(&self, routes: String) -> ProxyError {
+        let Pass { method, path, .. } = self.pass;
+        let value = self.pass.kept().map_or_else(String::new, |kept| format!("{kept:?}"));
+        ProxyError::NotPassed { what: format!("{method} {path}"), routes, value }
     }
 }
 

@@ -10,7 +10,7 @@ use spillway_policy::{
     retry::{self, budget},
     truncate,
 };
-use spillway_providers::{Abilities, Fault, Speech, Unsupported, tokens::Encoding};
+use spillway_providers::{Abilities, Fault, Speech, Unsupported, pass::Kept, tokens::Encoding};
 use spillway_wire::{AuthScheme, Dialect, Hint, Map, OnExceeded, SchemaCheck, Snapshot};
 
 use super::{
@@ -105,6 +105,8 @@ pub(crate) struct RequestRules {
     pub(crate) unsupported: Unsupported,
     /// What an application may decide for a single request.
     pub(crate) hints: Vec<Hint>,
+    /// What of that which a provider keeps for its account an application may ask for.
+    pub(crate) pass_through: Vec<Kept>,
     pub(crate) max_body_bytes: u64,
     pub(crate) timeout: Duration,
 }

@@ -12,7 +12,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use spillway_policy::{NanoUsd, fallback, truncate};
-use spillway_providers::{Dialect, Schemas, Speech, Unsupported, row, tokens::Encoding};
+use spillway_providers::{Dialect, Schemas, Speech, Unsupported, pass::Kept, row, tokens::Encoding};
 use spillway_wire as wire;
 
 use super::{
@@ -352,9 +352,14 @@ fn fallback_rule(given: &wire::FallbackRule, backends: &[wire::Backend]) -> Resu
 }
 
 fn request_rules(given: &wire::RequestRules) -> RequestRules {
-    let wire::RequestRules { defaults, set, unsupported, max_body_bytes, timeout_ms, hints } = given;
+    let wire::RequestRules { defaults, set, unsupported, max_body_bytes, timeout_ms, hints, pass_through } = given;
+    let kept = |given: &wire::PassThrough| match given {
+        wire::PassThrough::Files => Kept::Files,
+        wire::PassThrough::Batches => Kept::Batches,
+    };
     RequestRules {
         hints: hints.clone(),
+        pass_through: pass_through.iter().map(kept).collect(),
         defaults: defaults.clone(),
         set: set.clone(),
         unsupported: match unsupported {

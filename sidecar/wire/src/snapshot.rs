@@ -192,6 +192,16 @@ pub struct RequestRules {
     /// What an application may decide for a single request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<Hint>,
+    /// What of that which a provider keeps for its account an application may ask for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pass_through: Vec<PassThrough>,
+}
+
+/// What a provider keeps for everybody who has its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum PassThrough {
+    Files,
+    Batches,
 }
 
 /// What a header of a request may decide.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use spillway_crds::{Duration, Hint, Hold, Reason, RequestRules, Streaming, Unsupported};
+use spillway_crds::{Duration, Hint, Hold, PassThrough, Reason, RequestRules, Streaming, Unsupported};
 use spillway_wire as wire;
 
 use crate::compile::diagnostic::{Diagnostic, ObjectRef};
@@ -36,7 +36,8 @@ pub(super) fn rules(
     refusals: &mut Vec<Diagnostic>,
 ) -> wire::RequestRules {
     let nothing = RequestRules::default();
-    let RequestRules { defaults, set, unsupported, max_body_bytes, timeout, hints } = given.unwrap_or(&nothing);
+    let RequestRules { defaults, set, unsupported, max_body_bytes, timeout, hints, pass_through } =
+        given.unwrap_or(&nothing);
     let mut refuse = |path: &str, message: String| {
         refusals.push(Diagnostic::refuse(object, Reason::Invalid, format!("spec.request.{path}"), message));
     };
@@ -57,6 +58,7 @@ pub(super) fn rules(
         max_body_bytes,
         timeout_ms: millis("timeout", TIMEOUT, timeout.as_ref(), TIMEOUT_MS, &mut refuse),
         hints: self::hints(hints),
+        pass_through: self::pass_through(pass_through),
     }
 }
 
@@ -71,6 +73,17 @@ fn hints(given: &[Hint]) -> Vec<wire::Hint> {
     hints.sort_unstable();
     hints.dedup();
     hints
+}
+
+fn pass_through(given: &[PassThrough]) -> Vec<wire::PassThrough> {
+    let kept = |kept: &PassThrough| match kept {
+        PassThrough::Files => wire::PassThrough::Files,
+        PassThrough::Batches => wire::PassThrough::Batches,
+    };
+    let mut all: Vec<wire::PassThrough> = given.iter().map(kept).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
 }
 
 /// How long a stream may be silent, and how much of it is held back.

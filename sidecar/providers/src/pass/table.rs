@@ -1,6 +1,10 @@
 //! The rows, one for each method of each path.
 
-use super::{Bill, Comes, ModelIn, Pass};
+use super::{
+    Bill, Comes,
+    Kept::{self, Batches, Files},
+    ModelIn, Pass,
+};
 use crate::Dialect;
 
 const OPENAI: &[Dialect] = &[Dialect::OpenAi];
@@ -19,8 +23,14 @@ const fn post(operation: &'static str, path: &'static str, upstream: &'static st
 }
 
 /// About something the provider keeps.
-const fn kept(method: &'static str, operation: &'static str, path: &'static str, upstream: &'static str) -> Pass {
-    Pass { method, bill: Bill::Nothing, ..post(operation, path, upstream, ModelIn::Nowhere) }
+const fn kept(
+    what: Kept,
+    method: &'static str,
+    operation: &'static str,
+    path: &'static str,
+    upstream: &'static str,
+) -> Pass {
+    Pass { method, bill: Bill::Nothing, ..post(operation, path, upstream, ModelIn::Nowhere(what)) }
 }
 
 /// Cohere's own, which half the world has copied; its base URL ends in `/v2`, everyone else's in `/v1`.
@@ -41,14 +51,14 @@ pub(super) const PASSES: &[Pass] = &[
     post("speech", "/v1/audio/speech", "/audio/speech", ModelIn::Json),
     post("transcription", "/v1/audio/transcriptions", "/audio/transcriptions", ModelIn::Form),
     post("translation", "/v1/audio/translations", "/audio/translations", ModelIn::Form),
-    kept("POST", "file_upload", "/v1/files", "/files"),
-    kept("GET", "file_list", "/v1/files", "/files"),
-    kept("GET", "file", "/v1/files/{id}", "/files/{id}"),
-    kept("DELETE", "file_delete", "/v1/files/{id}", "/files/{id}"),
-    Pass { comes: Comes::Bytes, ..kept("GET", "file_content", "/v1/files/{id}/content", "/files/{id}/content") },
+    kept(Files, "POST", "file_upload", "/v1/files", "/files"),
+    kept(Files, "GET", "file_list", "/v1/files", "/files"),
+    kept(Files, "GET", "file", "/v1/files/{id}", "/files/{id}"),
+    kept(Files, "DELETE", "file_delete", "/v1/files/{id}", "/files/{id}"),
+    Pass { comes: Comes::Bytes, ..kept(Files, "GET", "file_content", "/v1/files/{id}/content", "/files/{id}/content") },
     // What its requests cost is known to the provider alone, a day later.
-    Pass { bill: Bill::Unknown, ..kept("POST", "batch_create", "/v1/batches", "/batches") },
-    kept("GET", "batch_list", "/v1/batches", "/batches"),
-    kept("GET", "batch", "/v1/batches/{id}", "/batches/{id}"),
-    kept("POST", "batch_cancel", "/v1/batches/{id}/cancel", "/batches/{id}/cancel"),
+    Pass { bill: Bill::Unknown, ..kept(Batches, "POST", "batch_create", "/v1/batches", "/batches") },
+    kept(Batches, "GET", "batch_list", "/v1/batches", "/batches"),
+    kept(Batches, "GET", "batch", "/v1/batches/{id}", "/batches/{id}"),
+    kept(Batches, "POST", "batch_cancel", "/v1/batches/{id}/cancel", "/batches/{id}/cancel"),
 ];

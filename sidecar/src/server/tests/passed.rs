@@ -35,6 +35,11 @@ fn second(config: &mut Value, name: &str) {
     config["routes"][format!("shop/{name}")] = route;
 }
 
+/// Lets applications at what the provider keeps.
+fn allow(config: &mut Value, name: &str) {
+    config["routes"][name]["request"]["pass_through"] = json!(["Files", "Batches"]);
+}
+
 #[tokio::test]
 async fn a_request_goes_where_the_provider_has_it_with_the_providers_name_of_the_model() {
     let rows = [
@@ -199,6 +204,7 @@ async fn sound_that_stalls_is_cut_off() {
 #[tokio::test]
 async fn files_and_batches_are_kept_by_the_first_backend_that_can() {
     let world = World::new(|config| {
+        allow(config, "shop/chat");
         let first = &mut route(config)["backends"][0];
         first["provider"] = "ai/claude".into();
         first["role"] = "Fallback".into();
@@ -214,7 +220,7 @@ async fn files_and_batches_are_kept_by_the_first_backend_that_can() {
         ("POST", "/v1/files", FORM, upload.as_str(), "POST /v1/files"),
         ("GET", "/v1/files?limit=2&after=f-0", "", "", "GET /v1/files?limit=2&after=f-0"),
         ("GET", "/v1/files/f-1", "", "", "GET /v1/files/f-1"),
-        ("GET", "/v1/files/..%2Fmodels", "", "", "GET /v1/files/..%2Fmodels"),
+        ("GET", "/v1/files/..%3Fx", "", "", "GET /v1/files/..%3Fx"),
         ("DELETE", "/v1/files/f-1", "", "", "DELETE /v1/files/f-1"),
         ("POST", "/v1/batches", JSON, batch, "POST /v1/batches"),
         ("POST", "/v1/batches/b-1/cancel", "", "", "POST /v1/batches/b-1/cancel"),
@@ -242,8 +248,57 @@ async fn files_and_batches_are_kept_by_the_first_backend_that_can() {
 }
 
 #[tokio::test]
+async fn nobody_reaches_the_files_and_batches_of_an_account_unless_the_route_says_so() {
+    let world = World::new(|config| {
+        second(config, "other");
+        route(config)["request"]["pass_through"] = json!(["Files"]);
+    })
+    .await;
+    let rows = [
+        ("GET", "/v1/files", "", 200, ""),
+        ("GET", "/v1/files/..%2Fbatches%2Fb-1", "", 400, "leads to another path"),
+        ("GET", "/v1/files/..%252Fbatches", "", 400, "leads to another path"),
+        ("GET", "/v1/files/..", "", 400, "leads to another path"),
+        ("GET", "/v1/files", "other", 403, "GET /v1/files reaches what the provider keeps for everybody with its key"),
+        (
+            "DELETE",
+            "/v1/files/f",
+            "other",
+            403,
+            "route shop/other does not allow it (add Files to spec.request.passThrough",
+        ),
+        (
+            "GET",
+            "/v1/batches",
+            "chat",
+            403,
+            "route shop/chat does not allow it (add Batches to spec.request.passThrough",
+        ),
+        ("POST", "/v1/batches", "", 403, "route shop/chat, shop/other does not allow it (add Batches"),
+    ];
+    for (method, path, name, status, word) in rows {
+        if status == 200 {
+            world.provider.then([Act::Write(reply(200, &[], r#"{"data":[]}"#))]);
+        }
+        let mut request = http::Request::builder().method(method).uri(path).header("host", "127.0.0.1");
+        if !name.is_empty() {
+            request = request.header("x-spillway-route", name);
+        }
+        let request = request.body(http_body_util::Full::default()).unwrap();
+        let got = exchange(&mut connect(world.addr).await, request).await;
+        assert_eq!(got.status, status, "{method} {path} {name}: {got:?}");
+        assert!(got.text.contains(word), "{method} {path} {name}: {got:?}");
+        if status == 403 {
+            assert_eq!(got.code(), "pass_through_not_allowed", "{got:?}");
+        }
+    }
+    assert_eq!(world.provider.seen().len(), 1, "whoever is refused is not heard of");
+}
+
+#[tokio::test]
 async fn a_file_is_asked_for_once_and_its_absence_is_nobodys_failure() {
     let world = World::new(|config| {
+        allow(config, "shop/chat");
         route(config)["retries"] = json!({"attempts": 3, "on": ["InternalServerError", "RateLimited"], "backoff_base_ms": 1,
             "backoff_max_ms": 1, "honour_retry_after_ms": 50});
         route(config)["fallbacks"] = json!([{"on": ["InternalServerError", "NotFound", "RateLimited"], "to": ["large"]}]);
@@ -265,7 +320,11 @@ async fn a_file_is_asked_for_once_and_its_absence_is_nobodys_failure() {
 
 #[tokio::test]
 async fn a_request_without_a_model_says_which_route_it_is_for_unless_there_is_but_one() {
-    let world = World::new(|config| second(config, "other")).await;
+    let world = World::new(|config| {
+        allow(config, "shop/chat");
+        second(config, "other");
+    })
+    .await;
     let got = world.send("GET", "/v1/files", "", "").await;
     assert_eq!((got.status.as_u16(), got.code().as_str()), (400, "route_required"), "{got:?}");
     assert!(got.text.contains("x-spillway-route: shop/chat, shop/other"), "{got:?}");
@@ -285,6 +344,7 @@ async fn a_request_without_a_model_says_which_route_it_is_for_unless_there_is_bu
 #[tokio::test]
 async fn limits_hold_for_what_is_passed_on_and_a_bound_on_cost_refuses_what_nobody_can_price() {
     let world = World::new(|config| {
+        allow(config, "shop/chat");
         route(config)["limits"] = json!([{"name": "rpm", "per": "Pod", "requests": 1, "window_ms": 60_000}]);
     })
     .await;
@@ -292,7 +352,11 @@ async fn limits_hold_for_what_is_passed_on_and_a_bound_on_cost_refuses_what_nobo
         world.provider.then([Act::Write(reply(200, &[], r#"{"data":[]}"#))]);
         assert_eq!(world.send("GET", "/v1/files", "", "").await.status, status);
     }
-    let world = World::new(|config| route(config)["max_cost_nanos"] = 1_000_000_000_000u64.into()).await;
+    let world = World::new(|config| {
+        allow(config, "shop/chat");
+        route(config)["max_cost_nanos"] = 1_000_000_000_000u64.into();
+    })
+    .await;
     let body = json!({"model": "chat", "prompt": "x"}).to_string();
     assert_eq!(world.post("/v1/images/generations", body.into()).await.code(), "cost_limit_exceeded");
     world.provider.then([Act::Write(reply(200, &[], r#"{"data":[]}"#))]);
