@@ -6,49 +6,73 @@ use serde_json::{Map, Value};
 /// anything. A schema people write has a few hundred parts.
 const MAX_PARTS: usize = 10_000;
 
+/// What may be written out of a request's references, in bytes: a long description that is referred to a thousand times is
+/// a thousand descriptions.
+pub(crate) const ROOM: usize = 1 << 20;
+
+/// Of that, for each part beside its text.
+const PART_BYTES: usize = 16;
+
 /// References within references.
 const MAX_DEPTH: usize = 48;
 
 /// Where definitions are.
 const DEFINITIONS: [&str; 2] = ["$defs", "definitions"];
 
-/// The schema with its references written out, and without the definitions nobody refers to any more.
-pub(crate) fn written_out(schema: &Value) -> Value {
+/// There is not enough room for what is referred to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoRoom;
+
+/// The schema with its references written out, and without the definitions nobody refers to any more. What they take is taken
+/// from `room`.
+pub(crate) fn written_out(schema: &Value, room: &mut usize) -> Result<Value, NoRoom> {
     let definitions = DEFINITIONS.iter().find_map(|key| schema.get(*key));
-    let Some(definitions) = definitions else { return schema.clone() };
-    let mut writer = Writer { definitions, left: MAX_PARTS };
-    let mut out = writer.write(schema, 0);
+    let Some(definitions) = definitions else { return Ok(schema.clone()) };
+    let mut writer = Writer { definitions, left: MAX_PARTS, room, inside: 0 };
+    let mut out = writer.write(schema, 0)?;
     if let Some(out) = out.as_object_mut() {
         out.retain(|key, _| !DEFINITIONS.contains(&key.as_str()));
     }
-    out
+    Ok(out)
 }
 
 struct Writer<'a> {
     definitions: &'a Value,
     left: usize,
+    room: &'a mut usize,
+    /// References that are being written out.
+    inside: usize,
 }
 
 // === impl Writer ===
 
 impl Writer<'_> {
-    fn write(&mut self, schema: &Value, depth: usize) -> Value {
+    /// What stands there anyway takes no room.
+    fn take(&mut self, bytes: usize) -> Result<(), NoRoom> {
+        if self.inside > 0 {
+            *self.room = self.room.checked_sub(bytes).ok_or(NoRoom)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, schema: &Value, depth: usize) -> Result<Value, NoRoom> {
         self.left = self.left.saturating_sub(1);
+        self.take(PART_BYTES + schema.as_str().map_or(0, str::len))?;
         match schema {
-            Value::Object(_) if depth > MAX_DEPTH || self.left == 0 => Value::Object(Map::new()),
+            Value::Object(_) if depth > MAX_DEPTH || self.left == 0 => Ok(Value::Object(Map::new())),
             Value::Object(schema) => self.object(schema, depth),
             Value::Array(items) => items.iter().map(|item| self.write(item, depth + 1)).collect(),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => schema.clone(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(schema.clone()),
         }
     }
 
-    fn object(&mut self, schema: &Map<String, Value>, depth: usize) -> Value {
+    fn object(&mut self, schema: &Map<String, Value>, depth: usize) -> Result<Value, NoRoom> {
         let definitions = self.definitions;
         let target = schema.get("$ref").and_then(Value::as_str).and_then(|name| resolve(name, definitions));
-        let mut out = match target.map(|target| self.write(target, depth + 1)) {
+        let mut out = match target.map(|target| self.referred(target, depth)).transpose()? {
             Some(Value::Object(out)) => out,
             // `true`, which has no room for what stands beside the reference.
-            Some(other) => return other,
+            Some(other) => return Ok(other),
             None => Map::new(),
         };
         for (key, value) in schema {
@@ -57,12 +81,20 @@ impl Writer<'_> {
                 // At the top, where they are left out in the end.
                 "$defs" | "definitions" if depth == 0 => {}
                 _ => {
-                    let value = self.write(value, depth + 1);
+                    self.take(key.len())?;
+                    let value = self.write(value, depth + 1)?;
                     out.insert(key.clone(), value);
                 }
             }
         }
-        Value::Object(out)
+        Ok(Value::Object(out))
+    }
+
+    fn referred(&mut self, target: &Value, depth: usize) -> Result<Value, NoRoom> {
+        self.inside += 1;
+        let out = self.write(target, depth + 1);
+        self.inside -= 1;
+        out
     }
 }
 
@@ -101,9 +133,9 @@ mod tests {
                 "any": true,
             },
         });
-        assert_eq!(written_out(&schema), want);
+        assert_eq!(written_out(&schema, &mut ROOM.clone()), Ok(want));
         for plain in [json!({"type": "string"}), json!(true), json!(null)] {
-            assert_eq!(written_out(&plain), plain);
+            assert_eq!(written_out(&plain, &mut 0), Ok(plain.clone()));
         }
     }
 
@@ -111,6 +143,22 @@ mod tests {
     fn a_schema_that_refers_to_itself_ends() {
         let tree: Map<_, _> = (0..20).map(|n| (format!("c{n}"), json!({"$ref": "#/$defs/Tree"}))).collect();
         let schema = json!({"$ref": "#/$defs/Tree", "$defs": {"Tree": {"type": "object", "properties": tree}}});
-        assert!(written_out(&schema).to_string().len() < 100 * MAX_PARTS);
+        let out = written_out(&schema, &mut ROOM.clone()).unwrap();
+        assert!(out.to_string().len() < 100 * MAX_PARTS);
+    }
+
+    #[test]
+    fn what_is_referred_to_again_and_again_takes_no_more_than_there_is_room_for() {
+        let schema = |text: usize, times: usize| {
+            let fields: Map<_, _> = (0..times).map(|n| (format!("c{n}"), json!({"$ref": "#/$defs/Long"}))).collect();
+            let long = json!({"type": "string", "description": "a".repeat(text)});
+            json!({"type": "object", "properties": fields, "description": "b".repeat(2 * ROOM), "$defs": {"Long": long}})
+        };
+        for (text, times, fits) in [(1 << 10, 900, true), (1 << 10, 1_100, false), (1 << 20, 1, false), (1, 4_000, true)] {
+            assert_eq!(written_out(&schema(text, times), &mut ROOM.clone()).is_ok(), fits, "{times} times {text} bytes");
+        }
+        let mut room = ROOM;
+        assert!(written_out(&schema(1 << 10, 900), &mut room).is_ok());
+        assert_eq!(written_out(&schema(1 << 10, 900), &mut room), Err(NoRoom), "the room is one request's");
     }
 }

@@ -4,6 +4,8 @@
 //! generators write. That keeps three promises cheap: nothing is fetched, a reference means the same here and in
 //! [`crate::walk`], and the deepest chain of references has a bound.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use crate::{Unusable, flaw::shortened};
@@ -42,10 +44,8 @@ pub(crate) fn holds(keyword: &str) -> Holds {
         | "items"
         | "prefixItems"
         | "additionalItems"
-        | "unevaluatedItems"
         | "contains"
         | "additionalProperties"
-        | "unevaluatedProperties"
         | "propertyNames"
         | "contentSchema" => Holds::Schemas,
         "properties" | "patternProperties" | "dependentSchemas" | "dependencies" | "$defs" | "definitions" => {
@@ -69,11 +69,11 @@ pub(crate) fn check(root: &Value) -> Result<(), Unusable> {
     }
     let mut survey = Survey { root, parts: 0, patterns: 0, deepest: 0, targets: Vec::new() };
     survey.schema(root, &mut String::new(), 1)?;
-    survey.targets.sort_unstable();
-    survey.targets.dedup();
     let mut total = survey.deepest;
-    for reference in std::mem::take(&mut survey.targets) {
-        let Some(target) = target(root, reference) else { continue };
+    let mut known = BTreeSet::new();
+    // What is referred to may be anywhere, and refer to more that nothing else leads to.
+    while let Some(reference) = survey.targets.pop() {
+        let Some(target) = target(root, reference).filter(|_| known.insert(reference)) else { continue };
         survey.deepest = 0;
         survey.parts = 0;
         survey.patterns = 0;
@@ -108,7 +108,7 @@ impl<'a> Survey<'a> {
             return Err(Unusable::new("", message));
         }
         let Value::Object(keywords) = schema else { return Ok(()) };
-        self.reference(keywords, path)?;
+        self.keywords(keywords, path)?;
         for (keyword, value) in keywords {
             match (holds(keyword), value) {
                 (Holds::Schemas, Value::Array(list)) => {
@@ -143,10 +143,19 @@ impl<'a> Survey<'a> {
         Ok(())
     }
 
-    fn reference(&mut self, keywords: &'a Map<String, Value>, path: &str) -> Result<(), Unusable> {
+    /// Those that are refused, and the reference.
+    fn keywords(&mut self, keywords: &'a Map<String, Value>, path: &str) -> Result<(), Unusable> {
         for keyword in ["$dynamicRef", "$recursiveRef"] {
             if keywords.contains_key(keyword) {
                 let message = format!("{keyword} is not followed (use $ref with a pointer: #/$defs/Name)");
+                return Err(Unusable::new(path, message));
+            }
+        }
+        // To find out what is unevaluated, each branch is checked anew at every level: twice the work for each.
+        for (keyword, instead) in [("unevaluatedProperties", "additionalProperties"), ("unevaluatedItems", "items")] {
+            if keywords.contains_key(keyword) {
+                let message =
+                    format!("{keyword} may take any amount of time to check (use {instead}, where they are named)");
                 return Err(Unusable::new(path, message));
             }
         }

@@ -81,6 +81,13 @@ fn what_cannot_be_enforced_is_refused_by_name_and_nothing_is_fetched() {
         (json!({"items": {"$ref": "#name"}, "$defs": {"a": {"$anchor": "name"}}}), "/items", "points to nothing"),
         (json!({"items": {"$dynamicRef": "#node"}}), "/items", "$dynamicRef is not followed"),
         (json!({"$defs": {"a": {"$id": "https://a.b/c"}}}), "/$defs/a", "$id"),
+        (json!({"anyOf": [{"unevaluatedProperties": false}]}), "/anyOf/0", "use additionalProperties"),
+        (json!({"unevaluatedItems": {}}), "", "use items"),
+        (
+            json!({"$ref": "#/x/a", "x": {"a": {"$ref": "#/x/b"}, "b": {"unevaluatedItems": true}}}),
+            "",
+            "unevaluatedItems may take any amount",
+        ),
         (json!({"$schema": "https://example.com/own", "type": "object"}), "", "schema"),
         (json!({"type": "strnig"}), "/type", "no valid JSON schema"),
         (json!({"properties": {"a": {"pattern": "("}}}), "", "no valid JSON schema"),
@@ -124,6 +131,7 @@ fn a_hostile_schema_costs_no_more_than_it_may() {
         .collect();
     let refs: Vec<Value> = (0..40).map(|n| json!({"$ref": format!("#/$defs/{n}")})).collect();
     let all: Value = (0..40).map(|n| (n.to_string(), json!({"properties": {"a": {"anyOf": refs}}}))).collect();
+    let again = vec![json!({"$ref": "#/$defs/a"}); 1_000];
     let far: Value = (0..50).fold(json!({"items": {"$ref": "#"}}), |inner, _| json!({"allOf": [inner]}));
     let rows = [
         ("two ways down", both, nested(60, "7"), "more than 250000 steps"),
@@ -151,6 +159,24 @@ fn a_hostile_schema_costs_no_more_than_it_may() {
             format!("\"{}!\"", "a".repeat(50_000)),
             "the answer",
         ),
+        (
+            "a long string read again and again",
+            json!({"allOf": again, "$defs": {"a": {"pattern": "^(a|b)*$"}}}),
+            format!("\"{}\"", "ab".repeat(500_000)),
+            "more than 250000 steps",
+        ),
+        (
+            "a long name read again and again",
+            json!({"allOf": again, "$defs": {"a": {"patternProperties": {"^(a|b)*$": {}}}}}),
+            format!("{{\"{}\": 1}}", "ab".repeat(500_000)),
+            "more than 250000 steps",
+        ),
+        (
+            "a long name checked as a string, again and again",
+            json!({"allOf": again, "$defs": {"a": {"propertyNames": {"pattern": "^(a|b)*$"}}}}),
+            format!("{{\"{}\": 1}}", "ab".repeat(500_000)),
+            "more than 250000 steps",
+        ),
         ("not itself", json!({"not": {"$ref": "#"}}), "7".into(), "256 levels"),
     ];
     for (row, given, text, want) in rows {
@@ -177,4 +203,7 @@ fn schemas_that_people_write_are_checked_whole() {
     assert_eq!(schema(&order()).check(&document), Verdict::Fits);
     let broken = document.replacen("\"price\":1", "\"price\":\"1\"", 1);
     assert_eq!(flaws(&schema(&order()), &broken).len(), 1, "the first fault of a large document");
+    let long = json!({"text": "word ".repeat(200_000)}).to_string();
+    let text = json!({"properties": {"text": {"type": "string", "pattern": "^\\w", "maxLength": 2_000_000}}});
+    assert_eq!(schema(&text).check(&long), Verdict::Fits, "a megabyte of text");
 }

@@ -12,6 +12,9 @@ use crate::bounds::target;
 /// Schemas applied to parts of a document. A document of half a megabyte under a usual schema takes as many.
 const MAX_STEPS: usize = 250_000;
 
+/// Text that is read in one step.
+const STEP_BYTES: usize = 1024;
+
 /// So few that every fault found on the way may be kept.
 pub(crate) const FEW: usize = 20_000;
 
@@ -47,6 +50,10 @@ impl<'a> Walk<'a> {
         if self.steps > MAX_STEPS { Err(TooMuch::Steps) } else { Ok(()) }
     }
 
+    fn read(&mut self, text: &str) -> Result<(), TooMuch> {
+        self.take(1 + text.len() / STEP_BYTES)
+    }
+
     fn apply(&mut self, schema: &'a Value, document: &Value, depth: usize) -> Result<(), TooMuch> {
         self.take(1)?;
         let Value::Object(keywords) = schema else { return Ok(()) };
@@ -70,6 +77,8 @@ impl<'a> Walk<'a> {
                         self.apply(inner, document, depth + 1)?;
                     }
                 }
+                // Read from end to end, each time.
+                "pattern" | "minLength" | "maxLength" => self.read(document.as_str().unwrap_or_default())?,
                 "enum" => self.take(value.as_array().map_or(0, Vec::len) / 16)?,
                 _ => match document {
                     Value::Object(fields) => self.fields(keywords, (keyword, value), fields, depth + 1)?,
@@ -96,12 +105,13 @@ impl<'a> Walk<'a> {
             }
             "patternProperties" => {
                 for inner in value.as_object().into_iter().flat_map(Map::values) {
-                    for field in fields.values() {
+                    for (name, field) in fields {
+                        self.read(name)?;
                         self.apply(inner, field, depth)?;
                     }
                 }
             }
-            "additionalProperties" | "unevaluatedProperties" => {
+            "additionalProperties" => {
                 let named = keywords.get("properties").and_then(Value::as_object);
                 for (name, field) in fields {
                     if named.is_none_or(|named| !named.contains_key(name)) {
@@ -110,8 +120,9 @@ impl<'a> Walk<'a> {
                 }
             }
             "propertyNames" => {
-                for _ in fields {
-                    self.apply(value, &Value::Null, depth)?;
+                for name in fields.keys() {
+                    self.read(name)?;
+                    self.apply(value, &Value::from(name.as_str()), depth)?;
                 }
             }
             _ => {}
@@ -126,7 +137,7 @@ impl<'a> Walk<'a> {
                     self.apply(inner, item, depth)?;
                 }
             }
-            ("items" | "additionalItems" | "unevaluatedItems" | "contains", _) => {
+            ("items" | "additionalItems" | "contains", _) => {
                 for item in items {
                     self.apply(value, item, depth)?;
                 }

@@ -6,7 +6,7 @@
 
 mod watch;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use spillway_policy::{
     Class::ContextWindowExceeded as Overflow,
@@ -15,6 +15,7 @@ use spillway_policy::{
 use spillway_providers::{Api, BadRequest, Body, Class, Fault, Format, Listener, Said, ask_again, asked, with_text};
 use spillway_schema::{Flaw, Form, Verdict};
 use spillway_wire::SchemaCheck;
+use tokio::time::timeout_at;
 
 pub(super) use watch::{Watch, Watched};
 
@@ -115,15 +116,17 @@ pub(super) async fn read(runtime: &Runtime, call: &Call) -> Result<Structure, Pr
     Ok(Structure { form, check, ..Structure::default() })
 }
 
-/// Judges texts, away from the threads that serve others: how long it takes is the schema's and the model's business.
-async fn check(form: Arc<Form>, texts: Vec<String>) -> Vec<Verdict> {
+/// Judges texts, away from the threads that serve others: how long it takes is the schema's and the model's business. Who
+/// waits for it does so no longer than `until`.
+async fn check(form: Arc<Form>, texts: Vec<String>, until: Instant) -> Vec<Verdict> {
     let count = texts.len();
     let judge = move || texts.iter().map(|text| form.check(text)).collect();
     let unclear = || {
-        let flaw = Flaw { path: String::new(), message: "it could not be checked".to_owned() };
+        let flaw = Flaw { path: String::new(), message: "it could not be checked in time".to_owned() };
         vec![Verdict::Unfit(vec![flaw]); count]
     };
-    tokio::task::spawn_blocking(judge).await.unwrap_or_else(|_| unclear())
+    let judged = timeout_at(until.into(), tokio::task::spawn_blocking(judge)).await;
+    judged.ok().and_then(Result::ok).unwrap_or_else(unclear)
 }
 
 /// What the form is asked of: neither refusals nor calls of tools.
@@ -170,7 +173,7 @@ impl Structure {
                 listener.said()
             }
         };
-        let fit = self.fit(call.api, form, said, &mut reply).await;
+        let fit = self.fit(call, form, said, &mut reply).await;
         if self.check != SchemaCheck::None {
             self.count(settle, &fit);
         }
@@ -178,18 +181,18 @@ impl Structure {
         Judged { reply, fit, lost }
     }
 
-    async fn fit(&self, api: Api, form: &Arc<Form>, said: Vec<Said>, reply: &mut Reply) -> Fit {
+    async fn fit(&self, call: &Call, form: &Arc<Form>, said: Vec<Said>, reply: &mut Reply) -> Fit {
         let bound: Vec<(usize, Said)> = said.into_iter().enumerate().filter(|(_, said)| is_bound(said)).collect();
         if bound.is_empty() {
             return Fit::Open;
         }
         let texts = bound.iter().map(|(_, said)| said.text.clone()).collect();
-        let verdicts = check(Arc::clone(form), texts).await;
+        let verdicts = check(Arc::clone(form), texts, call.deadline).await;
         for ((choice, said), verdict) in bound.into_iter().zip(verdicts) {
             let flaws = match (verdict, &mut reply.body) {
                 (Verdict::Fits, _) => continue,
                 (Verdict::Fenced(inside), Answer::Whole(bytes)) if self.check == SchemaCheck::Enforce => {
-                    *bytes = with_text(api, bytes, choice, &inside);
+                    *bytes = with_text(call.api, bytes, choice, &inside);
                     continue;
                 }
                 // What has been written as events is not written anew.
@@ -315,4 +318,17 @@ fn told(flaws: &[Flaw], cut: bool) -> String {
         text.push_str(" (it was cut off by its limit of tokens: give it a larger max_tokens)");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_check_beyond_the_deadline() {
+        let text = format!("{{\"a\": [{}0]}}", "0,".repeat(2_000_000));
+        let verdicts = check(Arc::new(Form::Object), vec![text.clone(), text], crate::clock::now()).await;
+        let [Verdict::Unfit(flaws), Verdict::Unfit(_)] = &verdicts[..] else { panic!("{verdicts:?}") };
+        assert_eq!(flaws[0].message, "it could not be checked in time");
+    }
 }

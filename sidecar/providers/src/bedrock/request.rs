@@ -251,7 +251,7 @@ impl Draft<'_> {
         }
         let wanted = format.pointer_mut("/json_schema").map(Value::take).unwrap_or_default();
         if !self.traits.schema {
-            return Ok(Some(tools::json_tool(&wanted["schema"], self.traits)));
+            return tools::json_tool(&wanted["schema"], self.traits).map(Some);
         }
         let mut named = json!({"schema": schema::strict(&wanted["schema"]).to_string()});
         for key in ["name", "description"] {

@@ -19,6 +19,10 @@ pub(crate) struct FromConverse {
     block: Block,
     /// Tool calls so far. Their index is not the block's: text and thinking are blocks too.
     calls: u64,
+    /// Said before the counts that it is a part of. Alone it would be a bill for no prompt.
+    reasoning: u64,
+    /// Why the answer is none, for an application that may have read it.
+    broken: Option<Fault>,
     pub(crate) seen: Seen,
 }
 
@@ -39,7 +43,7 @@ enum Block {
 impl FromConverse {
     pub(crate) fn new(shown_model: &str, wants_usage: bool) -> Self {
         let chunks = ChunkWriter::new(shown_model, wants_usage);
-        Self { chunks, block: Block::Other, calls: 0, seen: Seen::default() }
+        Self { chunks, block: Block::Other, calls: 0, reasoning: 0, broken: None, seen: Seen::default() }
     }
 
     pub(crate) fn created(&mut self, seconds: u64) {
@@ -71,7 +75,8 @@ impl FromConverse {
             "contentBlockStop" => self.close(out),
             "messageStop" => self.stop(payload, out),
             "metadata" => {
-                self.seen.bill(usage(payload));
+                let reasoning = self.reasoning;
+                self.seen.bill(usage(payload).map(|usage| Usage { reasoning, ..usage }));
                 self.finish(out);
             }
             // messageStart, and what is yet to come.
@@ -151,10 +156,7 @@ impl FromConverse {
         if std::mem::replace(&mut self.seen.finished, true) {
             return;
         }
-        let reasoning = thinking_tokens(payload);
-        if reasoning > 0 {
-            self.seen.bill(Some(Usage { reasoning, ..Usage::default() }));
-        }
+        self.reasoning = thinking_tokens(payload);
         let finish = match finish_reason(payload["stopReason"].as_str().unwrap_or_default()) {
             "tool_calls" if self.calls == 0 => "stop", // The only call was the answer itself.
             finish => finish,

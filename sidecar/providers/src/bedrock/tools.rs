@@ -6,7 +6,7 @@ use super::model::Traits;
 use super::part::Reader;
 use crate::BadRequest;
 use crate::anthropic::JSON_TOOL;
-use crate::refs;
+use crate::refs::{self, NoRoom};
 
 /// Which tool is to be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,12 +22,13 @@ pub(super) fn tools(tools: Value, traits: Traits) -> Result<Vec<Value>, BadReque
     let Value::Array(tools) = tools else { return Err(BadRequest::at("tools", "\"tools\" must be an array")) };
     let reader = Reader::new(traits);
     let mut out = Vec::with_capacity(tools.len());
+    let mut room = refs::ROOM;
     for (index, tool) in tools.into_iter().enumerate() {
         let at = format!("tools[{index}]");
         let Value::Object(tool) = tool else { return Err(BadRequest::at(&at, format!("{at} must be an object"))) };
         match tool.get("function") {
             Some(Value::Object(function)) => {
-                out.push(declaration(function, traits, &at)?);
+                out.push(declaration(function, traits, &at, &mut room)?);
                 let mark = tool.get("cache_control").or_else(|| function.get("cache_control"));
                 out.extend(reader.mark(mark));
             }
@@ -44,28 +45,49 @@ pub(super) fn functions(functions: &Value, traits: Traits) -> Result<Vec<Value>,
     tools(wrapped.collect(), traits)
 }
 
-fn declaration(function: &Map<String, Value>, traits: Traits, at: &str) -> Result<Value, BadRequest> {
+fn declaration(
+    function: &Map<String, Value>,
+    traits: Traits,
+    at: &str,
+    room: &mut usize,
+) -> Result<Value, BadRequest> {
     let name = function.get("name").and_then(Value::as_str);
     let name = name.ok_or_else(|| BadRequest::at(at, format!("{at} has no function name")))?;
     // An empty description is refused, and none at all by some models.
     let text = function.get("description").and_then(Value::as_str).filter(|text| !text.is_empty());
     let parameters = function.get("parameters").unwrap_or(&Value::Null);
-    let mut tool = spec(name, text.unwrap_or(name), parameters, traits);
+    let spec = spec(name, text.unwrap_or(name), parameters, traits, room);
+    let mut tool = spec.map_err(|NoRoom| no_room(at, &format!("the parameters of {name:?}")))?;
     if traits.strict && function.get("strict") == Some(&Value::Bool(true)) {
         tool["toolSpec"]["strict"] = true.into();
     }
     Ok(tool)
 }
 
-fn spec(name: &str, description: &str, parameters: &Value, traits: Traits) -> Value {
-    let schema = input_schema(parameters, traits);
-    json!({"toolSpec": {"name": name, "description": description, "inputSchema": {"json": schema}}})
+fn spec(
+    name: &str,
+    description: &str,
+    parameters: &Value,
+    traits: Traits,
+    room: &mut usize,
+) -> Result<Value, NoRoom> {
+    let schema = input_schema(parameters, traits, room)?;
+    Ok(json!({"toolSpec": {"name": name, "description": description, "inputSchema": {"json": schema}}}))
+}
+
+fn no_room(at: &str, what: &str) -> BadRequest {
+    let message = format!(
+        "{at}: {what:.100} are too long where references are written out, as Bedrock wants them: $refs of one request may \
+         take {} bytes (refer to less, or shorten the descriptions under $defs)",
+        refs::ROOM
+    );
+    BadRequest::at(at, message)
 }
 
 /// An object's schema with its references written out. Most models take only three keywords at its top.
-fn input_schema(parameters: &Value, traits: Traits) -> Value {
-    let Value::Object(mut schema) = refs::written_out(parameters) else {
-        return json!({"type": "object", "properties": {}, "required": []});
+fn input_schema(parameters: &Value, traits: Traits, room: &mut usize) -> Result<Value, NoRoom> {
+    let Value::Object(mut schema) = refs::written_out(parameters, room)? else {
+        return Ok(json!({"type": "object", "properties": {}, "required": []}));
     };
     schema.shift_remove("$schema");
     if !traits.strict {
@@ -74,12 +96,14 @@ fn input_schema(parameters: &Value, traits: Traits) -> Value {
     for (key, value) in [("type", "object".into()), ("properties", json!({})), ("required", json!([]))] {
         schema.entry(key).or_insert(value);
     }
-    Value::Object(schema)
+    Ok(Value::Object(schema))
 }
 
 /// The tool whose arguments are the answer, for models that take no schema.
-pub(super) fn json_tool(schema: &Value, traits: Traits) -> Value {
-    spec(JSON_TOOL, "Gives the answer. Call it once, with the whole answer as its arguments.", schema, traits)
+pub(super) fn json_tool(schema: &Value, traits: Traits) -> Result<Value, BadRequest> {
+    let description = "Gives the answer. Call it once, with the whole answer as its arguments.";
+    let spec = spec(JSON_TOOL, description, schema, traits, &mut refs::ROOM.clone());
+    spec.map_err(|NoRoom| no_room("response_format", "the schema's parts"))
 }
 
 /// Declared for a conversation that used tools before a request that offers none: without a declaration such a history is
@@ -131,5 +155,27 @@ impl Choice {
         };
         choice["disable_parallel_tool_use"] = (!parallel).into();
         choice
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_whose_references_are_too_long_written_out_is_refused_by_name() {
+        let fields: Map<_, _> = (0..4_000).map(|n| (format!("c{n}"), json!({"$ref": "#/$defs/Long"}))).collect();
+        let long = json!({"type": "string", "description": "a".repeat(1 << 20)});
+        let schema = json!({"type": "object", "properties": fields, "$defs": {"Long": long}});
+        let traits = Traits::of("amazon.nova-pro-v1:0");
+        let tool = json!({"type": "function", "function": {"name": "search_all", "parameters": schema}});
+        let rows = [
+            ("tools[0]", "\"search_all\"", tools(json!([tool]), traits).unwrap_err()),
+            ("response_format", "the schema's parts", json_tool(&schema, traits).unwrap_err()),
+        ];
+        for (at, what, refused) in rows {
+            assert_eq!(refused.param.as_deref(), Some(at));
+            assert!(refused.message.contains(what) && refused.message.contains("1048576 bytes"), "{}", refused.message);
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -13,10 +14,13 @@ use spillway_schema::{Flaw, Form, Verdict};
 use spillway_wire::SchemaCheck;
 
 use super::{check, fence, is_bound, is_cut, told};
-use crate::runtime::Hold;
+use crate::{clock, runtime::Hold};
 
 /// Longer than any model's answer.
 const MAX_TEXT_BYTES: u64 = 8 << 20;
+
+/// For the check: much longer than one takes.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is known of one stream.
 pub(crate) struct Watch {
@@ -86,7 +90,8 @@ fn judge(form: Arc<Form>, listener: Listener, lost: bool) -> Judging {
             return Some("the answer is too long to be checked".to_owned());
         }
         let bound: Vec<_> = listener.said().into_iter().filter(is_bound).collect();
-        let verdicts = check(form, bound.iter().map(|said| said.text.clone()).collect()).await;
+        let texts = bound.iter().map(|said| said.text.clone()).collect();
+        let verdicts = check(form, texts, clock::after(clock::now(), PATIENCE)).await;
         bound.iter().zip(verdicts).find_map(|(said, verdict)| {
             let flaws: Vec<Flaw> = match verdict {
                 Verdict::Fits => return None,
