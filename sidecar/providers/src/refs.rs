@@ -154,8 +154,14 @@ mod tests {
             let long = json!({"type": "string", "description": "a".repeat(text)});
             json!({"type": "object", "properties": fields, "description": "b".repeat(2 * ROOM), "$defs": {"Long": long}})
         };
-        for (text, times, fits) in [(1 << 10, 900, true), (1 << 10, 1_100, false), (1 << 20, 1, false), (1, 4_000, true)] {
-            assert_eq!(written_out(&schema(text, times), &mut ROOM.clone()).is_ok(), fits, "{times} times {text} bytes");
+        for (text, times, fits) in
+            [(1 << 10, 900, true), (1 << 10, 1_100, false), (1 << 20, 1, false), (1, 4_000, true)]
+        {
+            assert_eq!(
+                written_out(&schema(text, times), &mut ROOM.clone()).is_ok(),
+                fits,
+                "{times} times {text} bytes"
+            );
         }
         let mut room = ROOM;
         assert!(written_out(&schema(1 << 10, 900), &mut room).is_ok());

@@ -45,12 +45,7 @@ pub(super) fn functions(functions: &Value, traits: Traits) -> Result<Vec<Value>,
     tools(wrapped.collect(), traits)
 }
 
-fn declaration(
-    function: &Map<String, Value>,
-    traits: Traits,
-    at: &str,
-    room: &mut usize,
-) -> Result<Value, BadRequest> {
+fn declaration(function: &Map<String, Value>, traits: Traits, at: &str, room: &mut usize) -> Result<Value, BadRequest> {
     let name = function.get("name").and_then(Value::as_str);
     let name = name.ok_or_else(|| BadRequest::at(at, format!("{at} has no function name")))?;
     // An empty description is refused, and none at all by some models.
@@ -64,13 +59,7 @@ fn declaration(
     Ok(tool)
 }
 
-fn spec(
-    name: &str,
-    description: &str,
-    parameters: &Value,
-    traits: Traits,
-    room: &mut usize,
-) -> Result<Value, NoRoom> {
+fn spec(name: &str, description: &str, parameters: &Value, traits: Traits, room: &mut usize) -> Result<Value, NoRoom> {
     let schema = input_schema(parameters, traits, room)?;
     Ok(json!({"toolSpec": {"name": name, "description": description, "inputSchema": {"json": schema}}}))
 }
