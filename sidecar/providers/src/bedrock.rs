@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::openai::table::row;
 use crate::path::segment;
-use crate::{Dialect, Host, Speech, Tier, Usage};
+use crate::{Class, Dialect, Fault, Host, Speech, Tier, Usage};
 
 /// In front of a model's id: Anthropic's body, by the older API.
 const INVOKE: &str = "invoke/";
@@ -62,9 +62,16 @@ fn finish_reason(reason: &str) -> &'static str {
         "max_tokens" | "model_context_window_exceeded" => "length",
         "tool_use" => "tool_calls",
         "guardrail_intervened" | "content_filtered" => "content_filter",
-        // end_turn, stop_sequence, malformed_model_output, malformed_tool_use, and what is yet to come.
+        // end_turn, stop_sequence, and what is yet to come.
         _ => "stop",
     }
+}
+
+/// Bedrock could not read what the model wrote: whatever there is of it is no answer.
+fn malformed(reason: &str) -> Option<Fault> {
+    let is_malformed = matches!(reason, "malformed_model_output" | "malformed_tool_use");
+    let message = || format!("the model's answer is broken: Bedrock gave {reason} as the reason why it ended");
+    is_malformed.then(|| Fault::own(Class::InternalServerError, message()))
 }
 
 /// The counts of an answer, or of a stream's last event.

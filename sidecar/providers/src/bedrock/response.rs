@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::{finish_reason, thinking_tokens, usage};
+use super::{finish_reason, malformed, thinking_tokens, usage};
 use crate::anthropic::JSON_TOOL;
 use crate::openai::answer::parse;
 use crate::{Answer, Dialect, Fault, Usage, fault};
@@ -15,12 +15,16 @@ pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<An
         let inside = fault::inside(Dialect::Bedrock, &answer);
         return Err(inside.unwrap_or_else(|| Fault::garbage("answer has no \"output\"", &bytes)));
     };
+    let reason = answer["stopReason"].as_str().unwrap_or_default();
+    if let Some(fault) = malformed(reason) {
+        return Err(fault);
+    }
     let usage = usage(&answer).map(|usage| Usage { reasoning: thinking_tokens(&answer), ..usage });
     let mut read = Blocks::default();
     for block in blocks {
         read.add(block);
     }
-    let mut finish = finish_reason(answer["stopReason"].as_str().unwrap_or_default());
+    let mut finish = finish_reason(reason);
     if finish == "tool_calls" && read.calls.is_empty() {
         finish = "stop"; // The only call was the answer itself.
     }
@@ -102,5 +106,26 @@ impl Blocks {
             message.insert("tool_calls".into(), self.calls.into());
         }
         Value::Object(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Class;
+
+    #[test]
+    fn an_answer_that_bedrock_could_not_read_is_none() {
+        for (reason, broken) in [("malformed_model_output", true), ("malformed_tool_use", true), ("end_turn", false)] {
+            let body = json!({"output": {"message": {"content": [{"text": "{\"a\": "}]}}, "stopReason": reason,
+                "usage": {"inputTokens": 9, "outputTokens": 4}});
+            match decode("m", 0, body.to_string().into()) {
+                Ok(_) => assert!(!broken, "{reason}"),
+                Err(fault) => {
+                    assert_eq!((fault.class, broken), (Class::InternalServerError, true), "{reason}: {fault}");
+                    assert!(fault.message.contains(reason), "{fault}");
+                }
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::response::chat_id;
-use super::{finish_reason, thinking_tokens, usage};
+use super::{finish_reason, malformed, thinking_tokens, usage};
 use crate::anthropic::JSON_TOOL;
 use crate::openai::chunks::ChunkWriter;
 use crate::repeats::Piece;
@@ -21,7 +21,7 @@ pub(crate) struct FromConverse {
     calls: u64,
     /// Said before the counts that it is a part of. Alone it would be a bill for no prompt.
     reasoning: u64,
-    /// Why the answer is none, for an application that may have read it.
+    /// Why the answer is none. It is told when the counts have come, which are billed all the same.
     broken: Option<Fault>,
     pub(crate) seen: Seen,
 }
@@ -58,12 +58,12 @@ impl FromConverse {
             return Ok(());
         };
         for (name, payload) in &event {
-            self.read(name, payload, out);
+            self.read(name, payload, out)?;
         }
         Ok(())
     }
 
-    fn read(&mut self, name: &str, payload: &Value, out: &mut Vec<Frame>) {
+    fn read(&mut self, name: &str, payload: &Value, out: &mut Vec<Frame>) -> Result<(), Fault> {
         if !self.chunks.has_begun() {
             // Its events name neither the answer nor the model.
             self.chunks.begin(&chat_id(self.chunks.created()), &"".into());
@@ -77,11 +77,15 @@ impl FromConverse {
             "metadata" => {
                 let reasoning = self.reasoning;
                 self.seen.bill(usage(payload).map(|usage| Usage { reasoning, ..usage }));
+                if let Some(fault) = self.broken.take() {
+                    return Err(fault);
+                }
                 self.finish(out);
             }
             // messageStart, and what is yet to come.
             _ => {}
         }
+        Ok(())
     }
 
     /// Only calls announce themselves.
@@ -153,11 +157,13 @@ impl FromConverse {
 
     /// Only the counts are missing now.
     fn stop(&mut self, payload: &Value, out: &mut Vec<Frame>) {
-        if std::mem::replace(&mut self.seen.finished, true) {
+        self.reasoning = self.reasoning.max(thinking_tokens(payload));
+        let reason = payload["stopReason"].as_str().unwrap_or_default();
+        self.broken = malformed(reason);
+        if self.broken.is_some() || std::mem::replace(&mut self.seen.finished, true) {
             return;
         }
-        self.reasoning = thinking_tokens(payload);
-        let finish = match finish_reason(payload["stopReason"].as_str().unwrap_or_default()) {
+        let finish = match finish_reason(reason) {
             "tool_calls" if self.calls == 0 => "stop", // The only call was the answer itself.
             finish => finish,
         };
@@ -179,5 +185,59 @@ impl FromConverse {
     pub(crate) fn end(&mut self, out: &mut Vec<Frame>) -> bool {
         self.finish(out);
         self.seen.done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Class;
+
+    fn run(events: &[Value]) -> (FromConverse, String, Result<bool, Fault>) {
+        let (mut stream, mut out) = (FromConverse::new("m", false), Vec::new());
+        let mut pushed = Ok(());
+        for event in events {
+            let raw = event.to_string();
+            let event = Event { raw: raw.clone().into(), data: Some(raw.into()) };
+            pushed = pushed.and_then(|()| stream.event(event, &mut out));
+        }
+        let ended = pushed.map(|()| stream.end(&mut out));
+        let text = out.iter().map(|frame| String::from_utf8_lossy(&frame.bytes).into_owned()).collect();
+        (stream, text, ended)
+    }
+
+    fn says() -> Value {
+        json!({"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "hi"}}})
+    }
+
+    fn stops(reason: &str) -> Value {
+        let details = json!({"usage": {"output_tokens_details": {"thinking_tokens": 7}}});
+        json!({"messageStop": {"stopReason": reason, "additionalModelResponseFields": details}})
+    }
+
+    fn counts() -> Value {
+        json!({"metadata": {"usage": {"inputTokens": 30, "outputTokens": 9}}})
+    }
+
+    #[test]
+    fn thoughts_are_a_part_of_the_counts_and_no_bill_without_them() {
+        let (stream, _, ended) = run(&[says(), stops("end_turn"), counts()]);
+        let usage = stream.seen.usage.unwrap();
+        assert_eq!((ended.unwrap(), usage.input, usage.output, usage.reasoning), (true, 30, 9, 7));
+        let (stream, _, ended) = run(&[says(), stops("end_turn")]);
+        assert_eq!((ended.unwrap(), stream.seen.usage), (true, None), "the prompt is not free");
+    }
+
+    #[test]
+    fn a_stream_that_bedrock_could_not_read_never_ends_well_and_is_billed() {
+        for reason in ["malformed_model_output", "malformed_tool_use"] {
+            let (stream, text, ended) = run(&[says(), stops(reason), counts()]);
+            let fault = ended.unwrap_err();
+            assert!(fault.class == Class::InternalServerError && fault.message.contains(reason), "{fault}");
+            assert!(text.contains("hi") && !text.contains("\"stop\"") && !text.contains("[DONE]"), "{text}");
+            assert_eq!((stream.seen.done, stream.seen.usage.unwrap().input), (false, 30), "{reason}");
+            let (stream, text, ended) = run(&[says(), stops(reason)]);
+            assert!(!ended.unwrap() && !stream.seen.finished && !text.contains("\"stop\""), "cut: {text}");
+        }
     }
 }
