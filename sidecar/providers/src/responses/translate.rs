@@ -192,12 +192,16 @@ impl ToResponses {
             let part = Part::new(kind, String::new());
             self.writer.part_added(Place { id, item, part: parts.len() }, &part, out);
             parts.push(part);
+            self.kept += size_of::<Part>();
         }
         let place = Place { id, item, part: parts.len() - 1 };
         self.writer.said(place, kind, piece, logprobs, out);
         if let Some(part) = parts.last_mut() {
             part.text.push_str(piece);
-            part.logprobs.extend(logprobs.as_array().into_iter().flatten().cloned());
+            for logprob in logprobs.as_array().into_iter().flatten() {
+                self.kept += logprob.to_string().len();
+                part.logprobs.push(logprob.clone());
+            }
         }
         self.kept += piece.len();
     }
@@ -268,6 +272,8 @@ impl ToResponses {
     fn add(&mut self, item: Item, out: &mut Vec<Frame>) -> usize {
         let index = self.items.len();
         self.writer.added(index, &item, out);
+        // Its ids and names, which are as long as the provider likes.
+        self.kept += item.to_json("in_progress").to_string().len();
         self.items.push(item);
         index
     }
@@ -304,5 +310,41 @@ impl ToResponses {
             self.finish(out);
         }
         self.seen.finished
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_kept_of_an_answer_counts_towards_its_bound() {
+        let long = "x".repeat(1 << 20);
+        let call = |n: usize, id: &str, name: &str, extra: &str| {
+            let function = json!({"name": name, "arguments": ""});
+            json!({"tool_calls": [{"index": n, "id": id, "function": function, "extra_content": {"google": extra}}]})
+        };
+        let rows: [(&str, &dyn Fn(usize) -> Value); 6] = [
+            ("words", &|_| json!({"delta": {"content": long}})),
+            ("logprobs", &|_| {
+                let logprob = json!({"token": "a", "logprob": -0.1, "top_logprobs": [{"token": long, "logprob": -1}]});
+                json!({"delta": {"content": "a"}, "logprobs": {"content": [logprob]}})
+            }),
+            ("ids of calls", &|n| json!({"delta": call(n, &format!("{n}{long}"), "f", "")})),
+            ("names of calls", &|n| json!({"delta": call(n, "1", &long, "")})),
+            ("what comes with calls", &|n| json!({"delta": call(n, "1", "f", &long)})),
+            ("nothing much", &|n| json!({"delta": call(n, "1", "f", "")})),
+        ];
+        for (row, choice) in rows {
+            let (mut stream, mut out) = (ToResponses::new("m"), Vec::new());
+            let refused = (0..9).find_map(|n| {
+                out.clear();
+                let data = json!({"id": "1", "choices": [choice(n)]}).to_string();
+                let raw = data.clone().into();
+                stream.event(Event { raw, data: Some(data.into()) }, &mut out).err()
+            });
+            assert_eq!(refused.is_some(), row != "nothing much", "{row}: {} bytes", stream.kept);
+            assert!(refused.is_none_or(|fault| fault.message.contains("longer than 8388608 bytes")), "{row}");
+        }
     }
 }
