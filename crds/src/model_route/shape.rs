@@ -13,11 +13,12 @@ use crate::Duration;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestRules {
-    /// Fields of the body added when the application did not send them.
+    /// Fields of the body added when the application did not send them: to chat completions, completions, messages and
+    /// responses. Other requests (embeddings, images, audio, rerank, moderations) have other fields, and get none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "crate::schema::json_fields")]
     pub defaults: BTreeMap<String, Value>,
-    /// Fields of the body that replace what the application sent.
+    /// Fields of the body that replace what the application sent, in every request that names a model.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "crate::schema::json_fields")]
     pub set: BTreeMap<String, Value>,

@@ -94,7 +94,23 @@ impl Api {
         }
     }
 
-    /// A route's own fields belong into it.
+    /// Somebody has to pay for it.
+    #[must_use]
+    pub fn is_billed(self) -> bool {
+        self.has_prompt() || matches!(self, Self::Pass(pass) if pass.bill != pass::Bill::Nothing)
+    }
+
+    /// A route's defaults belong into it: they are parameters of a conversation, and elsewhere a field that is unknown is an
+    /// error.
+    #[must_use]
+    pub const fn takes_defaults(self) -> bool {
+        match self {
+            Self::ChatCompletions | Self::Completions | Self::Messages | Self::Responses => true,
+            Self::Embeddings | Self::CountTokens | Self::Pass(_) => false,
+        }
+    }
+
+    /// What a route sets belongs into it.
     #[must_use]
     pub fn takes_rules(self) -> bool {
         match self {

@@ -3,6 +3,8 @@
 //!
 //! The first good answer wins. The other call is ended at once, which aborts it at its provider, and is charged its prompt
 //! and what had come of its answer. Who fails while the other one is still silent leaves the request to it.
+//!
+//! What has no prompt is never asked twice at once: an image takes its time, and what the loser's comes to nobody could say.
 
 use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
@@ -18,7 +20,7 @@ use crate::{clock, runtime::Runtime};
 /// Makes the attempt that the plan is ready for; the first one of a request has a second beside it if it is silent for too
 /// long.
 pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle: &mut Settle) -> Outcome {
-    let Some(hedge) = call.route.hedge.filter(|_| plan.attempts == 0) else {
+    let Some(hedge) = call.route.hedge.filter(|_| plan.attempts == 0 && call.api.has_prompt()) else {
         return attempt::run(runtime, call, plan, settle).await;
     };
     let ready = match attempt::prepare(call, plan.backend, plan.admission.take().unwrap_or_default()) {

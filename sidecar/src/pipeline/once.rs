@@ -2,8 +2,6 @@
 //! long a prompt is. No turn is taken, nothing is repeated, no gate is told how it went: whether files are to be had says
 //! nothing of a model, and counts have limits of their own.
 
-use std::sync::Arc;
-
 use http::HeaderValue;
 use serde_json::json;
 use spillway_policy::{
@@ -102,13 +100,13 @@ async fn estimate(call: &Call, index: usize) -> Reply {
     }
 }
 
-/// The first choice that can take it, in the user's order.
+/// The first choice that can take it, in the user's order, after whoever was asked for.
 fn first(call: &mut Call) -> Result<usize, ProxyError> {
-    let route = Arc::clone(&call.route);
-    when::judge(call, &route.primaries);
+    let order = call.hints.first_choices(&call.route.primaries);
+    when::judge(call, &order);
     let mut skips = Skips::new();
     let question = call.question(Set::default(), Set::default(), 0);
-    match question.first_of(route.primaries.iter().copied(), |index, skip| skips.push((index, skip))) {
+    match question.first_of(order.iter().copied(), |index, skip| skips.push((index, skip))) {
         Choice::Take(index) | Choice::Count(index) => Ok(index),
         Choice::Nobody => Err(refusal::nobody(call, &skips)),
     }

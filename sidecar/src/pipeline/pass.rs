@@ -97,9 +97,10 @@ impl Passing {
         Sent { method, path: self.pass.place(self.id.as_deref(), self.query.as_deref(), target), content_type, body }
     }
 
-    /// Which backends of a route cannot take it. What a provider keeps is with the first one that can, and nowhere else.
-    pub(super) fn unable(&self, route: &Route) -> Set {
-        let keeper = keeper(self.pass, route);
+    /// Which backends of a route cannot take it. What a provider keeps is with the one that was asked for, or else the first
+    /// one that can, and nowhere else.
+    pub(super) fn unable(&self, route: &Route, asked_for: Option<usize>) -> Set {
+        let keeper = asked_for.or_else(|| keeper(self.pass, route));
         let mut unable = Set::default();
         for (index, backend) in route.backends.iter().enumerate() {
             let is_able = self.pass.is_served_by(&backend.speech);

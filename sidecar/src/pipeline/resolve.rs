@@ -11,7 +11,7 @@ use spillway_policy::{
     Tier,
     fallback::{Demand, Output, Question, Set, Sizes},
 };
-use spillway_providers::{Api, Body, Need, Surcharges, pass::Bill, read};
+use spillway_providers::{Api, Body, Need, Surcharges, read};
 
 use super::{
     accept::Accepted,
@@ -79,7 +79,7 @@ pub(super) async fn call(
     if size > route.request.max_body_bytes {
         return Err(ProxyError::TooLarge { size: Some(size), limit: route.request.max_body_bytes });
     }
-    if api.takes_rules() && apply(&route.request, &mut body) {
+    if api.takes_rules() && apply(&route.request, api, &mut body) {
         need = read(api, &body)?;
     }
     let hints = hint::read(route, &accepted.headers)?;
@@ -87,7 +87,7 @@ pub(super) async fn call(
     let timeout = given.fold(route.request.timeout, Duration::min);
     // What has no prompt is never too long.
     let sizes = if api.has_prompt() { count::bounds(api, &body) } else { Sizes::bounds(0, 0) };
-    let unable = passing.as_ref().map_or_else(Set::default, |passing| passing.unable(route));
+    let unable = passing.as_ref().map_or_else(Set::default, |passing| passing.unable(route, hints.backend));
     let surcharges = surcharges(route, &body);
     settle.routed(route, need.stream, &sizes);
     Ok(Call {
@@ -123,8 +123,8 @@ fn surcharges(route: &Route, body: &Body) -> Surcharges {
 }
 
 /// The route's own fields. False: it has none.
-fn apply(rules: &RequestRules, body: &mut Body) -> bool {
-    for (field, value) in &rules.defaults {
+fn apply(rules: &RequestRules, api: Api, body: &mut Body) -> bool {
+    for (field, value) in rules.defaults.iter().filter(|_| api.takes_defaults()) {
         if body.get(field).is_none() {
             body.set(field, value);
         }
@@ -159,13 +159,8 @@ impl Call {
     pub(super) fn question(&self, out: Set, open: Set, larger_than: u64) -> Question<'_> {
         let Route { candidates, max_cost, .. } = &*self.route;
         let Wanted { unwanted, unclear, .. } = self.wanted;
-        let (demand, sizes, max_cost) = (self.demand(), &self.sizes, max_cost.filter(|_| self.is_billed()));
+        let (demand, sizes, max_cost) = (self.demand(), &self.sizes, max_cost.filter(|_| self.api.is_billed()));
         Question { candidates, demand, sizes, out, open, unwanted, unclear, larger_than, max_cost }
-    }
-
-    /// Somebody has to pay for it.
-    fn is_billed(&self) -> bool {
-        self.api.has_prompt() || matches!(self.api, Api::Pass(pass) if pass.bill != Bill::Nothing)
     }
 
     /// One backend is asked, once.

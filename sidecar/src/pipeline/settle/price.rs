@@ -1,20 +1,30 @@
 //! What an answer costs, where that can be known.
 
-use spillway_policy::NanoUsd;
+use spillway_policy::{NanoUsd, Usage};
 use spillway_providers::{Api, pass::Bill};
 
 use super::Settle;
-use crate::bill;
+use crate::{bill, runtime::Backend};
 
 // === impl Settle ===
 
 impl Settle {
     /// Of the answer that the application got.
     pub(super) fn own_cost(&self) -> Option<NanoUsd> {
+        self.priced(self.backend()?, self.usage.as_ref()?, self.reported.as_ref())
+    }
+
+    /// Of any answer to this request.
+    pub(super) fn priced(
+        &self,
+        backend: &Backend,
+        usage: &Usage,
+        reported: Option<&spillway_providers::Usage>,
+    ) -> Option<NanoUsd> {
         if matches!(self.api, Api::Pass(pass) if pass.bill != Bill::Tokens) {
             return None;
         }
-        bill::cost(self.backend()?.price.as_ref(), self.usage.as_ref()?, self.reported.as_ref())
+        bill::cost(backend.price.as_ref(), usage, reported)
     }
 
     /// It costs something, and nobody says what.

@@ -72,12 +72,14 @@ impl Settle {
     pub(in super::super) fn wasted(&mut self, backend: usize, waste: &Waste) {
         let Some(route) = self.route.clone() else { return };
         let Some(backend) = route.backends.get(backend) else { return };
-        // What it came to nobody knows.
-        if !self.api.has_prompt() {
+        if !self.api.is_billed() {
             return;
         }
-        let usage = waste.usage(&self.sizes);
-        let cost = bill::cost(backend.price.as_ref(), &usage, waste.usage.as_ref());
+        // Without a prompt there is nothing to estimate from: what nobody says is unknown, and counted as that.
+        let estimate = self.api.has_prompt().then(|| waste.usage(&self.sizes));
+        let usage = estimate.or_else(|| waste.usage.map(bill::usage));
+        let cost = usage.as_ref().and_then(|usage| self.priced(backend, usage, waste.usage.as_ref()));
+        let usage = usage.unwrap_or_default();
         let totals = UsageTotals {
             requests: 0,
             errors: 0,

@@ -30,6 +30,23 @@ async fn a_backend_that_has_begun_is_not_silent_although_its_answer_is_held_back
 }
 
 #[tokio::test]
+async fn what_has_no_prompt_is_not_asked_twice_at_once_and_an_attempt_that_is_lost_is_counted() {
+    let world = World::new(|config| {
+        let route = route(config);
+        route["backends"][1]["role"] = json!("Primary");
+        route["hedge"] = json!({"after_ms": 30, "max_ratio_ppm": 1_000_000});
+        config["providers"]["ai/fake"]["timeouts"]["first_byte_ms"] = 200.into();
+    })
+    .await;
+    world.provider.then([Act::WriteAndHang(String::new())]);
+    let got = world.post("/v1/images/generations", json!({"model": "chat", "prompt": "x"}).to_string().into()).await;
+    assert_eq!((got.status.as_u16(), got.header("x-spillway-hedged")), (504, ""), "{got:?}");
+    assert_eq!(world.provider.models(), ["small-1"]);
+    let totals = world.runtime.usage.lines()[0].totals;
+    assert_eq!((totals.requests, totals.unpriced, totals.cost_nanos), (1, 1, 0), "it had the request, so it may bill");
+}
+
+#[tokio::test]
 async fn who_loses_is_charged_what_it_said_it_billed() {
     let world = hedged().await;
     // Usage is no content.

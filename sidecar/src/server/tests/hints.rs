@@ -4,10 +4,17 @@ use bytes::Bytes;
 use http::HeaderValue;
 use serde_json::json;
 
-use crate::server::fake::{Act, Got, World, chat, connect, post, route};
+use crate::server::fake::{Act, Got, World, chat, connect, post, reply, route};
 
 async fn ask(world: &World, headers: &[(&'static str, &str)]) -> Got {
-    let mut request = post("/v1/chat/completions", Bytes::from(chat().to_string()));
+    ask_for(world, post("/v1/chat/completions", Bytes::from(chat().to_string())), headers).await
+}
+
+async fn ask_for(
+    world: &World,
+    mut request: http::Request<http_body_util::Full<Bytes>>,
+    headers: &[(&'static str, &str)],
+) -> Got {
     for (name, value) in headers {
         request.headers_mut().append(*name, HeaderValue::from_str(value).unwrap());
     }
@@ -70,6 +77,31 @@ async fn a_backend_that_was_asked_for_is_asked_first_and_the_others_after_it() {
     world.provider.then([Act::status(503, &[], "down")]);
     let got = ask(&world, &named).await;
     assert_eq!((got.status.as_u16(), got.header("x-spillway-backend")), (200, "large"), "{got:?}");
+}
+
+#[tokio::test]
+async fn a_backend_that_was_asked_for_keeps_the_files_and_counts_the_tokens() {
+    let world = World::new(|config| {
+        route(config)["request"]["hints"] = json!(["Backend"]);
+        route(config)["request"]["pass_through"] = json!(["Files"]);
+        let mut claude = config["providers"]["ai/fake"].clone();
+        (claude["kind"], claude["dialect"]) = ("Anthropic".into(), "Anthropic".into());
+        config["providers"]["ai/claude"] = claude;
+        route(config)["backends"][2]["provider"] = "ai/claude".into();
+    })
+    .await;
+    let files = || post("/v1/files", Bytes::new());
+    world.provider.then([Act::Write(reply(200, &[], r#"{"id":"f"}"#))]);
+    let got = ask_for(&world, files(), &[("x-spillway-backend", "large")]).await;
+    assert_eq!((got.status.as_u16(), got.header("x-spillway-backend")), (200, "large"), "{got:?}");
+    let got = ask_for(&world, files(), &[("x-spillway-backend", "blind")]).await;
+    assert_eq!(got.status, 400, "who has none is not passed over in silence: {got:?}");
+    assert!(got.text.contains("blind (Anthropic) does not serve this path"), "{got:?}");
+
+    world.provider.then([Act::Write(reply(200, &[], r#"{"input_tokens":42}"#))]);
+    let count = post("/v1/messages/count_tokens", Bytes::from(chat().to_string()));
+    let got = ask_for(&world, count, &[("x-spillway-backend", "blind")]).await;
+    assert_eq!((got.text.as_str(), got.header("x-spillway-backend")), (r#"{"input_tokens":42}"#, "blind"), "{got:?}");
 }
 
 #[tokio::test]

@@ -71,6 +71,32 @@ async fn a_request_goes_where_the_provider_has_it_with_the_providers_name_of_the
 }
 
 #[tokio::test]
+async fn defaults_of_a_conversation_stay_out_of_everything_else_and_what_is_set_does_not() {
+    let world = World::new(|config| {
+        route(config)["request"]["defaults"] = json!({"temperature": 0.2});
+        route(config)["request"]["set"] = json!({"user": "shop"});
+    })
+    .await;
+    let rows = [
+        ("/v1/moderations", json!({"model": "chat", "input": "x"}), false),
+        ("/v1/rerank", json!({"model": "chat", "query": "q", "documents": ["a"]}), false),
+        ("/v1/images/generations", json!({"model": "chat", "prompt": "x"}), false),
+        ("/v1/embeddings", json!({"model": "chat", "input": "x"}), false),
+        ("/v1/completions", json!({"model": "chat", "prompt": "x"}), true),
+        ("/v1/chat/completions", chat(), true),
+    ];
+    for (path, body, want) in rows {
+        world.post(path, body.to_string().into()).await;
+        let seen = body_of(&world.provider.seen().pop().unwrap());
+        assert_eq!((seen.get("temperature").is_some(), &seen["user"]), (want, &json!("shop")), "{path}: {seen}");
+    }
+    world.provider.then([Act::Write(reply(200, &[], r#"{"text":"x"}"#))]);
+    world.send("POST", "/v1/audio/transcriptions", FORM, form(&[("name=\"model\"", "chat")])).await;
+    let seen = world.provider.seen().pop().unwrap();
+    assert!(seen.contains("name=\"user\"") && !seen.contains("temperature"), "{seen}");
+}
+
+#[tokio::test]
 async fn cohere_reranks_and_who_cannot_is_refused_by_name() {
     let body = json!({"model": "chat", "query": "q", "documents": ["a"]}).to_string();
     let world = World::new(|config| turn(config, "Cohere")).await;
@@ -106,7 +132,7 @@ async fn what_fails_is_answered_by_the_next_backend_that_has_it() {
 
 #[tokio::test]
 async fn a_form_gets_the_providers_name_of_the_model_and_keeps_its_file() {
-    let world = World::new(|config| route(config)["request"]["defaults"] = json!({"language": "de"})).await;
+    let world = World::new(|config| route(config)["request"]["set"] = json!({"language": "de"})).await;
     let usage = json!({"text": "hallo", "usage": {"type": "tokens", "input_tokens": 10, "output_tokens": 5, "total_tokens": 15}});
     world.provider.then([Act::Write(reply(200, &[], &usage.to_string()))]);
     let file = "RIFF\r\n\r\n--c--\r\n";
