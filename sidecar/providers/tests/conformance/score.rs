@@ -120,11 +120,11 @@ impl Reason {
     fn covers(&self, id: &str, difference: &Difference) -> bool {
         self.rows.iter().any(|glob| matches(glob, id))
             && self.at.iter().any(|glob| matches(glob, &difference.at))
-            && self.is_said(&difference.theirs)
+            && self.is_said(&difference.theirs.to_string())
     }
 
-    fn is_said(&self, recorded: &Value) -> bool {
-        let recorded = recorded.as_str().unwrap_or_default().to_lowercase();
+    fn is_said(&self, recorded: &str) -> bool {
+        let recorded = recorded.to_lowercase();
         self.says.is_empty() || self.says.iter().any(|words| recorded.contains(words))
     }
 }
