@@ -8,7 +8,7 @@ pub(super) struct Traits {
     pub(super) levels: bool,
     /// Calls have ids, and go back with the signature of the thought behind them.
     pub(super) signed_calls: bool,
-    /// `temperature`, `topP`, `topK`.
+    /// `topP`, `topK`. A temperature is taken by all of them.
     pub(super) sampling: bool,
     /// `presencePenalty`, `frequencyPenalty`.
     pub(super) penalties: bool,
@@ -26,7 +26,6 @@ impl Traits {
         Self {
             levels: third,
             signed_calls: third,
-            // Some models are known to ignore them; later ones are to refuse them.
             sampling: target.abilities.sampling.unwrap_or(true),
             penalties: version < (3, 5),
             urls: version >= (2, 5) || target.host == Host::Vertex,

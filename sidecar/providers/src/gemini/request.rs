@@ -48,7 +48,7 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     for key in body.keys() {
         draft.parameter(key, body)?;
     }
-    if traits.levels && traits.sampling && !draft.config.contains_key("temperature") {
+    if traits.levels && !draft.config.contains_key("temperature") {
         // Google advises against anything else for these models; said, it stays so whatever the default becomes.
         draft.set("temperature", 1.0);
     }
@@ -90,7 +90,7 @@ impl Draft<'_> {
         }
         let Some(value) = body.value(key) else { return Ok(()) };
         match key {
-            "temperature" | "top_p" | "top_k" if !self.traits.sampling => self.refuse(key, value)?,
+            "top_p" | "top_k" if !self.traits.sampling => self.refuse(key, value)?,
             "temperature" | "seed" => self.set(key, value),
             "top_p" => self.set("topP", value),
             "top_k" => self.set("topK", value),
