@@ -11,6 +11,7 @@ mod diagnostic;
 mod duration;
 mod endpoint;
 mod fallback;
+mod identity_host;
 mod known;
 mod model;
 mod policy;

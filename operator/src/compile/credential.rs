@@ -5,6 +5,7 @@ use secrecy::SecretString;
 use spillway_crds::{Credentials, ProviderType, Reason, SecretKeyRef, WorkloadIdentity};
 use spillway_wire::{AuthScheme, Cloud, Exchange};
 
+use super::identity_host;
 use super::secret::{self, Form, Use};
 
 /// The most keys one provider has.
@@ -51,6 +52,7 @@ pub(super) fn compile(
     }
     if let Some(identity) = workload_identity {
         let exchange = of_pod(kind, identity)?;
+        identity_host::check(kind, exchange.cloud, usage)?;
         // Tokens of Google and Azure travel alike, whatever keys do.
         let auth = if exchange.cloud == Cloud::Aws { auth } else { AuthScheme::Bearer };
         return Ok(Found { auth, exchange: Some(exchange), ..nothing });
@@ -124,6 +126,9 @@ fn of_pod(kind: ProviderType, given: &WorkloadIdentity) -> Result<Exchange, Prob
         let message = format!("tokens for {kind} have no audience to choose: remove it");
         return Err((Reason::Invalid, "spec.credentials.workloadIdentity.audience", message));
     }
+    if let Some(audience) = audience {
+        identity_host::check_audience(bare(audience))?;
+    }
     let path = "spec.credentials.workloadIdentity.role";
     let problem =
         |want: &str| Err((Reason::Invalid, path, format!("{:?} is not {want}", role.as_deref().unwrap_or(""))));
@@ -143,13 +148,14 @@ fn of_pod(kind: ProviderType, given: &WorkloadIdentity) -> Result<Exchange, Prob
 fn scope(cloud: Cloud, audience: Option<&str>) -> Option<String> {
     match cloud {
         Cloud::Google => Some(GOOGLE_SCOPE.to_owned()),
-        Cloud::Azure => {
-            let audience = audience.unwrap_or(AZURE_AUDIENCE);
-            let audience = audience.strip_suffix(AZURE_SUFFIX).unwrap_or(audience);
-            Some(format!("{}{AZURE_SUFFIX}", audience.trim_end_matches('/')))
-        }
+        Cloud::Azure => Some(format!("{}{AZURE_SUFFIX}", bare(audience.unwrap_or(AZURE_AUDIENCE)))),
         Cloud::Aws => None,
     }
+}
+
+/// An audience, however it is written.
+fn bare(audience: &str) -> &str {
+    audience.strip_suffix(AZURE_SUFFIX).unwrap_or(audience).trim_end_matches('/')
 }
 
 #[cfg(test)]
@@ -226,6 +232,12 @@ mod tests {
             (Bedrock, "{role: admin}", "spec.credentials.workloadIdentity.role", "\"admin\" is not the ARN of a role"),
             (VertexAI, "{role: admin}", "spec.credentials.workloadIdentity.role", "is not the e-mail address"),
             (VertexAI, "{role: 'a@b/../c'}", "spec.credentials.workloadIdentity.role", "is not the e-mail address"),
+            (
+                AzureAI,
+                "{audience: 'https://management.azure.com'}",
+                "spec.credentials.workloadIdentity.audience",
+                "a token for \"https://management.azure.com\" is good for more than models",
+            ),
             (AzureAI, "{role: 'a b'}", "spec.credentials.workloadIdentity.role", "is not the client id"),
         ];
         for (kind, yaml, path, part) in rows {

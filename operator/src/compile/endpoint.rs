@@ -1,7 +1,9 @@
 //! Endpoints: parsed once, so that what is compared with a Secret's list of hosts is what sidecars connect to.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
+
+use spillway_wire::METADATA;
 
 /// A checked endpoint: scheme, host, port and path, and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,19 +144,13 @@ fn is_number(host: &str) -> bool {
 /// What sidecars refuse whatever ranges are allowed, as far as it can be told without a resolver. They check again, on the
 /// address they connect to.
 fn never_dialled(address: IpAddr) -> bool {
-    const METADATA_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-    const METADATA_V4: [Ipv4Addr; 2] = [Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(192, 0, 0, 192)];
-    match address.to_canonical() {
-        IpAddr::V4(four) => {
-            four.is_link_local()
-                || four.is_multicast()
-                || four.is_broadcast()
-                || four.is_unspecified()
-                || METADATA_V4.contains(&four)
-        }
-        IpAddr::V6(six) => {
-            six.is_unicast_link_local() || six.is_multicast() || six.is_unspecified() || six == METADATA_V6
-        }
+    let address = address.to_canonical();
+    if METADATA.contains(&address) {
+        return true;
+    }
+    match address {
+        IpAddr::V4(four) => four.is_link_local() || four.is_multicast() || four.is_broadcast() || four.is_unspecified(),
+        IpAddr::V6(six) => six.is_unicast_link_local() || six.is_multicast() || six.is_unspecified(),
     }
 }
 
@@ -224,6 +220,10 @@ mod tests {
             ("https://[fe80::1]", "link-local, metadata and multicast"),
             ("https://[::ffff:169.254.169.254]", "link-local, metadata and multicast"),
             ("https://[fd00:ec2::254]", "link-local, metadata and multicast"),
+            ("https://[fd00:ec2::23]", "link-local, metadata and multicast"),
+            ("https://[fd20:ce::254]", "link-local, metadata and multicast"),
+            ("https://168.63.129.16", "link-local, metadata and multicast"),
+            ("https://[::ffff:168.63.129.16]", "link-local, metadata and multicast"),
             ("https://100.100.100.200/v1", "link-local, metadata and multicast"),
             ("https://0.0.0.0", "link-local, metadata and multicast"),
             ("https://2852039166", "a number for a host"),

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use spillway_wire::METADATA;
 
 /// Public addresses, and the private ranges somebody allowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub struct AddressRule {
 /// Why an address is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    #[error("{0} is link-local (where metadata services live), which is never allowed")]
+    #[error("{0} is link-local or a metadata service, which is never allowed")]
     LinkLocal(IpAddr),
     #[error("{0} is no unicast address")]
     NotUnicast(IpAddr),
@@ -56,13 +57,6 @@ const PRIVATE_V6: [Ipv6Net; 6] = [
     v6(0x2001, 0xdb8, 32),
     v6(0xfc00, 0, 7),
     v6(0xfec0, 0, 10),
-];
-
-/// Metadata services that do not live on a link-local address: AWS's over IPv6, Alibaba's, Oracle's older one.
-const METADATA: [IpAddr; 3] = [
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
-    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
-    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
 ];
 
 /// What answers a pod's question who it is: on Google and Azure, of ECS, of EKS Pod Identity.
@@ -207,6 +201,11 @@ mod tests {
             ("169.254.169.254", "link-local"),
             ("fe80::1", "link-local"),
             ("fd00:ec2::254", "link-local"),
+            ("fd00:ec2::23", "link-local"),
+            ("fd20:ce::254", "link-local"),
+            ("168.63.129.16", "link-local"),
+            ("::ffff:168.63.129.16", "link-local"),
+            ("192.0.0.192", "link-local"),
             ("224.0.0.1", "not unicast"),
         ] {
             assert_eq!(check(&wide, address), want, "{address}");

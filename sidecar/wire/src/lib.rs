@@ -7,6 +7,7 @@
 //! Units are in the names: `_ms` milliseconds, `_nanos` billionths of a US dollar, `_tokens` tokens, `_bytes` bytes.
 
 mod abilities;
+mod address;
 mod price;
 mod provider;
 mod report;
@@ -16,6 +17,7 @@ mod traffic;
 mod validation;
 
 pub use abilities::Abilities;
+pub use address::METADATA;
 pub use price::{Card, Price, Rates, ServiceTier};
 pub use provider::{
     AuthScheme, AwsKey, Cloud, Dialect, Exchange, Headers, Model, Provider, ProviderTimeouts, Tokenizer,

@@ -1,8 +1,8 @@
 //! What is said about every kind of bad input: reason, field and words.
 
 use spillway_crds::Reason::{
-    self, BackendNotFound, FallbackNeverHelps, Invalid, ModelUnknown, ReserveTooLarge, SmallerWindow, TargetNotFound,
-    UnsupportedValue,
+    self, BackendNotFound, FallbackNeverHelps, HostNotAllowed, Invalid, ModelUnknown, ReserveTooLarge, SmallerWindow,
+    TargetNotFound, UnsupportedValue,
 };
 
 use crate::compile::{Severity, compile};
@@ -24,6 +24,12 @@ const PROVIDER: &[Row] = &[
         UnsupportedValue,
         "spec.credentials.workloadIdentity",
         "use secretRef",
+    ),
+    (
+        "{type: VertexAI, endpoint: 'https://evil.example', credentials: {workloadIdentity: {}}}",
+        HostNotAllowed,
+        "spec.endpoint",
+        "may not be sent to evil.example",
     ),
     ("{type: OpenAI, credentials: {none: {}}, proxy: {url: 'http://p/x'}}", Invalid, "spec.proxy.url", "has no path"),
     ("{type: OpenAI, credentials: {none: {}}, proxy: {url: 'socks5://p'}}", Invalid, "spec.proxy.url", "http://"),
@@ -351,7 +357,7 @@ pub(super) fn check(kind: &str, rows: &[(&str, Reason, &str, &str)]) {
         let [one] = of_x[..] else { panic!("{kind} {spec}\n  said {of_x:#?}") };
         assert_eq!((one.reason, one.path.as_deref()), (*reason, Some(*path)), "{kind} {spec}: {one}");
         assert!(one.message.contains(part), "{kind} {spec}: {one}");
-        let refused = matches!(reason, Invalid | UnsupportedValue);
+        let refused = matches!(reason, Invalid | UnsupportedValue | HostNotAllowed);
         assert_eq!(one.severity == Severity::Refuse, refused, "{kind} {spec}");
         let still_there = compiled.routes.contains_key("shop/x") || compiled.providers.contains_key("shop/x");
         if kind == "ModelRoute" || kind == "ModelProvider" {
