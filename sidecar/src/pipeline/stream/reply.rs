@@ -73,16 +73,31 @@ impl StreamReply {
     /// Hands on what was read, and remembers what it comes to.
     fn forward(&mut self) {
         let finished = self.source.as_ref().is_some_and(|source| source.decoder.finished() || source.decoder.done());
+        let mut full = None;
         for frame in self.frames.drain(..) {
-            match &mut self.watch {
-                Some(watch) => {
-                    watch.hear(&frame.bytes);
-                    if finished { watch.keep(frame.bytes) } else { self.ready.push_back(frame.bytes) }
+            let Some(watch) = &mut self.watch else {
+                self.ready.push_back(frame.bytes);
+                continue;
+            };
+            watch.hear(&frame.bytes);
+            if !finished {
+                self.ready.push_back(frame.bytes);
+            } else if let Err(fault) = watch.keep(frame.bytes) {
+                match watch.release() {
+                    Some(kept) => self.ready.extend(kept),
+                    None => full = Some(fault),
                 }
-                None => self.ready.push_back(frame.bytes),
+                // Nobody judges it any more.
+                self.watch = None;
+                if full.is_some() {
+                    break;
+                }
             }
         }
         self.note();
+        if let Some(fault) = full {
+            self.cut(fault);
+        }
     }
 
     /// The answer is complete, and has been looked at.

@@ -9,15 +9,21 @@ use std::{
 };
 
 use bytes::Bytes;
-use spillway_providers::{Api, Listener};
+use spillway_providers::{Api, Class, Fault, Listener};
 use spillway_schema::{Flaw, Form, Verdict};
 use spillway_wire::SchemaCheck;
 
-use super::{check, fence, is_bound, is_cut, told};
+use super::{super::failure::local, check, fence, is_bound, is_cut, told};
 use crate::{clock, runtime::Hold};
 
 /// Longer than any model's answer.
 const MAX_TEXT_BYTES: u64 = 8 << 20;
+
+/// Of events behind the reason why an answer ends: the counts, at most.
+const MAX_KEPT_BYTES: u64 = 1 << 20;
+
+/// How often such events of a response repeat what came before: each part, item and the whole of it, thoughts sealed beside.
+const REPEATS: u64 = 8;
 
 /// For the check: much longer than one takes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -33,6 +39,10 @@ pub(crate) struct Watch {
     lost: bool,
     /// Events from where the answer has said why it ends.
     kept: Vec<Bytes>,
+    kept_bytes: u64,
+    /// Of all events, and of the text in them.
+    bytes: u64,
+    text_bytes: u64,
     judging: Option<Judging>,
 }
 
@@ -53,23 +63,56 @@ pub(crate) struct Watched {
 impl Watch {
     pub(in super::super) const fn new(api: Api, form: Arc<Form>, check: SchemaCheck, memory: Hold) -> Self {
         let listener = Some(Listener::new(api));
-        Self { form, check, listener, api, memory, lost: false, kept: Vec::new(), judging: None }
+        Self {
+            form,
+            check,
+            listener,
+            api,
+            memory,
+            lost: false,
+            kept: Vec::new(),
+            kept_bytes: 0,
+            bytes: 0,
+            text_bytes: 0,
+            judging: None,
+        }
     }
 
     /// Listens to events on their way.
     pub(crate) fn hear(&mut self, event: &[u8]) {
+        self.bytes += event.len() as u64;
         let Some(listener) = &mut self.listener else { return };
         listener.hear(event);
-        let bytes = listener.bytes();
-        if bytes > MAX_TEXT_BYTES || !self.memory.grow_to(bytes) {
+        self.text_bytes = listener.bytes();
+        if self.text_bytes > MAX_TEXT_BYTES || !self.memory.grow_to(self.text_bytes + self.kept_bytes) {
             self.lost = true;
             self.listener = None;
         }
     }
 
-    /// Keeps an event back until the answer has been judged.
-    pub(crate) fn keep(&mut self, event: Bytes) {
+    /// Keeps an event that was heard back until the answer has been judged. A fault: there are too many of them.
+    pub(crate) fn keep(&mut self, event: Bytes) -> Result<(), Fault> {
+        let repeats = if self.api == Api::Responses { REPEATS } else { 0 };
+        self.kept_bytes += event.len() as u64;
         self.kept.push(event);
+        let limit = MAX_KEPT_BYTES + repeats * (self.bytes - self.kept_bytes);
+        let message = if self.kept_bytes > limit {
+            format!("more than {limit} bytes came after the reason why the answer ends")
+        } else if !self.memory.grow_to(self.text_bytes + self.kept_bytes) {
+            "no memory is left for what came after the reason why the answer ends".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(local(Class::InternalServerError, message))
+    }
+
+    /// What was kept, for an application that has it whether the answer fits or not.
+    pub(crate) fn release(&mut self) -> Option<Vec<Bytes>> {
+        self.is_given().then(|| std::mem::take(&mut self.kept))
+    }
+
+    fn is_given(&self) -> bool {
+        self.check != SchemaCheck::Enforce
     }
 
     /// Judges what was heard.
@@ -80,7 +123,7 @@ impl Watch {
         });
         let wrong = ready!(judging.as_mut().poll(cx));
         let kept = std::mem::take(&mut self.kept);
-        Poll::Ready(Watched { kept, wrong, given: self.check != SchemaCheck::Enforce })
+        Poll::Ready(Watched { kept, wrong, given: self.is_given() })
     }
 }
 

@@ -239,6 +239,32 @@ async fn a_stream_that_does_not_fit_never_ends_as_if_it_did() {
 }
 
 #[tokio::test]
+async fn no_more_is_kept_behind_the_end_of_an_answer_than_has_to_be() {
+    let rest =
+        json!({"id": "c", "object": "chat.completion.chunk", "choices": [], "note": "x".repeat(60_000)}).to_string();
+    let (good, stop) = (piece(GOOD), stop());
+    let mut events: Vec<&str> = vec![&good, &stop];
+    events.extend(std::iter::repeat_n(rest.as_str(), 20));
+    events.push("[DONE]");
+    for (check, passed) in [("Enforce", false), ("Report", true)] {
+        let world = World::new(|config| route(config)["validation"] = json!({"schema": check})).await;
+        world.provider.then([Act::events(&events, true)]);
+        let got = world.chat(&asks(&price(), true)).await;
+        assert_eq!((got.text.contains("[DONE]"), got.text.contains(&rest)), (passed, passed), "{check}");
+        let last = got.text.trim_end().rsplit("\n\n").next().unwrap();
+        assert_eq!(last.contains("more than 1048576 bytes came after"), !passed, "{check}: {last:.300}");
+    }
+    // A response repeats at its end what it said, and that may be long.
+    let world = enforced(|_| ()).await;
+    let long = piece(&format!("{GOOD}{}", " ".repeat(400_000)));
+    world.provider.then([Act::events(&[&long, &stop, "[DONE]"], true)]);
+    let format = json!({"type": "json_schema", "name": "price", "schema": price()});
+    let body = json!({"model": "chat", "input": "hello", "stream": true, "text": {"format": format}});
+    let got = world.post("/v1/responses", body.to_string().into()).await;
+    assert!(got.text.contains("response.completed"), "{:.300}", got.text);
+}
+
+#[tokio::test]
 async fn a_stream_that_is_held_back_to_its_end_is_corrected() {
     let world = enforced(|route| route["streaming"]["hold_bytes"] = json!(1 << 20)).await;
     world.provider.then([pieces(BAD), pieces(GOOD)]);
