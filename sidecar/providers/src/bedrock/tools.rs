@@ -150,13 +150,14 @@ impl Choice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Dialect, Target};
 
     #[test]
     fn a_tool_whose_references_are_too_long_written_out_is_refused_by_name() {
         let fields: Map<_, _> = (0..4_000).map(|n| (format!("c{n}"), json!({"$ref": "#/$defs/Long"}))).collect();
         let long = json!({"type": "string", "description": "a".repeat(1 << 20)});
         let schema = json!({"type": "object", "properties": fields, "$defs": {"Long": long}});
-        let traits = Traits::of("amazon.nova-pro-v1:0");
+        let traits = Traits::of(&Target::new(Dialect::Bedrock, "amazon.nova-pro-v1:0"));
         let tool = json!({"type": "function", "function": {"name": "search_all", "parameters": schema}});
         let rows = [
             ("tools[0]", "\"search_all\"", tools(json!([tool]), traits).unwrap_err()),
