@@ -6,16 +6,19 @@ pub(crate) mod stream;
 
 use serde_json::Value;
 
-use crate::{Dialect, Usage};
+use crate::{Class, Dialect, Fault, Usage};
 
-/// OpenAI's word for why an answer ended.
-fn finish_reason(reason: &str) -> &'static str {
+/// OpenAI's word for why an answer ended, or that the model failed. None: it does not say.
+fn finish_reason(holder: &Value) -> Result<Option<&'static str>, Fault> {
+    let Some(reason) = holder["finish_reason"].as_str() else { return Ok(None) };
     match reason {
-        "MAX_TOKENS" => "length",
-        "TOOL_CALL" => "tool_calls",
-        "ERROR_TOXIC" => "content_filter",
-        // COMPLETE, STOP_SEQUENCE, ERROR, TIMEOUT, and what is yet to come.
-        _ => "stop",
+        "MAX_TOKENS" => Ok(Some("length")),
+        "TOOL_CALL" => Ok(Some("tool_calls")),
+        "ERROR_TOXIC" => Ok(Some("content_filter")),
+        "ERROR" => Err(Fault::failed(reason, holder["error"].as_str())),
+        "TIMEOUT" => Err(Fault { class: Class::Timeout, ..Fault::failed(reason, holder["error"].as_str()) }),
+        // COMPLETE, STOP_SEQUENCE, and what is yet to come.
+        _ => Ok(Some("stop")),
     }
 }
 

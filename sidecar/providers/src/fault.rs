@@ -74,6 +74,23 @@ impl Fault {
         Self::own(Class::InternalServerError, message)
     }
 
+    /// A whole answer that does not say why it ends: what is in it may be half of it.
+    pub(crate) fn unfinished() -> Self {
+        Self::own(Class::InternalServerError, "answer is not complete: no finish reason")
+    }
+
+    /// A stream whose last event came before any reason to stop.
+    pub(crate) fn endless() -> Self {
+        Self::cut("the provider ended it without a finish reason")
+    }
+
+    /// The model failed and says so where others say why they stopped. `words`: what else the provider says of it.
+    pub(crate) fn failed(reason: &str, words: Option<&str>) -> Self {
+        let words = words.map(redact::message).filter(|words| !words.is_empty());
+        let words = words.map(|words| format!(": {words}")).unwrap_or_default();
+        Self::own(Class::InternalServerError, format!("the model failed with finish reason {reason:?}{words}"))
+    }
+
     pub(crate) fn own(class: Class, message: impl Into<String>) -> Self {
         Self { class, status: None, code: None, message: redact::cut(message.into(), MAX_MESSAGE_BYTES), window: None }
     }

@@ -32,6 +32,11 @@ fn finish_reason(reason: &str, calls_tools: bool) -> &'static str {
     }
 }
 
+/// The model meant to answer and could not: a call or an answer that nobody can read, which Gemini keeps to itself.
+fn is_malformed(reason: &str) -> bool {
+    matches!(reason, "MALFORMED_FUNCTION_CALL" | "MALFORMED_RESPONSE")
+}
+
 /// Whether what was said is not to be shown.
 fn is_blocked(reason: &str) -> bool {
     matches!(reason, "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "MODEL_ARMOR")

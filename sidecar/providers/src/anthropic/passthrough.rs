@@ -86,11 +86,12 @@ pub(crate) fn decode(shown_model: &str, bytes: Bytes) -> Result<Answer, Fault> {
     Ok(Answer { body: body.to_bytes(), usage })
 }
 
-/// A message, or the fault that came instead of one.
+/// A whole message, or the fault that came instead of one.
 pub(super) fn message(bytes: Bytes) -> Result<Body, Fault> {
     let body = parse(bytes.clone())?;
     if body.array_len("content").is_some() && body.get_bytes("type") != Some(b"\"error\"") {
-        return Ok(body);
+        let ends = body.get_bytes("stop_reason").is_some_and(|reason| reason.starts_with(b"\""));
+        return if ends { Ok(body) } else { Err(Fault::unfinished()) };
     }
     let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let inside = fault::inside(Dialect::Anthropic, &value);

@@ -153,6 +153,7 @@ impl ToChat {
             }
             "content_block_stop" => self.close(out),
             "message_delta" => self.stop(out, &value["delta"]),
+            "message_stop" if self.finish.is_none() => return Err(Fault::endless()),
             "message_stop" => self.finish(out),
             // ping, and what is yet to come.
             _ => {}

@@ -15,7 +15,7 @@ pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<An
         let inside = fault::inside(Dialect::Bedrock, &answer);
         return Err(inside.unwrap_or_else(|| Fault::garbage("answer has no \"output\"", &bytes)));
     };
-    let reason = answer["stopReason"].as_str().unwrap_or_default();
+    let reason = answer["stopReason"].as_str().ok_or_else(Fault::unfinished)?;
     if let Some(fault) = malformed(reason) {
         return Err(fault);
     }

@@ -158,7 +158,7 @@ impl FromConverse {
     /// Only the counts are missing now.
     fn stop(&mut self, payload: &Value, out: &mut Vec<Frame>) {
         self.reasoning = self.reasoning.max(thinking_tokens(payload));
-        let reason = payload["stopReason"].as_str().unwrap_or_default();
+        let Some(reason) = payload["stopReason"].as_str() else { return };
         self.broken = malformed(reason);
         if self.broken.is_some() || std::mem::replace(&mut self.seen.finished, true) {
             return;

@@ -15,7 +15,7 @@ pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<An
         return Err(inside.unwrap_or_else(|| Fault::garbage("answer has no \"message\"", &bytes)));
     }
     let usage = usage(&answer);
-    let finish = finish_reason(answer["finish_reason"].as_str().unwrap_or_default());
+    let finish = finish_reason(&answer)?.ok_or_else(Fault::unfinished)?;
     let mut out = json!({
         "id": chat_id(&answer),
         "object": "chat.completion",

@@ -39,11 +39,10 @@ impl FromCohere {
         if let Some(fault) = fault::inside(Dialect::Cohere, &value) {
             return Err(fault);
         }
-        self.read(&value, out);
-        Ok(())
+        self.read(&value, out)
     }
 
-    fn read(&mut self, value: &Value, out: &mut Vec<Frame>) {
+    fn read(&mut self, value: &Value, out: &mut Vec<Frame>) -> Result<(), Fault> {
         let kind = value["type"].as_str().unwrap_or_default();
         if !self.chunks.has_begun() {
             // Its events do not name the model.
@@ -69,10 +68,11 @@ impl FromCohere {
                 let call = json!({"index": self.calls.saturating_sub(1), "function": {"arguments": arguments}});
                 self.delta(&json!({"tool_calls": [call]}), true, out);
             }
-            "message-end" => self.finish(&value["delta"], out),
+            "message-end" => self.finish(&value["delta"], out)?,
             // message-start, citations, ends of parts, and what is yet to come.
             _ => {}
         }
+        Ok(())
     }
 
     fn text(&mut self, key: &str, text: Option<&str>, out: &mut Vec<Frame>) {
@@ -82,13 +82,14 @@ impl FromCohere {
         self.delta(&json!({key: text}), true, out);
     }
 
-    fn finish(&mut self, delta: &Value, out: &mut Vec<Frame>) {
+    fn finish(&mut self, delta: &Value, out: &mut Vec<Frame>) -> Result<(), Fault> {
         self.seen.bill(usage(delta));
+        let reason = finish_reason(delta)?.ok_or_else(Fault::endless)?;
         self.seen.finished = true;
         self.seen.done = true;
-        let reason = finish_reason(delta["finish_reason"].as_str().unwrap_or_default());
         self.chunks.stop(0, reason, out);
         self.chunks.finish(self.seen.usage, out);
+        Ok(())
     }
 
     fn delta(&self, delta: &Value, content: bool, out: &mut Vec<Frame>) {

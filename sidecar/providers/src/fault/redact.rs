@@ -78,6 +78,14 @@ fn push_word(out: &mut String, word: &str, secret: &mut bool) {
         let (piece, tail) = rest.split_at(end);
         let gap = tail.find(is_key_char).unwrap_or(tail.len());
         let (gap, next) = tail.split_at(gap);
+        let (token, behind) = rest.split_at(rest.find(|c| !is_token_char(c)).unwrap_or(rest.len()));
+        if !piece.is_empty() && is_secret(piece, token, *secret) {
+            // All of it: what stands behind a key's `=` is the rest of the key, and nothing could find it any more.
+            out.push_str(BLANK);
+            *secret = false;
+            rest = behind;
+            continue;
+        }
         push_piece(out, piece, gap, secret);
         out.push_str(gap);
         rest = next;
@@ -94,17 +102,21 @@ fn without_login(word: &str) -> Cow<'_, str> {
     }
 }
 
+/// `token`: the piece, and what may belong to it.
+fn is_secret(piece: &str, token: &str, expected: bool) -> bool {
+    let lower = piece.to_ascii_lowercase();
+    has_prefix(&token.to_ascii_lowercase())
+        || is_aws(piece)
+        || lower.split(['.', '/', '-', '_']).any(is_long_run)
+        || (expected && lower.trim_end_matches('.').len() >= 6)
+}
+
 fn push_piece(out: &mut String, piece: &str, gap: &str, secret: &mut bool) {
     if piece.is_empty() {
         return;
     }
     let lower = piece.to_ascii_lowercase();
     let bare = lower.trim_end_matches('.');
-    if is_key(&lower) || is_aws(piece) || (*secret && bare.len() >= 6) {
-        out.push_str(BLANK);
-        *secret = false;
-        return;
-    }
     out.push_str(piece);
     let names_value = gap.starts_with(['=', ':', '"', '\'']) && NAMES.iter().any(|name| bare.ends_with(name));
     *secret = names_value || bare == "bearer" || bare == "basic" || (*secret && bare == "provided");
@@ -114,10 +126,14 @@ fn is_key_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '*' | '+' | '/')
 }
 
-fn is_key(lower: &str) -> bool {
+/// What base64 and URLs make of a key's characters is still the key.
+fn is_token_char(c: char) -> bool {
+    is_key_char(c) || matches!(c, '=' | '%' | '~')
+}
+
+fn has_prefix(lower: &str) -> bool {
     let known = PREFIXES.iter().any(|prefix| lower.starts_with(prefix) && lower.len() >= prefix.len() + 3);
     known && lower.len() >= 8 && lower.bytes().any(|byte| byte.is_ascii_digit() || byte == b'*' || byte == b'-')
-        || lower.split(['.', '/', '-', '_']).any(is_long_run)
 }
 
 /// The id of an AWS access key, alone or in front of its scope, or a secret by its looks.
@@ -159,6 +175,10 @@ mod tests {
             ("id 0123456789abcdef0123456789abcdef.", "id [redacted]"),
             ("sk-ant-api03-AAAA_bbbb-1234", "[redacted]"),
             ("AIzaSyD-1234567890", "[redacted]"),
+            ("no: sk-LEAK=secretpart.", "no: [redacted]"),
+            ("\"sk-LEAK/a+b%3D~c=d==\" is wrong", "\"[redacted]\" is wrong"),
+            ("api_key=gsk_abcdef=1&x=2", "api_key=[redacted]&x=2"),
+            ("Bearer abcdef123456=xyz, no", "Bearer [redacted], no"),
             ("the model `gpt-4o-mini-2024-07-18` is gone", "the model `gpt-4o-mini-2024-07-18` is gone"),
             ("accounts/fireworks/models/llama-v3p3-70b", "accounts/fireworks/models/llama-v3p3-70b"),
             ("too\nmany\r\n\t tokens: 9000 > 8192", "too many tokens: 9000 > 8192"),

@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
-use super::{SIGNED, finish_reason, is_blocked, usage};
+use super::{SIGNED, finish_reason, is_blocked, is_malformed, usage};
 use crate::openai::answer::parse;
 use crate::{Answer, Dialect, Fault, fault};
 
 /// Translates an answer. `created` is when it was made, in seconds since 1970: Gemini does not say.
 pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<Answer, Fault> {
     let answer: Value = serde_json::from_slice(&parse(bytes.clone())?.to_bytes()).unwrap_or_default();
-    let choices = choices(&answer, created);
+    let choices = choices(&answer, created)?;
     if choices.is_empty() {
         let inside = fault::inside(Dialect::Gemini, &answer);
         return Err(inside.unwrap_or_else(|| Fault::garbage("answer has no \"candidates\"", &bytes)));
@@ -47,17 +47,18 @@ pub(super) fn block_reason(answer: &Value) -> Option<&str> {
     answer.pointer("/promptFeedback/blockReason")?.as_str()
 }
 
-fn choices(answer: &Value, created: u64) -> Vec<Value> {
+fn choices(answer: &Value, created: u64) -> Result<Vec<Value>, Fault> {
     if block_reason(answer).is_some() {
         let message = json!({"role": "assistant", "content": null, "refusal": null});
-        return vec![json!({"index": 0, "message": message, "logprobs": null, "finish_reason": "content_filter"})];
+        let choice = json!({"index": 0, "message": message, "logprobs": null, "finish_reason": "content_filter"});
+        return Ok(vec![choice]);
     }
     let mut calls = 0;
     let candidates = answer["candidates"].as_array().into_iter().flatten().enumerate();
     candidates.map(|(index, candidate)| choice(answer, candidate, index, created, &mut calls)).collect()
 }
 
-fn choice(answer: &Value, candidate: &Value, index: usize, created: u64, calls: &mut usize) -> Value {
+fn choice(answer: &Value, candidate: &Value, index: usize, created: u64, calls: &mut usize) -> Result<Value, Fault> {
     let mut read = Parts::default();
     for part in candidate["content"]["parts"].as_array().into_iter().flatten() {
         read.add(part, || {
@@ -65,13 +66,16 @@ fn choice(answer: &Value, candidate: &Value, index: usize, created: u64, calls: 
             call_id(answer, created, *calls)
         });
     }
-    let reason = candidate["finishReason"].as_str().unwrap_or_default();
+    let Some(reason) = candidate["finishReason"].as_str() else { return Err(Fault::unfinished()) };
+    if is_malformed(reason) && !read.answers() {
+        return Err(Fault::failed(reason, candidate["finishMessage"].as_str()));
+    }
     if is_blocked(reason) {
         read = Parts::default();
     }
     let finish = finish_reason(reason, !read.calls.is_empty());
     let logprobs = logprobs(&candidate["logprobsResult"]);
-    json!({"index": index, "message": read.into_message(), "logprobs": logprobs, "finish_reason": finish})
+    Ok(json!({"index": index, "message": read.into_message(), "logprobs": logprobs, "finish_reason": finish}))
 }
 
 /// How likely each token was, and what could have stood there.
@@ -121,6 +125,11 @@ impl Parts {
         if let Some(image) = image(part) {
             self.images.push(image);
         }
+    }
+
+    /// Whether there is anything but thoughts.
+    fn answers(&self) -> bool {
+        self.text.as_ref().is_some_and(|text| !text.is_empty()) || !self.calls.is_empty() || !self.images.is_empty()
     }
 
     fn into_message(self) -> Value {

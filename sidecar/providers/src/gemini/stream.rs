@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::response::{block_reason, call, call_id, chat_id};
-use super::{finish_reason, is_blocked, usage};
+use super::{finish_reason, is_blocked, is_malformed, usage};
 use crate::openai::chunks::ChunkWriter;
 use crate::repeats::Piece;
 use crate::sse::Event;
@@ -27,6 +27,8 @@ pub(crate) struct FromGemini {
 struct Candidate {
     begun: bool,
     finished: bool,
+    /// It has said more than thoughts.
+    answers: bool,
     calls: usize,
 }
 
@@ -49,11 +51,10 @@ impl FromGemini {
         if let Some(fault) = fault::inside(Dialect::Gemini, &answer) {
             return Err(fault);
         }
-        self.answer(&answer, out);
-        Ok(())
+        self.answer(&answer, out)
     }
 
-    fn answer(&mut self, answer: &Value, out: &mut Vec<Frame>) {
+    fn answer(&mut self, answer: &Value, out: &mut Vec<Frame>) -> Result<(), Fault> {
         self.seen.bill(usage(answer));
         if !self.chunks.has_begun() {
             self.chunks.begin(&chat_id(answer), &answer["modelVersion"]);
@@ -75,12 +76,16 @@ impl FromGemini {
                 }
             }
             if let Some(reason) = reason {
-                let calls_tools = self.candidates.get(index).is_some_and(|candidate| candidate.calls > 0);
-                self.finish(index, finish_reason(reason, calls_tools), out);
+                let so_far = self.candidates.get(index).copied().unwrap_or_default();
+                if is_malformed(reason) && !so_far.answers && !so_far.finished {
+                    return Err(Fault::failed(reason, candidate["finishMessage"].as_str()));
+                }
+                self.finish(index, finish_reason(reason, so_far.calls > 0), out);
             }
         }
         self.seen.finished = !self.candidates.is_empty()
             && self.candidates.iter().all(|candidate| candidate.finished || !candidate.begun);
+        Ok(())
     }
 
     fn start(&mut self, index: usize, out: &mut Vec<Frame>) {
@@ -100,6 +105,9 @@ impl FromGemini {
             self.seen.piece = Some(self.seen.piece.map_or(piece, |others| others.and(piece)));
             let key = if part["thought"] == true { "reasoning_content" } else { "content" };
             self.chunks.delta(index, &json!({key: text}), true, out);
+            if let Some(candidate) = self.candidates.get_mut(index) {
+                candidate.answers |= part["thought"] != true;
+            }
         }
         if part["functionCall"].is_object() {
             let all: usize = self.candidates.iter().map(|candidate| candidate.calls).sum();
@@ -108,6 +116,7 @@ impl FromGemini {
             let Some(candidate) = self.candidates.get_mut(index) else { return };
             call["index"] = candidate.calls.into();
             candidate.calls += 1;
+            candidate.answers = true;
             self.seen.output_bytes += call["function"]["arguments"].as_str().map_or(0, |text| text.len() as u64);
             self.chunks.delta(index, &json!({"tool_calls": [call]}), true, out);
         }

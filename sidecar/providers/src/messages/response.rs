@@ -17,7 +17,8 @@ pub(crate) fn decode(shown_model: &str, bytes: Bytes) -> Result<Answer, Fault> {
     let Some(choice) = choices.get(0) else { return Err(no_answer(&body, "choices")) };
     let content = blocks(&choice["message"])?;
     let calls_tools = content.iter().any(|block| block["type"] == "tool_use");
-    let reason = stop_reason(choice["finish_reason"].as_str().unwrap_or_default(), calls_tools);
+    let finish = choice["finish_reason"].as_str().ok_or_else(Fault::unfinished)?;
+    let reason = stop_reason(finish, calls_tools);
     let usage = usage(&body);
     let model = if shown_model.is_empty() { body.value("model").unwrap_or_default() } else { shown_model.into() };
     let answer = json!({

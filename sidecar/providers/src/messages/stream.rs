@@ -56,6 +56,9 @@ impl ToMessages {
     pub(crate) fn event(&mut self, event: Event, out: &mut Vec<Frame>) -> Result<(), Fault> {
         let Some(data) = event.data else { return Ok(()) };
         if data.trim_ascii() == b"[DONE]" {
+            if self.finish.is_none() {
+                return Err(Fault::endless());
+            }
             self.finish(out);
             return Ok(());
         }

@@ -14,6 +14,9 @@ pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<An
         let inside = fault::inside(Dialect::Ollama, &answer);
         return Err(inside.unwrap_or_else(|| Fault::garbage("answer has no \"message\"", &bytes)));
     }
+    if answer["done"] != true {
+        return Err(Fault::unfinished());
+    }
     let usage = usage(&answer);
     let finish = finish_reason(answer["done_reason"].as_str().unwrap_or_default(), !calls(&answer).is_empty());
     let model = if shown_model.is_empty() { answer["model"].clone() } else { shown_model.into() };

@@ -26,7 +26,7 @@ pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<An
     let chat = body.value("id").unwrap_or_default();
     let chat = chat.as_str().unwrap_or("unknown");
     let items = items(choice, chat);
-    let reason = incomplete(choice["finish_reason"].as_str().unwrap_or_default());
+    let reason = incomplete(choice["finish_reason"].as_str().ok_or_else(Fault::unfinished)?);
     let usage = usage(&body);
     let model = if shown_model.is_empty() { body.value("model").unwrap_or_default() } else { shown_model.into() };
     let mut response = json!({
