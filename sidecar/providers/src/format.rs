@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::{Api, Body, Dialect, Target};
+use crate::{Api, BadRequest, Body, Dialect, Target};
 
 /// The form an answer is asked to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,42 @@ pub fn asked(api: Api, body: &Body) -> Option<Format> {
             form(&format, schema)
         }
         Api::Completions | Api::Embeddings | Api::CountTokens | Api::Pass(_) => None,
+    }
+}
+
+/// Refuses a form that no answer can be held to, and that would be left out in silence on the way to many a provider.
+pub(crate) fn check(api: Api, body: &Body) -> Result<(), BadRequest> {
+    let inner = |key| body.value(key)?.get_mut("format").map(Value::take);
+    match api {
+        Api::ChatCompletions => well_formed("response_format", "json_schema.schema", body.value("response_format")),
+        Api::Responses => well_formed("text.format", "schema", inner("text")),
+        Api::Messages => {
+            well_formed("output_config.format", "schema", inner("output_config"))?;
+            well_formed("output_format", "schema", body.value("output_format"))
+        }
+        Api::Completions | Api::Embeddings | Api::CountTokens | Api::Pass(_) => Ok(()),
+    }
+}
+
+fn well_formed(at: &str, path: &str, format: Option<Value>) -> Result<(), BadRequest> {
+    let Some(format) = format.filter(|format| !format.is_null()) else { return Ok(()) };
+    if !format.is_object() {
+        return Err(BadRequest::at(at, format!("{at:?} must be an object with a \"type\"")));
+    }
+    let schema = path.split('.').try_fold(&format, |value, key| value.get(key));
+    match format["type"].as_str() {
+        Some("text" | "json_object") => Ok(()),
+        Some("json_schema") if schema.is_some_and(Value::is_object) => Ok(()),
+        Some("json_schema") => {
+            let at = format!("{at}.{path}");
+            let message = format!("{at:?} must be an object: the JSON schema that the answer is to fit");
+            Err(BadRequest::at(at, message))
+        }
+        _ => {
+            let at = format!("{at}.type");
+            let message = format!("{at:?} must be \"text\", \"json_object\" or \"json_schema\"");
+            Err(BadRequest::at(at, message))
+        }
     }
 }
 
@@ -160,6 +196,39 @@ mod tests {
         ];
         for (api, given, want) in rows {
             assert_eq!(asked(api, &body(&given)), want, "{api:?} {given}");
+        }
+    }
+
+    #[test]
+    fn a_form_that_is_none_is_refused_by_name() {
+        let (chat, messages, responses) = (Api::ChatCompletions, Api::Messages, Api::Responses);
+        let in_chat = |format: Value| json!({"response_format": format});
+        let in_response = |format: Value| json!({"text": {"format": format}});
+        let schema = "response_format.json_schema.schema";
+        let rows = [
+            (chat, in_chat(json!({"type": "json_schema"})), Some(schema)),
+            (chat, in_chat(json!({"type": "json_schema", "json_schema": {"name": "x", "schema": null}})), Some(schema)),
+            (chat, in_chat(json!({"type": "json_schema", "json_schema": "x"})), Some(schema)),
+            (chat, in_chat(json!({"type": "json_schema", "schema": {}})), Some(schema)),
+            (chat, in_chat(json!({"type": "xml"})), Some("response_format.type")),
+            (chat, in_chat(json!({})), Some("response_format.type")),
+            (chat, in_chat(json!("json_object")), Some("response_format")),
+            (chat, in_chat(json!({"type": "json_schema", "json_schema": {"schema": {}}})), None),
+            (chat, in_chat(json!({"type": "json_object"})), None),
+            (chat, in_chat(json!({"type": "text"})), None),
+            (chat, in_chat(Value::Null), None),
+            (responses, in_response(json!({"type": "json_schema", "name": "x"})), Some("text.format.schema")),
+            (responses, in_response(json!({"type": "json"})), Some("text.format.type")),
+            (responses, in_response(json!(["json_object"])), Some("text.format")),
+            (responses, in_response(json!({"type": "json_schema", "schema": {}})), None),
+            (responses, json!({"text": {"verbosity": "low"}}), None),
+            (messages, json!({"output_format": {"type": "json_schema"}}), Some("output_format.schema")),
+            (messages, json!({"output_config": {"effort": "low"}}), None),
+            (Api::Completions, in_chat(json!("x")), None),
+        ];
+        for (api, given, want) in rows {
+            let param = check(api, &body(&given)).map_err(|error| error.param.unwrap_or_default());
+            assert_eq!(param, want.map_or(Ok(()), |param| Err(param.to_owned())), "{api:?} {given}");
         }
     }
 

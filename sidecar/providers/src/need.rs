@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::responses::state;
-use crate::{Api, BadRequest, Body, Pass, Tier};
+use crate::{Api, BadRequest, Body, Pass, Tier, format};
 
 /// Longer than any model's name; a bound on what reaches logs and metrics.
 const MAX_MODEL_BYTES: usize = 256;
@@ -41,6 +41,7 @@ pub fn read(api: Api, body: &Body) -> Result<Need, BadRequest> {
     if api == Api::Responses {
         state::refuse(body)?;
     }
+    format::check(api, body)?;
     let tools = body.array_len("tools").unwrap_or(0) + body.array_len("functions").unwrap_or(0) > 0;
     Ok(Need {
         model: model(body)?,
@@ -259,7 +260,7 @@ mod tests {
     fn what_is_asked_for_is_seen() {
         let body = json!({"model": "chat", "stream": true, "stream_options": {"include_usage": true}, "n": 3,
             "max_tokens": 5, "max_completion_tokens": 7, "tools": [{}], "parallel_tool_calls": true,
-            "response_format": {"type": "json_schema"},
+            "response_format": {"type": "json_schema", "json_schema": {"schema": {}}},
             "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}, {}]});
         let want = Need {
             model: "chat".into(),

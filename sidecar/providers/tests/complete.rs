@@ -117,3 +117,23 @@ fn a_stream_that_ends_without_a_reason_is_cut() {
         }
     }
 }
+
+#[test]
+fn an_empty_stream_is_no_answer_and_choices_are_a_list() {
+    let usage = json!({"prompt_tokens": 1, "completion_tokens": 1});
+    let done = "data: [DONE]\n\n";
+    let null = events(&[json!({"choices": null})]);
+    let counts = events(&[json!({"choices": null, "usage": usage})]);
+    let whole = events(&[json!({"choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": "stop"}]})]);
+    let counted = events(&[json!({"choices": [], "usage": usage})]);
+    let rows = [
+        (done.to_owned(), Err(Class::InternalServerError)),
+        (format!("{null}{counts}{done}"), Err(Class::InternalServerError)),
+        (format!("{null}{whole}{null}{done}"), Ok(format!("{whole}{done}"))),
+        (format!("{whole}{counts}{done}"), Ok(format!("{whole}{counted}{done}"))),
+    ];
+    for (given, want) in rows {
+        let (text, fault) = stream(Api::ChatCompletions, Dialect::OpenAi, &given);
+        assert_eq!(fault.map_or(Ok(text), |fault| Err(fault.class)), want, "{given}");
+    }
+}

@@ -14,6 +14,8 @@ use crate::stream::{Seen, is_json};
 /// Which of the answers have begun and which are finished, by index. An application asks for at most 128.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Choices {
+    /// Some event had a choice, of whatever shape.
+    pub(crate) any: bool,
     begun: u128,
     finished: u128,
 }
@@ -82,8 +84,10 @@ impl Choices {
     fn read(&mut self, choices: Option<&[u8]>) -> Delta {
         let Some(raw) = choices else { return Delta::default() };
         let Ok(choices) = serde_json::from_slice::<Vec<Choice>>(raw) else {
+            self.any |= raw != b"null";
             return Delta { garbled: !is_json(raw), ..Delta::default() };
         };
+        self.any |= !choices.is_empty();
         let mut all = Delta { empty: choices.is_empty(), ..Delta::default() };
         for choice in choices {
             let index = choice.index.unwrap_or(0);

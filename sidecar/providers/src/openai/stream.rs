@@ -12,7 +12,7 @@ use super::chunk::Choices;
 use super::tidy::tidy;
 use crate::sse::Event;
 use crate::stream::{Seen, is_json};
-use crate::{Body, Dialect, Fault, Frame, fault};
+use crate::{Body, Class, Dialect, Fault, Frame, fault};
 
 const DONE: &[u8] = b"[DONE]";
 
@@ -40,6 +40,9 @@ impl PassThrough {
             return Ok(());
         };
         if data.trim_ascii() == DONE {
+            if !self.choices.any {
+                return Err(Fault::own(Class::InternalServerError, "answer has no \"choices\": the stream was empty"));
+            }
             self.seen.done = true;
             out.push(plain(event.raw));
             return Ok(());
@@ -56,7 +59,13 @@ impl PassThrough {
         let Some(delta) = self.choices.note(chunk.get_bytes("choices"), &mut self.seen) else { return Ok(()) };
         let usage = answer::usage(&chunk);
         self.seen.bill(usage);
-        if usage.is_some() && delta.empty && !self.wants_usage {
+        let is_null = chunk.get_bytes("choices") == Some(b"null");
+        if usage.is_some() && (delta.empty || is_null) && !self.wants_usage {
+            return Ok(());
+        }
+        if is_null && usage.is_none() {
+            // Clients go through the choices of every event.
+            self.seen.skipped += 1;
             return Ok(());
         }
         out.push(Frame { bytes: self.renamed(&mut chunk, event.raw), content: delta.content });

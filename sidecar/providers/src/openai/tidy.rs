@@ -24,6 +24,9 @@ pub(crate) fn tidy(body: &mut Body) -> bool {
 
 fn choices(body: &Body) -> Option<Value> {
     let raw = body.get_bytes("choices")?;
+    if raw == b"null" {
+        return Some(json!([]));
+    }
     let says = |word: &str| memmem::find(raw, word.as_bytes()).is_some();
     let odd = has_list(raw) || says("\"eos\"") || says("\"model_length\"");
     let calls = says("\"message\"") && says("\"tool_calls\"") && says("\"stop\"");
@@ -127,6 +130,7 @@ mod tests {
                 json!({"choices": [{"delta": {"content": list}}]}),
                 json!({"choices": [{"delta": {"content": "b", "reasoning_content": "a"}}]}),
             ),
+            (json!({"choices": null, "usage": {}}), json!({"choices": [], "usage": {}})),
             (json!({"choices": [{"finish_reason": "eos"}]}), json!({"choices": [{"finish_reason": "stop"}]})),
             (
                 json!({"choices": [{"message": {"tool_calls": [{}]}, "finish_reason": "stop"}]}),
