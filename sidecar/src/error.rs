@@ -44,6 +44,11 @@ pub enum ProxyError {
     ContentEncoding { found: String },
     #[error("request body has {} bytes, at most {limit} are taken (request.maxBodyBytes of the ModelRoute)", .size.map_or_else(|| "more".to_owned(), |size| size.to_string()))]
     TooLarge { size: Option<u64>, limit: u64 },
+    #[error(
+        "request body holds {values} values, which would take {bytes} bytes to work on, and this sidecar has {limit} for all \
+         requests together: send fewer, or give the sidecar a larger memory limit"
+    )]
+    TooManyValues { values: usize, bytes: u64, limit: u64 },
     #[error("request body was not complete: {reason}")]
     Incomplete { reason: String },
     #[error(transparent)]
@@ -138,7 +143,9 @@ impl ProxyError {
             Self::ContentType { .. } | Self::ContentEncoding { .. } => {
                 Shape::new(S::UNSUPPORTED_MEDIA_TYPE, kind::REQUEST, "unsupported_media_type")
             }
-            Self::TooLarge { .. } => Shape::new(S::PAYLOAD_TOO_LARGE, kind::REQUEST, "request_too_large"),
+            Self::TooLarge { .. } | Self::TooManyValues { .. } => {
+                Shape::new(S::PAYLOAD_TOO_LARGE, kind::REQUEST, "request_too_large")
+            }
             Self::Incomplete { .. } => Shape::new(S::REQUEST_TIMEOUT, kind::REQUEST, "invalid_request"),
             Self::Invalid(bad) => {
                 Shape { param: bad.param.clone(), ..Shape::new(S::BAD_REQUEST, kind::REQUEST, "invalid_request") }

@@ -26,6 +26,7 @@ pub struct Body {
     bytes: Bytes,
     fields: Vec<Field>,
     words: Words,
+    values: usize,
     edited: bool,
 }
 
@@ -72,6 +73,7 @@ impl Body {
         let mut scan = Scanner::new(&bytes);
         body.cut(&mut scan, duplicates)?;
         body.words = scan.words;
+        body.values = scan.values;
         scan.skip_space();
         if scan.peek().is_some() {
             return Err(refusal(&bytes, &scan.flaw("nothing after the object")));
@@ -170,6 +172,12 @@ impl Body {
     pub fn array_len(&self, key: &str) -> Option<usize> {
         let field = self.find(key)?;
         self.raw(&field.value).starts_with(b"[").then_some(field.items)
+    }
+
+    /// How many values it came with, nested ones included. Each takes memory beyond its text once it is read.
+    #[must_use]
+    pub const fn values(&self) -> usize {
+        self.values
     }
 
     /// Whether any string in it is the name of an image part. False is certain, true is worth a look.

@@ -24,7 +24,7 @@ pub(super) struct Accepted {
     pub(super) forwarded: Vec<(HeaderName, HeaderValue)>,
     pub(super) patience: Patience,
     /// Where the body is in the budget of bytes.
-    _held: Hold,
+    held: Hold,
 }
 
 /// What an SDK says of its own retries and timeouts.
@@ -36,6 +36,8 @@ pub(super) struct Patience {
     pub(super) timeout: Option<Duration>,
 }
 
+const MEMORY: &str = "memory for request bodies";
+
 /// A client that sends nothing of its body for this long has gone.
 const BODY_IDLE: Duration = Duration::from_secs(30);
 
@@ -45,6 +47,21 @@ const DISCARD: Duration = Duration::from_secs(1);
 /// Features an application may switch on at the provider, and the trace it is part of. Everything else stays here: keys
 /// and cookies, and whatever was meant for somebody else.
 const FORWARDED: [&str; 5] = ["openai-beta", "anthropic-beta", "anthropic-version", "traceparent", "tracestate"];
+
+/// What reading, changing and writing one value takes beyond its text. Millions of small ones in a tool's schema took 187,
+/// as many messages 220, half of that for each of two copies that seldom live at the same time.
+const VALUE_BYTES: u64 = 128;
+
+impl Accepted {
+    /// Books the memory that working on so many values takes: a small text can hold millions of them.
+    pub(super) fn weigh(&mut self, values: usize) -> Result<(), ProxyError> {
+        let (total, limit) = (self.body.len() as u64 + values as u64 * VALUE_BYTES, self.held.limit());
+        if total > limit {
+            return Err(ProxyError::TooManyValues { values, bytes: total, limit });
+        }
+        if self.held.grow_to(total) { Ok(()) } else { Err(ProxyError::Overloaded { what: MEMORY, limit }) }
+    }
+}
 
 /// Reads the body, after what its head says has been checked.
 pub(super) async fn body(
@@ -61,9 +78,9 @@ pub(super) async fn body(
     // A form is taken apart and written anew, and for a moment is there twice.
     let is_form = matches!(api, Api::Pass(pass) if pass.model == ModelIn::Form);
     if is_form && !held.grow(body.len() as u64) {
-        return Err(ProxyError::Overloaded { what: "memory for request bodies", limit: held.limit() });
+        return Err(ProxyError::Overloaded { what: MEMORY, limit: held.limit() });
     }
-    Ok(Accepted { body, uri: head.uri, headers: head.headers, forwarded, patience, _held: held })
+    Ok(Accepted { body, uri: head.uri, headers: head.headers, forwarded, patience, held })
 }
 
 /// What a body may be.
@@ -132,7 +149,7 @@ async fn keep(incoming: &mut Incoming, limit: u64, held: &mut Hold) -> Result<By
             return too_large(None);
         }
         if !held.grow_to(total) {
-            return Err(ProxyError::Overloaded { what: "memory for request bodies", limit: held.limit() });
+            return Err(ProxyError::Overloaded { what: MEMORY, limit: held.limit() });
         }
         pieces.push(data);
     }

@@ -65,6 +65,7 @@ pub(super) async fn call(
 ) -> Result<Call, ProxyError> {
     let size = accepted.body.len() as u64;
     let (passing, mut body) = taken_apart(api, accepted).await?;
+    accepted.weigh(body.values())?;
     // Whoever asks for a model that is not here learns that first, whatever else is wrong.
     let unknown = |model| ProxyError::UnknownModel { model, known: generation.known_in_words() };
     let mut need = read(api, &body).map_err(|bad| match body.value("model") {

@@ -21,6 +21,8 @@ pub(super) struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     pub(super) words: Words,
+    /// Values so far, nested ones included.
+    pub(super) values: usize,
 }
 
 /// Short strings met on the way that decide whether anyone has to look closer: without them, no message holds an image
@@ -66,7 +68,7 @@ pub(super) struct Text {
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, words: Words::default() }
+        Self { bytes, at: 0, words: Words::default(), values: 0 }
     }
 
     pub(super) fn at(&self) -> usize {
@@ -101,6 +103,7 @@ impl<'a> Scanner<'a> {
     /// Skips one value whose containers are at `depth` and below. Says how many elements it has, if it is an array or
     /// an object.
     pub(super) fn value(&mut self, depth: usize) -> Result<usize, Flaw> {
+        self.values += 1;
         match self.peek() {
             Some(b'"') => self.string().map(|_| 0),
             Some(b'{') => self.object(depth),

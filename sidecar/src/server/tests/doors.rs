@@ -189,3 +189,17 @@ async fn connections_are_bounded_on_all_addresses_together_and_so_is_the_crowd_t
         assert_eq!(&buffer, b"HTTP/1.1 503");
     }
 }
+
+#[tokio::test]
+async fn a_small_text_of_more_values_than_there_is_memory_for_is_refused() {
+    let limits = Limits { buffered_bytes: 100_000, ..Limits::default() };
+    let world = World::with_limits(limits, |_| ()).await;
+    for (values, want) in [(500, 200), (2_000, 413), (500, 200)] {
+        let mut body = chat();
+        body["metadata"] = vec![1; values].into();
+        let got = world.chat(&body).await;
+        assert_eq!(got.status, want, "{values}: {got:?}");
+        let said = got.json()["error"]["message"].to_string();
+        assert!(want == 200 || said.contains("values") && said.contains("100000"), "{said}");
+    }
+}
