@@ -17,6 +17,7 @@ mod embed;
 pub mod fault;
 mod format;
 mod framing;
+mod function;
 mod gemini;
 mod messages;
 mod need;

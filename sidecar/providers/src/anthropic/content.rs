@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::model::Traits;
 use super::part::{blocks, is_signed, marked, text_block};
-use crate::BadRequest;
+use crate::{BadRequest, function};
 
 #[derive(Debug)]
 pub(super) struct Conversation {
@@ -110,7 +110,7 @@ impl Conversation {
         }
         if let Some(call) = message.get("function_call").filter(|call| !call.is_null()) {
             self.functions += 1;
-            turn.push(tool_use(&function_id(self.functions), call, &format!("{at}.function_call"))?);
+            turn.push(tool_use(&function::id(self.functions), call, &format!("{at}.function_call"))?);
             self.uses_tools = true;
         }
         Ok(())
@@ -118,9 +118,9 @@ impl Conversation {
 
     fn result_id(&self, role: &str, message: &Value, at: &str) -> Result<String, BadRequest> {
         if role == "function" {
-            return Ok(function_id(self.functions));
+            return Ok(function::id(self.functions));
         }
-        let id = message["tool_call_id"].as_str().map(tool_id);
+        let id = message["tool_call_id"].as_str().map(function::plain_id);
         id.ok_or_else(|| BadRequest::at(at, format!("{at} has no \"tool_call_id\"")))
     }
 
@@ -196,31 +196,7 @@ fn thoughts(message: &mut Value) -> Vec<Value> {
 }
 
 fn tool_use(id: &str, function: &Value, at: &str) -> Result<Value, BadRequest> {
-    let name = function["name"].as_str();
-    let name = name.ok_or_else(|| BadRequest::at(at, format!("{at} has no function name")))?;
-    Ok(json!({"type": "tool_use", "id": tool_id(id), "name": name, "input": input(&function["arguments"], at)?}))
-}
-
-/// Arguments are JSON in a string there and an object here.
-fn input(arguments: &Value, at: &str) -> Result<Value, BadRequest> {
-    let value = match arguments {
-        Value::String(text) if text.trim().is_empty() => return Ok(json!({})),
-        Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
-        Value::Null => return Ok(json!({})),
-        other => other.clone(),
-    };
-    if value.is_object() {
-        return Ok(value);
-    }
-    let at = format!("{at}.function.arguments");
-    Err(BadRequest::at(at.clone(), format!("{at} is no JSON object, and Anthropic models take nothing else")))
-}
-
-/// Ids there may hold any character; here only letters, digits, `_` and `-`.
-fn tool_id(id: &str) -> String {
-    id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' }).collect()
-}
-
-fn function_id(count: usize) -> String {
-    format!("call_function_{count}")
+    let name = function::name(function.get("name"), at)?;
+    let input = function::arguments(function, at, "Anthropic models take")?;
+    Ok(json!({"type": "tool_use", "id": function::plain_id(id), "name": name, "input": input}))
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::JSON_TOOL;
 use super::part::marked;
-use crate::BadRequest;
+use crate::{BadRequest, function};
 
 /// Tools as Anthropic declares them.
 pub(super) fn tools(tools: Value) -> Result<Vec<Value>, BadRequest> {
@@ -19,11 +19,8 @@ fn tool(mut tool: Value, at: &str) -> Result<Value, BadRequest> {
     }
     let mark = tool.get_mut("cache_control").map(Value::take);
     let mut function = tool["function"].take();
-    let Some(name) = function["name"].as_str() else {
-        return Err(BadRequest::at(at, format!("{at} has no function name")));
-    };
     let mut out = Map::new();
-    out.insert("name".into(), name.into());
+    out.insert("name".into(), function::name(function.get("name"), at)?.into());
     if let Some(Value::String(text)) = function.get_mut("description").map(Value::take) {
         out.insert("description".into(), text.into());
     }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::model::Traits;
 use super::part::{Reader, text_block};
-use crate::BadRequest;
 use crate::anthropic::part::is_signed;
+use crate::{BadRequest, function};
 
 /// Ids of calls have at most so many characters.
 const MAX_ID_CHARS: usize = 64;
@@ -93,7 +93,7 @@ impl Conversation {
         }
         if message["function_call"].is_object() {
             self.functions += 1;
-            let id = function_id(self.functions);
+            let id = function::id(self.functions);
             blocks.push(tool_use(&id, &message["function_call"], &format!("{at}.function_call"))?);
             self.uses_tools = true;
         }
@@ -102,7 +102,7 @@ impl Conversation {
 
     fn result(&mut self, role: &str, message: &Value, content: Value, at: &str) -> Result<Value, BadRequest> {
         let id = match (role, message["tool_call_id"].as_str()) {
-            ("function", _) => function_id(self.functions),
+            ("function", _) => function::id(self.functions),
             (_, Some(id)) => tool_id(id),
             (_, None) => return Err(BadRequest::at(at, format!("{at} has no \"tool_call_id\""))),
         };
@@ -167,35 +167,13 @@ fn thoughts(message: &Value) -> Vec<Value> {
 }
 
 fn tool_use(id: &str, function: &Value, at: &str) -> Result<Value, BadRequest> {
-    let name = function["name"].as_str();
-    let name = name.ok_or_else(|| BadRequest::at(at, format!("{at} has no function name")))?;
-    let input = input(&function["arguments"], at)?;
+    let name = function::name(function.get("name"), at)?;
+    let input = function::arguments(function, at, "Bedrock takes")?;
     Ok(json!({"toolUse": {"toolUseId": id, "name": name, "input": input}}))
 }
 
-/// Arguments are JSON in a string there and an object here.
-fn input(arguments: &Value, at: &str) -> Result<Value, BadRequest> {
-    let value = match arguments {
-        Value::Null => return Ok(json!({})),
-        Value::String(text) if text.trim().is_empty() => return Ok(json!({})),
-        Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
-        other => other.clone(),
-    };
-    if value.is_object() {
-        return Ok(value);
-    }
-    let at = format!("{at}.function.arguments");
-    Err(BadRequest::at(at.clone(), format!("{at} is no JSON object, and Bedrock takes nothing else")))
-}
-
-/// Ids there may hold any character; here only letters, digits, `_` and `-`, and not many. What tells two of them apart is
-/// mostly at their end.
+/// Few characters are taken here, and not many of them. What tells two ids apart is mostly at their end.
 fn tool_id(id: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
-    let id: Vec<char> = id.chars().map(plain).collect();
-    id.iter().skip(id.len().saturating_sub(MAX_ID_CHARS)).collect()
-}
-
-fn function_id(count: usize) -> String {
-    format!("call_function_{count}")
+    let id = function::plain_id(id);
+    id.chars().skip(id.len().saturating_sub(MAX_ID_CHARS)).collect()
 }

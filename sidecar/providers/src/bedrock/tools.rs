@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::model::Traits;
 use super::part::Reader;
-use crate::BadRequest;
 use crate::anthropic::JSON_TOOL;
 use crate::refs::{self, NoRoom};
+use crate::{BadRequest, function};
 
 /// Which tool is to be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +46,7 @@ pub(super) fn functions(functions: &Value, traits: Traits) -> Result<Vec<Value>,
 }
 
 fn declaration(function: &Map<String, Value>, traits: Traits, at: &str, room: &mut usize) -> Result<Value, BadRequest> {
-    let name = function.get("name").and_then(Value::as_str);
-    let name = name.ok_or_else(|| BadRequest::at(at, format!("{at} has no function name")))?;
+    let name = function::name(function.get("name"), at)?;
     // An empty description is refused, and none at all by some models.
     let text = function.get("description").and_then(Value::as_str).filter(|text| !text.is_empty());
     let parameters = function.get("parameters").unwrap_or(&Value::Null);

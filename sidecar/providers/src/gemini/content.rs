@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::SIGNATURE;
 use super::model::Traits;
 use super::part::{parts, text};
-use crate::BadRequest;
+use crate::{BadRequest, function};
 
 /// What the API takes for a signature that got lost: base64 of `skip_thought_signature_validator`.
 const LOST_SIGNATURE: &str = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I=";
@@ -103,10 +103,9 @@ impl Conversation {
     }
 
     fn call(&mut self, function: &Value, id: &str, at: &str) -> Result<Value, BadRequest> {
-        let name = function["name"].as_str();
-        let name = name.ok_or_else(|| BadRequest::at(at, format!("{at} has no function name")))?;
+        let name = function::name(function.get("name"), at)?;
         self.calls.push((id.to_owned(), name.to_owned()));
-        let mut call = json!({"name": name, "args": args(&function["arguments"], at)?});
+        let mut call = json!({"name": name, "args": function::arguments(function, at, "Gemini models take")?});
         if self.traits.signed_calls && !id.is_empty() {
             call["id"] = id.into();
         }
@@ -156,19 +155,4 @@ fn signature(call: &Value) -> Option<&str> {
     [SIGNATURE, "/provider_specific_fields/thought_signature"]
         .iter()
         .find_map(|pointer| call.pointer(pointer)?.as_str())
-}
-
-/// Arguments are JSON in a string there and an object here.
-fn args(arguments: &Value, at: &str) -> Result<Value, BadRequest> {
-    let value = match arguments {
-        Value::Null => return Ok(json!({})),
-        Value::String(text) if text.trim().is_empty() => return Ok(json!({})),
-        Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
-        other => other.clone(),
-    };
-    if value.is_object() {
-        return Ok(value);
-    }
-    let at = format!("{at}.function.arguments");
-    Err(BadRequest::at(at.clone(), format!("{at} is no JSON object, and Gemini models take nothing else")))
 }

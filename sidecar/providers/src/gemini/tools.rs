@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::schema::subset;
-use crate::BadRequest;
+use crate::{BadRequest, function};
 
 /// Tools as Gemini declares them: all functions in one, and its own beside it.
 pub(super) fn tools(tools: Value) -> Result<Vec<Value>, BadRequest> {
@@ -31,8 +31,7 @@ pub(super) fn functions(functions: &Value) -> Result<Vec<Value>, BadRequest> {
 }
 
 fn declaration(function: &Map<String, Value>, at: &str) -> Result<Value, BadRequest> {
-    let name = function.get("name").and_then(Value::as_str);
-    let name = name.ok_or_else(|| BadRequest::at(at, format!("{at} has no function name")))?;
+    let name = function::name(function.get("name"), at)?;
     let mut out = json!({"name": name});
     if let Some(Value::String(text)) = function.get("description") {
         out["description"] = text.as_str().into();

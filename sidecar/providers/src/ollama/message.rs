@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::BadRequest;
+use crate::{BadRequest, function};
 
 /// Text of a message, and pictures as base64.
 #[derive(Debug, Default)]
@@ -75,25 +75,9 @@ fn made(message: &Value, calls: &mut Calls, at: &str) -> Result<Vec<Value>, BadR
 }
 
 fn call(function: &Value, id: &str, calls: &mut Calls, at: &str) -> Result<Value, BadRequest> {
-    let name = function["name"].as_str();
-    let name = name.ok_or_else(|| BadRequest::at(at, format!("{at} has no function name")))?;
+    let name = function::name(function.get("name"), at)?;
     calls.push((id.to_owned(), name.to_owned()));
-    Ok(json!({"function": {"name": name, "arguments": arguments(&function["arguments"], at)?}}))
-}
-
-/// Arguments are JSON in a string there and an object here.
-fn arguments(arguments: &Value, at: &str) -> Result<Value, BadRequest> {
-    let value = match arguments {
-        Value::Null => return Ok(json!({})),
-        Value::String(text) if text.trim().is_empty() => return Ok(json!({})),
-        Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
-        other => other.clone(),
-    };
-    if value.is_object() {
-        return Ok(value);
-    }
-    let at = format!("{at}.function.arguments");
-    Err(BadRequest::at(at.clone(), format!("{at} is no JSON object, and Ollama takes nothing else")))
+    Ok(json!({"function": {"name": name, "arguments": function::arguments(function, at, "Ollama takes")?}}))
 }
 
 fn content(content: Value, at: &str) -> Result<Content, BadRequest> {
