@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use serde_json::Value;
 
-use crate::openai::family::Family;
+use crate::openai::family::{Family, is_neutral};
+use crate::openai::request::unsupported;
 use crate::openai::table::Path;
 use crate::{
     Abilities, Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, bedrock, cohere, completions, embed,
@@ -135,6 +137,25 @@ impl<'a> Target<'a> {
     /// Whether responses are asked for as such.
     fn has_responses(&self) -> bool {
         Speech { dialect: self.dialect, host: self.host, row: self.row }.has_responses(self.api_version)
+    }
+
+    /// What becomes of a parameter that cannot be said here: refused, dropped, or given back to be passed. One that says
+    /// what would be done without it is left out in silence.
+    pub(crate) fn refuse(
+        &self,
+        key: &str,
+        value: Value,
+        dropped: &mut Vec<String>,
+    ) -> Result<Option<Value>, BadRequest> {
+        if is_neutral(key, &value) {
+            return Ok(None);
+        }
+        match self.unsupported {
+            Unsupported::Drop => dropped.push(key.to_owned()),
+            Unsupported::Reject => return Err(unsupported(key, self.model)),
+            Unsupported::Pass => return Ok(Some(value)),
+        }
+        Ok(None)
     }
 
     pub(crate) fn family(&self) -> Family {

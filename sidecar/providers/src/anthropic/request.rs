@@ -5,7 +5,6 @@ use serde_json::{Map, Value, json};
 use super::content::Conversation;
 use super::model::{Schema, Traits};
 use super::{JSON_TOOL, SCHEMA_HEADERS, VERTEX_SEARCH_HEADERS, headers, path, schema, tools, version_in_body};
-use crate::openai::family::is_neutral;
 use crate::openai::request::unsupported;
 use crate::{BadRequest, Body, Host, Need, Outgoing, Target, Unsupported};
 
@@ -141,13 +140,8 @@ impl Draft<'_> {
 
     /// A parameter the model cannot express: dropped, refused or passed, as the route says.
     fn refuse(&mut self, key: &str, value: Value) -> Result<(), BadRequest> {
-        if is_neutral(key, &value) {
-            return Ok(());
-        }
-        match self.target.unsupported {
-            Unsupported::Drop => self.dropped.push(key.to_owned()),
-            Unsupported::Reject => return Err(unsupported(key, self.target.model)),
-            Unsupported::Pass => self.set(key, value),
+        if let Some(value) = self.target.refuse(key, value, &mut self.dropped)? {
+            self.set(key, value);
         }
         Ok(())
     }

@@ -7,9 +7,7 @@ use super::model::{Thinking, TopK, Traits};
 use super::tools::{self, Choice};
 use super::{STREAM_HEADERS, path};
 use crate::anthropic::schema;
-use crate::openai::family::is_neutral;
 use crate::openai::fit::budget;
-use crate::openai::request::unsupported;
 use crate::{BadRequest, Body, Need, Outgoing, Target, Unsupported};
 
 /// The least Claude can be told to think.
@@ -131,13 +129,8 @@ impl Draft<'_> {
 
     /// A parameter the model cannot express: dropped, refused or passed, as the route says.
     fn refuse(&mut self, key: &str, value: Value) -> Result<(), BadRequest> {
-        if is_neutral(key, &value) {
-            return Ok(());
-        }
-        match self.target.unsupported {
-            Unsupported::Drop => self.dropped.push(key.to_owned()),
-            Unsupported::Reject => return Err(unsupported(key, self.target.model)),
-            Unsupported::Pass => self.more(key, value),
+        if let Some(value) = self.target.refuse(key, value, &mut self.dropped)? {
+            self.more(key, value);
         }
         Ok(())
     }

@@ -5,11 +5,9 @@ use serde_json::{Map, Value, json};
 use super::content::Conversation;
 use super::model::Traits;
 use super::tools;
-use crate::openai::family::is_neutral;
 use crate::openai::fit::budget;
-use crate::openai::request::unsupported;
 use crate::path::segment;
-use crate::{BadRequest, Body, Host, Need, Outgoing, Target, Unsupported, vertex};
+use crate::{BadRequest, Body, Host, Need, Outgoing, Target, vertex};
 
 /// Gemini's own words at the top level, for applications that know who they talk to.
 const OWN: &[&str] = &["safetySettings", "safety_settings", "cachedContent", "cached_content", "labels"];
@@ -124,15 +122,8 @@ impl Draft<'_> {
 
     /// A parameter the API has no word for: dropped, refused or passed, as the route says.
     fn refuse(&mut self, key: &str, value: Value) -> Result<(), BadRequest> {
-        if is_neutral(key, &value) {
-            return Ok(());
-        }
-        match self.target.unsupported {
-            Unsupported::Drop => self.dropped.push(key.to_owned()),
-            Unsupported::Reject => return Err(unsupported(key, self.target.model)),
-            Unsupported::Pass => {
-                self.out.insert(key.to_owned(), value);
-            }
+        if let Some(value) = self.target.refuse(key, value, &mut self.dropped)? {
+            self.out.insert(key.to_owned(), value);
         }
         Ok(())
     }

@@ -3,9 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::message;
-use crate::openai::family::is_neutral;
-use crate::openai::request::unsupported;
-use crate::{Api, BadRequest, Body, Need, Outgoing, Target, Unsupported};
+use crate::{Api, BadRequest, Body, Need, Outgoing, Target};
 
 /// OpenAI's parameters, and Ollama's own, that go into `options` by the same name.
 const OPTIONS: &[&str] = &[
@@ -158,13 +156,8 @@ impl Draft<'_> {
 
     /// A parameter the API has no word for: dropped, refused or passed, as the route says.
     fn refuse(&mut self, key: &str, value: Value) -> Result<(), BadRequest> {
-        if is_neutral(key, &value) {
-            return Ok(());
-        }
-        match self.target.unsupported {
-            Unsupported::Drop => self.dropped.push(key.to_owned()),
-            Unsupported::Reject => return Err(unsupported(key, self.target.model)),
-            Unsupported::Pass => self.set(key, value),
+        if let Some(value) = self.target.refuse(key, value, &mut self.dropped)? {
+            self.set(key, value);
         }
         Ok(())
     }
