@@ -35,7 +35,7 @@ unit:
 
 conformance: ## what other people's software does at every provider, against what we do: a table
 	@cargo test --locked -p spillway-providers --test conformance -- --nocapture --test-threads 1
-	@cargo test --locked -p spillway-operator --test costs -- --nocapture
+	@cargo test --locked -p spillway-tests --test costs -- --nocapture
 
 e2e: ## the end-to-end tests alone, on the cluster of `make setup` (or KUBECONFIG_E2E=FILE)
 	@e2e/run.sh

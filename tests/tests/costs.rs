@@ -5,9 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-#[path = "../../../sidecar/providers/tests/conformance/data.rs"]
+#[path = "../../sidecar/providers/tests/conformance/data.rs"]
 mod data;
-#[path = "../../../sidecar/providers/tests/conformance/score.rs"]
+#[path = "../../sidecar/providers/tests/conformance/score.rs"]
 mod score;
 
 /// How a row differs, as the shared score counts it.
