@@ -101,11 +101,19 @@ pub fn providers() -> Vec<ProviderType> {
 
 /// The names a model may be known by, the most special one first.
 fn names(provider: ProviderType, model: &str) -> impl Iterator<Item = &str> {
-    let more = match provider {
-        ProviderType::Bedrock => without_region(model),
-        _ => fine_tuned_from(model),
+    let (more, last) = match provider {
+        ProviderType::Bedrock => {
+            let id = without_api(model);
+            (Some(id), without_region(id))
+        }
+        _ => (fine_tuned_from(model), None),
     };
-    std::iter::once(model).chain(more)
+    std::iter::once(model).chain(more).chain(last)
+}
+
+/// `invoke/anthropic.claude-…`: the word in front says how Bedrock is asked.
+fn without_api(model: &str) -> &str {
+    model.strip_prefix("invoke/").or_else(|| model.strip_prefix("converse/")).unwrap_or(model)
 }
 
 /// `ft:gpt-4o-mini-2024-07-18:my-org::id` is billed as `ft:gpt-4o-mini-2024-07-18`.

@@ -47,6 +47,14 @@ fn a_model_has_the_price_of_what_it_was_made_from() {
     let profile = look_up(ProviderType::Bedrock, "sg.anthropic.claude-opus-4-7");
     assert_eq!(profile, look_up(ProviderType::Bedrock, "anthropic.claude-opus-4-7"));
     assert!(profile.is_some() && look_up(ProviderType::Bedrock, "mars.anthropic.claude-opus-4-7").is_none());
+    for way in [
+        "invoke/us.anthropic.claude-opus-4-7",
+        "invoke/anthropic.claude-opus-4-7",
+        "converse/anthropic.claude-opus-4-7",
+    ] {
+        assert!(look_up(ProviderType::Bedrock, way).is_some(), "{way}");
+    }
+    assert_eq!(look_up(ProviderType::Bedrock, "invoke/sg.anthropic.claude-opus-4-7"), profile);
 }
 
 #[test]
