@@ -13,7 +13,8 @@ binaries() {
   # In the cache, so that a fresh clone compiles what changed and not the world.
   export CARGO_TARGET_DIR=$RELEASE_TARGET
   # Static, so that the image needs no libraries. With --target the flag does not reach build scripts and macros.
-  RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --target "$static" -p spillway-operator -p spillway-sidecar
+  # The addresses a static program fixes up when it starts take 1.4 MB unless they are packed.
+  RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" cargo build --locked --release --target "$static" -p spillway-operator -p spillway-sidecar
 }
 
 spillway_images() {
