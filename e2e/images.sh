@@ -12,9 +12,7 @@ binaries() {
   cd "$ROOT"
   # In the cache, so that a fresh clone compiles what changed and not the world.
   export CARGO_TARGET_DIR=$RELEASE_TARGET
-  # Static, so that the image needs no libraries. With --target the flag does not reach build scripts and macros.
-  # The addresses a static program fixes up when it starts take 1.4 MB unless they are packed.
-  RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" cargo build --locked --release --target "$static" -p spillway-operator -p spillway-sidecar
+  RUSTFLAGS=$RELEASE_RUSTFLAGS cargo build --locked --release --target "$static" -p spillway-operator -p spillway-sidecar
 }
 
 spillway_images() {

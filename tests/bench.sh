@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # Measures the sidecar, built as it ships, beside a bare proxy.
 #   tests/bench.sh [--quick] [--strict] [--rows TEXT]
-set -euo pipefail
-cd "$(dirname "$0")/.."
+source "$(dirname "$0")/../e2e/lib.sh"
+cd "$ROOT"
 host="$(rustc -vV | sed -n 's/^host: //p')"
 # The same packages, target, flags and folder as the images: what is built for one is not built again for the other.
-export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${SPILLWAY_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/spillway}/target}"
-export RUSTFLAGS="-C target-feature=+crt-static"
+export CARGO_TARGET_DIR=$RELEASE_TARGET RUSTFLAGS=$RELEASE_RUSTFLAGS
 cargo build --locked --release --target "$host" -p spillway-operator -p spillway-sidecar
 cargo build --locked --release --target "$host" -p spillway-tests --bin bench
 case " $* " in
