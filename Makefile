@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help setup demo try test check fmt lint unit conformance crds catalogue images e2e bench clean
+.PHONY: help setup demo try test check fmt lint unit conformance crds catalogue images clients e2e bench clean
 
 CACHE := $(or $(SPILLWAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spillway)
 
@@ -36,6 +36,9 @@ unit:
 conformance: ## what other people's software does at every provider, against what we do: a table
 	@cargo test --locked -p spillway-providers --test conformance -- --nocapture --test-threads 1
 	@cargo test --locked -p spillway-tests --test costs -- --nocapture
+
+clients: ## real clients, unmodified, through Spillway: every SDK at every family of providers, and OpenAI's own tests
+	@tests/clients.sh
 
 e2e: ## the end-to-end tests alone, on the cluster of `make setup` (or KUBECONFIG_E2E=FILE)
 	@e2e/run.sh

