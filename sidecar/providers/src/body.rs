@@ -36,6 +36,8 @@ struct Field {
     value: Raw,
     /// Elements of the value, if it is an array or an object.
     items: usize,
+    /// Bytes of the value that are certainly text of a message, or all of it, if it is a text.
+    text: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -97,9 +99,10 @@ impl Body {
             scan.skip_space();
             scan.demand(b':', "':'").map_err(flaw)?;
             scan.skip_space();
-            let start = scan.at();
-            let items = scan.value(2).map_err(flaw)?;
-            self.add(Field { key, value: Raw::Span(start..scan.at()), items }, duplicates)?;
+            let (start, before) = (scan.at(), scan.text);
+            let items = scan.field().map_err(flaw)?;
+            let text = scan.text - before;
+            self.add(Field { key, value: Raw::Span(start..scan.at()), items, text }, duplicates)?;
             scan.skip_space();
             if scan.take(b'}') {
                 return Ok(());
@@ -174,6 +177,17 @@ impl Body {
         self.raw(&field.value).starts_with(b"[").then_some(field.items)
     }
 
+    /// Bytes of a field that are certainly text the model reads, escapes undone: at least so many.
+    pub(crate) fn text_len(&self, key: &str) -> usize {
+        self.find(key).map_or(0, |field| field.text)
+    }
+
+    /// The raw elements of an array field.
+    pub(crate) fn elements(&self, key: &str) -> Vec<&[u8]> {
+        let raw = self.get_bytes(key).unwrap_or_default();
+        Scanner::new(raw).elements().into_iter().filter_map(|span| raw.get(span)).collect()
+    }
+
     /// How many values it came with, nested ones included. Each takes memory beyond its text once it is read.
     #[must_use]
     pub const fn values(&self) -> usize {
@@ -182,7 +196,12 @@ impl Body {
 
     /// Whether any string in it is the name of an image part. False is certain, true is worth a look.
     pub(crate) fn may_have_images(&self) -> bool {
-        self.words.image
+        self.words.images > 0
+    }
+
+    /// It has no more images than this.
+    pub(crate) fn images(&self) -> usize {
+        self.words.images
     }
 
     /// Whether any string in it is the role `developer`. False is certain, true is worth a look.
@@ -208,14 +227,16 @@ impl Body {
     /// [`Self::set`] for JSON that is known to be valid.
     pub(crate) fn set_raw(&mut self, key: &str, value: Bytes, items: usize) {
         self.edited = true;
-        self.words.add(Words::of(&value));
+        let scan = Scanner::over(&value);
+        let text = scan.text;
+        self.words.add(scan.words);
         let position = self.fields.iter().position(|field| self.raw(&field.key) == key.as_bytes());
         if let Some(field) = position.and_then(|position| self.fields.get_mut(position)) {
             field.value = Raw::Own(value);
-            field.items = items;
+            (field.items, field.text) = (items, text);
         } else {
             let key = Raw::Own(Bytes::copy_from_slice(key.as_bytes()));
-            self.fields.push(Field { key, value: Raw::Own(value), items });
+            self.fields.push(Field { key, value: Raw::Own(value), items, text });
         }
     }
 

@@ -1,31 +1,39 @@
 //! Counting a prompt: bounds that cost nothing, counts where a bound cannot decide.
 //!
 //! A byte-level tokenizer never makes more tokens than it gets bytes, so a prompt whose bytes fit needs no count. The
-//! vocabularies are loaded by the first count that needs them (a fifth of a second, tens of megabytes) and shared from
-//! then on. Counting is work for a thread that may block: a hundred kilobytes take milliseconds.
+//! vocabularies are loaded by the first count that needs them (tens of milliseconds, nine megabytes), shared, and given
+//! back when no count has needed them for ten turns of [`turn`]. Counting is work for a thread that may block: a megabyte
+//! takes tens of milliseconds, whatever is in it.
 
+mod classes;
 mod items;
+mod memory;
+mod pieces;
 mod rendering;
+mod shelf;
 #[cfg(test)]
 mod tests;
 mod text;
+mod vocabulary;
 
-use memchr::memmem;
 use serde_json::Value;
 
 use crate::{Api, Body};
+use memory::Kind;
+pub use shelf::IDLE_TURNS;
 use text::Counter;
 
 /// Which tokenizer counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
+    /// Of OpenAI's models since GPT-4o; of gpt-oss, whose encoding `o200k_harmony` differs in what no text can say.
     O200k,
     Cl100k,
     /// No tokenizer is known.
     Estimate,
 }
 
-/// The prompt has at least `lower` and at most `upper` tokens.
+/// The prompt has at most `upper` tokens, and at least `lower` of any encoding that is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     pub lower: u64,
@@ -57,7 +65,7 @@ const IMAGE_UPPER: u64 = 2_000;
 const SLACK: u64 = 16;
 const TOOLS_SLACK: u64 = 600;
 
-/// Bounds from the length alone.
+/// Bounds from lengths alone, which are known since the prompt was read: it is not looked at again.
 #[must_use]
 pub fn bounds(api: Api, body: &Body) -> Bounds {
     let keys: &[&str] = match api {
@@ -70,30 +78,42 @@ pub fn bounds(api: Api, body: &Body) -> Bounds {
         // What of it is a prompt, and what that comes to, only the provider knows.
         Api::Pass(_) => &[],
     };
-    let raw = || keys.iter().filter_map(|key| body.get_bytes(key));
-    let mut upper: u64 = raw().map(|raw| raw.len() as u64).sum();
+    let mut upper: u64 = keys.iter().filter_map(|key| body.get_bytes(key)).map(|raw| raw.len() as u64).sum();
     let messages = match api {
         Api::ChatCompletions | Api::Messages | Api::CountTokens => body.array_len("messages").unwrap_or(0) as u64,
         Api::Responses => body.array_len("input").unwrap_or(0) as u64 + 2,
-        Api::Completions | Api::Embeddings | Api::Pass(_) => return Bounds { lower: 0, upper },
+        Api::Completions | Api::Embeddings => return Bounds { lower: least(body), upper },
+        Api::Pass(_) => return Bounds { lower: 0, upper },
     };
-    upper += SLACK + messages * 2 * PER_MESSAGE;
-    if body.may_have_images() {
-        let images: usize = raw().map(|raw| memmem::find_iter(raw, b"\"image").count()).sum();
-        upper += images as u64 * IMAGE_UPPER;
-    }
+    upper += SLACK + messages * 2 * PER_MESSAGE + body.images() as u64 * IMAGE_UPPER;
     if body.array_len("tools").is_some() || body.array_len("functions").is_some() {
         upper += TOOLS_SLACK;
     }
-    // Several items of a response can be one message.
-    let lower = if api == Api::Responses { 0 } else { messages * PER_MESSAGE };
+    // Several items of a response can be one message, and what of them is text depends on what they are.
+    let lower = match api {
+        Api::Responses if body.array_len("input").is_some() => 0,
+        Api::Responses => least(body),
+        _ => messages * PER_MESSAGE + least(body),
+    };
     Bounds { lower, upper }
+}
+
+/// No token of any encoding stands for more bytes than the longest.
+fn least(body: &Body) -> u64 {
+    let text: usize = ["messages", "system", "prompt", "input"].iter().map(|key| body.text_len(key)).sum();
+    (text / vocabulary::LONGEST) as u64
 }
 
 /// Counts the prompt, as OpenAI's own recipe and LiteLLM's counter do.
 #[must_use]
 pub fn count(api: Api, body: &Body, encoding: Encoding) -> Count {
-    let mut counter = Counter::new(encoding);
+    count_while(api, body, encoding, &|| true)
+}
+
+/// [`count`] until `goes_on` says no, which it is asked every few kilobytes. The rest is estimated.
+#[must_use]
+pub fn count_while(api: Api, body: &Body, encoding: Encoding, goes_on: &dyn Fn() -> bool) -> Count {
+    let mut counter = Counter::new(encoding, goes_on);
     match api {
         Api::ChatCompletions | Api::Messages | Api::CountTokens => chat(body, &mut counter),
         Api::Completions => prompt(&body.value("prompt").unwrap_or_default(), &mut counter),
@@ -107,7 +127,7 @@ pub fn count(api: Api, body: &Body, encoding: Encoding) -> Count {
 /// Counts one message of `messages`, or one item of a response's `input`, the template around it included.
 #[must_use]
 pub fn count_message(message: &Value, encoding: Encoding) -> u64 {
-    let mut counter = Counter::new(encoding);
+    let mut counter = Counter::new(encoding, &|| true);
     if message["type"].is_string() {
         items::add(message, &mut counter);
     } else {
@@ -116,31 +136,45 @@ pub fn count_message(message: &Value, encoding: Encoding) -> u64 {
     counter.total().tokens
 }
 
-fn chat(body: &Body, counter: &mut Counter) {
-    let messages = body.value("messages").unwrap_or_default();
-    let messages = messages.as_array().map(Vec::as_slice).unwrap_or_default();
-    counter.add(PER_PROMPT);
-    let system = body.value("system");
-    if let Some(system) = &system {
-        counter.add(PER_MESSAGE);
-        counter.text("system");
-        add_content(system, counter);
+/// Says that a turn is over: the caller's clock decides how long one is. What no count has needed for [`IDLE_TURNS`] of
+/// them goes. Says how many vocabularies are in memory still.
+pub fn turn() -> usize {
+    let left = shelf::SHELF.turn();
+    if left == 0 {
+        text::MEMORY.clear();
     }
-    for message in messages {
-        add_message(message, counter);
-    }
-    add_tools(body, system.is_some() || messages.iter().any(|message| message["role"] == "system"), counter);
+    left
 }
 
-fn add_tools(body: &Body, has_system: bool, counter: &mut Counter) {
-    if let Some(tools) = body.value("tools").filter(|tools| tools.as_array().is_some_and(|tools| !tools.is_empty())) {
-        counter.text(&rendering::tools(&tools));
+fn chat(body: &Body, counter: &mut Counter<'_>) {
+    counter.add(PER_PROMPT);
+    let mut has_system = false;
+    if let Some(system) = body.get_bytes("system").filter(|system| *system != b"null") {
+        has_system = true;
+        counter.part(Kind::System, system, add_system);
+    }
+    for message in body.elements("messages") {
+        has_system |= counter.part(Kind::Message, message, add_message);
+    }
+    add_tools(body, has_system, counter);
+}
+
+fn add_system(system: &Value, counter: &mut Counter<'_>) {
+    counter.add(PER_MESSAGE);
+    counter.text("system");
+    add_content(system, counter);
+}
+
+fn add_tools(body: &Body, has_system: bool, counter: &mut Counter<'_>) {
+    if body.array_len("tools").is_some_and(|tools| tools > 0) {
+        let tools = body.get_bytes("tools").unwrap_or_default();
+        counter.part(Kind::Tools, tools, |tools, counter| counter.text(&rendering::tools(tools)));
         counter.add(if has_system { 5 } else { 9 });
         add_choice(&body.value("tool_choice").unwrap_or_default(), counter);
     }
 }
 
-fn add_choice(choice: &Value, counter: &mut Counter) {
+fn add_choice(choice: &Value, counter: &mut Counter<'_>) {
     if choice == "none" {
         counter.add(1);
     } else if let Some(name) = choice["function"]["name"].as_str().or_else(|| choice["name"].as_str()) {
@@ -149,7 +183,7 @@ fn add_choice(choice: &Value, counter: &mut Counter) {
     }
 }
 
-fn add_message(message: &Value, counter: &mut Counter) {
+fn add_message(message: &Value, counter: &mut Counter<'_>) {
     counter.add(PER_MESSAGE);
     for (key, value) in message.as_object().into_iter().flatten() {
         match key.as_str() {
@@ -170,7 +204,7 @@ fn add_message(message: &Value, counter: &mut Counter) {
 }
 
 /// A string, or parts in either dialect's words.
-fn add_content(content: &Value, counter: &mut Counter) {
+fn add_content(content: &Value, counter: &mut Counter<'_>) {
     match content {
         Value::String(text) => counter.text(text),
         Value::Array(parts) => parts.iter().for_each(|part| add_part(part, counter)),
@@ -178,7 +212,7 @@ fn add_content(content: &Value, counter: &mut Counter) {
     }
 }
 
-fn add_part(part: &Value, counter: &mut Counter) {
+fn add_part(part: &Value, counter: &mut Counter<'_>) {
     match part["type"].as_str() {
         Some("image_url" | "input_image" | "image") => {
             let high = part["image_url"]["detail"] == "high";
@@ -195,12 +229,13 @@ fn add_part(part: &Value, counter: &mut Counter) {
             // Three bytes of base64 text are two of the file, and a file is mostly not its text.
             counter.guess(IMAGE + part.to_string().len() as u64 / 16);
         }
-        _ => counter.text(part.as_str().unwrap_or_default()),
+        // Whatever it is, its text is read.
+        _ => counter.text(part["text"].as_str().or_else(|| part.as_str()).unwrap_or_default()),
     }
 }
 
 /// Text, a list of texts, tokens, or a list of lists of tokens.
-fn prompt(value: &Value, counter: &mut Counter) {
+fn prompt(value: &Value, counter: &mut Counter<'_>) {
     match value {
         Value::String(text) => counter.text(text),
         Value::Number(_) => counter.add(1),

@@ -23,37 +23,34 @@ pub(super) struct Scanner<'a> {
     pub(super) words: Words,
     /// Values so far, nested ones included.
     pub(super) values: usize,
+    /// Bytes so far that are certainly text of a message, without their escapes.
+    pub(super) text: usize,
+    /// How many bytes escapes were longer than what they stand for, at most.
+    escaped: usize,
 }
 
 /// Short strings met on the way that decide whether anyone has to look closer: without them, no message holds an image
 /// or comes from a developer, however long it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Words {
-    pub(super) image: bool,
+    /// How many name an image part, or a key of one.
+    pub(super) images: usize,
     pub(super) developer: bool,
 }
 
 // === impl Words ===
 
 impl Words {
-    /// The words of a text that is known to be JSON.
-    pub(super) fn of(json: &[u8]) -> Self {
-        let mut scanner = Scanner::new(json);
-        // What the scanner refuses has no reader behind it either.
-        let _ = scanner.value(1);
-        scanner.words
-    }
-
     fn note(&mut self, text: &[u8]) {
         match text {
-            b"image" | b"image_url" | b"input_image" => self.image = true,
+            b"image" | b"image_url" | b"input_image" => self.images += 1,
             b"developer" => self.developer = true,
             _ => {}
         }
     }
 
     pub(super) fn add(&mut self, other: Self) {
-        self.image |= other.image;
+        self.images += other.images;
         self.developer |= other.developer;
     }
 }
@@ -68,7 +65,40 @@ pub(super) struct Text {
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, words: Words::default(), values: 0 }
+        Self { bytes, at: 0, words: Words::default(), values: 0, text: 0, escaped: 0 }
+    }
+
+    /// Over the value of a top-level field that is known to be JSON.
+    pub(super) fn over(json: &'a [u8]) -> Self {
+        let mut scanner = Self::new(json);
+        // What the scanner refuses has no reader behind it either.
+        let _ = scanner.field();
+        scanner
+    }
+
+    /// Skips the value of a top-level field.
+    pub(super) fn field(&mut self) -> Result<usize, Flaw> {
+        if self.peek() == Some(b'"') { self.counted(2).map(|()| 0) } else { self.value(2) }
+    }
+
+    /// The elements of an array that is known to be JSON.
+    pub(super) fn elements(&mut self) -> Vec<Range<usize>> {
+        let mut elements = Vec::new();
+        if !self.take(b'[') {
+            return elements;
+        }
+        loop {
+            self.skip_space();
+            let start = self.at;
+            if self.value(3).is_err() {
+                return elements;
+            }
+            elements.push(start..self.at);
+            self.skip_space();
+            if !self.take(b',') {
+                return elements;
+            }
+        }
     }
 
     pub(super) fn at(&self) -> usize {
@@ -123,11 +153,11 @@ impl<'a> Scanner<'a> {
         }
         for count in 1.. {
             self.skip_space();
-            self.string()?;
+            let key = self.string()?;
             self.skip_space();
             self.demand(b':', "':'")?;
             self.skip_space();
-            self.value(depth + 1)?;
+            if self.is_text(depth, key.span) { self.counted(depth + 1) } else { self.value(depth + 1).map(|_| ()) }?;
             self.skip_space();
             if self.take(b'}') {
                 return Ok(count);
@@ -135,6 +165,19 @@ impl<'a> Scanner<'a> {
             self.demand(b',', "',' or '}'")?;
         }
         Ok(0)
+    }
+
+    /// Whether what comes is a message's text: `[{"content": "…"}]`, or `[{"content": [{"text": "…"}]}]`.
+    fn is_text(&self, depth: usize, key: Range<usize>) -> bool {
+        matches!((depth, &self.bytes[key]), (3, b"content") | (5, b"text")) && self.peek() == Some(b'"')
+    }
+
+    /// Skips a string, and counts it as text.
+    fn counted(&mut self, depth: usize) -> Result<(), Flaw> {
+        let (start, escaped) = (self.at, self.escaped);
+        self.value(depth)?;
+        self.text += (self.at - start).saturating_sub(2 + self.escaped - escaped);
+        Ok(())
     }
 
     fn array(&mut self, depth: usize) -> Result<usize, Flaw> {
@@ -204,13 +247,17 @@ impl<'a> Scanner<'a> {
     fn escape(&mut self) -> Result<(), Flaw> {
         self.at += 1;
         match self.peek() {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+                self.at += 1;
+                self.escaped += 1;
+            }
             Some(b'u') => {
                 let digits = self.bytes.get(self.at + 1..self.at + 5);
                 if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
                     return Err(self.flaw("four hex digits after \\u"));
                 }
                 self.at += 5;
+                self.escaped += 5;
             }
             _ => return Err(self.flaw("an escape that JSON knows")),
         }

@@ -2,33 +2,29 @@
 
 use serde_json::Value;
 
-use super::text::Counter;
-use super::{PER_MESSAGE, PER_PROMPT, add_content, add_message, add_tools};
+use super::{PER_MESSAGE, PER_PROMPT, add_content, add_message, add_system, add_tools, memory::Kind, text::Counter};
 use crate::Body;
 
-pub(super) fn count(body: &Body, counter: &mut Counter) {
+pub(super) fn count(body: &Body, counter: &mut Counter<'_>) {
     counter.add(PER_PROMPT);
-    let instructions = body.value("instructions");
-    if let Some(instructions) = &instructions {
-        counter.add(PER_MESSAGE);
-        counter.text("system");
-        add_content(instructions, counter);
+    let mut has_system = false;
+    if let Some(instructions) = body.get_bytes("instructions").filter(|instructions| *instructions != b"null") {
+        has_system = true;
+        counter.part(Kind::System, instructions, add_system);
     }
-    let input = body.value("input").unwrap_or_default();
-    let items = input.as_array().map(Vec::as_slice).unwrap_or_default();
-    if input.is_string() {
+    if body.get_bytes("input").is_some_and(|input| input.starts_with(b"\"")) {
         counter.add(PER_MESSAGE);
         counter.text("user");
-        add_content(&input, counter);
+        add_content(&body.value("input").unwrap_or_default(), counter);
     }
-    for item in items {
-        add(item, counter);
+    for item in body.elements("input") {
+        has_system |= counter.part(Kind::Item, item, add);
     }
-    add_tools(body, instructions.is_some() || items.iter().any(|item| item["role"] == "system"), counter);
+    add_tools(body, has_system, counter);
 }
 
 /// One item. What only names it is no part of the prompt.
-pub(super) fn add(item: &Value, counter: &mut Counter) {
+pub(super) fn add(item: &Value, counter: &mut Counter<'_>) {
     let text = |key: &str| item[key].as_str().unwrap_or_default();
     match item["type"].as_str() {
         None => add_message(item, counter),

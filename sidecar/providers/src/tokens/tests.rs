@@ -1,3 +1,5 @@
+use std::cell::Cell;
+
 use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::json;
@@ -86,14 +88,101 @@ fn a_message_counts_as_much_alone_as_among_others() {
 }
 
 #[test]
-fn a_run_without_a_break_is_cut_and_said_to_be_inexact() {
-    let run = "a".repeat(50_000);
-    let text = body(&json!({"input": run}));
-    let counted = count(Api::Embeddings, &text, Encoding::O200k);
-    assert!(!counted.exact);
-    assert!((6_000..=6_500).contains(&counted.tokens), "{counted:?}");
-    let spaced = body(&json!({"input": "word ".repeat(10_000)}));
-    assert_eq!(count(Api::Embeddings, &spaced, Encoding::O200k), Count { tokens: 10_001, exact: true });
+fn a_run_is_counted_in_full_unless_it_is_a_megabyte_long() {
+    for (length, tokens, exact) in
+        [(50_000, 6_250, true), (1 << 20, 1 << 17, true), ((1 << 20) + 8, (1 << 17) + 1, false)]
+    {
+        let text = body(&json!({"input": "a".repeat(length)}));
+        assert_eq!(count(Api::Embeddings, &text, Encoding::O200k), Count { tokens, exact }, "{length}");
+    }
+}
+
+#[test]
+fn what_comes_after_it_was_told_to_stop_is_estimated() {
+    let text = body(&json!({"input": "word ".repeat(40_000)}));
+    let asked = Cell::new(0);
+    let goes_on = || asked.replace(asked.get() + 1) < 2;
+    let stopped = count_while(Api::Embeddings, &text, Encoding::O200k, &goes_on);
+    assert_eq!(asked.get(), 3, "and it is not asked again");
+    assert!(!stopped.exact);
+    assert!((40_000..60_000).contains(&stopped.tokens), "{stopped:?}");
+}
+
+/// Lengths known since the prompt was read are all a bound looks at.
+#[test]
+fn a_long_text_has_a_lower_bound_whatever_it_is_made_of() {
+    let long = " ".repeat(12_800);
+    let escaped = "\n".repeat(12_800);
+    let rows = [
+        (Api::ChatCompletions, json!({"messages": [{"role": "user", "content": long}]}), 103),
+        (Api::ChatCompletions, json!({"messages": [{"role": "user", "content": escaped}]}), 103),
+        (
+            Api::ChatCompletions,
+            json!({"messages": [{"role": "user", "content": [{"type": "text", "text": long}]}]}),
+            103,
+        ),
+        (
+            Api::ChatCompletions,
+            json!({"messages": [{"role": "user", "content": [{"type": "new", "text": long}]}]}),
+            103,
+        ),
+        (
+            Api::ChatCompletions,
+            json!({"messages": [{"role": "user", "meta": {"text": long}, "id": {"content": long}}]}),
+            3,
+        ),
+        (
+            Api::ChatCompletions,
+            json!({"messages": [{"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": long}}]}]}),
+            3,
+        ),
+        (Api::ChatCompletions, json!({"messages": [], "tools": [{"content": long}]}), 0),
+        (Api::Messages, json!({"system": long, "messages": []}), 100),
+        (Api::Completions, json!({"prompt": long}), 100),
+        (Api::Embeddings, json!({"input": long}), 100),
+        (Api::Embeddings, json!({"input": [long]}), 0),
+        (Api::Responses, json!({"input": long}), 100),
+        (Api::Responses, json!({"input": [{"role": "user", "content": long}]}), 0),
+    ];
+    for (api, value, lower) in rows {
+        let mut body = body(&value);
+        let bounds = bounds(api, &body);
+        assert_eq!(bounds.lower, lower, "{api:?} {}", &value.to_string()[..60]);
+        for encoding in [Encoding::O200k, Encoding::Cl100k] {
+            assert!((bounds.lower..=bounds.upper).contains(&count(api, &body, encoding).tokens), "{api:?} {bounds:?}");
+        }
+        if let Some(messages) = value.get("messages") {
+            body.set("messages", messages);
+            assert_eq!(super::bounds(api, &body).lower, lower, "written anew: {api:?}");
+        }
+    }
+}
+
+#[test]
+fn what_a_conversation_begins_with_is_not_counted_again() {
+    let text = "a prompt no other test has, about forty-two lamas".repeat(100);
+    let mut messages = vec![json!({"role": "system", "content": text}), json!({"role": "user", "content": text})];
+    let tools = json!([{"type": "function", "function": {"name": "ping"}}]);
+    let asked = Cell::new(0);
+    let counted = |messages: &[Value]| {
+        asked.set(0);
+        let goes_on = || {
+            asked.set(asked.get() + 1);
+            true
+        };
+        let body = body(&json!({"messages": messages, "tools": tools}));
+        count_while(Api::ChatCompletions, &body, Encoding::Cl100k, &goes_on)
+    };
+    for _ in 0..8 {
+        messages.push(json!({"role": "user", "content": format!("{text}{}", messages.len())}));
+    }
+    let first = counted(&messages);
+    assert!(first.exact && asked.get() >= 2, "{first:?}, asked {} times", asked.get());
+    messages.push(json!({"role": "assistant", "content": "hello world"}));
+    let second = counted(&messages);
+    assert_eq!(asked.get(), 0, "nothing long was counted");
+    assert_eq!(second, Count { tokens: first.tokens + PER_MESSAGE + 1 + 2, exact: true });
 }
 
 #[test]

@@ -1,0 +1,96 @@
+//! From the program into memory.
+//!
+//! A packed vocabulary is the 256 bytes in the order of their ranks, and for each further token the ranks of its two
+//! halves, left ones first, all of their high bytes before the middle ones and those before the low ones: what is alike
+//! is beside each other, which compresses to a third less.
+
+use std::io::Read as _;
+
+use flate2::read::ZlibDecoder;
+
+use super::{Pairs, Pattern, Trie, Vocabulary};
+
+const O200K: &[u8] = include_bytes!("o200k.z");
+const CL100K: &[u8] = include_bytes!("cl100k.z");
+
+/// Tokens of one byte: all of them.
+const BYTES: usize = 256;
+
+/// The bytes of all tokens, one after another.
+struct Spelled {
+    bytes: Vec<u8>,
+    /// Where each token begins, and where the last one ends.
+    starts: Vec<u32>,
+}
+
+// === impl Vocabulary ===
+
+impl Vocabulary {
+    /// Takes tens of milliseconds.
+    pub(in super::super) fn load(pattern: Pattern) -> Self {
+        let packed = match pattern {
+            Pattern::O200k => O200K,
+            Pattern::Cl100k => CL100K,
+        };
+        let mut raw = Vec::with_capacity(packed.len() * 2);
+        // It is part of the program, and was read by its tests.
+        let _ = ZlibDecoder::new(packed).read_to_end(&mut raw);
+        let halves = halves(&raw);
+        let spelled = Spelled::new(&raw, &halves);
+        drop(raw);
+        let (trie, shorter) = Trie::new(|token| spelled.token(token), &spelled.sorted());
+        let lengths = spelled.starts.windows(2).map(|pair| (pair[1] - pair[0]) as u8).collect();
+        Self { pattern, trie, pairs: Pairs::new(&halves, BYTES), halves, shorter, lengths }
+    }
+}
+
+/// What each token is made of.
+fn halves(raw: &[u8]) -> Vec<[u32; 2]> {
+    let planes = raw.get(BYTES..).unwrap_or_default();
+    let merged = planes.len() / 6;
+    let rank = |side: usize, token: usize| {
+        let plane = |plane: usize| u32::from(planes[(side * 3 + plane) * merged + token]);
+        plane(0) << 16 | plane(1) << 8 | plane(2)
+    };
+    let bytes = (0..BYTES as u32).map(|byte| [byte, byte]);
+    bytes.chain((0..merged).map(|token| [rank(0, token), rank(1, token)])).collect()
+}
+
+// === impl Spelled ===
+
+impl Spelled {
+    fn new(raw: &[u8], halves: &[[u32; 2]]) -> Self {
+        let mut spelled = Self { bytes: raw[..BYTES].to_vec(), starts: (0..=BYTES as u32).collect() };
+        // A token of ours is seven bytes long, more or less.
+        spelled.bytes.reserve_exact(halves.len() * 7);
+        spelled.starts.reserve_exact(halves.len() - BYTES);
+        for half in halves.iter().skip(BYTES).flat_map(|halves| halves.iter().enumerate()) {
+            let (side, token) = (half.0, *half.1 as usize);
+            let range = spelled.starts[token] as usize..spelled.starts[token + 1] as usize;
+            spelled.bytes.extend_from_within(range);
+            if side == 1 {
+                spelled.starts.push(spelled.bytes.len() as u32);
+            }
+        }
+        spelled
+    }
+
+    fn token(&self, token: u32) -> &[u8] {
+        &self.bytes[self.starts[token as usize] as usize..self.starts[token as usize + 1] as usize]
+    }
+
+    /// The tokens' ranks in the order of their bytes.
+    fn sorted(&self) -> Vec<u32> {
+        let key = |token: u32| {
+            let mut key = [0; 8];
+            let bytes = self.token(token);
+            let length = bytes.len().min(8);
+            key[..length].copy_from_slice(&bytes[..length]);
+            (u64::from_be_bytes(key), token)
+        };
+        let mut keys: Vec<(u64, u32)> = (0..self.starts.len() as u32 - 1).map(key).collect();
+        // Most of them differ in their first eight bytes.
+        keys.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.token(a.1).cmp(self.token(b.1))));
+        keys.into_iter().map(|(_, token)| token).collect()
+    }
+}
