@@ -63,7 +63,7 @@ pub enum ProxyError {
     )]
     NotPassed { what: String, routes: String, value: String },
     #[error("prompt has {prompt} tokens{}, {model:?} takes {window}{advice}", kept(*.output))]
-    ContextLength { prompt: u64, output: u64, model: String, window: u64, advice: String },
+    ContextLength { prompt: String, output: u64, model: String, window: u64, advice: String },
     #[error("no backend of {model:?} can serve this request: {reasons}")]
     NoCandidate { model: String, reasons: String },
     #[error("{}", cost_limit(.route, .model, *.max, .cheapest.as_ref(), .reasons))]
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn errors_name_the_object_the_value_the_bound_and_the_fix() {
         let too_long = |output| ProxyError::ContextLength {
-            prompt: 9012,
+            prompt: "9012".into(),
             output,
             model: "chat".into(),
             window: 8192,

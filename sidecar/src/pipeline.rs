@@ -34,6 +34,7 @@ use spillway_providers::Api;
 use crate::{error::ProxyError, runtime::Place};
 
 pub(crate) use accept::discard;
+pub(crate) use count::give_back;
 pub(crate) use reply::{REQUEST_ID, ReplyBody, error_response, json_response, methods};
 
 use attempt::{Outcome, Reply};

@@ -15,6 +15,9 @@ use crate::{Class, Classes, NanoUsd, Price, Tier};
 /// How many tokenizers there may be; [`Candidate::tokenizer`] is below it.
 pub const TOKENIZERS: usize = 3;
 
+/// The one that stands for those nobody knows, which counts by estimates and has no lower bound.
+pub const UNKNOWN: usize = TOKENIZERS - 1;
+
 /// More backends than this in one route are refused when it is loaded; sets of them are one word then.
 pub const MAX_CANDIDATES: usize = 64;
 
@@ -91,7 +94,8 @@ pub struct Set(u64);
 /// Why a backend was passed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skip {
-    /// `certain` is false where an estimate says so and a count might not.
+    /// `prompt` is a count, or the lower bound where that is enough. `certain` is false where an estimate says so and a
+    /// count might not.
     TooLong {
         prompt: u64,
         output: u64,
@@ -315,6 +319,11 @@ impl Sizes {
         Self { lower, upper, counted: [None; TOKENIZERS] }
     }
 
+    /// As few tokens as the prompt can have.
+    const fn least(&self, tokenizer: usize) -> u64 {
+        if tokenizer == UNKNOWN { 0 } else { self.lower }
+    }
+
     fn check(&self, tokenizer: usize, output: u64, window: u64) -> Check {
         let room = window.saturating_sub(output);
         let too_long = |prompt, certain| Check::Skip(Skip::TooLong { prompt, output, window, certain });
@@ -323,8 +332,8 @@ impl Sizes {
         }
         match self.counted.get(tokenizer).copied().flatten() {
             Some(count) if count.tokens <= room => Check::Fits,
-            Some(count) => too_long(count.tokens, count.exact || self.lower > room),
-            // The lower bound alone would do, but the person who reads the error wants to know how much too long.
+            Some(count) => too_long(count.tokens, count.exact || self.least(tokenizer) > room),
+            None if self.least(tokenizer) > room => too_long(self.lower, true),
             None => Check::Open,
         }
     }

@@ -2,7 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use spillway_policy::{Class, NanoUsd, breaker::Refusal, fallback::Skip, truncate::DoesNotFit};
+use spillway_policy::{
+    Class, NanoUsd,
+    breaker::Refusal,
+    fallback::{Counted, Skip},
+    truncate::DoesNotFit,
+};
 use spillway_wire::OnExceeded;
 
 use super::{
@@ -176,7 +181,8 @@ pub(super) fn context_length(call: &Call, backend: usize, skips: &Skips, tried: 
     let window = call.route.candidates[backend].window.unwrap_or(u64::MAX);
     let output = call.demand().output.of(window);
     let room = window.saturating_sub(output);
-    let prompt = call.sizes.counted[call.route.candidates[backend].tokenizer].map_or(call.sizes.lower, |it| it.tokens);
+    let counted = call.sizes.counted[call.route.candidates[backend].tokenizer];
+    let prompt = counted.map_or(call.sizes.lower, |counted| counted.tokens);
     let fits = prompt <= window && room < prompt;
     let larger = describe(&call.route, skips);
     let advice = match (call.route.on_exceeded, tried) {
@@ -196,6 +202,11 @@ pub(super) fn context_length(call: &Call, backend: usize, skips: &Skips, tried: 
         _ => format!(
             " and no backend its FallbackPolicy names has room: {larger} (add one, or set contextWindow.onExceeded: Hybrid)"
         ),
+    };
+    let prompt = match counted {
+        Some(Counted { exact: true, .. }) => prompt.to_string(),
+        Some(_) => format!("about {prompt}"),
+        None => format!("at least {prompt}"),
     };
     ProxyError::ContextLength {
         prompt,

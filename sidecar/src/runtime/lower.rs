@@ -323,7 +323,7 @@ fn candidate(given: &wire::Backend, lowered: &Backend) -> fallback::Candidate {
         tokenizer: match tokenizer {
             wire::Tokenizer::O200kBase => 0,
             wire::Tokenizer::Cl100kBase => 1,
-            wire::Tokenizer::Estimate => 2,
+            wire::Tokenizer::Estimate => fallback::UNKNOWN,
         },
         tools: *tools,
         images: *vision,

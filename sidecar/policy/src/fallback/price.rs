@@ -53,7 +53,7 @@ impl Question<'_> {
         let counted = self.sizes.counted.get(candidate.tokenizer).is_none_or(Option::is_some);
         if at_most <= max {
             Check::Fits
-        } else if counted || worst(self.sizes.lower).is_some_and(|at_least| at_least > max) {
+        } else if counted || worst(self.sizes.least(candidate.tokenizer)).is_some_and(|at_least| at_least > max) {
             Check::Skip(Skip::TooExpensive { worst: at_most, max })
         } else {
             Check::Open

@@ -40,6 +40,12 @@ fn bounds_decide_where_they_can_and_counting_is_asked_for_where_not() {
     let rows = [
         ("every byte a token, and still it fits", Sizes::bounds(1, 800), Choice::Take(0), vec![]),
         ("one more, and it has to be counted", Sizes::bounds(1, 801), Choice::Count(0), vec![]),
+        (
+            "too long if every token is the longest there is",
+            Sizes::bounds(801, 5_000),
+            Choice::Nobody,
+            too_long(801, true),
+        ),
         ("counted, fits", counted(800, true), Choice::Take(0), vec![]),
         ("counted, too long", counted(801, true), Choice::Nobody, too_long(801, true)),
         ("estimated, too long", counted(801, false), Choice::Nobody, too_long(801, false)),
@@ -47,6 +53,9 @@ fn bounds_decide_where_they_can_and_counting_is_asked_for_where_not() {
     for (row, sizes, choice, skipped) in rows {
         assert_eq!(ask(&[PLAIN], demand, &sizes, Set::default()), (choice, skipped), "{row}");
     }
+    let unknown = Candidate { tokenizer: UNKNOWN, ..PLAIN };
+    let asked = ask(&[unknown], demand, &Sizes::bounds(801, 5_000), Set::default());
+    assert_eq!(asked.0, Choice::Count(0), "nobody knows how long its tokens are");
 }
 
 #[test]
