@@ -49,6 +49,10 @@ pub enum ProxyError {
          requests together: send fewer, or give the sidecar a larger memory limit"
     )]
     TooManyValues { values: usize, bytes: u64, limit: u64 },
+    #[error(
+        "this sidecar failed while it worked on the request's body or its answer: that is a bug, others' requests go on"
+    )]
+    Broken,
     #[error("request body was not complete: {reason}")]
     Incomplete { reason: String },
     #[error(transparent)]
@@ -146,6 +150,7 @@ impl ProxyError {
             Self::TooLarge { .. } | Self::TooManyValues { .. } => {
                 Shape::new(S::PAYLOAD_TOO_LARGE, kind::REQUEST, "request_too_large")
             }
+            Self::Broken => Shape::new(S::INTERNAL_SERVER_ERROR, kind::SERVER, "internal_error"),
             Self::Incomplete { .. } => Shape::new(S::REQUEST_TIMEOUT, kind::REQUEST, "invalid_request"),
             Self::Invalid(bad) => {
                 Shape { param: bad.param.clone(), ..Shape::new(S::BAD_REQUEST, kind::REQUEST, "invalid_request") }

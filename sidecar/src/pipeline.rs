@@ -27,6 +27,7 @@ mod structure;
 mod through;
 mod truncate;
 mod when;
+mod whole;
 
 use hyper::{Request, Response, body::Incoming};
 use spillway_providers::Api;
@@ -70,7 +71,7 @@ async fn drive(api: Api, request: Request<Incoming>, settle: &mut Settle) -> Res
         structure.restore(&mut call);
         let failure = match outcome {
             Outcome::Answered(reply) => {
-                let judged = structure.judge(&call, settle, reply).await;
+                let judged = structure.judge(&call, settle, reply).await?;
                 let Some(judged) = cascade.judge(&runtime, &mut call, &mut plan, judged, settle).await else {
                     continue;
                 };

@@ -1,6 +1,7 @@
 //! What requests run on: the config in use, the keys, the counters.
 
 mod admit;
+mod aside;
 mod connections;
 mod gate;
 mod generation;
@@ -20,6 +21,7 @@ use std::sync::{
 use spillway_wire::{Credential, Map, Snapshot};
 use tokio::sync::watch;
 
+pub(crate) use aside::{Aside, Heavy, LARGE};
 pub(crate) use connections::Connected;
 pub(crate) use gate::{Admission, Failed, Rest, View as GateView, Who};
 pub use generation::Generation;
@@ -48,6 +50,7 @@ pub struct Runtime {
     pub usage: Arc<UsageTable>,
     pub telemetry: Arc<Telemetry>,
     pub(crate) memory: Memory,
+    pub(crate) aside: Aside,
     limits: Limits,
     connections: Connections,
     in_flight: AtomicUsize,
@@ -118,6 +121,7 @@ impl Runtime {
             usage,
             telemetry,
             memory: Memory::new(limits.buffered_bytes),
+            aside: Aside::new(),
             limits,
             connections: Connections::of(limits.requests),
             in_flight: AtomicUsize::new(0),

@@ -53,13 +53,18 @@ const FORWARDED: [&str; 5] = ["openai-beta", "anthropic-beta", "anthropic-versio
 const VALUE_BYTES: u64 = 128;
 
 impl Accepted {
-    /// Books the memory that working on so many values takes: a small text can hold millions of them.
-    pub(super) fn weigh(&mut self, values: usize) -> Result<(), ProxyError> {
+    /// Books the memory that working on so many values takes: a small text can hold millions of them. Says how much it is.
+    pub(super) fn weigh(&mut self, values: usize) -> Result<u64, ProxyError> {
         let (total, limit) = (self.body.len() as u64 + values as u64 * VALUE_BYTES, self.held.limit());
         if total > limit {
             return Err(ProxyError::TooManyValues { values, bytes: total, limit });
         }
-        if self.held.grow_to(total) { Ok(()) } else { Err(ProxyError::Overloaded { what: MEMORY, limit }) }
+        if self.held.grow_to(total) { Ok(total) } else { Err(ProxyError::Overloaded { what: MEMORY, limit }) }
+    }
+
+    /// What was booked, for somebody who keeps it longer.
+    pub(super) fn take_hold(&mut self, runtime: &Runtime) -> Hold {
+        std::mem::replace(&mut self.held, runtime.memory.hold())
     }
 }
 

@@ -8,16 +8,14 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Body;
+use http_body_util::Full;
 use spillway_policy::Class;
-use spillway_providers::{Fault, decode_at, fault, pass::Comes};
+use spillway_providers::{Fault, fault, pass::Comes};
 
 use super::{
     failure::{Cut, Failure, chain, local, retry_after},
     fallback::Plan,
     outgoing::{self, IDENTITY},
-    pieces::Pieces,
     progress::Progress,
     prove::{self, Sent, prove},
     reply::passed,
@@ -55,9 +53,6 @@ pub(super) enum Answer {
     /// Whatever it is.
     Through(Box<Through>),
 }
-
-/// More than any provider's longest answer; a body beyond it is not an answer.
-const MAX_ANSWER_BYTES: u64 = 64 << 20;
 
 /// Enough of an error to classify it.
 const MAX_ERROR_BYTES: u64 = 64 << 10;
@@ -102,7 +97,7 @@ pub(super) struct Kept {
 
 /// Makes the attempt that the plan is ready for.
 pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle: &mut Settle) -> Outcome {
-    let ready = match prepare(call, plan.backend, plan.admission.take().unwrap_or_default()) {
+    let ready = match prepare(call, plan.backend, plan.admission.take().unwrap_or_default()).await {
         Ok(ready) => ready,
         Err(error) => return Outcome::Refused(error),
     };
@@ -191,10 +186,11 @@ fn failed_took(route: &Route, now: Instant) -> Duration {
 }
 
 /// The request, and the key it goes out with.
-pub(super) fn prepare(call: &Call, index: usize, admission: Admission) -> Result<Ready, ProxyError> {
-    let backend = &call.route.backends[index];
-    let key = Sent::of(&backend.provider, &admission);
-    let request = outgoing::request(call, backend, key.as_ref().map(|key| &**key.slot()))?;
+pub(super) async fn prepare(call: &Call, index: usize, admission: Admission) -> Result<Ready, ProxyError> {
+    let key = Sent::of(&call.route.backends[index].provider, &admission);
+    let slot = key.as_ref().map(|key| Arc::clone(key.slot()));
+    let request =
+        call.aside(move |call| outgoing::request(call, &call.route.backends[index], slot.as_deref())).await??;
     Ok(Ready { index, request, admission, key })
 }
 
@@ -250,79 +246,8 @@ impl Attempt<'_> {
         self.call.deadline.min(self.total)
     }
 
-    fn first_token(&self) -> Duration {
+    pub(super) fn first_token(&self) -> Duration {
         if self.call.need.stream { self.call.route.first_token_timeout } else { Duration::MAX }
-    }
-
-    async fn whole(&self, body: UpstreamBody, measured: &mut Measured) -> Result<Bytes, Outcome> {
-        let mut held = self.runtime.memory.hold();
-        let limit = held.limit();
-        let announced = body.size_hint().lower();
-        // Where a stream was asked for this is an error's text, or nothing that is of use: it has no longer than a stream's
-        // first content.
-        let until = self.until().min(clock::after(self.sent, self.first_token()));
-        let mut begun = false;
-        let take = |piece: &[u8], total| {
-            // Some keep a connection open with blanks while they think.
-            begun |= !piece.trim_ascii().is_empty();
-            self.progress.note(Waste { usage: None, output_bytes: if begun { total } else { 0 } }, begun);
-            held.grow_to(total)
-        };
-        let bytes = match self.read(body, MAX_ANSWER_BYTES, until, take).await {
-            Ok(bytes) => bytes,
-            Err(Cut::Memory) => {
-                measured.output_bytes = self.progress.waste().output_bytes.max(announced);
-                return Err(Outcome::Refused(ProxyError::Overloaded { what: "memory for answers", limit }));
-            }
-            Err(cut) => return Err(self.cut(&cut)),
-        };
-        let Call { api, model, need, .. } = self.call;
-        let length = bytes.len() as u64;
-        match decode_at(*api, self.backend.speech.dialect, model, clock::since_epoch().as_secs(), bytes) {
-            // Here a stream was asked for and something whole came: if it is no error, it is no stream either.
-            Ok(answer) if need.stream => {
-                let message = "answered a request for a stream with something else".to_owned();
-                let wasted = Some(Waste::whole(answer.usage, length));
-                let failure = Failure::new(local(spillway_providers::Class::InternalServerError, message));
-                Err(Outcome::Failed(Box::new(Failure { wasted, ..*failure })))
-            }
-            Ok(answer) => {
-                measured.usage = answer.usage;
-                measured.output_bytes = length;
-                Ok(answer.repeating(*api, &self.call.body).body)
-            }
-            Err(fault) => Err(Outcome::Failed(Failure::new(fault))),
-        }
-    }
-
-    /// Reads a body to its end, until then at most and within the provider's idle time. `take` gets each piece and what
-    /// it adds up to, and says whether there is room for it.
-    async fn read(
-        &self,
-        mut body: UpstreamBody,
-        limit: u64,
-        until: Instant,
-        mut take: impl FnMut(&[u8], u64) -> bool,
-    ) -> Result<Bytes, Cut> {
-        let mut pieces = Pieces::expecting(body.size_hint().exact().filter(|size| *size <= limit));
-        loop {
-            let until = until.min(clock::after(clock::now(), self.backend.provider.idle));
-            let frame = match tokio::time::timeout_at(until.into(), body.frame()).await {
-                Ok(Some(Ok(frame))) => frame,
-                Ok(Some(Err(error))) => return Err(Cut::Broken(error)),
-                Ok(None) => return Ok(pieces.join()),
-                Err(_) => return Err(Cut::Idle),
-            };
-            let Ok(data) = frame.into_data() else { continue };
-            let total = (pieces.len() + data.len()) as u64;
-            if total > limit {
-                return Err(Cut::TooLarge(limit));
-            }
-            if !take(&data, total) {
-                return Err(Cut::Memory);
-            }
-            pieces.push(data);
-        }
     }
 
     async fn rejected(&self, status: StatusCode, headers: &HeaderMap, body: UpstreamBody) -> Box<Failure> {

@@ -36,7 +36,7 @@ impl Cascade {
         runtime: &Runtime,
         call: &mut Call,
         plan: &mut Plan,
-        judged: Judged,
+        mut judged: Judged,
         settle: &mut Settle,
     ) -> Option<Judged> {
         // It is not the first; whatever comes of it, it takes the place of the one before. Unless nobody gets it.
@@ -46,7 +46,7 @@ impl Cascade {
         }
         let route = Arc::clone(&call.route);
         let Some(expression) = route.escalate.as_ref().filter(|_| call.api.has_prompt()) else { return Some(judged) };
-        let Some((said, usage)) = read(call, &judged.reply, settle) else { return Some(judged) };
+        let Some((said, usage)) = read(call, &mut judged.reply, settle).await else { return Some(judged) };
         let backend = &route.backends[plan.backend].name;
         match is_wanted(expression, call, said, usage, judged.fits()) {
             Ok(true) => {}
@@ -80,9 +80,13 @@ impl Cascade {
 }
 
 /// What an answer says and used. None: a stream that was too long to be held back to its end.
-fn read(call: &Call, reply: &Reply, settle: &mut Settle) -> Option<(Said, Option<Usage>)> {
-    let said = match &reply.body {
-        Answer::Whole(bytes) => Said::read(call.api, bytes),
+async fn read(call: &Call, reply: &mut Reply, settle: &mut Settle) -> Option<(Said, Option<Usage>)> {
+    let (api, aside) = (call.api, settle.runtime().aside.clone());
+    let said = match &mut reply.body {
+        Answer::Whole(bytes) => {
+            let bytes = bytes.clone();
+            aside.work(bytes.len() as u64, call.deadline, move || Said::read(api, &bytes)).await.ok()?
+        }
         Answer::Stream(started) => {
             let measured = started.complete()?;
             settle.used(measured.usage);

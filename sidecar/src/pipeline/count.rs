@@ -35,7 +35,9 @@ pub(super) fn bounds(api: Api, body: &Body) -> Sizes {
 pub(super) async fn count(call: &mut Call, backend: usize) {
     let (tokenizer, encoding) = (call.route.candidates[backend].tokenizer, call.route.backends[backend].encoding);
     let (api, body, until) = (call.api, call.body.clone(), until(call));
-    let counted = heavy(encoding, until, move |goes_on| tokens::count_while(api, &body, encoding, goes_on)).await;
+    let counted =
+        heavy(encoding, call.is_heavy(), until, move |goes_on| tokens::count_while(api, &body, encoding, goes_on))
+            .await;
     let fallback = || Counted { tokens: guess(&call.sizes), exact: false };
     let counted = counted.map_or_else(fallback, |tokens::Count { tokens, exact }| Counted { tokens, exact });
     if let Some(slot) = call.sizes.counted.get_mut(tokenizer) {
@@ -53,10 +55,12 @@ pub(super) fn until(call: &Call) -> Instant {
 /// to, past `until`, or when whoever wanted to know has left. None: the thread died.
 pub(super) async fn heavy<T: Send + 'static>(
     encoding: Encoding,
+    large: bool,
     until: Instant,
     work: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
 ) -> Option<T> {
-    if encoding == Encoding::Estimate {
+    // Lengths alone are added up at once, unless there are very many.
+    if encoding == Encoding::Estimate && !large {
         return Some(work(&|| true));
     }
     let place = THREADS.acquire().await.ok()?;

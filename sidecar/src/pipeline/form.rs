@@ -5,10 +5,10 @@
 //! they came: two readers of one form may disagree on where a part ends or what it is called. For the same reason parts are
 //! kept apart by a boundary that the sender cannot have known.
 
-use std::{collections::hash_map::RandomState, convert::Infallible, hash::BuildHasher};
+use std::{collections::hash_map::RandomState, convert::Infallible, fmt, hash::BuildHasher};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use futures::stream;
+use futures::{FutureExt as _, stream};
 use http::HeaderValue;
 use memchr::memmem;
 use multer::Multipart;
@@ -49,32 +49,9 @@ struct Part {
 
 impl Form {
     /// Takes a form apart.
-    pub(super) async fn read(content_type: Option<&HeaderValue>, bytes: Bytes) -> Result<(Self, Body), ProxyError> {
-        let unreadable =
-            |error: multer::Error| BadRequest { param: None, message: format!("form is unreadable: {error}") };
-        let text = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let boundary = multer::parse_boundary(text).map_err(unreadable)?;
-        let stream = stream::iter([Ok::<_, Infallible>(bytes)]);
-        let mut form = Multipart::new(stream, boundary.as_str());
-        let mut parts = Vec::new();
-        while let Some(mut field) = form.next_field().await.map_err(unreadable)? {
-            if parts.len() == MAX_PARTS {
-                let message = format!("form has more than {MAX_PARTS} parts");
-                return Err(BadRequest { param: None, message }.into());
-            }
-            let (name, file) = (field.name().unwrap_or_default().to_owned(), field.file_name().map(str::to_owned));
-            // Some take it for an escape, and would read another name.
-            if name.contains('\\') {
-                let message = format!("form has a part with a backslash in its name: {name:?} (leave it out)");
-                return Err(BadRequest { param: Some(name), message }.into());
-            }
-            let content_type = field.content_type().map(ToString::to_string);
-            let mut data = Pieces::default();
-            while let Some(piece) = field.chunk().await.map_err(unreadable)? {
-                data.push(piece);
-            }
-            parts.push(Part { name, file, content_type, data: data.join(), is_field: false });
-        }
+    pub(super) fn read(content_type: Option<&HeaderValue>, bytes: Bytes) -> Result<(Self, Body), ProxyError> {
+        // All of it is here, so there is nothing to wait for.
+        let mut parts = parts(content_type, bytes).now_or_never().ok_or_else(|| unreadable(&"it does not end"))??;
         let fields = fields(&mut parts)?;
         Ok((Self { boundary: boundary_of_none(&parts), parts }, fields))
     }
@@ -134,6 +111,37 @@ impl Part {
     }
 }
 
+async fn parts(content_type: Option<&HeaderValue>, bytes: Bytes) -> Result<Vec<Part>, ProxyError> {
+    let text = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let boundary = multer::parse_boundary(text).map_err(|error| unreadable(&error))?;
+    let stream = stream::iter([Ok::<_, Infallible>(bytes)]);
+    let mut form = Multipart::new(stream, boundary.as_str());
+    let mut parts = Vec::new();
+    while let Some(mut field) = form.next_field().await.map_err(|error| unreadable(&error))? {
+        if parts.len() == MAX_PARTS {
+            let message = format!("form has more than {MAX_PARTS} parts");
+            return Err(BadRequest { param: None, message }.into());
+        }
+        let (name, file) = (field.name().unwrap_or_default().to_owned(), field.file_name().map(str::to_owned));
+        // Some take it for an escape, and would read another name.
+        if name.contains('\\') {
+            let message = format!("form has a part with a backslash in its name: {name:?} (leave it out)");
+            return Err(BadRequest { param: Some(name), message }.into());
+        }
+        let content_type = field.content_type().map(ToString::to_string);
+        let mut data = Pieces::default();
+        while let Some(piece) = field.chunk().await.map_err(|error| unreadable(&error))? {
+            data.push(piece);
+        }
+        parts.push(Part { name, file, content_type, data: data.join(), is_field: false });
+    }
+    Ok(parts)
+}
+
+fn unreadable(why: &dyn fmt::Display) -> BadRequest {
+    BadRequest { param: None, message: format!("form is unreadable: {why}") }
+}
+
 /// Marks what is a field, and gathers it. A name that is there more than once is a list, which no policy reads.
 fn fields(parts: &mut [Part]) -> Result<Body, ProxyError> {
     let mut fields = Map::new();
@@ -144,10 +152,15 @@ fn fields(parts: &mut [Part]) -> Result<Body, ProxyError> {
             let message = "form has more than one \"model\" (send it once)".to_owned();
             return Err(BadRequest { param: Some("model".to_owned()), message }.into());
         }
-        if file.is_some() || !is_alone || data.len() > MAX_FIELD_BYTES {
+        let text = std::str::from_utf8(data).ok().filter(|_| file.is_none() && data.len() <= MAX_FIELD_BYTES);
+        let Some(text) = text.filter(|_| is_alone) else {
+            if name == "model" {
+                let message =
+                    "form's \"model\" is a file, too long or not UTF-8 (send the model's name as a plain field)";
+                return Err(BadRequest { param: Some("model".to_owned()), message: message.to_owned() }.into());
+            }
             continue;
-        }
-        let Ok(text) = std::str::from_utf8(data) else { continue };
+        };
         fields.insert(name.clone(), text.into());
         parts[index].is_field = true;
     }
@@ -185,8 +198,8 @@ mod tests {
         (parts.iter().map(part).collect::<String>() + "--b--\r\n").into()
     }
 
-    async fn read(bytes: Bytes) -> Result<(Form, Body), ProxyError> {
-        Form::read(Some(&HeaderValue::from_static("multipart/form-data; boundary=b")), bytes).await
+    fn read(bytes: Bytes) -> Result<(Form, Body), ProxyError> {
+        Form::read(Some(&HeaderValue::from_static("multipart/form-data; boundary=b")), bytes)
     }
 
     /// What goes out, as if its boundary were `b`.
@@ -194,8 +207,8 @@ mod tests {
         String::from_utf8(form.to_bytes(fields).to_vec()).unwrap().replace(&form.boundary, "b")
     }
 
-    #[tokio::test]
-    async fn fields_are_read_and_set_and_files_stay_as_they_are() {
+    #[test]
+    fn fields_are_read_and_set_and_files_stay_as_they_are() {
         let audio = "RIFF\r\n--x\r\n\0";
         let bytes = sent(&[
             ("name=\"file\"; filename=\"a\\\"b.wav\"\r\nContent-Type: audio/wav", audio),
@@ -204,7 +217,7 @@ mod tests {
             ("name=\"granularities[]\"", "segment"),
             ("name=\"temperature\"", "0"),
         ]);
-        let (form, mut fields) = read(bytes).await.unwrap();
+        let (form, mut fields) = read(bytes).unwrap();
         assert_eq!(fields.keys().collect::<Vec<_>>(), ["model", "temperature"]);
         fields.set("model", &"whisper-1".into());
         fields.set("language", &"de".into());
@@ -221,29 +234,29 @@ mod tests {
             out,
             format!("--b\r\nContent-Disposition: form-data; {}", want.join("Content-Disposition: form-data; "))
         );
-        let (again, _) = read(out.into()).await.unwrap();
+        let (again, _) = read(out.into()).unwrap();
         assert_eq!(again.parts[0].data, audio);
     }
 
-    #[tokio::test]
-    async fn what_looks_like_the_senders_next_part_is_data_for_everybody() {
+    #[test]
+    fn what_looks_like_the_senders_next_part_is_data_for_everybody() {
         let second = "--b\nContent-Disposition: form-data; name=\"model\"\n\nlarge";
         for ends in ["\n", "\r"] {
             let file = format!("RIFF{ends}{second}\n");
             let sent = sent(&[("name=\"model\"", "ears"), ("name=\"file\"; filename=\"a\"", &file)]);
-            let (form, fields) = read(sent.clone()).await.unwrap();
+            let (form, fields) = read(sent.clone()).unwrap();
             let out = String::from_utf8(form.to_bytes(&fields).to_vec()).unwrap();
             let header = form.content_type().unwrap();
             let (_, boundary) = header.to_str().unwrap().split_once("boundary=").unwrap();
             assert!(out.starts_with(&format!("--{boundary}\r\n")) && out.contains(&file), "{out}");
             assert_eq!(out.matches(boundary).count(), 3, "two parts and the end: {out}");
-            let (other, _) = read(sent).await.unwrap();
+            let (other, _) = read(sent).unwrap();
             assert!(other.boundary != form.boundary && form.boundary.len() > 32, "nobody knows it beforehand");
         }
     }
 
-    #[tokio::test]
-    async fn a_field_that_is_set_is_there_once_whatever_was_sent_under_its_name() {
+    #[test]
+    fn a_field_that_is_set_is_there_once_whatever_was_sent_under_its_name() {
         let long = "x".repeat(MAX_FIELD_BYTES + 1);
         let rows: [&[(&str, &str)]; 3] = [
             &[("name=\"language\"", "en"), ("name=\"language\"", "fr")],
@@ -253,27 +266,27 @@ mod tests {
         let binary =
             [&b"--b\r\nContent-Disposition: form-data; name=\"language\"\r\n\r\n\xff\r\n--b--\r\n"[..]].concat();
         for bytes in rows.into_iter().map(sent).chain([binary.into()]) {
-            let (form, mut fields) = read(bytes).await.unwrap();
+            let (form, mut fields) = read(bytes).unwrap();
             fields.set("language", &"de".into());
             let want = "--b\r\nContent-Disposition: form-data; name=\"language\"\r\n\r\nde\r\n--b--\r\n";
             assert_eq!(written(&form, &fields), want);
         }
-        let error = read(sent(&[("name=\"langu\\age\"", "en")])).await.unwrap_err();
+        let error = read(sent(&[("name=\"langu\\age\"", "en")])).unwrap_err();
         assert!(error.to_string().contains("backslash"), "{error}");
     }
 
-    #[tokio::test]
-    async fn what_is_no_form_or_two_at_once_is_refused() {
+    #[test]
+    fn what_is_no_form_or_two_at_once_is_refused() {
         let twice = sent(&[("name=\"model\"", "a"), ("name=\"model\"; filename=\"x\"", "b")]);
         let mut cut = sent(&[("name=\"model\"", "a")]);
         cut.truncate(cut.len() - 8);
         for (bytes, word) in [(twice, "more than one"), (cut, "unreadable"), (Bytes::from("model=a"), "unreadable")] {
-            let error = read(bytes).await.unwrap_err();
+            let error = read(bytes).unwrap_err();
             assert!(error.to_string().contains(word), "{error}");
         }
         let many = vec![("name=\"x[]\"", ""); MAX_PARTS + 1];
-        assert!(read(sent(&many)).await.unwrap_err().to_string().contains("128"));
+        assert!(read(sent(&many)).unwrap_err().to_string().contains("128"));
         let header = HeaderValue::from_static("multipart/form-data");
-        assert!(Form::read(Some(&header), Bytes::new()).await.is_err());
+        assert!(Form::read(Some(&header), Bytes::new()).is_err());
     }
 }

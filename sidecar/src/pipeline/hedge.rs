@@ -23,7 +23,7 @@ pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle:
     let Some(hedge) = call.route.hedge.filter(|_| plan.attempts == 0 && call.api.has_prompt()) else {
         return attempt::run(runtime, call, plan, settle).await;
     };
-    let ready = match attempt::prepare(call, plan.backend, plan.admission.take().unwrap_or_default()) {
+    let ready = match attempt::prepare(call, plan.backend, plan.admission.take().unwrap_or_default()).await {
         Ok(ready) => ready,
         Err(error) => return Outcome::Refused(error),
     };
@@ -37,8 +37,13 @@ pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle:
         () = begun(&said) => return settle.ended(first.await),
         () = tokio::time::sleep(hedge.after) => {}
     }
-    let second = plan.second(call).and_then(|(index, admission)| attempt::prepare(call, index, admission).ok());
-    let Some(second) = second else { return settle.ended(first.await) };
+    let Some((index, admission)) = plan.second(call) else { return settle.ended(first.await) };
+    let second = tokio::select! {
+        biased;
+        ended = &mut first => return settle.ended(ended),
+        second = attempt::prepare(call, index, admission) => second,
+    };
+    let Ok(second) = second else { return settle.ended(first.await) };
     let (one, two) = (plan.backend, second.index);
     plan.attempts += 1;
     settle.beside(two, plan.attempts, &said_beside);

@@ -91,7 +91,7 @@ async fn estimate(call: &Call, index: usize) -> Reply {
     let encoding = call.route.backends[index].encoding;
     let (api, body) = (call.api, call.body.clone());
     let work = move |goes_on: &dyn Fn() -> bool| tokens::count_while(api, &body, encoding, goes_on);
-    let counted = count::heavy(encoding, count::until(call), work).await;
+    let counted = count::heavy(encoding, call.is_heavy(), count::until(call), work).await;
     let guess = || tokens::Count { tokens: count::guess(&count::bounds(call.api, &call.body)), exact: false };
     let tokens::Count { tokens, exact } = counted.unwrap_or_else(guess);
     let word = if exact { EXACT } else { ESTIMATE };

@@ -12,8 +12,8 @@ use super::{pass::Sent, resolve::Call};
 use crate::{
     clock,
     error::ProxyError,
-    runtime::{Backend, KeySlot, Provider},
-    sign::{AwsCredentials, Scope, SignError, Signed, sign},
+    runtime::{Backend, KeySlot, LARGE, Provider},
+    sign::{AwsCredentials, Digest, Scope, SignError, Signed, sign},
 };
 
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("spillway/", env!("CARGO_PKG_VERSION")));
@@ -87,6 +87,10 @@ fn authorize(
     provider: &Provider,
     key: Option<&KeySlot>,
 ) -> Result<(), ProxyError> {
+    // Whoever signs it later does so where everybody waits, and is not to read all of it there.
+    if provider.identity.is_some() && provider.auth == AuthScheme::SigV4 && body.len() as u64 > LARGE {
+        request.extensions_mut().insert(Digest::of(body));
+    }
     if provider.keys.is_empty() {
         return Ok(());
     }
@@ -113,13 +117,14 @@ pub(super) fn sign_with(
     body: &[u8],
     provider: &Provider,
 ) -> Result<(), SignError> {
+    let digest = request.extensions().get::<Digest>().map_or_else(|| Digest::of(body), Digest::clone);
     let scope = Scope { region: &provider.region, service: "bedrock", at: clock::since_epoch() };
     let signed = Signed {
         method: request.method().as_str(),
         authority: provider.upstream.place().authority().to_str().unwrap_or_default(),
         target: request.uri().path_and_query().map_or("/", PathAndQuery::as_str),
         content_type: "application/json",
-        body,
+        digest: &digest,
     };
     let headers = sign(key, scope, signed)?;
     request.headers_mut().extend(headers);

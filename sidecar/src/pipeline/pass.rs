@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use spillway_policy::fallback::Set;
 use spillway_providers::{BadRequest, Body, Pass, Target, pass::ModelIn};
 
-use super::{accept::Accepted, form::Form};
+use super::form::Form;
 use crate::{
     error::ProxyError,
     runtime::{Generation, Route},
@@ -50,18 +50,21 @@ pub(super) struct Sent {
 
 impl Passing {
     /// Takes a request apart: its fields, and the rest.
-    pub(super) async fn read(pass: &'static Pass, accepted: &Accepted) -> Result<(Self, Body), ProxyError> {
-        let body = accepted.body.clone();
-        let content_type = accepted.headers.get(header::CONTENT_TYPE);
+    pub(super) fn read(
+        pass: &'static Pass,
+        uri: &Uri,
+        content_type: Option<&HeaderValue>,
+        body: Bytes,
+    ) -> Result<(Self, Body), ProxyError> {
         let (content, fields) = match pass.model {
             ModelIn::Json => (Content::Fields, Body::parse(body)?),
             ModelIn::Form => {
-                let (form, fields) = Form::read(content_type, body).await?;
+                let (form, fields) = Form::read(content_type, body)?;
                 (Content::Form(form), fields)
             }
             ModelIn::Nowhere(_) => (Content::Raw(body, content_type.cloned()), Body::default()),
         };
-        let id = pass.id(accepted.uri.path()).map(crate::server::decoded);
+        let id = pass.id(uri.path()).map(crate::server::decoded);
         if id.as_ref().is_some_and(|id| id.len() > MAX_ID_BYTES) {
             let message = format!("the id in the path is longer than {MAX_ID_BYTES} bytes");
             return Err(BadRequest { param: None, message }.into());
@@ -72,7 +75,7 @@ impl Passing {
             return Err(BadRequest { param: None, message }.into());
         }
         // Elsewhere a query means nothing.
-        let query = accepted.uri.query().filter(|_| pass.kept().is_some()).map(str::to_owned);
+        let query = uri.query().filter(|_| pass.kept().is_some()).map(str::to_owned);
         Ok((Self { pass, id, query, content }, fields))
     }
 

@@ -5,7 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use serde_json::Value;
 use spillway_policy::{
     Tier,
@@ -19,12 +20,12 @@ use super::{
     hint::{self, Hints},
     pass::Passing,
     settle::Settle,
-    when::Wanted,
+    when::{Wanted, Words},
 };
 use crate::{
     bill, clock,
     error::ProxyError,
-    runtime::{Generation, RequestRules, Route},
+    runtime::{Generation, Heavy, LARGE, RequestRules, Route},
 };
 
 /// A request with its route: what the stages below work on.
@@ -32,6 +33,8 @@ pub(super) struct Call {
     pub(super) api: Api,
     pub(super) route: Arc<Route>,
     pub(super) body: Body,
+    /// What is done to a large body is done aside.
+    heavy: Option<Heavy>,
     /// Of what is passed on: what there is beside its fields.
     pub(super) passing: Option<Arc<Passing>>,
     /// Who has no such API.
@@ -42,6 +45,8 @@ pub(super) struct Call {
     pub(super) sizes: Sizes,
     /// What the route's expressions say of it.
     pub(super) wanted: Wanted,
+    /// What they read of a large body.
+    pub(super) words: Option<Words>,
     /// What the application decides for it.
     pub(super) hints: Hints,
     /// What makes it dearer than its length. Only looked for where cost decides.
@@ -57,50 +62,42 @@ pub(super) struct Call {
     pub(super) deadline: Instant,
 }
 
+/// A request's fields, and what they say.
+struct Read {
+    body: Body,
+    need: Need,
+    model: String,
+    route: Arc<Route>,
+    sizes: Sizes,
+    surcharges: Surcharges,
+    words: Option<Words>,
+}
+
 pub(super) async fn call(
-    generation: &Generation,
+    generation: &Arc<Generation>,
     api: Api,
     accepted: &mut Accepted,
     settle: &mut Settle,
 ) -> Result<Call, ProxyError> {
-    let size = accepted.body.len() as u64;
-    let (passing, mut body) = taken_apart(api, accepted).await?;
-    accepted.weigh(body.values())?;
-    // Whoever asks for a model that is not here learns that first, whatever else is wrong.
-    let unknown = |model| ProxyError::UnknownModel { model, known: generation.known_in_words() };
-    let mut need = read(api, &body).map_err(|bad| match body.value("model") {
-        Some(Value::String(model)) if generation.route(&model).is_none() => unknown(model),
-        _ => bad.into(),
-    })?;
-    let model = std::mem::take(&mut need.model);
-    let route = match &passing {
-        Some(passing) if passing.is_kept() => passing.route(generation, &accepted.headers)?,
-        _ => generation.route(&model).ok_or_else(|| unknown(model.clone()))?,
-    };
-    if size > route.request.max_body_bytes {
-        return Err(ProxyError::TooLarge { size: Some(size), limit: route.request.max_body_bytes });
-    }
-    if api.takes_rules() && apply(&route.request, api, &mut body) {
-        need = read(api, &body)?;
-    }
-    let hints = hint::read(route, &accepted.headers)?;
+    let (passing, heavy, read) = understand(generation, api, accepted, settle).await?;
+    let Read { body, need, model, route, sizes, surcharges, words } = read;
+    let hints = hint::read(&route, &accepted.headers)?;
     let given = [accepted.patience.timeout, hints.timeout].into_iter().flatten();
     let timeout = given.fold(route.request.timeout, Duration::min);
-    // What has no prompt is never too long.
-    let sizes = if api.has_prompt() { count::bounds(api, &body) } else { Sizes::bounds(0, 0) };
-    let unable = passing.as_ref().map_or_else(Set::default, |passing| passing.unable(route, hints.backend));
-    let surcharges = surcharges(route, &body);
-    settle.routed(route, need.stream, &sizes);
+    let unable = passing.as_ref().map_or_else(Set::default, |passing| passing.unable(&route, hints.backend));
+    settle.routed(&route, need.stream, &sizes);
     Ok(Call {
         api,
-        route: Arc::clone(route),
+        route,
         body,
+        heavy,
         passing,
         unable,
         need,
         model,
         sizes,
         wanted: Wanted::default(),
+        words,
         hints,
         surcharges,
         truncated: 0,
@@ -111,11 +108,86 @@ pub(super) async fn call(
     })
 }
 
+/// Reads the body, and finds its route.
+async fn understand(
+    generation: &Arc<Generation>,
+    api: Api,
+    accepted: &mut Accepted,
+    settle: &Settle,
+) -> Result<(Option<Arc<Passing>>, Option<Heavy>, Read), ProxyError> {
+    let runtime = settle.runtime();
+    let size = accepted.body.len() as u64;
+    // Whose route it is shows only in the body.
+    let (started, hangs_up) = (settle.started(), accepted.patience.timeout.unwrap_or(Duration::MAX));
+    let until = || clock::after(started, generation.patience().min(hangs_up));
+    let begun_by = if size > LARGE { until() } else { started };
+    let (bytes, uri) = (accepted.body.clone(), accepted.uri.clone());
+    let content_type = accepted.headers.get(header::CONTENT_TYPE).cloned();
+    let parted = runtime.aside.work(size, begun_by, move || taken_apart(api, bytes, &uri, content_type.as_ref()));
+    let (passing, body) = parted.await??;
+    let memory = accepted.weigh(body.values())?;
+    let kept = match &passing {
+        Some(passing) if passing.is_kept() => Some(Arc::clone(passing.route(generation, &accepted.headers)?)),
+        _ => None,
+    };
+    let is_heavy = memory > LARGE;
+    let heavy = is_heavy.then(|| runtime.aside.heavy(accepted.take_hold(&runtime)));
+    let understood = {
+        let generation = Arc::clone(generation);
+        move || {
+            let read = understood(&generation, api, body, kept, size)?;
+            let words = if is_heavy { Words::of(&read.route, api, &read.body) } else { None };
+            Ok::<_, ProxyError>(Read { words, ..read })
+        }
+    };
+    let read = match &heavy {
+        None => understood()?,
+        Some(heavy) => heavy.run(until(), understood).await??,
+    };
+    Ok((passing, heavy, read))
+}
+
 /// The request's fields, and what there is beside them.
-async fn taken_apart(api: Api, accepted: &Accepted) -> Result<(Option<Arc<Passing>>, Body), ProxyError> {
-    let Api::Pass(pass) = api else { return Ok((None, Body::parse(accepted.body.clone())?)) };
-    let (passing, fields) = Passing::read(pass, accepted).await?;
+fn taken_apart(
+    api: Api,
+    bytes: Bytes,
+    uri: &Uri,
+    content_type: Option<&HeaderValue>,
+) -> Result<(Option<Arc<Passing>>, Body), ProxyError> {
+    let Api::Pass(pass) = api else { return Ok((None, Body::parse(bytes)?)) };
+    let (passing, fields) = Passing::read(pass, uri, content_type, bytes)?;
     Ok((Some(Arc::new(passing)), fields))
+}
+
+/// What a request asks for, and of which route; `kept`: of this one, which it did not name by its model.
+fn understood(
+    generation: &Generation,
+    api: Api,
+    mut body: Body,
+    kept: Option<Arc<Route>>,
+    size: u64,
+) -> Result<Read, ProxyError> {
+    // Whoever asks for a model that is not here learns that first, whatever else is wrong.
+    let unknown = |model| ProxyError::UnknownModel { model, known: generation.known_in_words() };
+    let mut need = read(api, &body).map_err(|bad| match body.value("model") {
+        Some(Value::String(model)) if generation.route(&model).is_none() => unknown(model),
+        _ => bad.into(),
+    })?;
+    let model = std::mem::take(&mut need.model);
+    let route = match kept {
+        Some(route) => route,
+        None => Arc::clone(generation.route(&model).ok_or_else(|| unknown(model.clone()))?),
+    };
+    if size > route.request.max_body_bytes {
+        return Err(ProxyError::TooLarge { size: Some(size), limit: route.request.max_body_bytes });
+    }
+    if api.takes_rules() && apply(&route.request, api, &mut body) {
+        need = read(api, &body)?;
+    }
+    // What has no prompt is never too long.
+    let sizes = if api.has_prompt() { count::bounds(api, &body) } else { Sizes::bounds(0, 0) };
+    let surcharges = surcharges(&route, &body);
+    Ok(Read { body, need, model, route, sizes, surcharges, words: None })
 }
 
 /// Only looked for where cost decides.
@@ -139,6 +211,21 @@ fn apply(rules: &RequestRules, api: Api, body: &mut Body) -> bool {
 // === impl Call ===
 
 impl Call {
+    /// What is done to its body is done aside.
+    pub(super) const fn is_heavy(&self) -> bool {
+        self.heavy.is_some()
+    }
+
+    /// Does work on the body: aside where that takes long, on a copy that stays when nobody waits for it any more.
+    pub(super) async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, ProxyError> {
+        let Some(heavy) = &self.heavy else { return Ok(work(self)) };
+        let copy = self.copy(self.deadline);
+        heavy.run(self.deadline, move || work(&copy)).await
+    }
+
     /// What every candidate must be able to do.
     pub(super) fn demand(&self) -> Demand {
         let Need { max_output_tokens, choices, tools, images, json_schema, ref hosted_tool, .. } = self.need;
@@ -171,18 +258,20 @@ impl Call {
 
     /// The same request, to be sent to somebody else at the same time.
     pub(super) fn copy(&self, deadline: Instant) -> Self {
-        let Self { api, route, body, passing, unable, need, model, sizes, wanted, .. } = self;
+        let Self { api, route, body, heavy, passing, unable, need, model, sizes, wanted, words, .. } = self;
         let Self { hints, surcharges, truncated, forwarded, .. } = self;
         Self {
             api: *api,
             route: Arc::clone(route),
             body: body.clone(),
+            heavy: heavy.clone(),
             passing: passing.clone(),
             unable: *unable,
             need: need.clone(),
             model: model.clone(),
             sizes: *sizes,
             wanted: *wanted,
+            words: words.clone(),
             hints: *hints,
             surcharges: *surcharges,
             truncated: *truncated,

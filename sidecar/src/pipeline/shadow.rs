@@ -78,7 +78,7 @@ impl Copy {
 
     async fn ask(&mut self) {
         // Without leave of any gate, and without a word to them: a shadow's failures close no gate for anybody.
-        let Ok(ready) = attempt::prepare(&self.call, self.index, Admission::default()) else {
+        let Ok(ready) = attempt::prepare(&self.call, self.index, Admission::default()).await else {
             self.ended = Some(("failed", None));
             return;
         };

@@ -20,7 +20,7 @@ use super::{
     settle::Waste,
     structure::Watch,
 };
-use crate::{clock, runtime::Hold, upstream::UpstreamBody};
+use crate::{clock, error::ProxyError, runtime::Hold, upstream::UpstreamBody};
 
 use hold::Held;
 use source::{Bounds, Source, Step};
@@ -76,13 +76,22 @@ impl Started {
     }
 }
 
+async fn decoder(attempt: &Attempt<'_>) -> Result<StreamDecoder, ProxyError> {
+    let (call, speech) = (attempt.call, attempt.backend.speech);
+    let decoder = StreamDecoder::new(call.api, speech.dialect, &call.model, call.need.wants_stream_usage)
+        .created(clock::since_epoch().as_secs())
+        .max_repeats(call.route.max_repeats);
+    match call.api {
+        // It repeats parts of a request that may be large.
+        Api::Responses => call.aside(move |call| decoder.repeating(&call.body)).await,
+        _ => Ok(decoder),
+    }
+}
+
 /// Reads up to where the stream is released.
 pub(super) async fn start(attempt: &Attempt<'_>, body: UpstreamBody) -> Result<Started, Outcome> {
     let (call, backend) = (attempt.call, attempt.backend);
-    let decoder = StreamDecoder::new(call.api, backend.speech.dialect, &call.model, call.need.wants_stream_usage)
-        .created(clock::since_epoch().as_secs())
-        .repeating(&call.body)
-        .max_repeats(call.route.max_repeats);
+    let decoder = decoder(attempt).await.map_err(Outcome::Refused)?;
     let bounds = Bounds {
         idle: backend.provider.idle,
         first_content: attempt.until().min(attempt.sent + call.route.first_token_timeout),

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     error::{INVALID_OUTPUT, ProxyError},
-    runtime::Runtime,
+    runtime::{Aside, Runtime},
 };
 
 /// Faults that an application is told; a model is told all that are known.
@@ -89,7 +89,7 @@ pub(super) async fn read(runtime: &Runtime, call: &Call) -> Result<Structure, Pr
     if !call.api.has_prompt() || (check == SchemaCheck::None && call.route.escalate.is_none()) {
         return Ok(Structure::default());
     }
-    let form = match asked(call.api, &call.body) {
+    let form = match call.aside(|call| asked(call.api, &call.body)).await? {
         None => None,
         Some(Format::Object) => Some(Arc::new(Form::Object)),
         Some(Format::Schema(text)) => match runtime.schemas.get(text).await {
@@ -153,18 +153,22 @@ impl Structure {
     }
 
     /// Looks at an answer that is here as a whole, and sets a watch over one that is not.
-    pub(super) async fn judge(&self, call: &Call, settle: &mut Settle, mut reply: Reply) -> Judged {
-        let Some(form) = &self.form else { return Judged::open(reply) };
+    pub(super) async fn judge(&self, call: &Call, settle: &mut Settle, mut reply: Reply) -> Result<Judged, ProxyError> {
+        let Some(form) = &self.form else { return Ok(Judged::open(reply)) };
+        let (api, until, aside) = (call.api, call.deadline, settle.runtime().aside.clone());
         let said = match &mut reply.body {
-            Answer::Whole(bytes) => Said::read_all(call.api, bytes),
-            Answer::Through(_) => return Judged::open(reply),
+            Answer::Whole(bytes) => {
+                let bytes = bytes.clone();
+                aside.work(bytes.len() as u64, until, move || Said::read_all(api, &bytes)).await?
+            }
+            Answer::Through(_) => return Ok(Judged::open(reply)),
             Answer::Stream(started) => {
                 let Some(measured) = started.complete() else {
                     if self.check != SchemaCheck::None {
                         let memory = settle.runtime().memory.hold();
                         started.watch = Some(Watch::new(call.api, Arc::clone(form), self.check, memory));
                     }
-                    return Judged::open(reply);
+                    return Ok(Judged::open(reply));
                 };
                 settle.used(measured.usage);
                 settle.seen(measured.output_bytes);
@@ -173,18 +177,25 @@ impl Structure {
                 listener.said()
             }
         };
-        let fit = self.fit(call, form, said, &mut reply).await;
+        let fit = self.fit(call, form, said, &mut reply, &aside).await?;
         if self.check != SchemaCheck::None {
             self.count(settle, &fit);
         }
         let lost = self.check == SchemaCheck::Enforce && matches!(fit, Fit::Unfit(_));
-        Judged { reply, fit, lost }
+        Ok(Judged { reply, fit, lost })
     }
 
-    async fn fit(&self, call: &Call, form: &Arc<Form>, said: Vec<Said>, reply: &mut Reply) -> Fit {
+    async fn fit(
+        &self,
+        call: &Call,
+        form: &Arc<Form>,
+        said: Vec<Said>,
+        reply: &mut Reply,
+        aside: &Aside,
+    ) -> Result<Fit, ProxyError> {
         let bound: Vec<(usize, Said)> = said.into_iter().enumerate().filter(|(_, said)| is_bound(said)).collect();
         if bound.is_empty() {
-            return Fit::Open;
+            return Ok(Fit::Open);
         }
         let texts = bound.iter().map(|(_, said)| said.text.clone()).collect();
         let verdicts = check(Arc::clone(form), texts, call.deadline).await;
@@ -192,16 +203,18 @@ impl Structure {
             let flaws = match (verdict, &mut reply.body) {
                 (Verdict::Fits, _) => continue,
                 (Verdict::Fenced(inside), Answer::Whole(bytes)) if self.check == SchemaCheck::Enforce => {
-                    *bytes = with_text(call.api, bytes, choice, &inside);
+                    let (api, answer) = (call.api, bytes.clone());
+                    let work = move || with_text(api, &answer, choice, &inside);
+                    *bytes = aside.work(bytes.len() as u64, call.deadline, work).await?;
                     continue;
                 }
                 // What has been written as events is not written anew.
                 (Verdict::Fenced(_), _) => vec![fence()],
                 (Verdict::Unfit(flaws), _) => flaws,
             };
-            return Fit::Unfit(Unfit { cut: is_cut(&said), text: said.text, flaws });
+            return Ok(Fit::Unfit(Unfit { cut: is_cut(&said), text: said.text, flaws }));
         }
-        Fit::Fits
+        Ok(Fit::Fits)
     }
 
     fn count(&self, settle: &mut Settle, fit: &Fit) {
@@ -250,10 +263,16 @@ impl Structure {
             return false;
         }
         self.corrected.insert(plan.backend);
-        let body = call.body.clone();
-        ask_again(call.api, &mut call.body, &unfit.text, &unfit.request());
-        let sizes = std::mem::replace(&mut call.sizes, count::bounds(call.api, &call.body));
-        self.original = Some((body, sizes));
+        let (answer, request) = (unfit.text.clone(), unfit.request());
+        let another = call.aside(move |call| {
+            let mut body = call.body.clone();
+            ask_again(call.api, &mut body, &answer, &request);
+            let sizes = count::bounds(call.api, &body);
+            (body, sizes)
+        });
+        // The answer at hand is what failed, then as before.
+        let Ok((body, sizes)) = another.await else { return false };
+        self.original = Some((std::mem::replace(&mut call.body, body), std::mem::replace(&mut call.sizes, sizes)));
         if plan.ask_again(call).await {
             return true;
         }

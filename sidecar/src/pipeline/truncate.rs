@@ -20,7 +20,7 @@ pub(super) async fn fit(call: &mut Call, backend: usize, room: u64) -> Result<()
     let messages = call.body.get(key).and_then(|raw| serde_json::from_str::<Vec<Value>>(raw).ok());
     let Some(messages) = messages else { return Err(does_not_fit) };
     let encoding = call.route.backends[backend].encoding;
-    let measured = count::heavy(encoding, count::until(call), move |_| {
+    let measured = count::heavy(encoding, call.is_heavy(), count::until(call), move |_| {
         let parts = if key == "input" { items::parts(&messages) } else { messages.iter().map(part).collect() };
         let measure = |(message, part)| Message { part, tokens: tokens::count_message(message, encoding) };
         let sizes = messages.iter().zip(parts).map(measure).collect::<Vec<_>>();

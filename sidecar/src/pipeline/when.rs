@@ -3,10 +3,10 @@
 use http::HeaderName;
 use spillway_expression::{Expression, Value};
 use spillway_policy::fallback::Set;
-use spillway_providers::prompt;
+use spillway_providers::{Api, Body, prompt};
 
 use super::{count, resolve::Call};
-use crate::clock;
+use crate::{clock, runtime::Route};
 
 /// What the expressions have said so far. Each is asked once, and only when its backend is about to be a candidate.
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,6 +18,31 @@ pub(super) struct Wanted {
 
 /// What of the last user message an expression sees.
 const MAX_TEXT_BYTES: usize = 16 << 10;
+
+/// What expressions see of a prompt's words.
+#[derive(Clone, Debug)]
+pub(super) struct Words {
+    user: String,
+    text: String,
+}
+
+// === impl Words ===
+
+impl Words {
+    /// Those of a large body, found beforehand where somebody will ask.
+    pub(super) fn of(route: &Route, api: Api, body: &Body) -> Option<Self> {
+        let is_asked = route.backends.iter().any(|backend| backend.when.is_some());
+        is_asked.then(|| Self { user: user(api, body), text: text(api, body) })
+    }
+}
+
+fn user(api: Api, body: &Body) -> String {
+    prompt::user(api, body).unwrap_or_default()
+}
+
+fn text(api: Api, body: &Body) -> String {
+    prompt::last_text(api, body, MAX_TEXT_BYTES)
+}
 
 /// Asks the expressions of these backends, where that has not been done.
 pub(super) fn judge(call: &mut Call, order: &[usize]) {
@@ -42,7 +67,7 @@ pub(super) fn judge(call: &mut Call, order: &[usize]) {
 
 /// One field of the request, as `spillway_expression` lists them.
 fn value(call: &Call, when: &Expression, field: &str) -> Value {
-    let Call { api, body, need, model, sizes, .. } = call;
+    let Call { api, body, words, need, model, sizes, .. } = call;
     match field {
         "tokens" => Value::Int(count::guess(sizes)),
         "maxTokens" => Value::Int(need.max_output_tokens.unwrap_or(0)),
@@ -52,8 +77,8 @@ fn value(call: &Call, when: &Expression, field: &str) -> Value {
         "hasJsonSchema" => Value::Bool(need.json_schema),
         "stream" => Value::Bool(need.stream),
         "model" => Value::Text(model.clone()),
-        "user" => Value::Text(prompt::user(*api, body).unwrap_or_default()),
-        "text" => Value::Text(prompt::last_text(*api, body, MAX_TEXT_BYTES)),
+        "user" => Value::Text(words.as_ref().map_or_else(|| user(*api, body), |words| words.user.clone())),
+        "text" => Value::Text(words.as_ref().map_or_else(|| text(*api, body), |words| words.text.clone())),
         "headers" => Value::Headers(headers(call, when)),
         "hour" => Value::Int(clock::since_epoch().as_secs() / 3_600 % 24),
         // The first of January 1970 was a Thursday.

@@ -190,6 +190,11 @@ pub(crate) struct Glob(pub(crate) String);
 // === impl Generation ===
 
 impl Generation {
+    /// What the most patient route gives a request.
+    pub(crate) fn patience(&self) -> Duration {
+        self.routes.iter().map(|route| route.request.timeout).max().unwrap_or_default()
+    }
+
     /// Exact names before globs, longer globs before shorter ones.
     pub(crate) fn route(&self, model: &str) -> Option<&Arc<Route>> {
         self.exact

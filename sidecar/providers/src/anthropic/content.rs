@@ -26,6 +26,8 @@ pub(super) struct Conversation {
 #[derive(Debug)]
 struct Turn {
     role: Role,
+    /// Results of tools come first in a turn, whatever was said between a call and its result.
+    results: Vec<Value>,
     blocks: Vec<Value>,
 }
 
@@ -133,14 +135,14 @@ impl Conversation {
         }
         match self.turns.last_mut() {
             Some(turn) if turn.role == role => turn.add(blocks),
-            _ => self.turns.push(Turn { role, blocks }),
+            _ => self.turns.push(Turn::new(role, blocks)),
         }
     }
 
     fn settle_system(&mut self) {
         let blocks = std::mem::take(&mut self.interjected);
         if !blocks.is_empty() {
-            self.turns.push(Turn { role: Role::System, blocks });
+            self.turns.push(Turn::new(Role::System, blocks));
         }
     }
 
@@ -166,7 +168,9 @@ impl Conversation {
                 Role::Assistant => "assistant",
                 Role::System => "system",
             };
-            json!({"role": role, "content": turn.blocks})
+            let mut content = turn.results;
+            content.extend(turn.blocks);
+            json!({"role": role, "content": content})
         };
         self.turns.into_iter().map(message).collect()
     }
@@ -175,15 +179,18 @@ impl Conversation {
 // === impl Turn ===
 
 impl Turn {
-    /// Results of tools come first in a turn, whatever was said between a call and its result.
-    fn add(&mut self, blocks: Vec<Value>) {
-        let is_result = |block: &Value| block["type"] == "tool_result";
-        if blocks.iter().all(is_result) {
-            let at = self.blocks.iter().take_while(|block| is_result(block)).count();
-            self.blocks.splice(at..at, blocks);
-        } else {
-            self.blocks.extend(blocks);
+    fn new(role: Role, blocks: Vec<Value>) -> Self {
+        let mut turn = Self { role, results: Vec::new(), blocks: Vec::new() };
+        turn.add(blocks);
+        turn
+    }
+
+    fn add(&mut self, mut blocks: Vec<Value>) {
+        let first = blocks.iter().take_while(|block| block["type"] == "tool_result").count();
+        if first == blocks.len() || self.blocks.is_empty() {
+            self.results.extend(blocks.drain(..first));
         }
+        self.blocks.extend(blocks);
     }
 }
 

@@ -3,6 +3,8 @@
 //! A tool's result names the tool there and the call here, so the name is looked up. The newest models want every call back
 //! with the signature of the thought behind it; where an application has lost it, a word of Google's own stands in.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
 use super::SIGNATURE;
@@ -18,8 +20,8 @@ pub(super) struct Conversation {
     /// Parts for `systemInstruction`.
     pub(super) system: Vec<Value>,
     turns: Vec<Turn>,
-    /// Ids and names of the calls so far.
-    calls: Vec<(String, String)>,
+    /// Names of the calls so far by their ids; of two with one id, the later.
+    calls: HashMap<String, String>,
 }
 
 struct Turn {
@@ -37,7 +39,7 @@ enum Role {
 
 impl Conversation {
     pub(super) fn read(messages: Vec<Value>, traits: Traits) -> Result<Self, BadRequest> {
-        let mut conversation = Self { traits, system: Vec::new(), turns: Vec::new(), calls: Vec::new() };
+        let mut conversation = Self { traits, system: Vec::new(), turns: Vec::new(), calls: HashMap::new() };
         for (index, message) in messages.into_iter().enumerate() {
             conversation.add(message, &format!("messages[{index}]"))?;
         }
@@ -104,7 +106,9 @@ impl Conversation {
 
     fn call(&mut self, function: &Value, id: &str, at: &str) -> Result<Value, BadRequest> {
         let name = function::name(function.get("name"), at)?;
-        self.calls.push((id.to_owned(), name.to_owned()));
+        if !id.is_empty() {
+            self.calls.insert(id.to_owned(), name.to_owned());
+        }
         let mut call = json!({"name": name, "args": function::arguments(function, at, "Gemini models take")?});
         if self.traits.signed_calls && !id.is_empty() {
             call["id"] = id.into();
@@ -114,8 +118,7 @@ impl Conversation {
 
     fn result(&self, message: &Value, content: &Value, at: &str) -> Result<Value, BadRequest> {
         let id = message["tool_call_id"].as_str().unwrap_or_default();
-        let called = self.calls.iter().rev().find(|(called, _)| called == id && !id.is_empty());
-        let name = called.map(|(_, name)| name.as_str()).or_else(|| message["name"].as_str());
+        let name = self.calls.get(id).map(String::as_str).or_else(|| message["name"].as_str());
         let name = name
             .ok_or_else(|| BadRequest::at(at, format!("{at} answers {id:?}, which no call before it has for an id")))?;
         let text = text(content, &format!("{at}.content"))?;

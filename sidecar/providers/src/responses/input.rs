@@ -47,6 +47,10 @@ impl Conversation {
     }
 
     fn item(&mut self, mut item: Value, at: &str) -> Result<(), BadRequest> {
+        if !item.is_object() {
+            let message = format!("{at} must be an item, an object like {{\"role\": \"user\", \"content\": \"…\"}}");
+            return Err(BadRequest::at(at, message));
+        }
         let kind = item["type"].as_str().unwrap_or("message").to_owned();
         match kind.as_str() {
             "message" => self.message(item, at),
@@ -149,9 +153,10 @@ impl Thoughts {
 
     fn add_to(self, message: &mut Map<String, Value>) {
         if !self.text.is_empty() {
-            let earlier = message.get("reasoning_content").and_then(Value::as_str).unwrap_or_default();
-            let text = format!("{earlier}{}", self.text);
-            message.insert("reasoning_content".into(), text.into());
+            match message.get_mut("reasoning_content") {
+                Some(Value::String(earlier)) => earlier.push_str(&self.text),
+                _ => _ = message.insert("reasoning_content".into(), self.text.into()),
+            }
         }
         if !self.blocks.is_empty() {
             append(message, "thinking_blocks", self.blocks);

@@ -74,12 +74,13 @@ fn stateless(out: &mut Body, family: Family) {
         return;
     }
     let Some(Value::Array(mut items)) = out.value("input") else { return };
-    let before = items.clone();
+    let before = items.len();
     items.retain(|item| item["type"] != "reasoning" || is_sealed(item));
+    let mut changed = items.len() < before;
     for item in items.iter_mut().filter_map(Value::as_object_mut) {
-        item.shift_remove("extra_content");
+        changed |= item.shift_remove("extra_content").is_some();
     }
-    if items != before {
+    if changed {
         out.set("input", &items.into());
     }
 }
