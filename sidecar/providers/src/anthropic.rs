@@ -53,6 +53,14 @@ const fn version_in_body(host: Host) -> Option<&'static str> {
     }
 }
 
+/// Where a choice of a chat has the provider's own word for why it ended, as OpenRouter writes it.
+const NATIVE_REASON: &str = "native_finish_reason";
+
+/// What OpenAI has no word for and an application has to know: a turn that is paused goes on when its answer is sent back.
+fn native_finish_reason(stop_reason: &str) -> Option<&str> {
+    (stop_reason == "pause_turn").then_some(stop_reason)
+}
+
 /// OpenAI's word for why an answer ended.
 pub(crate) fn finish_reason(stop_reason: &str) -> &'static str {
     match stop_reason {

@@ -27,6 +27,8 @@ pub struct Body {
     fields: Vec<Field>,
     words: Words,
     values: usize,
+    /// Where half of a surrogate pair stands, if one does.
+    half: Option<usize>,
     edited: bool,
 }
 
@@ -76,6 +78,7 @@ impl Body {
         body.cut(&mut scan, duplicates)?;
         body.words = scan.words;
         body.values = scan.values;
+        body.half = scan.half;
         scan.skip_space();
         if scan.peek().is_some() {
             return Err(refusal(&bytes, &scan.flaw("nothing after the object")));
@@ -194,6 +197,25 @@ impl Body {
         self.values
     }
 
+    /// Why it cannot be told to anybody in other words: a string of it is no text. None: it can.
+    pub(crate) fn half_pair(&self) -> Option<BadRequest> {
+        let at = self.half?;
+        let holds = |field: &&Field| matches!(&field.value, Raw::Span(span) if span.contains(&at));
+        let field = self.fields.iter().find(holds)?;
+        let mut path = String::from_utf8_lossy(self.raw(&field.key)).into_owned();
+        let raw = self.raw(&field.value);
+        if let (Raw::Span(span), true) = (&field.value, raw.starts_with(b"[")) {
+            let elements = Scanner::new(raw).elements();
+            let index = elements.iter().take_while(|element| element.end <= at - span.start).count();
+            path.push_str(&format!("[{index}]"));
+        }
+        let text = String::from_utf8_lossy(&self.bytes[at..self.bytes.len().min(at + 6)]);
+        let message = format!(
+            "{path} holds the escape {text}, half of a surrogate pair and no character (send both halves, or none)"
+        );
+        Some(BadRequest::at(path, message))
+    }
+
     /// Whether any string in it is the name of an image part. False is certain, true is worth a look.
     pub(crate) fn may_have_images(&self) -> bool {
         self.words.images > 0
@@ -288,6 +310,15 @@ impl Body {
             Raw::Own(key) => out.put_slice(Value::from(String::from_utf8_lossy(key)).to_string().as_bytes()),
         }
     }
+}
+
+/// How many values a JSON text holds, nested ones included; of one that is none, those in front of its flaw.
+#[must_use]
+pub fn values(json: &[u8]) -> usize {
+    let mut scanner = Scanner::new(json);
+    scanner.skip_space();
+    let _ = scanner.value(1);
+    scanner.values
 }
 
 fn refusal(bytes: &[u8], flaw: &Flaw) -> BadRequest {

@@ -50,6 +50,15 @@ impl Framing {
         }
     }
 
+    /// Bytes of an event whose end has not come yet.
+    pub(crate) fn pending(&self) -> usize {
+        match self {
+            Self::Events(framer) => framer.pending(),
+            Self::Lines(lines) => lines.pending.len(),
+            Self::Messages(frames) => frames.pending(),
+        }
+    }
+
     /// The stream is over: what is held is an event without its end, or nothing.
     pub(crate) fn finish(&mut self) -> Option<Event> {
         match self {

@@ -39,7 +39,7 @@ mod usage;
 mod vertex;
 
 pub use abilities::{Abilities, Efforts};
-pub use body::Body;
+pub use body::{Body, values};
 pub use fault::{Class, Fault};
 pub use format::{Format, ask_again, asked, with_text};
 pub use need::{Need, Surcharges, read, surcharges};
@@ -47,7 +47,7 @@ pub use openai::table::{Auth, Row, Schemas, row, rows};
 pub use pass::Pass;
 pub use said::{Listener, Said};
 pub use stream::{Frame, StreamDecoder};
-pub use translate::{Answer, Host, Outgoing, Speech, Target, Unsupported, decode, decode_at, encode};
+pub use translate::{Answer, Host, Outgoing, Speech, Stamp, Target, Unsupported, decode, decode_at, encode, rewrites};
 pub use usage::{Tier, Usage};
 
 /// What the application called.

@@ -107,7 +107,8 @@ fn whole(body: &Body, key: &str, least: u64) -> Result<Option<u64>, BadRequest> 
     }
 }
 
-fn excerpt(raw: &[u8]) -> String {
+/// Enough of a value to recognise it by.
+pub(crate) fn excerpt(raw: &[u8]) -> String {
     String::from_utf8_lossy(&raw[..raw.len().min(32)]).into_owned()
 }
 

@@ -40,11 +40,11 @@ fn calls(answer: &Value) -> &[Value] {
     answer.pointer("/message/tool_calls").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// Its answers have a time and no id. The time is exact enough to be one.
-fn id(answer: &Value) -> String {
+/// Its answers have a time and no id. The time, down to the nanosecond, is exact enough to be one; without it they have ours.
+fn id(answer: &Value, name: &str) -> String {
     let time = answer["created_at"].as_str().unwrap_or_default();
     let id: String = time.chars().filter(char::is_ascii_alphanumeric).take(32).collect();
-    if id.is_empty() { "unknown".to_owned() } else { id }
+    if id.is_empty() { name.to_owned() } else { id }
 }
 
 /// How likely each token was, where that was asked for: in OpenAI's words already.

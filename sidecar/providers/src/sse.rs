@@ -9,8 +9,9 @@ use memchr::memchr2;
 
 use crate::{Class, Fault};
 
-/// What one event may hold. A chunk of an answer has a few hundred bytes; the bound is for a peer that never ends a line.
-pub(crate) const MAX_EVENT_BYTES: usize = 1 << 20;
+/// What one event may hold. A chunk of an answer has a few hundred bytes, an image or the arguments of a tool that writes a
+/// file come as one of several MiB; the bound, which is Amazon's for its own framing, is for a peer that never ends a line.
+pub(crate) const MAX_EVENT_BYTES: usize = 16 << 20;
 
 /// The same where an event may hold a whole answer and what was asked for.
 pub(crate) const MAX_RESPONSE_BYTES: usize = 32 << 20;
@@ -101,6 +102,11 @@ impl Framer {
         let rest = std::mem::take(&mut self.pending).freeze();
         self.seen = Seen::default();
         if rest.is_empty() { None } else { Some(self.event(rest)) }
+    }
+
+    /// Bytes of an event whose end has not come yet.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.len()
     }
 
     fn hold(&mut self, chunk: &[u8], seen: Seen) -> Result<(), TooLarge> {

@@ -5,6 +5,7 @@
 //! nothing that reads as an end is ever made up for it.
 
 use bytes::Bytes;
+use memchr::memmem;
 
 use crate::anthropic::stream::{Native, ToChat};
 use crate::bedrock::stream::FromConverse;
@@ -19,10 +20,16 @@ use crate::repeats::{Piece, Repeats};
 use crate::responses::stream::Responses;
 use crate::responses::translate::ToResponses;
 use crate::sse::Event;
-use crate::{Api, Body, Dialect, Fault, Usage, completions, fault};
+use crate::{Api, Body, Class, Dialect, Fault, Stamp, Usage, body, completions, fault};
 
 /// What is kept of bytes that are no event stream, to say what came instead.
 const MAX_STRAY_BYTES: usize = 4 << 10;
+
+/// A smaller event need not be looked at before it is read: whatever it holds takes little memory.
+const LARGE_EVENT_BYTES: usize = 1 << 20;
+
+/// What makes an event large is an image or a long text, which is one value. Each takes a hundred bytes once it is read.
+const MAX_EVENT_VALUES: usize = 1 << 18;
 
 /// Bytes for the application: one event, or a few that belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -157,16 +164,16 @@ impl StreamDecoder {
         }
     }
 
-    /// The time, in seconds since 1970, that translated chunks carry as `created`. Without it they say 0.
+    /// What translated chunks carry as their `created` and, where the provider names none, as their `id`.
     #[must_use]
-    pub fn created(mut self, seconds: u64) -> Self {
+    pub fn stamped(mut self, stamp: Stamp<'_>) -> Self {
         match &mut self.events {
-            Events::ToChat(events) => events.created(seconds),
-            Events::Gemini(events) => events.created(seconds),
-            Events::Cohere(events) => events.created(seconds),
-            Events::Converse(events) => events.created(seconds),
-            Events::Ollama(events) => events.created(seconds),
-            Events::Responses(events) => events.translation().set_created(seconds),
+            Events::ToChat(events) => events.stamp(stamp),
+            Events::Gemini(events) => events.stamp(stamp),
+            Events::Cohere(events) => events.stamp(stamp),
+            Events::Converse(events) => events.stamp(stamp),
+            Events::Ollama(events) => events.stamp(stamp),
+            Events::Responses(events) => events.translation().set_created(stamp.created),
             Events::OpenAi(_) | Events::Native(_) | Events::ToMessages(_) => {}
         }
         self
@@ -239,8 +246,15 @@ impl StreamDecoder {
         if self.done() {
             return Ok(());
         }
-        if event.data.is_some() {
+        if let Some(data) = &event.data {
             self.any_data = true;
+            if data.len() > LARGE_EVENT_BYTES && body::values(data) > MAX_EVENT_VALUES {
+                let message = format!(
+                    "an event of {} bytes holds more than {MAX_EVENT_VALUES} values, which nobody would work on",
+                    data.len()
+                );
+                return Err(Fault::own(Class::InternalServerError, message));
+            }
         } else if self.stray.len() < MAX_STRAY_BYTES {
             let room = MAX_STRAY_BYTES - self.stray.len();
             self.stray.extend_from_slice(&event.raw[..event.raw.len().min(room)]);
@@ -283,7 +297,15 @@ impl StreamDecoder {
             return Fault::cut("the provider closed it without a word");
         }
         let error = serde_json::from_slice(stray).ok().and_then(|value| fault::inside(self.dialect, &value));
-        error.unwrap_or_else(|| Fault::garbage("answer is no event stream", stray))
+        error.unwrap_or_else(|| match stray {
+            // An answer, which is no error's text, and not for an error to repeat.
+            [b'{' | b'[', ..] if memmem::find(stray, b"\"error\"").is_none() => {
+                let message = "answered with one JSON document where an event stream was asked for (its endpoint does not \
+                               stream: ask it with \"stream\": false)";
+                Fault::own(Class::InternalServerError, message)
+            }
+            _ => Fault::garbage("answer is no event stream", stray),
+        })
     }
 
     fn seen(&self) -> &Seen {
@@ -324,6 +346,12 @@ impl StreamDecoder {
     #[must_use]
     pub fn seen_output_bytes(&self) -> u64 {
         self.seen().output_bytes
+    }
+
+    /// Bytes of an event whose end has not come yet.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.framing.pending()
     }
 
     /// The number of the next event, where events have one.

@@ -134,6 +134,15 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// Whether a request goes there in other words than its own, so that all of it has to be text.
+    fn rewrites(&self, api: Api) -> bool {
+        match api {
+            Api::Completions => self.dialect != Dialect::OpenAi || !self.completes(),
+            Api::Responses => !self.has_responses(),
+            _ => rewrites(api, self.dialect),
+        }
+    }
+
     /// Whether responses are asked for as such.
     fn has_responses(&self) -> bool {
         Speech { dialect: self.dialect, host: self.host, row: self.row }.has_responses(self.api_version)
@@ -166,6 +175,24 @@ impl<'a> Target<'a> {
     }
 }
 
+/// What an answer is given where its provider gives it none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stamp<'a> {
+    /// When it was made, in seconds since 1970.
+    pub created: u64,
+    /// A name that no other answer has.
+    pub id: &'a str,
+}
+
+// === impl Stamp ===
+
+impl Stamp<'_> {
+    /// Nameless in tests alone.
+    pub(crate) fn id(&self) -> &str {
+        if self.id.is_empty() { "unknown" } else { self.id }
+    }
+}
+
 /// A whole answer as the application gets it.
 #[derive(Clone, Debug)]
 pub struct Answer {
@@ -173,10 +200,24 @@ pub struct Answer {
     pub usage: Option<Usage>,
 }
 
+/// Whether what is said is written anew on its way, which takes memory for each of its values.
+#[must_use]
+pub const fn rewrites(api: Api, dialect: Dialect) -> bool {
+    match api {
+        Api::ChatCompletions | Api::Completions | Api::Embeddings => !matches!(dialect, Dialect::OpenAi),
+        Api::Messages | Api::CountTokens => !matches!(dialect, Dialect::Anthropic | Dialect::BedrockInvoke),
+        Api::Responses => true,
+        Api::Pass(_) => false,
+    }
+}
+
 /// Writes the request for the target.
 pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
     let told = (api == Api::ChatCompletions).then(|| format::in_words(body, target)).flatten();
     let body = told.as_ref().unwrap_or(body);
+    if let Some(bad) = target.rewrites(api).then(|| body.half_pair()).flatten() {
+        return Err(bad);
+    }
     match (api, target.dialect) {
         (Api::Completions, _) if !target.completes() => {
             let (chat, dropped) = completions::request::to_chat(body, target)?;
@@ -227,18 +268,25 @@ fn by_chat(chat: &Body, dropped: Vec<String>, need: &Need, target: &Target<'_>) 
 /// Reads a whole answer (status 200). An error inside, HTML or truncated JSON is a [`Fault`]. `shown_model` is the model's
 /// name as the application asked for it; empty keeps the provider's.
 pub fn decode(api: Api, dialect: Dialect, shown_model: &str, body: Bytes) -> Result<Answer, Fault> {
-    decode_at(api, dialect, shown_model, 0, body)
+    decode_at(api, dialect, shown_model, Stamp::default(), body)
 }
 
-/// [`decode`] with the time, in seconds since 1970, that a translated answer carries as `created`.
-pub fn decode_at(api: Api, dialect: Dialect, shown_model: &str, created: u64, body: Bytes) -> Result<Answer, Fault> {
+/// [`decode`] with what a translated answer carries as its `created` and, where its provider names none, as its `id`.
+pub fn decode_at(
+    api: Api,
+    dialect: Dialect,
+    shown_model: &str,
+    stamp: Stamp<'_>,
+    body: Bytes,
+) -> Result<Answer, Fault> {
+    let created = stamp.created;
     let chat = |body| match dialect {
         Dialect::OpenAi => openai::answer::decode(api, shown_model, body),
         Dialect::Anthropic | Dialect::BedrockInvoke => anthropic::response::decode(shown_model, created, body),
-        Dialect::Gemini => gemini::response::decode(shown_model, created, body),
-        Dialect::Cohere => cohere::response::decode(shown_model, created, body),
-        Dialect::Bedrock => bedrock::response::decode(shown_model, created, body),
-        Dialect::Ollama => ollama::response::decode(shown_model, created, body),
+        Dialect::Gemini => gemini::response::decode(shown_model, stamp, body),
+        Dialect::Cohere => cohere::response::decode(shown_model, stamp, body),
+        Dialect::Bedrock => bedrock::response::decode(shown_model, stamp, body),
+        Dialect::Ollama => ollama::response::decode(shown_model, stamp, body),
     };
     match (api, dialect) {
         (

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::passthrough::message;
-use super::{JSON_TOOL, finish_reason};
+use super::{JSON_TOOL, NATIVE_REASON, finish_reason, native_finish_reason};
 use crate::{Answer, Dialect, Fault, Usage};
 
 /// Translates an answer. `created` is when it was made, in seconds since 1970: Anthropic does not say.
@@ -29,6 +29,9 @@ pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<An
         "model": model,
         "choices": [{"index": 0, "message": read.into_message(), "logprobs": null, "finish_reason": finish}],
     });
+    if let Some(reason) = stop_reason.as_str().and_then(native_finish_reason) {
+        answer["choices"][0][NATIVE_REASON] = reason.into();
+    }
     if let Some(usage) = usage {
         answer["usage"] = usage.to_openai();
     }

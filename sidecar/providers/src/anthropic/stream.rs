@@ -4,12 +4,12 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::response::chat_id;
-use super::{JSON_TOOL, finish_reason};
+use super::{JSON_TOOL, NATIVE_REASON, finish_reason, native_finish_reason};
 use crate::openai::chunks::ChunkWriter;
 use crate::repeats::Piece;
 use crate::sse::Event;
 use crate::stream::Seen;
-use crate::{Dialect, Fault, Frame, Usage, fault};
+use crate::{Dialect, Fault, Frame, Stamp, Usage, fault};
 
 /// Passes events on byte for byte; the model's name is in the first one only.
 #[derive(Debug)]
@@ -91,6 +91,8 @@ impl Native {
             "content_block_start" => content = value["content_block"]["type"] == "tool_use",
             "content_block_delta" => content = note_delta(&value, &mut self.seen),
             "message_delta" => self.seen.finished |= value["delta"]["stop_reason"].is_string(),
+            // What came may be half of an answer.
+            "message_stop" if !self.seen.finished => return Err(Fault::endless()),
             "message_stop" => self.seen.done = true,
             _ => {}
         }
@@ -132,8 +134,8 @@ impl ToChat {
         self.chunks.begin(&chat_id(message.get("id")), &message["model"]);
     }
 
-    pub(crate) fn created(&mut self, seconds: u64) {
-        self.chunks.set_created(seconds);
+    pub(crate) fn stamp(&mut self, stamp: Stamp<'_>) {
+        self.chunks.stamp(stamp);
         self.begin(&Value::Null);
     }
 
@@ -234,7 +236,8 @@ impl ToChat {
         };
         self.finish = Some(finish);
         self.seen.finished = true;
-        self.chunks.stop(0, finish, out);
+        let native = native_finish_reason(reason).map(|reason| (NATIVE_REASON, reason));
+        self.chunks.stop_with(0, finish, native, out);
     }
 
     fn finish(&mut self, out: &mut Vec<Frame>) {

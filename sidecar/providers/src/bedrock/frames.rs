@@ -89,6 +89,11 @@ impl Frames {
         }
     }
 
+    /// Bytes of a message whose end has not come yet.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
     /// The stream is over. What is left is of no message, or is a message cut short, which is nothing.
     pub(crate) fn finish(&mut self) -> Option<Event> {
         let rest = std::mem::take(&mut self.pending).freeze();

@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 use super::{finish_reason, malformed, thinking_tokens, usage};
 use crate::anthropic::JSON_TOOL;
 use crate::openai::answer::parse;
-use crate::{Answer, Dialect, Fault, Usage, fault};
+use crate::{Answer, Dialect, Fault, Stamp, Usage, fault};
 
-/// Translates an answer. `created` is when it was made, in seconds since 1970: Bedrock does not say.
-pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<Answer, Fault> {
+/// Translates an answer. When it was made and what it is called Bedrock does not say.
+pub(crate) fn decode(shown_model: &str, stamp: Stamp<'_>, bytes: Bytes) -> Result<Answer, Fault> {
     let answer: Value = serde_json::from_slice(&parse(bytes.clone())?.to_bytes()).unwrap_or_default();
     let Some(blocks) = answer.pointer("/output/message/content").and_then(Value::as_array) else {
         let inside = fault::inside(Dialect::Bedrock, &answer);
@@ -29,9 +29,9 @@ pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<An
         finish = "stop"; // The only call was the answer itself.
     }
     let mut out = json!({
-        "id": chat_id(created),
+        "id": chat_id(stamp.id()),
         "object": "chat.completion",
-        "created": created,
+        "created": stamp.created,
         "model": shown_model,
         "choices": [{"index": 0, "message": read.into_message(), "logprobs": null, "finish_reason": finish}],
     });
@@ -42,8 +42,8 @@ pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<An
 }
 
 /// Answers have no id there.
-pub(super) fn chat_id(created: u64) -> String {
-    format!("chatcmpl-bedrock-{created}")
+pub(super) fn chat_id(id: &str) -> String {
+    format!("chatcmpl-{id}")
 }
 
 /// Blocks by kind.
@@ -119,7 +119,7 @@ mod tests {
         for (reason, broken) in [("malformed_model_output", true), ("malformed_tool_use", true), ("end_turn", false)] {
             let body = json!({"output": {"message": {"content": [{"text": "{\"a\": "}]}}, "stopReason": reason,
                 "usage": {"inputTokens": 9, "outputTokens": 4}});
-            match decode("m", 0, body.to_string().into()) {
+            match decode("m", Stamp::default(), body.to_string().into()) {
                 Ok(_) => assert!(!broken, "{reason}"),
                 Err(fault) => {
                     assert_eq!((fault.class, broken), (Class::InternalServerError, true), "{reason}: {fault}");

@@ -11,7 +11,7 @@ use crate::openai::chunks::ChunkWriter;
 use crate::repeats::Piece;
 use crate::sse::Event;
 use crate::stream::Seen;
-use crate::{Fault, Frame, Usage};
+use crate::{Fault, Frame, Stamp, Usage};
 
 #[derive(Debug)]
 pub(crate) struct FromConverse {
@@ -46,8 +46,8 @@ impl FromConverse {
         Self { chunks, block: Block::Other, calls: 0, reasoning: 0, broken: None, seen: Seen::default() }
     }
 
-    pub(crate) fn created(&mut self, seconds: u64) {
-        self.chunks.set_created(seconds);
+    pub(crate) fn stamp(&mut self, stamp: Stamp<'_>) {
+        self.chunks.stamp(stamp);
     }
 
     /// An event nobody can read is skipped: there is nothing to translate.
@@ -66,7 +66,7 @@ impl FromConverse {
     fn read(&mut self, name: &str, payload: &Value, out: &mut Vec<Frame>) -> Result<(), Fault> {
         if !self.chunks.has_begun() {
             // Its events name neither the answer nor the model.
-            self.chunks.begin(&chat_id(self.chunks.created()), &"".into());
+            self.chunks.begin(&chat_id(self.chunks.id()), &"".into());
             self.delta(&json!({"role": "assistant", "content": ""}), false, out);
         }
         match name {

@@ -27,6 +27,8 @@ pub(super) struct Scanner<'a> {
     pub(super) text: usize,
     /// How many bytes escapes were longer than what they stand for, at most.
     escaped: usize,
+    /// Where the first escape begins that is half of a surrogate pair.
+    pub(super) half: Option<usize>,
 }
 
 /// Short strings met on the way that decide whether anyone has to look closer: without them, no message holds an image
@@ -65,7 +67,7 @@ pub(super) struct Text {
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, words: Words::default(), values: 0, text: 0, escaped: 0 }
+        Self { bytes, at: 0, words: Words::default(), values: 0, text: 0, escaped: 0, half: None }
     }
 
     /// Over the value of a top-level field that is known to be JSON.
@@ -252,16 +254,28 @@ impl<'a> Scanner<'a> {
                 self.escaped += 1;
             }
             Some(b'u') => {
-                let digits = self.bytes.get(self.at + 1..self.at + 5);
-                if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-                    return Err(self.flaw("four hex digits after \\u"));
-                }
+                let Some(unit) = self.unit(self.at + 1) else { return Err(self.flaw("four hex digits after \\u")) };
+                let start = self.at - 1;
                 self.at += 5;
                 self.escaped += 5;
+                let is_first = (0xd800..0xdc00).contains(&unit);
+                let follows = is_first && self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(b"\\u"));
+                if follows && self.unit(self.at + 2).is_some_and(|unit| (0xdc00..0xe000).contains(&unit)) {
+                    self.at += 6;
+                    self.escaped += 5;
+                } else if (0xd800..0xe000).contains(&unit) {
+                    self.half.get_or_insert(start);
+                }
             }
             _ => return Err(self.flaw("an escape that JSON knows")),
         }
         Ok(())
+    }
+
+    /// The four hex digits of an escape.
+    fn unit(&self, at: usize) -> Option<u16> {
+        let digits = self.bytes.get(at..at + 4).filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
     }
 
     fn number(&mut self) -> Result<(), Flaw> {

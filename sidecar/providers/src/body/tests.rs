@@ -105,6 +105,23 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn half_of_a_surrogate_pair_is_found_and_both_halves_are_text() {
+    let rows = [
+        (r#"{"messages":[{"content":"a"},{"content":"\ud800"}]}"#, Some("messages[1]")),
+        (r#"{"messages":[{"content":"\udc00"}]}"#, Some("messages[0]")),
+        (r#"{"input":"x \ud83dy"}"#, Some("input")),
+        (r#"{"a":"\ud83d\ude00","metadata":{"k":"\ud83d\n"}}"#, Some("metadata")),
+        (r#"{"messages":[{"content":"\ud83d\ude00 \uFFFD"}]}"#, None),
+        (r#"{"messages":[{"content":"\\ud800"}]}"#, None),
+    ];
+    for (text, want) in rows {
+        let bad = Body::parse(Bytes::from_static(text.as_bytes())).unwrap().half_pair();
+        assert_eq!(bad.as_ref().and_then(|bad| bad.param.as_deref()), want, "{text}: {bad:?}");
+        assert!(bad.is_none_or(|bad| bad.message.contains("half of a surrogate pair")), "{text}");
+    }
+}
+
 proptest! {
     #[test]
     fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..200)) {

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use super::{finish_reason, usage};
 use crate::openai::answer::parse;
-use crate::{Answer, Dialect, Fault, fault};
+use crate::{Answer, Dialect, Fault, Stamp, fault};
 
-/// Translates an answer. `created` is when it was made, in seconds since 1970: Cohere does not say.
-pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<Answer, Fault> {
+/// Translates an answer. When it was made Cohere does not say.
+pub(crate) fn decode(shown_model: &str, stamp: Stamp<'_>, bytes: Bytes) -> Result<Answer, Fault> {
     let answer: Value = serde_json::from_slice(&parse(bytes.clone())?.to_bytes()).unwrap_or_default();
     if !answer["message"].is_object() {
         let inside = fault::inside(Dialect::Cohere, &answer);
@@ -17,9 +17,9 @@ pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<An
     let usage = usage(&answer);
     let finish = finish_reason(&answer)?.ok_or_else(Fault::unfinished)?;
     let mut out = json!({
-        "id": chat_id(&answer),
+        "id": chat_id(&answer, stamp.id()),
         "object": "chat.completion",
-        "created": created,
+        "created": stamp.created,
         "model": shown_model,
         "choices": [{"index": 0, "message": message(&answer["message"]), "logprobs": null, "finish_reason": finish}],
     });
@@ -29,8 +29,8 @@ pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<An
     Ok(Answer { body: out.to_string().into(), usage })
 }
 
-pub(super) fn chat_id(answer: &Value) -> String {
-    format!("chatcmpl-{}", answer["id"].as_str().unwrap_or("unknown"))
+pub(super) fn chat_id(answer: &Value, id: &str) -> String {
+    format!("chatcmpl-{}", answer["id"].as_str().unwrap_or(id))
 }
 
 fn message(message: &Value) -> Value {

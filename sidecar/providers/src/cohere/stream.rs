@@ -8,7 +8,7 @@ use crate::openai::chunks::ChunkWriter;
 use crate::repeats::Piece;
 use crate::sse::Event;
 use crate::stream::Seen;
-use crate::{Dialect, Fault, Frame, fault};
+use crate::{Dialect, Fault, Frame, Stamp, fault};
 
 #[derive(Debug)]
 pub(crate) struct FromCohere {
@@ -22,8 +22,8 @@ impl FromCohere {
         Self { chunks: ChunkWriter::new(shown_model, wants_usage), calls: 0, seen: Seen::default() }
     }
 
-    pub(crate) fn created(&mut self, seconds: u64) {
-        self.chunks.set_created(seconds);
+    pub(crate) fn stamp(&mut self, stamp: Stamp<'_>) {
+        self.chunks.stamp(stamp);
     }
 
     /// An event nobody can read is skipped: there is nothing to translate.
@@ -46,7 +46,7 @@ impl FromCohere {
         let kind = value["type"].as_str().unwrap_or_default();
         if !self.chunks.has_begun() {
             // Its events do not name the model.
-            self.chunks.begin(&chat_id(value), &"".into());
+            self.chunks.begin(&chat_id(value, self.chunks.id()), &"".into());
             self.delta(&json!({"role": "assistant", "content": ""}), false, out);
         }
         let message = &value["delta"]["message"];

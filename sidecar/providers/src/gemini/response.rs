@@ -5,12 +5,12 @@ use serde_json::{Map, Value, json};
 
 use super::{SIGNED, finish_reason, is_blocked, is_malformed, usage};
 use crate::openai::answer::parse;
-use crate::{Answer, Dialect, Fault, fault};
+use crate::{Answer, Dialect, Fault, Stamp, fault};
 
-/// Translates an answer. `created` is when it was made, in seconds since 1970: Gemini does not say.
-pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<Answer, Fault> {
+/// Translates an answer. When it was made Gemini does not say, nor always what it is called.
+pub(crate) fn decode(shown_model: &str, stamp: Stamp<'_>, bytes: Bytes) -> Result<Answer, Fault> {
     let answer: Value = serde_json::from_slice(&parse(bytes.clone())?.to_bytes()).unwrap_or_default();
-    let choices = choices(&answer, created)?;
+    let choices = choices(&answer, stamp)?;
     if choices.is_empty() {
         let inside = fault::inside(Dialect::Gemini, &answer);
         return Err(inside.unwrap_or_else(|| Fault::garbage("answer has no \"candidates\"", &bytes)));
@@ -18,9 +18,9 @@ pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<An
     let usage = usage(&answer);
     let model = if shown_model.is_empty() { answer["modelVersion"].clone() } else { shown_model.into() };
     let mut out = json!({
-        "id": chat_id(&answer),
+        "id": chat_id(&answer, stamp.id()),
         "object": "chat.completion",
-        "created": created,
+        "created": stamp.created,
         "model": model,
         "choices": choices,
     });
@@ -30,16 +30,13 @@ pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<An
     Ok(Answer { body: out.to_string().into(), usage })
 }
 
-pub(super) fn chat_id(answer: &Value) -> String {
-    format!("chatcmpl-{}", answer["responseId"].as_str().unwrap_or("unknown"))
+pub(super) fn chat_id(answer: &Value, id: &str) -> String {
+    format!("chatcmpl-{}", answer["responseId"].as_str().unwrap_or(id))
 }
 
 /// Ids for the calls of one answer: Gemini's older models have none, and a call must be told from those of other answers.
-pub(super) fn call_id(answer: &Value, created: u64, count: usize) -> String {
-    match answer["responseId"].as_str() {
-        Some(id) => format!("call_{id}_{count}"),
-        None => format!("call_{created}_{count}"),
-    }
+pub(super) fn call_id(answer: &Value, id: &str, count: usize) -> String {
+    format!("call_{}_{count}", answer["responseId"].as_str().unwrap_or(id))
 }
 
 /// What a prompt was refused for.
@@ -47,7 +44,7 @@ pub(super) fn block_reason(answer: &Value) -> Option<&str> {
     answer.pointer("/promptFeedback/blockReason")?.as_str()
 }
 
-fn choices(answer: &Value, created: u64) -> Result<Vec<Value>, Fault> {
+fn choices(answer: &Value, stamp: Stamp<'_>) -> Result<Vec<Value>, Fault> {
     if block_reason(answer).is_some() {
         let message = json!({"role": "assistant", "content": null, "refusal": null});
         let choice = json!({"index": 0, "message": message, "logprobs": null, "finish_reason": "content_filter"});
@@ -55,15 +52,21 @@ fn choices(answer: &Value, created: u64) -> Result<Vec<Value>, Fault> {
     }
     let mut calls = 0;
     let candidates = answer["candidates"].as_array().into_iter().flatten().enumerate();
-    candidates.map(|(index, candidate)| choice(answer, candidate, index, created, &mut calls)).collect()
+    candidates.map(|(index, candidate)| choice(answer, candidate, index, stamp, &mut calls)).collect()
 }
 
-fn choice(answer: &Value, candidate: &Value, index: usize, created: u64, calls: &mut usize) -> Result<Value, Fault> {
+fn choice(
+    answer: &Value,
+    candidate: &Value,
+    index: usize,
+    stamp: Stamp<'_>,
+    calls: &mut usize,
+) -> Result<Value, Fault> {
     let mut read = Parts::default();
     for part in candidate["content"]["parts"].as_array().into_iter().flatten() {
         read.add(part, || {
             *calls += 1;
-            call_id(answer, created, *calls)
+            call_id(answer, stamp.id(), *calls)
         });
     }
     let Some(reason) = candidate["finishReason"].as_str() else { return Err(Fault::unfinished()) };
@@ -163,7 +166,7 @@ pub(super) fn call(call: &Value, signature: Option<&str>, id: impl FnOnce() -> S
 }
 
 /// A picture the model drew.
-fn image(part: &Value) -> Option<Value> {
+pub(super) fn image(part: &Value) -> Option<Value> {
     let data = part.get("inlineData")?;
     let (mime_type, data) = (data["mimeType"].as_str()?, data["data"].as_str()?);
     let url = format!("data:{mime_type};base64,{data}");

@@ -5,13 +5,13 @@
 
 use serde_json::{Value, json};
 
-use super::response::{block_reason, call, call_id, chat_id};
+use super::response::{block_reason, call, call_id, chat_id, image};
 use super::{finish_reason, is_blocked, is_malformed, usage};
 use crate::openai::chunks::ChunkWriter;
 use crate::repeats::Piece;
 use crate::sse::Event;
 use crate::stream::Seen;
-use crate::{Dialect, Fault, Frame, fault};
+use crate::{Dialect, Fault, Frame, Stamp, fault};
 
 /// Candidates an application can ask for.
 const MAX_CANDIDATES: usize = 128;
@@ -30,6 +30,7 @@ struct Candidate {
     /// It has said more than thoughts.
     answers: bool,
     calls: usize,
+    images: usize,
 }
 
 impl FromGemini {
@@ -37,8 +38,8 @@ impl FromGemini {
         Self { chunks: ChunkWriter::new(shown_model, wants_usage), candidates: Vec::new(), seen: Seen::default() }
     }
 
-    pub(crate) fn created(&mut self, seconds: u64) {
-        self.chunks.set_created(seconds);
+    pub(crate) fn stamp(&mut self, stamp: Stamp<'_>) {
+        self.chunks.stamp(stamp);
     }
 
     /// An event nobody can read is skipped: there is nothing to translate.
@@ -57,7 +58,7 @@ impl FromGemini {
     fn answer(&mut self, answer: &Value, out: &mut Vec<Frame>) -> Result<(), Fault> {
         self.seen.bill(usage(answer));
         if !self.chunks.has_begun() {
-            self.chunks.begin(&chat_id(answer), &answer["modelVersion"]);
+            self.chunks.begin(&chat_id(answer, self.chunks.id()), &answer["modelVersion"]);
         }
         if block_reason(answer).is_some() {
             self.start(0, out);
@@ -109,9 +110,16 @@ impl FromGemini {
                 candidate.answers |= part["thought"] != true;
             }
         }
+        if let Some(mut image) = image(part) {
+            let Some(candidate) = self.candidates.get_mut(index) else { return };
+            image["index"] = candidate.images.into();
+            candidate.images += 1;
+            candidate.answers = true;
+            self.chunks.delta(index, &json!({"images": [image]}), true, out);
+        }
         if part["functionCall"].is_object() {
             let all: usize = self.candidates.iter().map(|candidate| candidate.calls).sum();
-            let id = || call_id(answer, self.chunks.created(), all + 1);
+            let id = || call_id(answer, self.chunks.id(), all + 1);
             let mut call = call(&part["functionCall"], part["thoughtSignature"].as_str(), id);
             let Some(candidate) = self.candidates.get_mut(index) else { return };
             call["index"] = candidate.calls.into();

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::turn;
 use crate::anthropic::part::marked;
+use crate::need::excerpt;
 use crate::openai::family::Family;
 use crate::openai::request::unsupported;
 use crate::{BadRequest, Body, Dialect, Need, Target, Unsupported};
@@ -170,7 +171,8 @@ impl Draft<'_> {
             Some("none") => "none".into(),
             Some("tool") => json!({"type": "function", "function": {"name": value["name"]}}),
             _ => {
-                let message = format!("\"tool_choice\" is {value:.64}, want the type auto, any, none or tool");
+                let given = excerpt(value.to_string().as_bytes());
+                let message = format!("\"tool_choice\" is {given}, want the type auto, any, none or tool");
                 return Err(BadRequest::at("tool_choice", message));
             }
         };

@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::{calls, finish_reason, id, logprobs, text, thoughts, usage};
 use crate::openai::answer::parse;
-use crate::{Answer, Dialect, Fault, fault};
+use crate::{Answer, Dialect, Fault, Stamp, fault};
 
-/// Translates an answer. `created` is when it was made, in seconds since 1970.
-pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<Answer, Fault> {
+/// Translates an answer. Only its time is a name for it.
+pub(crate) fn decode(shown_model: &str, stamp: Stamp<'_>, bytes: Bytes) -> Result<Answer, Fault> {
     let answer: Value = serde_json::from_slice(&parse(bytes.clone())?.to_bytes()).unwrap_or_default();
     if !answer["message"].is_object() && text(&answer).is_none() {
         let inside = fault::inside(Dialect::Ollama, &answer);
@@ -20,12 +20,11 @@ pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<An
     let usage = usage(&answer);
     let finish = finish_reason(answer["done_reason"].as_str().unwrap_or_default(), !calls(&answer).is_empty());
     let model = if shown_model.is_empty() { answer["model"].clone() } else { shown_model.into() };
-    let choice =
-        json!({"index": 0, "message": message(&answer), "logprobs": logprobs(&answer), "finish_reason": finish});
+    let choice = json!({"index": 0, "message": message(&answer, stamp.id()), "logprobs": logprobs(&answer), "finish_reason": finish});
     let mut out = json!({
-        "id": format!("chatcmpl-{}", id(&answer)),
+        "id": format!("chatcmpl-{}", id(&answer, stamp.id())),
         "object": "chat.completion",
-        "created": created,
+        "created": stamp.created,
         "model": model,
         "choices": [choice],
     });
@@ -35,8 +34,9 @@ pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<An
     Ok(Answer { body: out.to_string().into(), usage })
 }
 
-fn message(answer: &Value) -> Value {
-    let calls: Vec<Value> = calls(answer).iter().enumerate().map(|(index, made)| call(answer, made, index)).collect();
+fn message(answer: &Value, name: &str) -> Value {
+    let calls: Vec<Value> =
+        calls(answer).iter().enumerate().map(|(index, made)| call(answer, made, index, name)).collect();
     let text = text(answer).filter(|text| !text.is_empty() || calls.is_empty());
     let mut message = Map::new();
     message.insert("role".into(), "assistant".into());
@@ -52,8 +52,8 @@ fn message(answer: &Value) -> Value {
 }
 
 /// A call; older servers give it no id.
-pub(super) fn call(answer: &Value, call: &Value, index: usize) -> Value {
-    let made = || format!("call_{}_{index}", id(answer));
+pub(super) fn call(answer: &Value, call: &Value, index: usize, name: &str) -> Value {
+    let made = || format!("call_{}_{index}", id(answer, name));
     let id = call["id"].as_str().filter(|id| !id.is_empty()).map_or_else(made, str::to_owned);
     let function = &call["function"];
     let arguments = if function["arguments"].is_object() { function["arguments"].to_string() } else { "{}".to_owned() };

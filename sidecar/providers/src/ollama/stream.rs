@@ -8,7 +8,7 @@ use crate::openai::chunks::ChunkWriter;
 use crate::repeats::Piece;
 use crate::sse::Event;
 use crate::stream::Seen;
-use crate::{Dialect, Fault, Frame, fault};
+use crate::{Dialect, Fault, Frame, Stamp, fault};
 
 #[derive(Debug)]
 pub(crate) struct FromOllama {
@@ -22,8 +22,8 @@ impl FromOllama {
         Self { chunks: ChunkWriter::new(shown_model, wants_usage), calls: 0, seen: Seen::default() }
     }
 
-    pub(crate) fn created(&mut self, seconds: u64) {
-        self.chunks.set_created(seconds);
+    pub(crate) fn stamp(&mut self, stamp: Stamp<'_>) {
+        self.chunks.stamp(stamp);
     }
 
     /// A line nobody can read is skipped: there is nothing to translate.
@@ -42,13 +42,13 @@ impl FromOllama {
 
     fn read(&mut self, value: &Value, out: &mut Vec<Frame>) {
         if !self.chunks.has_begun() {
-            self.chunks.begin(&format!("chatcmpl-{}", id(value)), &value["model"]);
+            self.chunks.begin(&format!("chatcmpl-{}", id(value, self.chunks.id())), &value["model"]);
             self.chunks.delta(0, &json!({"role": "assistant", "content": ""}), false, out);
         }
         self.text("reasoning_content", thoughts(value), out);
         self.text("content", text(value), out);
         for made in calls(value) {
-            let mut call = call(value, made, self.calls);
+            let mut call = call(value, made, self.calls, self.chunks.id());
             call["index"] = self.calls.into();
             self.calls += 1;
             self.seen.output_bytes += call["function"]["arguments"].as_str().map_or(0, |text| text.len() as u64);

@@ -1,11 +1,12 @@
 //! Whole answers of the OpenAI family, passed through.
 
 use bytes::Bytes;
-use serde_json::Value;
+use memchr::memmem;
+use serde_json::{Value, json};
 
 use super::stand_in;
 use super::tidy::tidy;
-use crate::{Answer, Api, Body, Dialect, Fault, Tier, Usage, fault};
+use crate::{Answer, Api, Body, Class, Dialect, Fault, Tier, Usage, fault};
 
 /// Renames the model and reads the usage; a 200 that is no answer is a fault.
 pub(crate) fn decode(api: Api, shown_model: &str, bytes: Bytes) -> Result<Answer, Fault> {
@@ -14,6 +15,9 @@ pub(crate) fn decode(api: Api, shown_model: &str, bytes: Bytes) -> Result<Answer
     match body.array_len(part) {
         Some(count) if count > 0 => {}
         _ => return Err(no_answer(&body, part)),
+    }
+    if let Some(fault) = choice_error(&body) {
+        return Err(fault);
     }
     let usage = usage(&body);
     tidy(&mut body);
@@ -24,9 +28,29 @@ pub(crate) fn decode(api: Api, shown_model: &str, bytes: Bytes) -> Result<Answer
     Ok(Answer { body: body.to_bytes(), usage })
 }
 
+/// What OpenRouter says of a provider behind it that failed in the middle of an answer: the choice has an `error`, and the
+/// answer as a whole has none.
+pub(crate) fn choice_error(body: &Body) -> Option<Fault> {
+    let raw = body.get_bytes("choices").filter(|raw| memmem::find(raw, b"\"error\"").is_some())?;
+    let choices: Vec<Value> = serde_json::from_slice(raw).ok()?;
+    let error = choices.iter().map(|choice| &choice["error"]).find(|error| error.is_object() || error.is_string())?;
+    fault::inside(Dialect::OpenAi, &json!({"error": error}))
+}
+
 /// An object, or the fault that came instead of one.
 pub(crate) fn parse(bytes: Bytes) -> Result<Body, Fault> {
+    if is_events(&bytes) {
+        let message = "answered with an event stream where one JSON document was asked for (its endpoint streams whatever \
+                       \"stream\" says: ask it for streams, or give it another base URL)";
+        return Err(Fault::own(Class::InternalServerError, message));
+    }
     Body::parse_answer(bytes.clone()).map_err(|error| Fault::garbage(&format!("answer is unreadable: {error}"), &bytes))
+}
+
+/// Whether it begins as an event stream does. What is in it is an answer, and no error's text.
+fn is_events(bytes: &[u8]) -> bool {
+    let start = bytes.trim_ascii_start();
+    [&b"data:"[..], b"event:", b"id:", b": "].iter().any(|word| start.starts_with(word))
 }
 
 /// The error inside an answer, or that it holds nothing.
@@ -48,7 +72,6 @@ pub(crate) fn usage(body: &Body) -> Option<Usage> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Class;
 
     fn decode_text(api: Api, text: &'static str) -> Result<Answer, Fault> {
         decode(api, "chat", Bytes::from_static(text.as_bytes()))
@@ -74,6 +97,12 @@ mod tests {
             (r#"{"error":{"message":"no","type":"invalid_request_error"}}"#, Class::BadRequest, "no"),
             ("<html>Access denied by proxy</html>", Class::InternalServerError, "Access denied by proxy"),
             (r#"{"choices":[{"message":{"content":"Hel"#, Class::InternalServerError, "it ends after 38 bytes"),
+            (
+                r#"{"choices":[{"message":{"content":"Hel"},"finish_reason":"error","error":{"code":429,"message":"slow down"}}]}"#,
+                Class::RateLimited,
+                "slow down",
+            ),
+            ("data: {\"choices\":[]}\n\n", Class::InternalServerError, "event stream where one JSON document"),
             (r#"{"choices":[]}"#, Class::InternalServerError, "no \"choices\""),
             ("", Class::InternalServerError, "answer is unreadable"),
         ];

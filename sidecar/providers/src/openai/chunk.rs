@@ -63,6 +63,8 @@ struct Parts {
     function_call: Option<Function>,
     #[serde(default)]
     audio: Option<IgnoredAny>,
+    #[serde(default)]
+    images: Option<Vec<IgnoredAny>>,
 }
 
 #[derive(Deserialize)]
@@ -140,6 +142,7 @@ impl Parts {
         self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty())
             || self.function_call.is_some()
             || self.audio.is_some()
+            || self.images.as_ref().is_some_and(|images| !images.is_empty())
     }
 }
 

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::{Frame, Usage};
+use crate::{Frame, Stamp, Usage};
 
 /// Writes the chunks of one answer.
 #[derive(Debug)]
@@ -11,6 +11,8 @@ pub(crate) struct ChunkWriter {
     shown_model: String,
     wants_usage: bool,
     created: u64,
+    /// For an answer whose provider names none.
+    id: String,
     /// What every chunk begins with, up to its choices.
     head: String,
 }
@@ -19,16 +21,23 @@ pub(crate) struct ChunkWriter {
 
 impl ChunkWriter {
     pub(crate) fn new(shown_model: &str, wants_usage: bool) -> Self {
-        Self { shown_model: shown_model.to_owned(), wants_usage, created: 0, head: String::new() }
+        Self {
+            shown_model: shown_model.to_owned(),
+            wants_usage,
+            created: 0,
+            id: Stamp::default().id().to_owned(),
+            head: String::new(),
+        }
     }
 
-    /// The time, in seconds since 1970, that every chunk carries.
-    pub(crate) fn set_created(&mut self, seconds: u64) {
-        self.created = seconds;
+    /// What every chunk carries.
+    pub(crate) fn stamp(&mut self, stamp: Stamp<'_>) {
+        self.created = stamp.created;
+        stamp.id().clone_into(&mut self.id);
     }
 
-    pub(crate) const fn created(&self) -> u64 {
-        self.created
+    pub(crate) fn id(&self) -> &str {
+        &self.id
     }
 
     /// Names the answer. `model` is the provider's name of it, for applications that gave none.
@@ -52,7 +61,15 @@ impl ChunkWriter {
 
     /// Why an answer ends.
     pub(crate) fn stop(&self, index: usize, reason: &str, out: &mut Vec<Frame>) {
-        let choice = json!({"index": index, "delta": {}, "logprobs": null, "finish_reason": reason});
+        self.stop_with(index, reason, None, out);
+    }
+
+    /// The same with a field beside it.
+    pub(crate) fn stop_with(&self, index: usize, reason: &str, more: Option<(&str, &str)>, out: &mut Vec<Frame>) {
+        let mut choice = json!({"index": index, "delta": {}, "logprobs": null, "finish_reason": reason});
+        if let Some((key, value)) = more {
+            choice[key] = value.into();
+        }
         self.emit(&format!("[{choice}]"), false, out);
     }
 

@@ -100,7 +100,7 @@ pub(crate) fn refuse_error(chunk: &Body) -> Result<(), Fault> {
         || chunk.get_bytes("object") == Some(b"\"error\"")
         || ["errors", "error_code"].iter().any(|name| chunk.get_bytes(name).is_some());
     if !suspicious {
-        return Ok(());
+        return answer::choice_error(chunk).map_or(Ok(()), Err);
     }
     let value: Value = serde_json::from_slice(&chunk.to_bytes()).unwrap_or_default();
     fault::inside(Dialect::OpenAi, &value).map_or(Ok(()), Err)

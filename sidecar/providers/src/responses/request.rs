@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{input::Conversation, tools};
+use crate::need::excerpt;
 use crate::openai::family::Family;
 use crate::openai::request::unsupported;
 use crate::{BadRequest, Body, Need, Target, Unsupported};
@@ -26,6 +27,23 @@ const READ: [&str; 12] = [
 /// A chat calls these the same.
 const SAME: [&str; 7] =
     ["temperature", "top_p", "user", "service_tier", "prompt_cache_key", "prompt_cache_retention", "safety_identifier"];
+
+/// What OpenAI knows that can be included.
+const INCLUDED: [&str; 8] = [
+    LOGPROBS,
+    "reasoning.encrypted_content",
+    "file_search_call.results",
+    "web_search_call.results",
+    "web_search_call.action.sources",
+    "message.input_image.image_url",
+    "computer_call_output.output.image_url",
+    "code_interpreter_call.outputs",
+];
+
+const LOGPROBS: &str = "message.output_text.logprobs";
+
+/// OpenAI's own bound.
+const MAX_TOP_LOGPROBS: u64 = 20;
 
 /// The request as it grows.
 struct Draft<'a> {
@@ -69,6 +87,7 @@ impl Draft<'_> {
     }
 
     fn parameter(&mut self, key: &str, mut value: Value, body: &Body) -> Result<(), BadRequest> {
+        let given = || excerpt(body.get_bytes(key).unwrap_or_default());
         match key {
             _ if SAME.contains(&key) => self.set(key, value),
             "parallel_tool_calls" => {
@@ -77,11 +96,20 @@ impl Draft<'_> {
                     self.set(key, value);
                 }
             }
-            // What else can be included is there anyway, or belongs to tools that a provider runs itself.
-            "include" => {
-                if wants_logprobs(&value) {
-                    self.set("logprobs", true);
-                }
+            "include" => self.include(&value, &given())?,
+            // One response is one answer.
+            "n" if value.as_u64().is_none_or(|count| count == 0) => {
+                return Err(BadRequest::at(
+                    key,
+                    format!("\"n\" must be a whole number of at least 1, not {}", given()),
+                ));
+            }
+            "n" if value == 1 => {}
+            "n" => self.refuse(key, None)?,
+            "top_logprobs" if value.as_u64().is_none_or(|count| count > MAX_TOP_LOGPROBS) => {
+                let message =
+                    format!("\"top_logprobs\" must be a whole number up to {MAX_TOP_LOGPROBS}, not {}", given());
+                return Err(BadRequest::at(key, message));
             }
             "top_logprobs" => {
                 if body.value("include").is_some_and(|include| wants_logprobs(&include)) {
@@ -104,9 +132,30 @@ impl Draft<'_> {
             // Nothing is kept; who says so is right.
             "store" if value == false => {}
             "truncation" if value == "disabled" => {}
+            "truncation" if value != "auto" => {
+                let message = format!("\"truncation\" must be \"auto\" or \"disabled\", not {}", given());
+                return Err(BadRequest::at(key, message));
+            }
             _ => self.refuse(key, Some(value))?,
         }
         Ok(())
+    }
+
+    /// What else can be included is there anyway, or belongs to tools that a provider runs itself.
+    fn include(&mut self, value: &Value, given: &str) -> Result<(), BadRequest> {
+        let words = value.as_array().filter(|words| words.iter().all(Value::is_string));
+        let Some(words) = words else {
+            let message = format!("\"include\" must be a list of strings, not {given}");
+            return Err(BadRequest::at("include", message));
+        };
+        if wants_logprobs(value) {
+            self.set("logprobs", true);
+        }
+        if words.iter().all(|word| word.as_str().is_some_and(|word| INCLUDED.contains(&word))) {
+            return Ok(());
+        }
+        // A chat has no such list, whoever is to decide.
+        self.refuse("include", None)
     }
 
     /// What the backend cannot be told: dropped, refused or passed, as the route says.
@@ -162,5 +211,70 @@ impl Draft<'_> {
 }
 
 fn wants_logprobs(include: &Value) -> bool {
-    include.as_array().is_some_and(|list| list.iter().any(|word| word == "message.output_text.logprobs"))
+    include.as_array().is_some_and(|list| list.iter().any(|word| word == LOGPROBS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Api, Dialect, encode, read};
+
+    fn sent(unsupported: Unsupported, more: &Value) -> Result<(Value, Vec<String>), BadRequest> {
+        let mut body = json!({"model": "chat", "input": "hi"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let body = Body::parse(body.to_string().into()).unwrap();
+        let target = Target { unsupported, ..Target::new(Dialect::Anthropic, "claude-sonnet-4-5") };
+        let out = encode(Api::Responses, &body, &read(Api::Responses, &body).unwrap(), &target)?;
+        Ok((serde_json::from_slice(&out.body).unwrap(), out.dropped))
+    }
+
+    #[test]
+    fn nonsense_is_refused_by_name_and_what_a_chat_cannot_do_is_the_routes_to_decide() {
+        let nonsense = [
+            ("n", json!(0)),
+            ("n", json!("two")),
+            ("top_logprobs", json!(21)),
+            ("top_logprobs", json!(-1)),
+            ("truncation", json!("sometimes")),
+            ("truncation", json!(true)),
+            ("include", json!("message.output_text.logprobs")),
+            ("include", json!([7])),
+            ("input", json!([[]])),
+            ("input", json!(["\u{1f600}"])),
+        ];
+        for (key, value) in nonsense {
+            for unsupported in [Unsupported::Drop, Unsupported::Reject, Unsupported::Pass] {
+                let bad = sent(unsupported, &json!({ key: value })).unwrap_err();
+                assert!(bad.param.as_deref().is_some_and(|param| param.starts_with(key)), "{key} {value}: {bad:?}");
+                assert!(bad.message.contains(key), "{bad}");
+            }
+        }
+        for (key, value) in [("n", json!(2)), ("truncation", json!("auto")), ("include", json!(["moon.phase"]))] {
+            let (_, dropped) = sent(Unsupported::Drop, &json!({ key: value })).unwrap();
+            assert_eq!(dropped, [key]);
+            assert_eq!(sent(Unsupported::Reject, &json!({ key: value })).unwrap_err().param.as_deref(), Some(key));
+        }
+        let plain =
+            json!({"n": 1, "truncation": "disabled", "include": ["reasoning.encrypted_content"], "store": false});
+        assert_eq!(sent(Unsupported::Reject, &plain).unwrap().1, [""; 0]);
+    }
+
+    #[test]
+    fn text_that_is_none_is_refused_where_it_would_have_to_be_told_in_other_words() {
+        let raw = r#"{"model":"chat","max_tokens":9,"messages":[{"role":"user","content":"\ud800"}],"input":[{"role":"user","content":"\ud800"}]}"#;
+        let body = Body::parse(raw.into()).unwrap();
+        let rows = [
+            (Api::ChatCompletions, Dialect::Anthropic, Some("messages[0]")),
+            (Api::ChatCompletions, Dialect::Gemini, Some("messages[0]")),
+            (Api::ChatCompletions, Dialect::OpenAi, None),
+            (Api::Messages, Dialect::OpenAi, Some("messages[0]")),
+            (Api::Messages, Dialect::Anthropic, None),
+            (Api::Responses, Dialect::Bedrock, Some("messages[0]")),
+        ];
+        for (api, dialect, want) in rows {
+            let need = read(api, &body).unwrap();
+            let bad = encode(api, &body, &need, &Target::new(dialect, "m")).err();
+            assert_eq!(bad.as_ref().and_then(|bad| bad.param.as_deref()), want, "{api:?} {dialect:?} {bad:?}");
+        }
+    }
 }
