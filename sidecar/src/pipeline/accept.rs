@@ -1,12 +1,16 @@
 //! The body, whole: every decision after this one may need to read it, and a retry needs to send it again.
 
-use std::time::Duration;
+use std::{
+    error::Error as _,
+    io::{self, ErrorKind},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use spillway_providers::{Api, pass::ModelIn};
+use spillway_providers::{Api, BadRequest, pass::ModelIn};
 
 use super::pieces::Pieces;
 use crate::{
@@ -50,7 +54,7 @@ const FORWARDED: [&str; 5] = ["openai-beta", "anthropic-beta", "anthropic-versio
 
 /// What reading, changing and writing one value takes beyond its text. Millions of small ones in a tool's schema took 187,
 /// as many messages 220, half of that for each of two copies that seldom live at the same time.
-const VALUE_BYTES: u64 = 128;
+pub(super) const VALUE_BYTES: u64 = 128;
 
 impl Accepted {
     /// Books the memory that working on so many values takes: a small text can hold millions of them. Says how much it is.
@@ -144,7 +148,7 @@ async fn keep(incoming: &mut Incoming, limit: u64, held: &mut Hold) -> Result<By
     while !incoming.is_end_stream() {
         let frame = match tokio::time::timeout(BODY_IDLE, incoming.frame()).await {
             Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(error))) => return Err(ProxyError::Incomplete { reason: error.to_string() }),
+            Ok(Some(Err(error))) => return Err(broken(&error)),
             Ok(None) => break,
             Err(_) => return Err(ProxyError::Incomplete { reason: format!("nothing came for {BODY_IDLE:?}") }),
         };
@@ -159,6 +163,21 @@ async fn keep(incoming: &mut Incoming, limit: u64, held: &mut Hold) -> Result<By
         pieces.push(data);
     }
     Ok(pieces.join())
+}
+
+/// A body that ends too early may have been cut on its way; one whose chunks are none was written so.
+fn broken(error: &hyper::Error) -> ProxyError {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    match cause.filter(|cause| matches!(cause.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData)) {
+        Some(cause) => {
+            let message = format!(
+                "request body is not chunked as its transfer-encoding says: {cause} (each chunk begins with its size in \
+                 hexadecimal; or send a content-length instead)"
+            );
+            BadRequest { param: None, message }.into()
+        }
+        None => ProxyError::Incomplete { reason: error.to_string() },
+    }
 }
 
 fn forwarded(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use http_body_util::Full;
 use spillway_policy::Class;
-use spillway_providers::{Fault, fault, pass::Comes};
+use spillway_providers::{Dialect, Fault, fault, pass::Comes};
 
 use super::{
     failure::{Cut, Failure, chain, local, retry_after},
@@ -56,6 +56,12 @@ pub(super) enum Answer {
 
 /// Enough of an error to classify it.
 const MAX_ERROR_BYTES: u64 = 64 << 10;
+
+/// Where providers name a request.
+const REQUEST_IDS: [&str; 2] = ["x-amzn-requestid", "x-request-id"];
+
+/// Theirs are UUIDs.
+const MAX_ID_BYTES: usize = 64;
 
 /// For all of an error's text. Its status is known by then, and somebody else may be waiting to be asked.
 const ERROR_PATIENCE: Duration = Duration::from_secs(2);
@@ -225,14 +231,24 @@ impl Attempt<'_> {
         let body = if self.goes_through(&head.headers) {
             through::start(self, &head.headers, body).await.map(|through| Answer::Through(Box::new(through)))
         } else if self.call.need.stream && !is_json(&head.headers) {
-            stream::start(self, body).await.map(|started| Answer::Stream(Box::new(started)))
+            stream::start(self, body, &self.name(&head.headers)).await.map(|started| Answer::Stream(Box::new(started)))
         } else {
-            self.whole(body, measured).await.map(Answer::Whole)
+            self.whole(body, self.name(&head.headers), measured).await.map(Answer::Whole)
         };
         match body {
             Ok(body) => Outcome::Answered(Reply { headers, body }),
             Err(outcome) => outcome,
         }
+    }
+
+    /// A name for an answer whose provider may give it none: the provider's for the request, or else one of ours.
+    fn name(&self, headers: &HeaderMap) -> String {
+        if matches!(self.backend.speech.dialect, Dialect::OpenAi | Dialect::Anthropic | Dialect::BedrockInvoke) {
+            return String::new();
+        }
+        let theirs = REQUEST_IDS.iter().find_map(|name| headers.get(*name)?.to_str().ok());
+        let theirs = theirs.filter(|id| !id.is_empty() && id.len() <= MAX_ID_BYTES);
+        theirs.map_or_else(|| self.runtime.request_id(), str::to_owned)
     }
 
     /// The answer is nothing that could be read.

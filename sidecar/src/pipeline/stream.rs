@@ -11,7 +11,7 @@ pub(crate) use reply::StreamReply;
 use std::{collections::VecDeque, future::poll_fn, time::Instant};
 
 use bytes::Bytes;
-use spillway_providers::{Api, Class as P, StreamDecoder};
+use spillway_providers::{Api, Class as P, Stamp, StreamDecoder};
 
 use super::{
     attempt::{Attempt, Measured, Outcome},
@@ -76,10 +76,10 @@ impl Started {
     }
 }
 
-async fn decoder(attempt: &Attempt<'_>) -> Result<StreamDecoder, ProxyError> {
+async fn decoder(attempt: &Attempt<'_>, id: &str) -> Result<StreamDecoder, ProxyError> {
     let (call, speech) = (attempt.call, attempt.backend.speech);
     let decoder = StreamDecoder::new(call.api, speech.dialect, &call.model, call.need.wants_stream_usage)
-        .created(clock::since_epoch().as_secs())
+        .stamped(Stamp { created: clock::since_epoch().as_secs(), id })
         .max_repeats(call.route.max_repeats);
     match call.api {
         // It repeats parts of a request that may be large.
@@ -88,10 +88,10 @@ async fn decoder(attempt: &Attempt<'_>) -> Result<StreamDecoder, ProxyError> {
     }
 }
 
-/// Reads up to where the stream is released.
-pub(super) async fn start(attempt: &Attempt<'_>, body: UpstreamBody) -> Result<Started, Outcome> {
+/// Reads up to where the stream is released; `id` is for an answer that its provider gives no name.
+pub(super) async fn start(attempt: &Attempt<'_>, body: UpstreamBody, id: &str) -> Result<Started, Outcome> {
     let (call, backend) = (attempt.call, attempt.backend);
-    let decoder = decoder(attempt).await.map_err(Outcome::Refused)?;
+    let decoder = decoder(attempt, id).await.map_err(Outcome::Refused)?;
     let bounds = Bounds {
         idle: backend.provider.idle,
         first_content: attempt.until().min(attempt.sent + call.route.first_token_timeout),
@@ -102,7 +102,7 @@ pub(super) async fn start(attempt: &Attempt<'_>, body: UpstreamBody) -> Result<S
     let asked = usize::try_from(call.sizes.upper).unwrap_or(usize::MAX);
     let most =
         MAX_HEAD_BYTES.saturating_add(if call.api == Api::Responses { asked.saturating_mul(REPEATS) } else { 0 });
-    let mut source = Source::new(body, decoder, bounds);
+    let mut source = Source::new(body, decoder, bounds, attempt.runtime.memory.hold());
     let mut held = Held::new(call.route.hold, call.deadline, attempt.runtime.memory.hold());
     let (mut frames, mut ready) = (Vec::with_capacity(4), VecDeque::with_capacity(4));
     let mut over = false;

@@ -5,9 +5,10 @@ use std::time::Instant;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
-use spillway_providers::{Answer as Decoded, Class, Fault, decode_at};
+use spillway_providers::{Answer as Decoded, Class, Fault, Stamp, decode_at, rewrites, values};
 
 use super::{
+    accept::VALUE_BYTES,
     attempt::{Attempt, Measured, Outcome},
     failure::{Cut, Failure, local},
     pieces::Pieces,
@@ -21,11 +22,19 @@ use crate::{
     upstream::UpstreamBody,
 };
 
+const MEMORY: &str = "memory for answers";
+
 /// More than any provider's longest answer; a body beyond it is not an answer.
 const MAX_ANSWER_BYTES: u64 = 64 << 20;
 
 impl Attempt<'_> {
-    pub(super) async fn whole(&self, body: UpstreamBody, measured: &mut Measured) -> Result<Bytes, Outcome> {
+    /// Reads it; `id` is for one that its provider gives no name.
+    pub(super) async fn whole(
+        &self,
+        body: UpstreamBody,
+        id: String,
+        measured: &mut Measured,
+    ) -> Result<Bytes, Outcome> {
         let mut held = self.runtime.memory.hold();
         let limit = held.limit();
         let announced = body.size_hint().lower();
@@ -43,18 +52,21 @@ impl Attempt<'_> {
             Ok(bytes) => bytes,
             Err(Cut::Memory) => {
                 measured.output_bytes = self.progress.waste().output_bytes.max(announced);
-                return Err(Outcome::Refused(ProxyError::Overloaded { what: "memory for answers", limit }));
+                return Err(Outcome::Refused(ProxyError::Overloaded { what: MEMORY, limit }));
             }
             Err(cut) => return Err(self.cut(&cut)),
         };
         let length = bytes.len() as u64;
-        match self.decoded(bytes, held).await.map_err(|error| {
+        match self.decoded(bytes, id, held).await.map_err(|error| {
             measured.output_bytes = length;
             Outcome::Refused(error)
         })? {
             // Here a stream was asked for and something whole came: if it is no error, it is no stream either.
             Ok(answer) if self.call.need.stream => {
-                let message = "answered a request for a stream with something else".to_owned();
+                let message =
+                    "answered with one JSON document where an event stream was asked for (its endpoint does not \
+                               stream: ask it with \"stream\": false)"
+                        .to_owned();
                 let wasted = Some(Waste::whole(answer.usage, length));
                 let failure = Failure::new(local(Class::InternalServerError, message));
                 Err(Outcome::Failed(Box::new(Failure { wasted, ..*failure })))
@@ -69,18 +81,25 @@ impl Attempt<'_> {
     }
 
     /// The answer as the application reads it; a long one is worked on aside.
-    async fn decoded(&self, bytes: Bytes, held: Hold) -> Result<Result<Decoded, Fault>, ProxyError> {
+    async fn decoded(&self, bytes: Bytes, id: String, held: Hold) -> Result<Result<Decoded, Fault>, ProxyError> {
         let Call { api, model, body, .. } = self.call;
         let (api, dialect, created) = (*api, self.backend.speech.dialect, clock::since_epoch().as_secs());
         if bytes.len() as u64 <= LARGE {
-            return Ok(decode_at(api, dialect, model, created, bytes).map(|answer| answer.repeating(api, body)));
+            let decoded = decode_at(api, dialect, model, Stamp { created, id: &id }, bytes);
+            return Ok(decoded.map(|answer| answer.repeating(api, body)));
         }
         let (model, body) = (model.clone(), body.clone());
         let work = move || {
-            let _held = held;
-            decode_at(api, dialect, &model, created, bytes).map(|answer| answer.repeating(api, &body))
+            let mut held = held;
+            // A small text can hold millions of values.
+            let memory = bytes.len() as u64 + values(&bytes) as u64 * VALUE_BYTES;
+            if rewrites(api, dialect) && !held.grow_to(memory) {
+                return Err(ProxyError::Overloaded { what: MEMORY, limit: held.limit() });
+            }
+            let decoded = decode_at(api, dialect, &model, Stamp { created, id: &id }, bytes);
+            Ok(decoded.map(|answer| answer.repeating(api, &body)))
         };
-        self.runtime.aside.run(self.until(), work).await
+        self.runtime.aside.run(self.until(), work).await?
     }
 
     /// Reads a body to its end, until then at most and within the provider's idle time. `take` gets each piece and what

@@ -54,6 +54,13 @@ impl Hold {
         taken
     }
 
+    /// Gives everything back before the hold is dropped.
+    pub(crate) fn give_back(&mut self) {
+        if self.bytes > 0 {
+            self.held.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
+        }
+    }
+
     /// Takes up to `total`, if that is more than is held already.
     #[must_use]
     pub(crate) fn grow_to(&mut self, total: u64) -> bool {
@@ -63,7 +70,7 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.give_back();
     }
 }
 
@@ -79,6 +86,8 @@ mod tests {
         assert!(!second.grow(1));
         drop(first);
         assert!(second.grow(4) && !second.grow(1));
+        second.give_back();
+        assert!(memory.hold().grow(10), "given back while it is kept");
         drop(second);
         assert_eq!(memory.held.load(Ordering::Relaxed), 0);
     }

@@ -12,7 +12,7 @@ use spillway_providers::{Class as P, Fault, Frame, StreamDecoder};
 use tokio::time::Sleep;
 
 use super::super::failure::{chain, local};
-use crate::{clock, upstream::UpstreamBody};
+use crate::{clock, runtime::Hold, upstream::UpstreamBody};
 
 /// How long a stream may take. Time an application takes to read what it got counts for `until` only.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,8 @@ pub(super) struct Source {
     pub(super) decoder: StreamDecoder,
     body: UpstreamBody,
     bounds: Bounds,
+    /// For an event that has not come to its end.
+    memory: Hold,
     any_content: bool,
     /// Since when nothing is to be read.
     waiting: Option<Instant>,
@@ -54,6 +56,9 @@ pub(super) enum Step {
     },
 }
 
+/// What every request has for events on their way.
+const FREE_BYTES: u64 = 64 << 10;
+
 /// Providers end the connection's stream right after the last event; who does not gets his connection closed.
 const END_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -64,12 +69,13 @@ const FINISH_PATIENCE: Duration = Duration::from_secs(3);
 // === impl Source ===
 
 impl Source {
-    pub(super) fn new(body: UpstreamBody, decoder: StreamDecoder, bounds: Bounds) -> Self {
+    pub(super) fn new(body: UpstreamBody, decoder: StreamDecoder, bounds: Bounds, memory: Hold) -> Self {
         let first = bounds.first_content.min(clock::now() + bounds.idle.min(bounds.content));
         Self {
             decoder,
             body,
             bounds,
+            memory,
             any_content: false,
             waiting: None,
             contentless: None,
@@ -123,7 +129,25 @@ impl Source {
             self.contentless = None;
         }
         self.aim();
-        pushed.map_or_else(|fault| Step::Broken { fault, silent: false }, |()| Step::Read)
+        match pushed.and_then(|()| self.weigh()) {
+            Ok(()) => Step::Read,
+            Err(fault) => Step::Broken { fault, silent: false },
+        }
+    }
+
+    /// Books the memory of an event that is large and not whole yet.
+    fn weigh(&mut self) -> Result<(), Fault> {
+        let pending = self.decoder.pending() as u64;
+        if pending <= FREE_BYTES {
+            self.memory.give_back();
+        } else if !self.memory.grow_to(pending) {
+            let message = format!(
+                "no memory is left for an event of more than {pending} bytes (all that is held at once may have {})",
+                self.memory.limit()
+            );
+            return Err(local(P::ServiceUnavailable, message));
+        }
+        Ok(())
     }
 
     /// Nothing more will come.

@@ -4,29 +4,33 @@
 //! application puts there. What lies from the first to the last of them stays or goes together, as one call does with its
 //! results.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 use spillway_policy::truncate::Part;
 
 pub(super) fn parts(items: &[Value]) -> Vec<Part> {
-    let mut parts: Vec<Part> = items.iter().map(part).collect();
-    for (index, item) in items.iter().enumerate() {
+    let outputs = outputs(items);
+    // Up to where everything is glued to a call before it.
+    let mut glued = 0;
+    let part = |(index, item): (usize, &Value)| {
+        let part = if index > 0 && index <= glued { Part::Result } else { part(item) };
         let last = match item["type"].as_str().unwrap_or_default() {
             // Thoughts are of what comes next; one without the other is refused.
             "reasoning" => index + 1,
             "function_call_output" => index,
-            _ => answered(items, index).unwrap_or(index),
+            _ => item["call_id"].as_str().and_then(|id| outputs.get(id).copied()).unwrap_or(index),
         };
-        for glued in parts.iter_mut().take(last + 1).skip(index + 1) {
-            *glued = Part::Result;
-        }
-    }
-    parts
+        glued = glued.max(last);
+        part
+    };
+    items.iter().enumerate().map(part).collect()
 }
 
-/// Where the output of a call is.
-fn answered(items: &[Value], call: usize) -> Option<usize> {
-    let id = items[call]["call_id"].as_str()?;
-    items.iter().rposition(|item| item["call_id"] == id && is_output(item))
+/// Where the output of each call is; of several, the last.
+fn outputs(items: &[Value]) -> HashMap<&str, usize> {
+    let outputs = items.iter().enumerate().filter(|(_, item)| is_output(item));
+    outputs.filter_map(|(index, item)| Some((item["call_id"].as_str()?, index))).collect()
 }
 
 fn is_output(item: &Value) -> bool {

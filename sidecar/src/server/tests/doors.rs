@@ -203,3 +203,30 @@ async fn a_small_text_of_more_values_than_there_is_memory_for_is_refused() {
         assert!(want == 200 || said.contains("values") && said.contains("100000"), "{said}");
     }
 }
+
+#[tokio::test]
+async fn a_form_whose_model_is_no_text_is_told_so() {
+    let world = World::new(|_| ()).await;
+    let part = |head: &str, data: &[u8]| {
+        [format!("--b\r\nContent-Disposition: form-data; {head}\r\n\r\n").as_bytes(), data, b"\r\n--b--\r\n"].concat()
+    };
+    for body in [part("name=\"model\"", b"\xff"), part("name=\"model\"; filename=\"m\"", b"chat")] {
+        let got = world.send("POST", "/v1/audio/transcriptions", "multipart/form-data; boundary=b", body).await;
+        let error = &got.json()["error"];
+        assert_eq!((got.status.as_u16(), error["param"].as_str()), (400, Some("model")), "{got:?}");
+        assert!(error["message"].as_str().unwrap().contains("not UTF-8"), "{got:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_whose_chunks_are_none_is_the_senders_mistake() {
+    let world = World::new(|_| ()).await;
+    let request = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+                   transfer-encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n";
+    let mut stream = TcpStream::connect(world.addr).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut got = Vec::new();
+    while !String::from_utf8_lossy(&got).contains("hexadecimal") && stream.read_buf(&mut got).await.unwrap() > 0 {}
+    let got = String::from_utf8_lossy(&got);
+    assert!(got.starts_with("HTTP/1.1 400 ") && got.contains("hexadecimal"), "{got}");
+}
