@@ -25,6 +25,9 @@ use crate::{Api, Body, Class, Dialect, Fault, Stamp, Usage, body, completions, f
 /// What is kept of bytes that are no event stream, to say what came instead.
 const MAX_STRAY_BYTES: usize = 4 << 10;
 
+/// What a whole answer holds in some dialect, and an error in none.
+const ANSWERS: [&[u8]; 4] = [b"\"choices\"", b"\"candidates\"", b"\"content\"", b"\"output\""];
+
 /// A smaller event need not be looked at before it is read: whatever it holds takes little memory.
 const LARGE_EVENT_BYTES: usize = 1 << 20;
 
@@ -249,10 +252,7 @@ impl StreamDecoder {
         if let Some(data) = &event.data {
             self.any_data = true;
             if data.len() > LARGE_EVENT_BYTES && body::values(data) > MAX_EVENT_VALUES {
-                let message = format!(
-                    "an event of {} bytes holds more than {MAX_EVENT_VALUES} values, which nobody would work on",
-                    data.len()
-                );
+                let message = format!("an event of the stream holds more than {MAX_EVENT_VALUES} values");
                 return Err(Fault::own(Class::InternalServerError, message));
             }
         } else if self.stray.len() < MAX_STRAY_BYTES {
@@ -299,7 +299,7 @@ impl StreamDecoder {
         let error = serde_json::from_slice(stray).ok().and_then(|value| fault::inside(self.dialect, &value));
         error.unwrap_or_else(|| match stray {
             // An answer, which is no error's text, and not for an error to repeat.
-            [b'{' | b'[', ..] if memmem::find(stray, b"\"error\"").is_none() => {
+            [b'{' | b'[', ..] if ANSWERS.iter().any(|word| memmem::find(stray, word).is_some()) => {
                 let message = "answered with one JSON document where an event stream was asked for (its endpoint does not \
                                stream: ask it with \"stream\": false)";
                 Fault::own(Class::InternalServerError, message)
