@@ -10,6 +10,7 @@ pub mod cost;
 pub mod fallback;
 pub mod limit;
 pub mod queue;
+pub mod quota;
 pub mod retry;
 pub mod truncate;
 pub mod window;

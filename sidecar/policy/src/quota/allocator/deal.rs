@@ -1,0 +1,101 @@
+//! How much money to hand out at a time: guided self-scheduling.
+//!
+//! Everybody gets what lasts for the same time, and that time shrinks with what is left: a quarter of what is free, spread
+//! over what the fleet sets aside in a second. So a sidecar outlasts an operator outage of up to a minute while there is
+//! plenty, and little is stranded at the end. When somebody goes short while others have more than they need, the others
+//! are asked to return it.
+
+use super::book::{Book, Line};
+
+/// A deal hands out at most a quarter of what is free.
+const SHARE_PARTS: u64 = 4;
+/// What a grant lasts for: longer helps only against longer outages, shorter costs a message each time.
+const LONGEST_MS: u64 = 30_000;
+const SHORTEST_MS: u64 = 500;
+
+// === impl Book ===
+
+impl<S: Ord + Clone> Book<S> {
+    /// Grants what is needed and free. `ready`: who may be granted anything.
+    pub(super) fn deal(&mut self, ready: impl Fn(&S) -> bool) {
+        let horizon = self.horizon();
+        let mut hungry: Vec<(u64, S)> = Vec::new();
+        for (source, line) in &self.lines {
+            // At half of it, soon enough; and half as many messages.
+            if ready(source) && line.spare() < line.largest.max(line.need(horizon) / 2) {
+                hungry.push((line.spare(), source.clone()));
+            }
+        }
+        let short = self.serve(hungry, horizon);
+        self.recall(short, horizon);
+    }
+
+    /// In milliseconds.
+    fn horizon(&self) -> u64 {
+        let wanted: u128 = self.lines.values().map(|line| u128::from(line.wants)).sum();
+        let free = u128::from(self.free() / SHARE_PARTS) * 1_000;
+        let lasts = free.checked_div(wanted).map_or(u64::MAX, |lasts| u64::try_from(lasts).unwrap_or(u64::MAX));
+        lasts.clamp(SHORTEST_MS, LONGEST_MS)
+    }
+
+    /// True: somebody did not get what it needs.
+    fn serve(&mut self, mut hungry: Vec<(u64, S)>, horizon: u64) -> bool {
+        // Whoever has least comes first, and among equals each is first in turn.
+        hungry.sort();
+        let equal = hungry.iter().take_while(|(spare, _)| *spare == hungry[0].0).count();
+        if equal > 1 {
+            self.turn = (self.turn + 1) % equal;
+            hungry[..equal].rotate_left(self.turn);
+        }
+        let mut free = self.free();
+        let mut short = false;
+        for (_, source) in hungry {
+            let Some(line) = self.lines.get(&source) else { continue };
+            // What is owed is charged already, so paying it takes nothing from anybody.
+            let (missing, owed, least) = (line.missing(horizon), line.owed(), line.largest);
+            let given = missing.saturating_sub(owed).min(free);
+            short |= owed + given < missing;
+            // Less than one request is of no use.
+            if line.spare_with(owed + given) >= least {
+                self.grant(&source, owed + given);
+                free = self.free();
+            }
+        }
+        short
+    }
+
+    /// Asks for what is not needed where it is, if it is needed elsewhere.
+    fn recall(&mut self, short: bool, horizon: u64) {
+        let over = self.over();
+        for line in self.lines.values_mut() {
+            let (spare, need) = (line.spare(), line.need(horizon));
+            let keep = match (over, short) {
+                (true, _) => Some(0),
+                // What is not enough for one request may be the rest of another's.
+                (false, true) if spare < line.largest => Some(0),
+                (false, true) if spare > need => Some(need),
+                (false, _) => None,
+            };
+            if keep != line.keep && keep.is_some_and(|keep| spare > keep) {
+                line.changed = true;
+            }
+            line.keep = keep;
+        }
+    }
+}
+
+// === impl Line ===
+
+impl Line {
+    /// What lasts for the horizon, and one request at least.
+    fn need(&self, horizon: u64) -> u64 {
+        let lasts = u128::from(self.wants) * u128::from(horizon) / 1_000;
+        let lasts = u64::try_from(lasts).unwrap_or(u64::MAX);
+        if self.wants == 0 { 0 } else { lasts.max(self.largest) }
+    }
+
+    /// What would have to be granted for the need to be there.
+    fn missing(&self, horizon: u64) -> u64 {
+        self.used().saturating_add(self.need(horizon)).saturating_sub(self.right.held())
+    }
+}

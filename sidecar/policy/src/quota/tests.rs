@@ -1,0 +1,2 @@
+mod promise;
+mod world;
