@@ -8,7 +8,7 @@ mod message;
 mod tests;
 
 pub use allocator::{
-    AccountLedger, Allocator, Ledger, Loss, Output, RateRule, RateStatement, Right, Statement, Token, Write,
+    AccountLedger, Allocator, Ledger, Loss, Output, RateLedger, RateRule, RateStatement, Right, Statement, Token, Write,
 };
 pub use holder::{Ask, Balance, Entry, Hold, Holder, Outcome, Refusal, Spend, Take};
 pub use message::{Flow, Grant, Permit, PermitAsk, Report, Rights, Share, Stamp, Usage};

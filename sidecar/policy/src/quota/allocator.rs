@@ -6,12 +6,12 @@ mod ledger;
 mod pool;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
 };
 
 pub use book::Statement;
-pub use ledger::{AccountLedger, Ledger, Right, Token, Write};
+pub use ledger::{AccountLedger, Ledger, RateLedger, Right, Token, Write};
 pub use pool::{Loss, RateRule, RateStatement};
 
 use super::{Account, Epoch, Grant, Nanos, RateId, Report, Rights, Stamp};
@@ -38,6 +38,8 @@ pub struct Allocator<S> {
     retired: BTreeSet<S>,
     books: BTreeMap<Account, Book<S>>,
     pools: BTreeMap<RateId, Pool<S>>,
+    /// What an earlier leader has left of rates that are not set yet.
+    rates: BTreeMap<RateId, RateLedger>,
     /// Until when nobody else can lead: parts of rates are handed out no longer than that.
     lead_until: Nanos,
     /// Sources of the stored ledger that have not been heard yet.
@@ -99,6 +101,7 @@ impl<S: Ord + Clone> Allocator<S> {
             retired: stored.retired.clone(),
             books: stored.accounts.iter().map(|(account, book)| (*account, Book::take_over(book))).collect(),
             pools: BTreeMap::new(),
+            rates: stored.rates.clone(),
             lead_until: 0,
             unheard: stored.sources.clone(),
             lost: false,
@@ -131,19 +134,32 @@ impl<S: Ord + Clone> Allocator<S> {
         self.changed |= self.books.remove(&account).is_some();
     }
 
-    /// Nobody else leads before `until`: the lease was renewed, and runs from when that was asked for. What money is granted
-    /// does not depend on it.
-    pub fn lead(&mut self, until: Nanos) {
+    /// Nobody else leads before `until`: the lease was renewed, and runs from when that was asked for. Parts of rates are
+    /// handed out no longer than that; what money is granted does not depend on it.
+    pub fn lead(&mut self, now: Nanos, until: Nanos) {
+        if self.lead_until > 0 && now >= self.lead_until {
+            // Somebody else may have led meanwhile.
+            self.standing = Standing::Deposed;
+        }
         self.lead_until = self.lead_until.max(until);
     }
 
     /// Sets a rate. None of it is handed out before all who share in it are heard, or what they had has run out.
-    pub fn set_rate(&mut self, now: Nanos, rate: RateId, rule: RateRule) {
-        self.pools.entry(rate).and_modify(|pool| pool.set(rule)).or_insert_with(|| Pool::new(now, rate, rule));
+    pub fn set_rate(&mut self, rate: RateId, rule: RateRule) {
+        match self.pools.entry(rate) {
+            Entry::Occupied(mut known) => known.get_mut().set(rule),
+            Entry::Vacant(new) => {
+                let stored = self.rates.remove(&rate).unwrap_or_default();
+                new.insert(Pool::new(rate, rule, stored));
+            }
+        }
     }
 
+    /// Forgets a rate. One that comes back may have been used up to all of it.
     pub fn drop_rate(&mut self, rate: RateId) {
-        self.pools.remove(&rate);
+        if let Some(pool) = self.pools.remove(&rate) {
+            self.rates.insert(rate, pool.store());
+        }
     }
 
     /// This source shares in the rate. Every one that may still run has to be named, whether it reports or not.
@@ -223,7 +239,10 @@ impl<S: Ord + Clone> Allocator<S> {
             }
             let leads = now < self.lead_until;
             if leads {
-                self.pools.values_mut().for_each(|pool| pool.turn(now));
+                for pool in self.pools.values_mut() {
+                    pool.turn(now);
+                    self.urgent |= pool.wants_write();
+                }
             }
             rights = self.rights(now, leads);
         }
@@ -241,6 +260,11 @@ impl<S: Ord + Clone> Allocator<S> {
         for (account, book) in &mut self.books {
             if let Some(stored) = stored.accounts.get(account) {
                 book.written(stored);
+            }
+        }
+        for (rate, stored) in &stored.rates {
+            if let Some(pool) = self.pools.get_mut(rate) {
+                pool.written(*stored);
             }
         }
         for source in &stored.sources {
@@ -297,12 +321,14 @@ impl<S: Ord + Clone> Allocator<S> {
         let due = first || self.urgent && since >= WRITE_EVERY || self.changed && since >= WRITE_TOTALS_EVERY;
         if self.writing.is_none() && due {
             (self.urgent, self.changed) = (false, false);
+            let rates = self.rates.iter().map(|(rate, stored)| (*rate, *stored));
             self.writing = Some(Arc::new(Ledger {
                 leader: Arc::clone(&self.name),
                 epoch: self.epoch,
                 sources: self.sources.keys().cloned().collect(),
                 retired: self.retired.clone(),
                 accounts: self.books.iter_mut().map(|(account, book)| (*account, book.store())).collect(),
+                rates: self.pools.iter().map(|(rate, pool)| (*rate, pool.store())).chain(rates).collect(),
             }));
         }
         let ledger = Arc::clone(self.writing.as_ref()?);

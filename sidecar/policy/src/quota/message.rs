@@ -79,6 +79,8 @@ pub struct Flow {
     /// What it has now, in thousandths a window.
     pub floor: u64,
     pub surplus: u64,
+    /// For how long it has the surplus yet.
+    pub lasts: Nanos,
     /// What its requests would take, in thousandths a second.
     pub wants: u64,
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::quota::{Account, Epoch};
+use crate::quota::{Account, Epoch, Nanos, RateId};
 
 /// The version of the stored ledger that a write replaces. Opaque: `resourceVersion` is.
 pub type Token = Arc<str>;
@@ -21,6 +21,7 @@ pub struct Ledger<S> {
     /// Who never will again. Their late reports are not counted a second time.
     pub retired: BTreeSet<S>,
     pub accounts: BTreeMap<Account, AccountLedger<S>>,
+    pub rates: BTreeMap<RateId, RateLedger>,
 }
 
 /// One budget in one period.
@@ -36,6 +37,15 @@ pub struct AccountLedger<S> {
     pub held: u64,
     /// What this leader may.
     pub block: u64,
+}
+
+/// What a successor has to expect of a rate. Raised before it is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RateLedger {
+    /// What buckets may hold.
+    pub aside: u64,
+    /// The longest that anybody was ever leased a part for.
+    pub lease: Nanos,
 }
 
 /// What one sidecar was granted, has returned and has spent: totals that only grow.
@@ -63,6 +73,7 @@ impl<S> Default for Ledger<S> {
             sources: BTreeSet::new(),
             retired: BTreeSet::new(),
             accounts: BTreeMap::new(),
+            rates: BTreeMap::new(),
         }
     }
 }

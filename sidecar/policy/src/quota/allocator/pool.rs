@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 
 pub use share::{Loss, RateRule};
 
+use super::ledger::RateLedger;
 use crate::quota::{Flow, Nanos, Permit, PermitAsk, RateId, Share};
 use member::Member;
 use permits::Permits;
-use share::{Reserve, Want, divide};
+use share::{Reserve, Want, by_slower_clock, divide};
 
 /// Buckets hold two requests at least, or chance would waste what refills.
 const LEAST_REQUESTS: u64 = 2;
@@ -32,8 +33,10 @@ pub(super) struct Pool<S> {
     members: BTreeMap<S, Member>,
     /// What sidecars may have that have not been heard by this leader.
     unknown: u64,
-    /// When what they were leased is over.
-    learnt_at: Nanos,
+    /// When what they were leased is over. None: before this leader's first turn.
+    learnt_at: Option<Nanos>,
+    /// What is known to be stored.
+    stored: RateLedger,
     permits: Permits<S>,
     /// How much permits may take at once.
     depth: u64,
@@ -42,26 +45,39 @@ pub(super) struct Pool<S> {
 // === impl Pool ===
 
 impl<S: Ord + Clone> Pool<S> {
-    /// Of a new one, too, an earlier leader may have handed out all there is.
-    pub(super) fn new(now: Nanos, rate: RateId, rule: RateRule) -> Self {
+    /// `stored`: what an earlier leader has left. It may have handed out all there is, of a new one as well.
+    pub(super) fn new(rate: RateId, rule: RateRule, stored: RateLedger) -> Self {
         Self {
             rate,
             rule,
             reserve: Reserve::default(),
+            stored,
             members: BTreeMap::new(),
             unknown: rule.whole(0),
-            learnt_at: now.saturating_add(rule.charged_for()),
+            learnt_at: None,
             permits: Permits::default(),
             depth: 0,
         }
     }
 
+    /// Another limit, and another way to bear the loss of the operator. A rate of another window is another rate.
     pub(super) fn set(&mut self, rule: RateRule) {
-        if rule.window != self.rule.window {
-            // Parts of another window are other parts: as if nothing were known of anybody.
-            self.members.values_mut().for_each(|member| *member = Member::new(member.weight));
-        }
-        self.rule = rule;
+        self.rule = RateRule { window: self.rule.window, ..rule };
+    }
+
+    /// What a successor has to know. What is used of it is stored already.
+    pub(super) fn store(&self) -> RateLedger {
+        RateLedger { aside: self.reserve.now(), lease: self.stored.lease.max(self.rule.lease()) }
+    }
+
+    pub(super) const fn written(&mut self, stored: RateLedger) {
+        self.stored = stored;
+    }
+
+    /// Nobody gets more before this is stored.
+    pub(super) fn wants_write(&self) -> bool {
+        let RateLedger { aside, lease } = self.store();
+        aside > self.stored.aside || lease > self.stored.lease
     }
 
     pub(super) fn join(&mut self, source: &S, weight: u32) {
@@ -79,7 +95,7 @@ impl<S: Ord + Clone> Pool<S> {
     pub(super) fn report(&mut self, now: Nanos, source: &S, serial: u64, flow: Option<&Flow>, asks: &[PermitAsk]) {
         let Some(member) = self.members.get_mut(source) else { return };
         let first = !member.heard;
-        member.report(now, serial, flow, self.rule.charged_for());
+        member.report(now, serial, flow);
         if first {
             self.unknown = self.unknown.saturating_sub(member.charge(now));
         }
@@ -92,14 +108,7 @@ impl<S: Ord + Clone> Pool<S> {
 
     /// Decides anew who may have what.
     pub(super) fn turn(&mut self, now: Nanos) {
-        let unheard = self.members.values().any(|member| !member.heard);
-        if !unheard {
-            self.unknown = 0;
-        } else if now >= self.learnt_at {
-            // Leases are over; floors are not.
-            let floors: u64 = self.members.values().map(Member::floor_charge).sum();
-            self.unknown = self.unknown.min(self.floors().saturating_sub(floors));
-        }
+        self.learn(now);
         let scarce = self.is_scarce();
         let cap = if scarce { 0 } else { capacity(self.members.len() as u64) };
         let (least, largest) = (self.least(), self.permits.largest(now).min(self.rule.limit / 2));
@@ -107,12 +116,28 @@ impl<S: Ord + Clone> Pool<S> {
         let aside = self.reserve.at_least(now, aside, self.rule.window);
         let whole = self.rule.whole(aside);
         let taken = self.charged(now);
-        let mut free = whole.saturating_sub(taken);
+        let stored = !self.wants_write();
+        let mut free = if stored { whole.saturating_sub(taken) } else { 0 };
         // Deeper only once what it takes away from the others is there.
-        self.depth = if taken <= whole { largest } else { self.depth.min(largest) };
+        self.depth = if stored && taken <= whole { largest } else { self.depth.min(largest) };
         self.deal_permits(now, whole, &mut free);
         self.deal_floors(whole, cap, &mut free);
         self.deal_surplus(now, whole, scarce, &mut free);
+    }
+
+    fn learn(&mut self, now: Nanos) {
+        let learnt_at = *self.learnt_at.get_or_insert_with(|| {
+            // Up to here somebody else may have led.
+            self.reserve = Reserve::take_over(now, self.stored.aside, self.rule.window);
+            now.saturating_add(by_slower_clock(self.stored.lease.max(self.rule.lease())))
+        });
+        if self.members.values().all(|member| member.heard) {
+            self.unknown = 0;
+        } else if now >= learnt_at {
+            // Leases are over; floors are not.
+            let floors: u64 = self.members.values().map(Member::floor_charge).sum();
+            self.unknown = self.unknown.min(self.floors().saturating_sub(floors));
+        }
     }
 
     /// So small a limit for so large a fleet that parts of it would be of no use to anybody.
@@ -190,9 +215,9 @@ impl<S: Ord + Clone> Pool<S> {
     /// What to send to a sidecar now, as message `serial`.
     pub(super) fn send(&mut self, now: Nanos, source: &S, serial: u64) -> Option<Share> {
         let (least, lease) = (self.least(), self.rule.lease());
-        let (rate, window, charged_for) = (self.rate, self.rule.window, self.rule.charged_for());
+        let (rate, window) = (self.rate, self.rule.window);
         let member = self.members.get_mut(source).filter(|member| member.heard)?;
-        let (floor, surplus) = member.send(now, serial, charged_for);
+        let (floor, surplus) = member.send(now, serial, lease);
         Some(Share { rate, window, floor, surplus, least, lease })
     }
 

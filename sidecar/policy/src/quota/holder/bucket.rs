@@ -152,7 +152,8 @@ impl Bucket {
     }
 
     pub(in crate::quota) fn flow(&self, now: Nanos) -> Flow {
-        let floor = self.share.floor;
-        Flow { rate: self.share.rate, floor, surplus: self.milli(now) - floor, wants: self.meter.milli() }
+        let Share { rate, floor, .. } = self.share;
+        let (surplus, lasts) = (self.milli(now) - floor, self.leased_until.saturating_sub(now));
+        Flow { rate, floor, surplus, lasts, wants: self.meter.milli() }
     }
 }

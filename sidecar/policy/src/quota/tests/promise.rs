@@ -10,10 +10,12 @@ fn step(world: &mut World, word: u64, strict: bool) {
     let bits = |at: u32, of: u64| (word >> at) % of;
     let nth = |at: u32| bits(at, 8) as usize;
     let slot = usize::from(bits(60, 8) == 0);
-    match bits(0, 40) {
+    world.now += bits(56, 16) * SECOND / 50;
+    match bits(0, 50) {
         0..=7 => {
             let account = world.account(u64::from(bits(8, 8) == 0));
-            world.admit(nth(16), account, 1 + bits(20, 200), bits(12, 32) == 0);
+            let (money, tokens) = (1 + bits(20, 200), bits(32, 5).saturating_sub(1));
+            world.admit(nth(16), Wanted { account, money, tokens, torn: bits(12, 32) == 0 });
         }
         8..=11 => world.settle(nth(8), nth(12), |reserved| match bits(16, 4) {
             0 if !strict => reserved + bits(20, 100),
@@ -28,6 +30,13 @@ fn step(world: &mut World, word: u64, strict: bool) {
         35 => world.lose(nth(8)),
         36 => world.now += 1 + bits(8, 6 * SECOND),
         37 => fault(world, word >> 8),
+        38..=40 => world.drain(nth(8), 1 + bits(12, 3)),
+        41..=42 => world.renew(slot),
+        43 => world.wish(nth(8), 1 + bits(12, 6)),
+        44 => {
+            let wanted = Wanted { account: world.account(0), money: 0, tokens: 1 + bits(12, 6), torn: false };
+            world.admit(nth(8), wanted);
+        }
         // Everything that is under way arrives, in order: otherwise few schedules would get anywhere.
         _ => world.round(),
     }
@@ -37,7 +46,7 @@ fn step(world: &mut World, word: u64, strict: bool) {
 fn fault(world: &mut World, word: u64) {
     let bits = |at: u32, of: u64| (word >> at) % of;
     let (nth, slot) = (bits(8, 8) as usize, bits(16, 2) as usize);
-    match bits(0, 8) {
+    match bits(0, 9) {
         0 => world.crash(nth, true, &[bits(20, 50), 0, bits(30, 20)]),
         1 => world.crash(nth, false, &[bits(20, 50), 0, bits(30, 20)]),
         2 => world.take_over(slot),
@@ -49,13 +58,13 @@ fn fault(world: &mut World, word: u64) {
             world.limit(world.account(0), 200 + bits(20, 2_000));
         }
         7 => world.limit(world.account(0), 100 + bits(20, 3_000)),
+        8 => world.limit_rate(8 + bits(20, 80)),
         _ => world.reread(slot),
     }
 }
 
 /// What is left can be spent once faults are over.
 fn spend_the_rest(world: &mut World) {
-    world.heal();
     let account = world.account(0);
     for sidecar in 0..world.sidecars.len() {
         while !world.sidecars[sidecar].flying.is_empty() {
@@ -65,9 +74,11 @@ fn spend_the_rest(world: &mut World) {
     if world.sidecars.is_empty() {
         return;
     }
-    // Long enough for all demand to be forgotten.
-    world.now += 30 * SECOND;
-    (0..2).for_each(|_| world.round());
+    // Long enough for all demand to be seen, and then to be forgotten.
+    for _ in 0..2 {
+        world.now += 30 * SECOND;
+        world.heal();
+    }
     world.check();
     let statement = world.operators[0].as_ref().and_then(|one| one.machine.statement(account)).expect("it leads");
     let left = statement.limit.saturating_sub(statement.spent + statement.forfeited);
@@ -75,7 +86,7 @@ fn spend_the_rest(world: &mut World) {
     if left > 0 {
         let mut refusal = None;
         for _ in 0..12 {
-            refusal = world.admit(0, account, left, false);
+            refusal = world.admit(0, Wanted { account, money: left, tokens: 0, torn: false });
             if refusal.is_none() {
                 break;
             }
@@ -90,10 +101,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 100_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_schedule_spends_more_than_the_budget_or_loses_any_of_it_for_good(
-        limit in 500..5_000_u64, strict: bool, words in proptest::collection::vec(any::<u64>(), 8..60),
+    fn no_schedule_passes_a_budget_or_a_rate_or_strands_anything_for_good(
+        limit in 500..5_000_u64, rate in 8..100_u64, strict: bool, loss in 0..3_usize, words in proptest::collection::vec(any::<u64>(), 8..60),
     ) {
-        let mut world = World::new(limit, 3);
+        let loss = [Loss::Hold, Loss::Floor, Loss::Deny][loss];
+        let mut world = World::new(limit, rate, loss, 3);
         (0..3).for_each(|_| world.round());
         for word in words {
             step(&mut world, word, strict);

@@ -1,6 +1,10 @@
 //! A small cluster: a store with compare-and-swap, two operators that may both believe they lead, sidecars that crash, and
 //! a network that loses, repeats and reorders. An observer outside all of it counts what providers bill.
 
+mod network;
+mod operators;
+mod sidecars;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::quota::*;
@@ -9,6 +13,8 @@ use crate::quota::*;
 pub(super) type Name = (u32, u32);
 
 pub(super) const BUDGET: BudgetId = BudgetId(7);
+pub(super) const RATE: RateId = RateId(3);
+pub(super) const WINDOW: Nanos = 10 * SECOND;
 pub(super) const SECOND: Nanos = 1_000_000_000;
 const MAX_MESSAGES: usize = 24;
 
@@ -27,6 +33,13 @@ pub(super) struct World {
     writes: Vec<(u32, Write<Name>)>,
     pub(super) period: u64,
     pub(super) bills: BTreeMap<Account, Bill>,
+    pub(super) rule: RateRule,
+    /// The highest limit the rate ever had: a sidecar that is cut off keeps its part of an earlier one.
+    rate_ceiling: u64,
+    /// What was used of the rate, and when it was admitted.
+    used: Vec<(Nanos, u64)>,
+    /// Which operator leads by the cluster's lease, and until when.
+    lease: (u32, Nanos),
 }
 
 /// What the observer knows of an account.
@@ -54,14 +67,42 @@ pub(super) struct Sidecar {
     life: u32,
     pub(super) holder: Holder,
     /// What was written down: nothing else survives.
-    journal: BTreeMap<Option<Account>, Entry>,
-    pub(super) flying: Vec<(Account, u64, Hold)>,
+    journal: BTreeMap<Key, Entry>,
+    pub(super) flying: Vec<Flight>,
+    wishes: Vec<u64>,
+    /// Its clock is ahead of the others'.
+    ahead: Nanos,
     /// What providers have billed to it.
     billed: BTreeMap<Account, u64>,
 }
 
+/// What a request is for. `torn`: the process dies before it has written down what the request has set aside.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub(super) account: Account,
+    pub(super) money: u64,
+    pub(super) tokens: u64,
+    pub(super) torn: bool,
+}
+
+/// A request under way.
+pub(super) struct Flight {
+    wanted: Wanted,
+    hold: Hold,
+    /// Its place in the log of what was used.
+    used: usize,
+}
+
+/// What an entry of a journal replaces.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Key {
+    Epoch,
+    Balance(Account),
+    Floor(RateId),
+}
+
 impl World {
-    pub(super) fn new(limit: u64, sidecars: u32) -> Self {
+    pub(super) fn new(limit: u64, rate: u64, loss: Loss, sidecars: u32) -> Self {
         let mut world = Self {
             now: SECOND,
             stored: Ledger::default(),
@@ -76,6 +117,10 @@ impl World {
             writes: Vec::new(),
             period: 1,
             bills: BTreeMap::new(),
+            rule: RateRule { limit: rate, window: WINDOW, quantum: 1, loss },
+            rate_ceiling: rate,
+            used: Vec::new(),
+            lease: (0, 0),
         };
         world.limit(world.account(0), limit);
         (0..sidecars).for_each(|_| world.join());
@@ -90,216 +135,19 @@ impl World {
 
     pub(super) fn join(&mut self) {
         self.pods += 1;
-        self.sidecars.push(Sidecar::new((self.pods, 1), Holder::new(1)));
+        self.start((self.pods, 1), 1);
+    }
+
+    /// Operators hear of it by the API server.
+    fn start(&mut self, name: Name, life: u32) {
+        self.sidecars.push(Sidecar::new(name, life));
+        for operator in self.operators.iter_mut().flatten() {
+            operator.machine.join(RATE, &name, 1 + name.0 % 2);
+        }
     }
 
     fn token(&self) -> Token {
         token(self.version)
-    }
-
-    // What operators do.
-
-    pub(super) fn take_over(&mut self, slot: usize) {
-        self.instances += 1;
-        let name = format!("operator-{}", self.instances);
-        let machine = Allocator::take_over(name.into(), &self.stored, self.token());
-        let rights = |(account, book): (&Account, &AccountLedger<Name>)| {
-            book.rights.iter().map(|(name, right)| ((*account, *name), right.spent)).collect::<Vec<_>>()
-        };
-        let mut operator = Operator {
-            instance: self.instances,
-            machine,
-            fold: self.stored.accounts.iter().flat_map(rights).collect(),
-            folded: self.stored.accounts.iter().map(|(account, book)| (*account, book.closed)).collect(),
-        };
-        for (account, bill) in &self.bills {
-            operator.machine.set_budget(*account, bill.limit, None);
-        }
-        self.operators[slot] = Some(operator);
-    }
-
-    pub(super) fn limit(&mut self, account: Account, limit: u64) {
-        let bill = self.bills.entry(account).or_default();
-        (bill.limit, bill.ceiling) = (limit, bill.ceiling.max(limit));
-        let before = Account { period: Period(account.period.0 - 1), ..account };
-        for operator in self.operators.iter_mut().flatten() {
-            operator.machine.set_budget(account, limit, Some(before));
-        }
-    }
-
-    /// What it writes and sends is under way.
-    pub(super) fn turn(&mut self, slot: usize) {
-        let Some(operator) = &mut self.operators[slot] else { return };
-        let output = operator.machine.turn(self.now);
-        self.rights.extend(output.rights);
-        self.writes.extend(output.write.map(|write| (operator.instance, write)));
-        let surplus = self.rights.len().saturating_sub(MAX_MESSAGES);
-        self.rights.drain(..surplus);
-    }
-
-    /// A write arrives at the store, perhaps long after it was sent; its answer may be lost.
-    pub(super) fn store(&mut self, nth: usize, answered: bool) {
-        if self.writes.is_empty() {
-            return;
-        }
-        let (instance, write) = self.writes.remove(nth % self.writes.len());
-        let done = write.expects == self.token();
-        if done {
-            self.version += 1;
-            self.stored = Ledger::clone(&write.ledger);
-        }
-        let (token, now) = (self.token(), self.now);
-        let sender = self.operators.iter_mut().flatten().find(|operator| operator.instance == instance);
-        match sender {
-            Some(operator) if answered && done => operator.machine.written(now, token),
-            Some(operator) if answered => operator.machine.reread(now, &self.stored, token),
-            Some(_) | None => {}
-        }
-    }
-
-    pub(super) fn reread(&mut self, slot: usize) {
-        let (token, now) = (self.token(), self.now);
-        if let Some(operator) = &mut self.operators[slot] {
-            operator.machine.reread(now, &self.stored, token);
-        }
-    }
-
-    pub(super) fn retire(&mut self, slot: usize, nth: usize) {
-        let (Some(operator), false) = (&mut self.operators[slot], self.dead.is_empty()) else { return };
-        operator.retire(self.dead[nth % self.dead.len()]);
-    }
-
-    // What sidecars do.
-
-    /// `torn`: it dies before it has written down what the request has set aside, so the request does not go upstream.
-    pub(super) fn admit(&mut self, nth: usize, account: Account, amount: u64, torn: bool) -> Option<Refusal> {
-        let now = self.now;
-        let sidecar = self.sidecar(nth)?;
-        let spends = [Spend { account, amount }];
-        let mut entries = Vec::new();
-        match sidecar.holder.admit(now, &Ask { spends: &spends, ..Ask::default() }, &mut entries) {
-            Ok(hold) if torn => {
-                drop(hold);
-                self.crash(nth, true, &[]);
-                None
-            }
-            Ok(hold) => {
-                sidecar.write(entries);
-                sidecar.flying.push((account, amount, hold));
-                None
-            }
-            Err(refusal) => Some(refusal),
-        }
-    }
-
-    pub(super) fn settle(&mut self, nth: usize, which: usize, cost: impl FnOnce(u64) -> u64) {
-        let now = self.now;
-        let Some(sidecar) = self.sidecar(nth) else { return };
-        if sidecar.flying.is_empty() {
-            return;
-        }
-        let (account, amount, hold) = sidecar.flying.swap_remove(which % sidecar.flying.len());
-        let (cost, mut entries) = (cost(amount), Vec::new());
-        *sidecar.billed.entry(account).or_default() += cost;
-        sidecar.holder.settle(now, hold, Outcome::Done { cost, tokens: 0 }, &mut entries);
-        sidecar.write(entries);
-        self.bills.entry(account).or_default().excess += cost.saturating_sub(amount);
-    }
-
-    /// The process dies with requests in flight, of which providers bill a part that nobody sees.
-    pub(super) fn crash(&mut self, nth: usize, with_journal: bool, billed: &[u64]) {
-        let now = self.now;
-        let index = nth % self.sidecars.len().max(1);
-        let Some(sidecar) = self.sidecars.get_mut(index) else { return };
-        for (at, (account, amount, _)) in std::mem::take(&mut sidecar.flying).into_iter().enumerate() {
-            *sidecar.billed.entry(account).or_default() += amount.min(*billed.get(at).unwrap_or(&amount));
-        }
-        sidecar.life += 1;
-        if with_journal {
-            let entries = sidecar.journal.values().copied();
-            sidecar.holder = Holder::recover(now, sidecar.life, entries);
-            return;
-        }
-        let ((pod, incarnation), life) = (sidecar.name, sidecar.life);
-        self.bury(index);
-        self.sidecars.push(Sidecar::new((pod, incarnation + 1), Holder::new(life)));
-    }
-
-    /// A pod goes away in good order, if nothing is in flight; its last report is under way, once.
-    pub(super) fn leave(&mut self, nth: usize) {
-        let index = nth % self.sidecars.len().max(1);
-        let now = self.now;
-        let Some(sidecar) = self.sidecars.get_mut(index).filter(|sidecar| sidecar.flying.is_empty()) else { return };
-        let mut entries = Vec::new();
-        sidecar.holder.leave(&mut entries);
-        sidecar.write(entries);
-        let report = sidecar.holder.report(now);
-        assert!(report.last, "nothing is in flight");
-        self.reports.push((sidecar.name, report));
-        self.bury(index);
-    }
-
-    fn bury(&mut self, index: usize) {
-        let sidecar = self.sidecars.remove(index);
-        for (account, billed) in sidecar.billed {
-            self.bills.entry(account).or_default().dead += billed;
-        }
-        self.dead.push(sidecar.name);
-    }
-
-    pub(super) fn report(&mut self, nth: usize) {
-        let now = self.now;
-        let Some(sidecar) = self.sidecar(nth) else { return };
-        let report = (sidecar.name, sidecar.holder.report(now));
-        if self.reports.len() < MAX_MESSAGES {
-            self.reports.push(report);
-        }
-    }
-
-    fn sidecar(&mut self, nth: usize) -> Option<&mut Sidecar> {
-        let index = nth % self.sidecars.len().max(1);
-        self.sidecars.get_mut(index)
-    }
-
-    // What the network does. A message that is kept comes again.
-
-    pub(super) fn deliver_report(&mut self, nth: usize, slot: usize, keep: bool) {
-        if self.reports.is_empty() {
-            return;
-        }
-        let (index, now) = (nth % self.reports.len(), self.now);
-        let (name, report) = self.reports[index].clone();
-        if !keep {
-            self.reports.remove(index);
-        }
-        if let Some(operator) = &mut self.operators[slot] {
-            operator.hear(now, name, &report);
-        }
-    }
-
-    pub(super) fn deliver_rights(&mut self, nth: usize, keep: bool) {
-        if self.rights.is_empty() {
-            return;
-        }
-        let (index, now) = (nth % self.rights.len(), self.now);
-        let (name, rights) = self.rights[index].clone();
-        if !keep {
-            self.rights.remove(index);
-        }
-        if let Some(sidecar) = self.sidecars.iter_mut().find(|sidecar| sidecar.name == name) {
-            let mut entries = Vec::new();
-            sidecar.holder.take(now, &rights, &mut entries);
-            sidecar.write(entries);
-        }
-    }
-
-    pub(super) fn lose(&mut self, nth: usize) {
-        if !self.reports.is_empty() {
-            self.reports.remove(nth % self.reports.len());
-        }
-        if !self.rights.is_empty() {
-            self.rights.remove(nth % self.rights.len());
-        }
     }
 
     // What has to hold.
@@ -308,7 +156,7 @@ impl World {
         for (account, bill) in &self.bills {
             let rights = |sidecar: &Sidecar| {
                 let mut holder = sidecar.holder.clone();
-                let report = holder.report(self.now);
+                let report = holder.report(sidecar.clock(self.now));
                 let usage = report.accounts.iter().find(|usage| usage.account == *account);
                 let held = usage.map_or(0, |usage| (usage.granted - usage.returned).max(usage.spent + usage.open));
                 held.max(sidecar.billed.get(account).copied().unwrap_or(0))
@@ -317,6 +165,12 @@ impl World {
             let (sum, bound) = (rights + bill.dead, bill.ceiling + bill.excess);
             assert!(sum <= bound, "rights of {sum} to {bound} of {account:?}: {bill:?}");
         }
+        let part = |sidecar: &Sidecar| {
+            let flows = sidecar.holder.clone().report(sidecar.clock(self.now)).flows;
+            flows.iter().map(|flow| flow.floor + flow.surplus).sum::<u64>()
+        };
+        let parts: u64 = self.sidecars.iter().map(part).sum();
+        assert!(parts <= self.rate_ceiling * 1_000, "parts of {parts} of {}", self.rate_ceiling);
         for operator in self.operators.iter().flatten() {
             operator.check();
         }
@@ -329,6 +183,7 @@ impl World {
         self.operators[1] = None;
         self.writes.clear();
         self.take_over(0);
+        self.now = self.now.max(self.lease.1);
         for _ in 0..4 {
             self.round();
         }
@@ -338,7 +193,8 @@ impl World {
     }
 
     pub(super) fn round(&mut self) {
-        self.now += SECOND;
+        self.now += SECOND / 2;
+        self.renew(0);
         for nth in 0..self.sidecars.len() {
             self.report(nth);
         }
@@ -346,54 +202,9 @@ impl World {
         for _ in 0..3 {
             self.turn(0);
             (0..self.writes.len()).for_each(|_| self.store(0, true));
-            self.now += SECOND / 5;
+            self.now += SECOND / 10;
         }
         (0..self.rights.len()).for_each(|_| self.deliver_rights(0, false));
-    }
-}
-
-impl Operator {
-    fn hear(&mut self, now: Nanos, name: Name, report: &Report) {
-        let retired = self.machine.retired(&name);
-        self.machine.report(now, &name, report);
-        for usage in report.accounts.iter().filter(|_| !retired) {
-            let known = self.fold.entry((usage.account, name)).or_default();
-            *known = usage.spent.max(*known);
-        }
-    }
-
-    fn retire(&mut self, name: Name) {
-        self.machine.retire(&name);
-    }
-
-    /// The ledger is the fold of reports.
-    fn check(&self) {
-        let mut sums = self.folded.clone();
-        for ((account, _), spent) in &self.fold {
-            *sums.entry(*account).or_default() += spent;
-        }
-        for (account, sum) in sums {
-            let statement = self.machine.statement(account).expect("every account is known to everybody");
-            assert_eq!(statement.spent, sum, "{account:?} of operator {}: {:?}", self.instance, self.fold);
-        }
-    }
-}
-
-impl Sidecar {
-    fn new(name: Name, holder: Holder) -> Self {
-        let life = name.1;
-        Self { name, life, holder, journal: BTreeMap::new(), flying: Vec::new(), billed: BTreeMap::new() }
-    }
-
-    fn write(&mut self, entries: Vec<Entry>) {
-        for entry in entries {
-            let key = match &entry {
-                Entry::Epoch(_) => None,
-                Entry::Balance(balance) => Some(balance.account),
-                Entry::Floor(_) => continue,
-            };
-            self.journal.insert(key, entry);
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use super::share::by_slower_clock;
 use crate::quota::{Flow, Nanos};
 
 /// A part that has changed by less than an eighth is sent with the answer to the next report.
@@ -49,13 +50,17 @@ impl Member {
         }
     }
 
-    pub(super) fn report(&mut self, now: Nanos, serial: u64, flow: Option<&Flow>, charged_for: Nanos) {
-        let (floor, surplus, wants) = flow.map_or((0, 0, 0), |flow| (flow.floor, flow.surplus, flow.wants));
+    pub(super) fn report(&mut self, now: Nanos, serial: u64, flow: Option<&Flow>) {
+        let has = flow.map_or(Sent { serial, ..Sent::default() }, |flow| Sent {
+            serial,
+            floor: flow.floor,
+            surplus: flow.surplus,
+            until: now.saturating_add(by_slower_clock(flow.lasts)),
+        });
         if !self.heard {
-            (self.floor, self.surplus) = (floor, surplus);
+            (self.floor, self.surplus) = (has.floor, has.surplus);
         }
-        (self.heard, self.wants) = (true, wants);
-        self.has = Sent { serial, floor, surplus, until: now.saturating_add(charged_for) };
+        (self.heard, self.wants, self.has) = (true, flow.map_or(0, |flow| flow.wants), has);
         self.under_way.retain(|sent| sent.serial > serial);
     }
 
@@ -75,9 +80,9 @@ impl Member {
         was.abs_diff(is) > was / NEGLIGIBLE_PARTS || last.floor > self.floor
     }
 
-    pub(super) fn send(&mut self, now: Nanos, serial: u64, charged_for: Nanos) -> (u64, u64) {
+    pub(super) fn send(&mut self, now: Nanos, serial: u64, lease: Nanos) -> (u64, u64) {
         let (floor, surplus) = (self.floor, self.surplus);
-        self.under_way.push_back(Sent { serial, floor, surplus, until: now.saturating_add(charged_for) });
+        self.under_way.push_back(Sent { serial, floor, surplus, until: now.saturating_add(by_slower_clock(lease)) });
         if self.under_way.len() > MOST_UNDER_WAY
             && let (Some(oldest), Some(next)) = (self.under_way.pop_front(), self.under_way.front_mut())
         {

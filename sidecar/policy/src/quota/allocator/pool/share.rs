@@ -68,20 +68,20 @@ impl RateRule {
         }
     }
 
-    /// The same by the slower of two clocks.
-    pub(super) const fn charged_for(&self) -> Nanos {
-        self.lease() + self.lease() / DRIFT_PARTS
-    }
-
     /// How much longer than a window permits are counted that may be used a little after they were given.
     pub(super) const fn permit_window(&self) -> Nanos {
-        self.window.saturating_add(PERMIT_LIFE + PERMIT_LIFE / DRIFT_PARTS)
+        self.window.saturating_add(by_slower_clock(PERMIT_LIFE))
     }
 }
 
 // === impl Reserve ===
 
 impl Reserve {
+    /// What an earlier leader had set aside.
+    pub(super) const fn take_over(now: Nanos, stored: u64, window: Nanos) -> Self {
+        Self { now: stored, next: Some((0, now.saturating_add(window))) }
+    }
+
     pub(super) fn at_least(&mut self, now: Nanos, least: u64, window: Nanos) -> u64 {
         if least >= self.now {
             *self = Self { now: least, next: None };
@@ -122,6 +122,11 @@ pub(super) fn divide(all: u64, wants: &[Want]) -> Vec<u64> {
         *part += rest / 2 / weights * u64::from(want.weight);
     }
     parts
+}
+
+/// How long this is at most for somebody whose clock is slower.
+pub(super) const fn by_slower_clock(time: Nanos) -> Nanos {
+    time.saturating_add(time / DRIFT_PARTS)
 }
 
 pub(super) fn milli(all: u64, thousandths: u64) -> u64 {

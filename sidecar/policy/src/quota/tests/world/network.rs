@@ -1,0 +1,44 @@
+//! What the network does: a message that is kept comes again.
+
+use super::*;
+
+impl World {
+    pub(in crate::quota::tests) fn deliver_report(&mut self, nth: usize, slot: usize, keep: bool) {
+        if self.reports.is_empty() {
+            return;
+        }
+        let (index, now) = (nth % self.reports.len(), self.now);
+        let (name, report) = self.reports[index].clone();
+        if !keep {
+            self.reports.remove(index);
+        }
+        if let Some(operator) = &mut self.operators[slot] {
+            operator.hear(now, name, &report);
+        }
+    }
+
+    pub(in crate::quota::tests) fn deliver_rights(&mut self, nth: usize, keep: bool) {
+        if self.rights.is_empty() {
+            return;
+        }
+        let (index, now) = (nth % self.rights.len(), self.now);
+        let (name, rights) = self.rights[index].clone();
+        if !keep {
+            self.rights.remove(index);
+        }
+        if let Some(sidecar) = self.sidecars.iter_mut().find(|sidecar| sidecar.name == name) {
+            let mut entries = Vec::new();
+            sidecar.holder.take(sidecar.clock(now), &rights, &mut entries);
+            sidecar.write(entries);
+        }
+    }
+
+    pub(in crate::quota::tests) fn lose(&mut self, nth: usize) {
+        if !self.reports.is_empty() {
+            self.reports.remove(nth % self.reports.len());
+        }
+        if !self.rights.is_empty() {
+            self.rights.remove(nth % self.rights.len());
+        }
+    }
+}
