@@ -22,39 +22,48 @@ def openai_call(ask):
         raw = client.models.with_raw_response.list()
         return told(raw, text="", models=[model.id for model in raw.parse().data])
     messages = ask.get("messages") or [{"role": "user", "content": ask["prompt"]}]
+    stream = ask.get("stream", False)
+    more = {"stream_options": {"include_usage": True}} if stream else {}
     raw = client.chat.completions.with_raw_response.create(
-        model=ask["model"], messages=messages, max_tokens=ask.get("max_tokens", 16), stream=ask.get("stream", False)
+        model=ask["model"], messages=messages, max_tokens=ask.get("max_tokens", 16), stream=stream, **more
     )
     if not ask.get("stream"):
         answer = raw.parse()
         choice = answer.choices[0]
         return told(raw, choice.message.content, finish=choice.finish_reason, model=answer.model, usage=answer.usage.model_dump())
-    pieces, finish, model = [], None, None
+    pieces, finish, model, usage = [], None, None, None
     for chunk in raw.parse():
         model = chunk.model
+        usage = chunk.usage.model_dump() if chunk.usage else usage
         for choice in chunk.choices:
             pieces.append(choice.delta.content or "")
             finish = choice.finish_reason or finish
-    return told(raw, "".join(pieces), finish=finish, model=model, chunks=len(pieces))
+    return told(raw, "".join(pieces), finish=finish, model=model, chunks=len(pieces), usage=usage)
 
 
 def anthropic_call(ask):
     client = anthropic.Anthropic(max_retries=0, timeout=ask.get("timeout", 60))
-    wanted = dict(model=ask["model"], max_tokens=ask.get("max_tokens", 16), messages=[{"role": "user", "content": ask["prompt"]}])
+    messages = ask.get("messages") or [{"role": "user", "content": ask["prompt"]}]
+    system = {"system": ask["system"]} if "system" in ask else {}
+    if ask.get("kind") == "count":
+        raw = client.messages.with_raw_response.count_tokens(model=ask["model"], messages=messages, **system)
+        return told(raw, text="", tokens=raw.parse().input_tokens)
+    wanted = dict(model=ask["model"], max_tokens=ask.get("max_tokens", 16), messages=messages, **system)
     raw = client.messages.with_raw_response.create(**wanted, stream=ask.get("stream", False))
     if not ask.get("stream"):
         answer = raw.parse()
         text = "".join(block.text for block in answer.content if block.type == "text")
         return told(raw, text, finish=answer.stop_reason, model=answer.model, usage=answer.usage.model_dump())
-    pieces, finish, model = [], None, None
+    pieces, finish, model, usage = [], None, None, None
     for event in raw.parse():
         if event.type == "message_start":
-            model = event.message.model
+            model, usage = event.message.model, event.message.usage.model_dump()
         elif event.type == "content_block_delta":
             pieces.append(getattr(event.delta, "text", ""))
         elif event.type == "message_delta":
             finish = event.delta.stop_reason
-    return told(raw, "".join(pieces), finish=finish, model=model, chunks=len(pieces))
+            usage = {**usage, **event.usage.model_dump(exclude_none=True)}
+    return told(raw, "".join(pieces), finish=finish, model=model, chunks=len(pieces), usage=usage)
 
 
 def told(raw, text, **more):

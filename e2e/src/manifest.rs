@@ -88,6 +88,14 @@ pub fn policy(route: &str, on_exceeded: &str) -> Value {
     })
 }
 
+/// A FallbackPolicy under which prompts are made to fit in this way.
+#[must_use]
+pub fn window_policy(route: &str, context_window: &Value) -> Value {
+    let mut policy = policy(route, "Reject");
+    policy["spec"]["contextWindow"] = context_window.clone();
+    policy
+}
+
 /// A Deployment of the application, with the annotation that asks for the sidecar.
 #[must_use]
 pub fn deployment(name: &str, replicas: u32) -> Value {

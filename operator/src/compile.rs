@@ -21,6 +21,7 @@ mod rest;
 mod route;
 mod secret;
 mod unsupported;
+mod window;
 
 use std::collections::{BTreeMap, BTreeSet};
 

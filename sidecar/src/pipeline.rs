@@ -4,6 +4,7 @@ mod accept;
 mod attempt;
 mod cascade;
 mod choose;
+mod conversation;
 mod count;
 mod failure;
 mod fallback;
@@ -20,10 +21,12 @@ mod prove;
 mod refusal;
 mod reply;
 mod resolve;
+mod room;
 mod settle;
 mod shadow;
 mod stream;
 mod structure;
+mod summarize;
 mod through;
 mod truncate;
 mod when;
@@ -64,7 +67,7 @@ async fn drive(api: Api, request: Request<Incoming>, settle: &mut Settle) -> Res
     if call.is_once() {
         return once::answer(&runtime, &mut call, settle).await;
     }
-    let mut plan = fallback::first(&runtime, &mut call).await?;
+    let mut plan = fallback::first(&runtime, &mut call, settle).await?;
     let mut cascade = Cascade::default();
     let reply = loop {
         let outcome = hedge::run(&runtime, &call, &mut plan, settle).await;

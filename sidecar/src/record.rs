@@ -52,6 +52,12 @@ pub struct RequestRecord<'a> {
     /// A second backend was asked although the first one might still have answered.
     pub hedged: bool,
     pub truncated_messages: u32,
+    /// The limit that the answer got in place of the one that was asked for.
+    pub lowered_limit: Option<u64>,
+    /// How the summary was come by that stands for older messages, and its length in tokens.
+    pub summary: Option<(&'static str, u64)>,
+    /// What was paid for it. Not part of `cost`.
+    pub summary_cost: NanoUsd,
     /// Events of the provider's stream that held no JSON and were left out.
     pub skipped_events: u32,
     /// What the check of the answer's form said, if there was one.
@@ -95,6 +101,9 @@ impl<'a> RequestRecord<'a> {
             wasted: NanoUsd(0),
             hedged: false,
             truncated_messages: 0,
+            lowered_limit: None,
+            summary: None,
+            summary_cost: NanoUsd(0),
             skipped_events: 0,
             schema: None,
             duration: Duration::ZERO,

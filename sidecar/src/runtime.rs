@@ -6,12 +6,15 @@ mod connections;
 mod gate;
 mod generation;
 mod keys;
+mod learnt;
 mod limits;
 mod live;
 mod lower;
 mod memory;
 mod schemas;
 mod shadows;
+mod summaries;
+mod window;
 
 use std::sync::{
     Arc,
@@ -31,6 +34,8 @@ pub(crate) use limits::{Asked, Hold as LimitHold, LimitRule, Limits as RouteLimi
 pub(crate) use live::InFlight;
 pub(crate) use memory::{Hold, Memory};
 pub(crate) use shadows::ShadowPlace;
+pub(crate) use summaries::{Summaries, Summary, SummaryKey, Waited};
+pub(crate) use window::SummaryRule;
 
 use crate::{clock, identity::Environment, telemetry::Telemetry, upstream::connect::Dialer, usage::UsageTable};
 use connections::Connections;
@@ -62,6 +67,7 @@ pub struct Runtime {
     served: AtomicU64,
     shadows: Shadows,
     pub(crate) schemas: Schemas,
+    pub(crate) summaries: Summaries,
 }
 
 /// What the process may hold at once, whatever it is asked.
@@ -131,6 +137,7 @@ impl Runtime {
             served: AtomicU64::new(0),
             shadows: Shadows::new(),
             schemas: Schemas::new(),
+            summaries: Summaries::default(),
         })
     }
 

@@ -1,9 +1,9 @@
 //! Builders for what a sidecar runs, for tests that need no operator.
 
 use spillway_wire::{
-    Abilities, AuthScheme, Backend, ContextWindow, Dialect, Egress, ErrorClass, FallbackRule, Headers, Map, Model,
-    OnExceeded, Price, Provider, ProviderTimeouts, RequestRules, Retries, Role, Route, Snapshot, Strategy, Streaming,
-    Tokenizer, Truncate, Unsupported, Validation,
+    Abilities, AuthScheme, Backend, ContextWindow, Dialect, DropOrder, Egress, ErrorClass, FallbackRule, Headers, Map,
+    Model, OnExceeded, Price, Provider, ProviderTimeouts, RequestRules, Retries, Role, Route, Snapshot, Strategy,
+    Streaming, Tokenizer, Truncate, Unsupported, Validation,
 };
 
 /// Every route and provider made here lives in this namespace.
@@ -103,7 +103,8 @@ pub fn a_route(name: &str, backends: Vec<Backend>) -> Route {
         context_window: ContextWindow {
             on_exceeded: OnExceeded::Reject,
             reserve_output_tokens: 1_024,
-            truncate: Truncate { keep_system: true, keep_last: 4 },
+            truncate: Truncate { keep_system: true, keep_last: 4, order: DropOrder::OldestFirst },
+            summarize: None,
         },
         fallbacks: Vec::new(),
         retries: Retries {

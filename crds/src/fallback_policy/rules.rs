@@ -16,7 +16,10 @@ use crate::Duration;
 pub struct ContextWindow {
     /// `Reject` (default): refuse with `context_length_exceeded`. `LargerModel`: the smallest window that is large enough,
     /// among the backends of the rule for ContextWindowExceeded. `Truncate`: drop the oldest messages. `Summarize`: replace
-    /// them by a summary. `Hybrid`: LargerModel, and Truncate when no window is large enough.
+    /// them by a summary, or drop them where there is none in time. `Hybrid`: LargerModel, and Truncate when no window is
+    /// large enough. Whatever is chosen, a request that fits but for the limit it sets for its answer is sent with a lower
+    /// one, down to `reserveOutputTokens`, and the header `x-spillway-max-output-tokens` says so; LargerModel and Hybrid
+    /// look for a larger window first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_exceeded: Option<OnExceeded>,
     /// Tokens kept free for the answer when the request sets no limit of its own. Default: 1024, and at most a quarter
@@ -54,12 +57,13 @@ pub struct Truncate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub keep_last: Option<u32>,
-    /// What goes first. Default: `OldestFirst`.
+    /// What goes first. Default: `OldestFirst`. A question goes with its answer and a tool call with its results. Only where
+    /// all that may go has gone, the longest texts of what stays are cut, system messages never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drop: Option<DropOrder>,
 }
 
-/// What goes first.
+/// `OldestFirst`, or `MiddleOut`: the middle of the conversation, so that how it began stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DropOrder {
     OldestFirst,
@@ -70,14 +74,16 @@ pub enum DropOrder {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Summarize {
-    /// The backend that writes it.
+    /// The backend that writes it: one of the route's, of any role but Shadow. A summary is made when a conversation has
+    /// outgrown the window by another quarter of it, is used until then, and has half of the time that the request has left.
+    /// It is charged to this backend.
     #[schemars(length(min = 1, max = 63))]
     pub backend: String,
     /// The newest messages that stay as they are. Default: 6.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub keep_last: Option<u32>,
-    /// The longest summary. Default: 800.
+    /// The longest summary, in tokens. Default: 800.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_summary_tokens: Option<u32>,

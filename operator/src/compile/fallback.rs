@@ -1,13 +1,12 @@
 //! FallbackPolicy -> the context window, fallback and retry rules of one `wire::Route`.
 
-use spillway_crds::{
-    ConditionType, ContextWindow, ErrorClass, FallbackPolicySpec, FallbackRule, OnExceeded, Reason, Retries, Truncate,
-};
+use spillway_crds::{ConditionType, ErrorClass, FallbackPolicySpec, FallbackRule, Reason, Retries};
 use spillway_wire as wire;
 
 use super::diagnostic::{Diagnostic, ObjectRef};
 use super::policy::WAIT;
 use super::rest;
+use super::window;
 
 /// What applies to a route without a policy: one retry on a connection error, and nobody else to ask.
 const RETRY_ATTEMPTS: u32 = 1;
@@ -15,10 +14,6 @@ const BACKOFF_BASE_MS: u64 = 250;
 const BACKOFF_MAX_MS: u64 = 8_000;
 /// Longer than this, the next backend is the better answer.
 const HONOUR_RETRY_AFTER_MS: u64 = 30_000;
-const RESERVE_OUTPUT_TOKENS: u64 = 1_024;
-/// The reserve that nobody asked for takes at most this part of the smallest window.
-const RESERVE_PART: u64 = 4;
-const KEEP_LAST: u32 = 4;
 /// What is retried when a policy asks for retries and does not say on what.
 const RETRY_ON: [wire::ErrorClass; 5] = [
     wire::ErrorClass::RateLimited,
@@ -58,23 +53,17 @@ pub(crate) fn compile(
     let reset = backends.reset.map(str::to_owned);
     let Some((object, spec)) = policy else {
         return Rules {
-            context_window: context_window(None, backends),
+            context_window: window::compile(None, backends),
             fallbacks: Vec::new(),
             retries: retries(None),
             breaker: rest::breaker(None, reset),
             hedge: None,
         };
     };
-    let FallbackPolicySpec {
-        target_refs: _,
-        context_window: window,
-        fallbacks,
-        retries: retry,
-        hedge,
-        circuit_breaker,
-    } = spec;
+    let FallbackPolicySpec { target_refs: _, context_window: given, fallbacks, retries: retry, hedge, circuit_breaker } =
+        spec;
     let rules = Rules {
-        context_window: context_window(window.as_ref(), backends),
+        context_window: window::compile(given.as_ref(), backends),
         fallbacks: fallbacks
             .iter()
             .enumerate()
@@ -85,7 +74,9 @@ pub(crate) fn compile(
         hedge: hedge.as_ref().and_then(rest::hedge),
     };
     advise(object, &rules, backends, diagnostics);
-    advise_on_reserve(object, &rules, backends, diagnostics);
+    if let Some(given) = given {
+        window::advise(object, given, &rules.context_window, backends, diagnostics);
+    }
     if rules.hedge.is_some() && backends.usable.len() < 2 {
         let message = "the route has one backend, and a second request to the same one is no hedge: add a backend";
         let about = (ConditionType::Accepted, Reason::FallbackNeverHelps);
@@ -167,50 +158,6 @@ fn advise(object: &ObjectRef, rules: &Rules, backends: &Backends<'_>, diagnostic
         let about = (ConditionType::Accepted, Reason::FallbackNeverHelps);
         let path = "spec.contextWindow.onExceeded";
         diagnostics.push(Diagnostic::warn(object, about, path, message).about(backends.route));
-    }
-}
-
-fn advise_on_reserve(object: &ObjectRef, rules: &Rules, backends: &Backends<'_>, diagnostics: &mut Vec<Diagnostic>) {
-    let reserve = rules.context_window.reserve_output_tokens;
-    for backend in backends.usable {
-        let Some(window) = backend.model.context_window_tokens.filter(|window| *window <= reserve) else { continue };
-        let message = format!(
-            "{reserve} tokens kept for the answer leave no room for a prompt in backend {:?} ({window} tokens), so it serves \
-             only requests that set a limit of their own: keep less",
-            backend.name
-        );
-        let about = (ConditionType::Accepted, Reason::ReserveTooLarge);
-        let path = "spec.contextWindow.reserveOutputTokens";
-        diagnostics.push(Diagnostic::warn(object, about, path, message).about(backends.route));
-    }
-}
-
-fn context_window(given: Option<&ContextWindow>, backends: &Backends<'_>) -> wire::ContextWindow {
-    let nothing = ContextWindow::default();
-    let ContextWindow {
-        on_exceeded,
-        reserve_output_tokens,
-        truncate,
-        // Refused by `unsupported`.
-        summarize: _,
-    } = given.unwrap_or(&nothing);
-    // `drop` has one value that is not refused.
-    let Truncate { keep_system, keep_last, drop: _ } = truncate.clone().unwrap_or_default();
-    let smallest = backends.usable.iter().filter_map(|backend| backend.model.context_window_tokens).min();
-    let fitting = smallest.map_or(RESERVE_OUTPUT_TOKENS, |window| RESERVE_OUTPUT_TOKENS.min(window / RESERVE_PART));
-    wire::ContextWindow {
-        on_exceeded: match on_exceeded.unwrap_or_default() {
-            // Refused by `unsupported`.
-            OnExceeded::Reject | OnExceeded::Summarize => wire::OnExceeded::Reject,
-            OnExceeded::LargerModel => wire::OnExceeded::LargerModel,
-            OnExceeded::Truncate => wire::OnExceeded::Truncate,
-            OnExceeded::Hybrid => wire::OnExceeded::Hybrid,
-        },
-        reserve_output_tokens: reserve_output_tokens.unwrap_or(fitting),
-        truncate: wire::Truncate {
-            keep_system: keep_system.unwrap_or(true),
-            keep_last: keep_last.unwrap_or(KEEP_LAST),
-        },
     }
 }
 

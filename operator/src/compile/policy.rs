@@ -2,14 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use spillway_crds::{
-    ConditionType, ContextWindow, FallbackPolicy, FallbackPolicySpec, FallbackRule, GROUP, Reason, Retries,
-};
+use spillway_crds::{ConditionType, FallbackPolicy, FallbackPolicySpec, FallbackRule, GROUP, Reason, Retries};
 
 use super::conflict::by_age;
 use super::diagnostic::{Diagnostic, Kind, ObjectRef};
 use super::duration::Bounds;
-use super::{rest, unsupported};
+use super::{rest, unsupported, window};
 
 /// A wait between two attempts.
 pub(crate) const WAIT: Bounds = Bounds { at_least: 0, at_most: 3_600_000 };
@@ -83,9 +81,8 @@ fn check(object: &ObjectRef, spec: &FallbackPolicySpec) -> Vec<Diagnostic> {
     let mut invalid = |path: String, message: String| {
         found.push(Diagnostic::refuse(object, Reason::Invalid, path, message));
     };
-    let tokens = context_window.as_ref().and_then(|ContextWindow { reserve_output_tokens, .. }| *reserve_output_tokens);
-    if let Some(tokens) = tokens.filter(|tokens| *tokens > 1_000_000_000) {
-        invalid("spec.contextWindow.reserveOutputTokens".into(), format!("{tokens} is more than 1000000000"));
+    if let Some(given) = context_window {
+        window::check(given, &mut invalid);
     }
     if let Some(retries) = retries {
         check_retries(retries, &mut invalid);

@@ -52,6 +52,38 @@ fn defaults_are_all_written_out() {
 }
 
 #[test]
+fn how_a_prompt_is_made_to_fit_is_sent_with_every_default_written_out() {
+    let rows = [
+        (
+            "{onExceeded: Summarize, summarize: {backend: small}}",
+            json!({"on_exceeded": "Summarize", "reserve_output_tokens": 1024,
+                "truncate": {"keep_system": true, "keep_last": 4},
+                "summarize": {"backend": "small", "keep_last": 6, "max_tokens": 800}}),
+        ),
+        (
+            "{onExceeded: Truncate, truncate: {drop: MiddleOut, keepLast: 1}}",
+            json!({"on_exceeded": "Truncate", "reserve_output_tokens": 1024,
+                "truncate": {"keep_system": true, "keep_last": 1, "order": "MiddleOut"}}),
+        ),
+    ];
+    for (written, want) in rows {
+        let policy = format!(
+            "
+kind: FallbackPolicy
+metadata: {{name: chat, namespace: shop}}
+spec:
+  targetRefs: [{{group: spillway.dev, kind: ModelRoute, name: chat}}]
+  contextWindow: {written}
+"
+        );
+        let compiled = compile(&world(&[SHOP, &policy]));
+        assert_eq!(compiled.diagnostics, [], "{written}");
+        let route = serde_json::to_value(&compiled.routes["shop/chat"].route).unwrap();
+        assert_eq!(route["context_window"], want, "{written}");
+    }
+}
+
+#[test]
 fn what_is_written_is_what_is_sent() {
     let policy = "
 kind: FallbackPolicy

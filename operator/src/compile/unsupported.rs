@@ -2,8 +2,8 @@
 //! field's name, because a limit or a check that is silently ignored is worse than none.
 
 use spillway_crds::{
-    BreakerScope, BudgetPer, DropOrder, Enforcement, ExhaustedAction, FallbackPolicySpec, Limit, LimitScope,
-    ModelBudgetSpec, ModelProviderSpec, ModelRouteSpec, OnExceeded, Period, Reason, ValidationLevel,
+    BreakerScope, BudgetPer, Enforcement, ExhaustedAction, FallbackPolicySpec, Limit, LimitScope, ModelBudgetSpec,
+    ModelProviderSpec, ModelRouteSpec, Period, Reason, ValidationLevel,
 };
 
 use super::diagnostic::{Diagnostic, ObjectRef};
@@ -29,12 +29,8 @@ const LIMIT: &[Row<Limit>] = &[
     ("onControlPlaneLoss", |limit| limit.on_control_plane_loss.is_some(), REMOVE),
 ];
 
-const POLICY: &[Row<FallbackPolicySpec>] = &[
-    ("contextWindow.onExceeded", |spec| on_exceeded(spec) == Some(OnExceeded::Summarize), "use Truncate or Hybrid"),
-    ("contextWindow.summarize", |spec| spec.context_window.as_ref().is_some_and(|w| w.summarize.is_some()), REMOVE),
-    ("contextWindow.truncate.drop", |spec| drop_order(spec) == Some(DropOrder::MiddleOut), "use OldestFirst"),
-    ("circuitBreaker.scope", |spec| breaker_scope(spec) == Some(BreakerScope::Fleet), "use Pod"),
-];
+const POLICY: &[Row<FallbackPolicySpec>] =
+    &[("circuitBreaker.scope", |spec| breaker_scope(spec) == Some(BreakerScope::Fleet), "use Pod")];
 
 const BUDGET: &[Row<ModelBudgetSpec>] = &[
     (
@@ -56,14 +52,6 @@ const BUDGET: &[Row<ModelBudgetSpec>] = &[
 
 fn level(spec: &ModelRouteSpec) -> Option<ValidationLevel> {
     spec.validation.as_ref()?.level
-}
-
-fn on_exceeded(spec: &FallbackPolicySpec) -> Option<OnExceeded> {
-    spec.context_window.as_ref()?.on_exceeded
-}
-
-fn drop_order(spec: &FallbackPolicySpec) -> Option<DropOrder> {
-    spec.context_window.as_ref()?.truncate.as_ref()?.drop
 }
 
 fn breaker_scope(spec: &FallbackPolicySpec) -> Option<BreakerScope> {

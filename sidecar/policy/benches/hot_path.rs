@@ -26,6 +26,7 @@ const CANDIDATE: Candidate = Candidate {
     window: Some(128_000),
     tokenizer: 0,
     tools: true,
+    parallel_tools: true,
     images: true,
     json_schema: true,
     hosted_tools: true,
@@ -42,6 +43,7 @@ fn plan(c: &mut Criterion) {
             let demand = Demand { output: Output::Reserve(1_024), tools: true, ..Demand::default() };
             let question = Question {
                 candidates: &candidates,
+                learnt: &[],
                 demand,
                 sizes: &sizes,
                 out: Set::default(),
@@ -105,6 +107,7 @@ fn plan_with_breakers(c: &mut Criterion) {
             let demand = Demand { output: Output::Reserve(1_024), tools: true, ..Demand::default() };
             let question = Question {
                 candidates: &[CANDIDATE; 8],
+                learnt: &[],
                 demand,
                 sizes: &sizes,
                 out: Set::default(),

@@ -31,6 +31,8 @@ pub struct Candidate {
     /// Whose count of the prompt decides.
     pub tokenizer: usize,
     pub tools: bool,
+    /// Calls several tools at once.
+    pub parallel_tools: bool,
     pub images: bool,
     pub json_schema: bool,
     /// Runs tools of its own: a search, an interpreter.
@@ -46,6 +48,7 @@ pub struct Candidate {
 pub struct Demand {
     pub output: Output,
     pub tools: bool,
+    pub parallel_tools: bool,
     pub images: bool,
     pub json_schema: bool,
     pub hosted_tools: bool,
@@ -70,6 +73,8 @@ pub enum Output {
     Asked(u64),
     /// A route's rule for requests that set none; never more than half of a window.
     Reserve(u64),
+    /// As much of what is asked for as there is room, but not less than the reserve: the request's limit will be lowered.
+    AtLeast { asked: u64, reserve: u64 },
 }
 
 /// How long a prompt is, as far as it is known.
@@ -107,6 +112,7 @@ pub enum Skip {
         window: u64,
     },
     NoTools,
+    NoParallelTools,
     NoImages,
     NoJsonSchema,
     NoHostedTools,
@@ -156,6 +162,8 @@ pub struct Rule {
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
     pub candidates: &'a [Candidate],
+    /// Windows that proved smaller than they were said to be.
+    pub learnt: &'a [(usize, u64)],
     pub demand: Demand,
     pub sizes: &'a Sizes,
     /// Not these.
@@ -181,6 +189,10 @@ impl Output {
             Self::Asked(tokens) => tokens,
             Self::Reserve(tokens) if tokens > window / 2 => window / 2,
             Self::Reserve(tokens) => tokens,
+            Self::AtLeast { asked, reserve } => {
+                let reserve = Self::Reserve(reserve).of(window);
+                if asked < reserve { asked } else { reserve }
+            }
         }
     }
 }
@@ -200,6 +212,7 @@ impl Skip {
         match self {
             Self::TooLong { .. } | Self::NotLarger { .. } => "window",
             Self::NoTools => "tools",
+            Self::NoParallelTools => "parallel_tools",
             Self::NoImages => "images",
             Self::NoJsonSchema => "json_schema",
             Self::NoHostedTools => "hosted_tools",
@@ -264,8 +277,30 @@ impl Question<'_> {
         able
     }
 
+    /// How much a backend takes, as far as that is known by now.
+    #[must_use]
+    pub fn window(&self, index: usize) -> Option<u64> {
+        let said = self.candidates.get(index).and_then(|candidate| candidate.window);
+        let proved = self.learnt.iter().find(|(learnt, _)| *learnt == index).map(|(_, window)| *window);
+        said.into_iter().chain(proved).min()
+    }
+
+    /// The same backends, smallest window first, and of two alike the cheaper one: a longer prompt should cost no more than
+    /// it has to. What is unknown comes last, and otherwise the given order counts.
+    #[must_use]
+    pub fn by_window(&self, order: &[usize]) -> Vec<usize> {
+        let prompt = self.sizes.common();
+        let cost =
+            |index: usize| self.candidates.get(index).and_then(|candidate| candidate.worst(prompt, &self.demand));
+        let mut sorted = order.to_vec();
+        sorted.sort_by_key(|index| {
+            (self.window(*index).unwrap_or(u64::MAX), cost(*index).map_or(u64::MAX, |cost| cost.0))
+        });
+        sorted
+    }
+
     fn check(&self, index: usize, candidate: &Candidate) -> Check {
-        let Demand { output, tools, images, json_schema, hosted_tools, unable, .. } = self.demand;
+        let Demand { output, tools, parallel_tools, images, json_schema, hosted_tools, unable, .. } = self.demand;
         if unable.contains(index) {
             return Check::Skip(Skip::Unable);
         }
@@ -284,6 +319,9 @@ impl Question<'_> {
         if tools && !candidate.tools {
             return Check::Skip(Skip::NoTools);
         }
+        if parallel_tools && !candidate.parallel_tools {
+            return Check::Skip(Skip::NoParallelTools);
+        }
         if images && !candidate.images {
             return Check::Skip(Skip::NoImages);
         }
@@ -293,7 +331,7 @@ impl Question<'_> {
         if hosted_tools && !candidate.hosted_tools {
             return Check::Skip(Skip::NoHostedTools);
         }
-        let Some(window) = candidate.window else { return self.check_cost(candidate) };
+        let Some(window) = self.window(index) else { return self.check_cost(candidate) };
         if window <= self.larger_than {
             return Check::Skip(Skip::NotLarger { window });
         }
@@ -348,13 +386,4 @@ pub fn primaries(candidates: &[Candidate]) -> impl Iterator<Item = usize> {
 #[must_use]
 pub fn targets(rules: &[Rule], class: Class) -> &[usize] {
     rules.iter().find(|rule| rule.on.contains(class)).map_or(&[], |rule| &rule.to)
-}
-
-/// The same backends, smallest window first, unknown windows last, otherwise in the given order: a longer prompt should
-/// cost no more than it has to.
-#[must_use]
-pub fn by_window(candidates: &[Candidate], order: &[usize]) -> Vec<usize> {
-    let mut sorted = order.to_vec();
-    sorted.sort_by_key(|index| candidates.get(*index).and_then(|candidate| candidate.window).unwrap_or(u64::MAX));
-    sorted
 }

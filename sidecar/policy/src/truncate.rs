@@ -1,7 +1,19 @@
-//! Which messages of a conversation to leave out so that the rest fits.
+//! Which messages of a conversation to leave out so that the rest fits, and which to cut where that is not enough.
 //!
-//! The oldest go first. A tool call and its results stay or go together, because every provider refuses one without the
-//! other. What was told to stay stays, even if nothing fits then: a refusal is better than an answer to half a question.
+//! A conversation is a row of exchanges: a question and the steps that answer it. Exchanges go as a whole, because an
+//! answer whose question is gone helps nobody and some providers refuse a conversation that opens with one; of the last
+//! one that has to go, only as many steps as need be. A tool call and its results are one step, because every provider
+//! refuses one without the other. So what alternated before alternates afterwards, and what began with the user still does.
+//!
+//! What was told to stay stays. If all of that together does not fit, its longest texts are cut to one length, which is
+//! all that is left to do; what cannot be cut is refused: better than an answer to half a question.
+
+mod cut;
+mod exchange;
+#[cfg(test)]
+mod tests;
+
+use exchange::{Exchange, exchanges};
 
 /// What a message is, as far as leaving it out is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +32,8 @@ pub enum Part {
 pub struct Message {
     pub part: Part,
     pub tokens: u64,
+    /// What would be left of it if all the text were cut that can be: `tokens`, where none can be.
+    pub least: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,129 +41,116 @@ pub struct Rule {
     pub keep_system: bool,
     /// The newest messages that are never left out. At least one is kept: an empty conversation is no question.
     pub keep_last: usize,
+    pub order: Order,
 }
 
-/// Even the messages that must stay need this much.
+/// What goes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    #[default]
+    OldestFirst,
+    /// The middle: how it began stays, and where it has got to.
+    MiddleOut,
+}
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Stay,
+    Drop,
+    /// Its text is cut until it has no more tokens than this.
+    Cut(u64),
+}
+
+/// Even what must stay of the messages that must stay needs this much.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DoesNotFit {
     pub needs: u64,
 }
 
-/// Messages that stay or go together: `start..end`.
-#[derive(Clone, Copy)]
-struct Unit {
-    start: usize,
-    end: usize,
-    keep: bool,
-    tokens: u64,
+/// Says for each message what becomes of it, so that `fixed` (tools, framing: what is no message) and the rest are at most
+/// `room` tokens.
+pub fn fit(messages: &[Message], fixed: u64, room: u64, rule: Rule) -> Result<Vec<Fate>, DoesNotFit> {
+    let needs = messages.iter().fold(fixed, |sum, message| sum.saturating_add(message.tokens));
+    let (dropped, freed) = leave_out(messages, needs.saturating_sub(room), rule);
+    let mut fates: Vec<Fate> =
+        dropped.into_iter().map(|dropped| if dropped { Fate::Drop } else { Fate::Stay }).collect();
+    cut::cut(messages, &mut fates, needs.saturating_sub(freed), room, rule)?;
+    Ok(fates)
 }
 
-/// Says for each message whether to leave it out, so that `fixed` (tools, framing: what is no message) and the rest are
-/// at most `room` tokens.
-pub fn drop_oldest(messages: &[Message], fixed: u64, room: u64, rule: Rule) -> Result<Vec<bool>, DoesNotFit> {
-    let units = units(messages, rule);
-    let mut dropped = vec![false; messages.len()];
-    let mut needs = units.iter().fold(fixed, |sum, unit| sum.saturating_add(unit.tokens));
-    // An answer whose question is gone helps nobody, and some providers refuse a conversation that opens with one: it
-    // goes with its question, though it would fit.
-    let mut orphaned = false;
-    for unit in units.iter().filter(|unit| !unit.keep) {
-        let opens = matches!(messages[unit.start].part, Part::User | Part::System);
-        if needs <= room && (opens || !orphaned) {
-            break;
+/// Which messages to leave out to be rid of so many tokens, and how many that are: fewer where no more may go. Oldest first,
+/// what is left out for fewer tokens is part of what is left out for more.
+#[must_use]
+pub fn leave_out(messages: &[Message], tokens: u64, rule: Rule) -> (Vec<bool>, u64) {
+    let mut leaving = Leaving { messages, order: rule.order, dropped: vec![false; messages.len()], freed: 0 };
+    let (free, bound): (Vec<Exchange>, Vec<Exchange>) =
+        exchanges(messages, rule).into_iter().partition(|exchange| !exchange.stays());
+    for index in rule.order.of(free.len()) {
+        leaving.exchange(&free[index], tokens);
+    }
+    for exchange in &bound {
+        leaving.steps(exchange, tokens);
+    }
+    (leaving.dropped, leaving.freed)
+}
+
+/// Whether a message may not be left out.
+fn stays(messages: &[Message], index: usize, rule: Rule) -> bool {
+    let last = messages.len().saturating_sub(rule.keep_last.max(1));
+    index >= last || (rule.keep_system && messages[index].part == Part::System)
+}
+
+/// What has been left out so far.
+struct Leaving<'a> {
+    messages: &'a [Message],
+    order: Order,
+    dropped: Vec<bool>,
+    freed: u64,
+}
+
+// === impl Order ===
+
+impl Order {
+    /// In which order so many go.
+    fn of(self, count: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..count).collect();
+        if self == Self::MiddleOut {
+            order.sort_by_key(|index| (2 * index + 1).abs_diff(count));
         }
-        dropped[unit.start..unit.end].fill(true);
-        needs = needs.saturating_sub(unit.tokens);
-        orphaned = true;
+        order
     }
-    if needs > room { Err(DoesNotFit { needs }) } else { Ok(dropped) }
 }
 
-fn units(messages: &[Message], rule: Rule) -> Vec<Unit> {
-    let protected = messages.len().saturating_sub(rule.keep_last.max(1));
-    let mut units: Vec<Unit> = Vec::with_capacity(messages.len());
-    for (index, message) in messages.iter().enumerate() {
-        let keep = index >= protected || (rule.keep_system && message.part == Part::System);
-        match units.last_mut() {
-            Some(call) if message.part == Part::Result && is_call(messages, call) => {
-                call.end = index + 1;
-                call.keep |= keep;
-                call.tokens = call.tokens.saturating_add(message.tokens);
-            }
-            _ => units.push(Unit { start: index, end: index + 1, keep, tokens: message.tokens }),
-        }
-    }
-    units
-}
+// === impl Leaving ===
 
-fn is_call(messages: &[Message], unit: &Unit) -> bool {
-    messages[unit.start].part == Part::Call
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const RULE: Rule = Rule { keep_system: true, keep_last: 1 };
-
-    /// `s`ystem, `u`ser, `a`ssistant, `c`all, `r`esult: ten tokens each.
-    fn conversation(letters: &str) -> Vec<Message> {
-        let part = |letter| match letter {
-            's' => Part::System,
-            'u' => Part::User,
-            'a' => Part::Assistant,
-            'c' => Part::Call,
-            _ => Part::Result,
-        };
-        letters.chars().map(|letter| Message { part: part(letter), tokens: 10 }).collect()
-    }
-
-    fn kept(letters: &str, dropped: &[bool]) -> String {
-        letters.chars().zip(dropped).filter(|(_, dropped)| !**dropped).map(|(letter, _)| letter).collect()
-    }
-
-    #[test]
-    fn the_oldest_go_first_and_what_belongs_together_goes_together() {
-        let rows = [
-            ("fits as it is", "suau", 40, RULE, Ok("suau")),
-            ("the oldest question takes its answer along", "suauau", 50, RULE, Ok("suau")),
-            ("system stays", "suauau", 20, RULE, Ok("su")),
-            ("system goes when allowed", "suau", 30, Rule { keep_system: false, keep_last: 1 }, Ok("uau")),
-            ("a call takes its results along", "ucrrau", 50, RULE, Ok("u")),
-            ("a protected result protects its call", "uaucr", 30, RULE, Ok("ucr")),
-            ("the newest n stay", "uauau", 30, Rule { keep_system: true, keep_last: 3 }, Ok("uau")),
-            ("nothing left to leave out", "sucrr", 30, RULE, Err(40)),
-            ("keep_last 0 keeps one", "uau", 10, Rule { keep_system: true, keep_last: 0 }, Ok("u")),
-        ];
-        for (row, letters, room, rule, want) in rows {
-            let got = drop_oldest(&conversation(letters), 0, room, rule);
-            let got = got.map(|dropped| kept(letters, &dropped)).map_err(|error| error.needs);
-            assert_eq!(got, want.map(str::to_owned), "{row}");
+impl Leaving<'_> {
+    /// As many steps of an exchange as need be where one of them is left then; else all of it, for a question that nobody
+    /// answered is no part of a conversation.
+    fn exchange(&mut self, exchange: &Exchange, tokens: u64) {
+        let order = self.order.of(exchange.steps.len());
+        let spared = order.split_last().map_or(0, |(_, rest)| {
+            rest.iter().fold(0u64, |sum, step| sum.saturating_add(exchange.steps[*step].tokens(self.messages)))
+        });
+        if spared >= tokens.saturating_sub(self.freed) {
+            self.steps(exchange, tokens);
+        } else {
+            exchange.messages().for_each(|index| self.message(index));
         }
     }
 
-    #[test]
-    fn what_is_no_message_takes_its_room() {
-        let dropped = drop_oldest(&conversation("uau"), 25, 40, RULE).map(|dropped| kept("uau", &dropped));
-        assert_eq!(dropped.as_deref(), Ok("u"));
-    }
-
-    proptest! {
-        #[test]
-        fn the_rest_fits_and_no_result_is_parted_from_its_call(
-            letters in "s?(u(cr{1,3})?a){0,8}u", fixed in 0u64..30, room in 0u64..300, last in 0usize..6, system: bool,
-        ) {
-            let messages = conversation(&letters);
-            let rule = Rule { keep_system: system, keep_last: last };
-            if let Ok(dropped) = drop_oldest(&messages, fixed, room, rule) {
-                let rest = kept(&letters, &dropped);
-                prop_assert!(fixed + 10 * rest.len() as u64 <= room);
-                prop_assert!(!rest.contains("cu") && !rest.contains("ca") && !rest.contains("ur") && !rest.contains("sr"));
-                prop_assert!(dropped.iter().rev().take(last.max(1)).all(|dropped| !dropped));
-                prop_assert!(!(system && letters.starts_with('s')) || rest.starts_with('s'));
+    /// Steps that may go, one after the other, until enough have gone.
+    fn steps(&mut self, exchange: &Exchange, tokens: u64) {
+        for index in self.order.of(exchange.steps.len()) {
+            let step = &exchange.steps[index];
+            if self.freed < tokens && !step.stays {
+                step.messages.iter().for_each(|index| self.message(*index));
             }
         }
+    }
+
+    fn message(&mut self, index: usize) {
+        self.dropped[index] = true;
+        self.freed = self.freed.saturating_add(self.messages[index].tokens);
     }
 }

@@ -246,8 +246,8 @@ impl Body {
         self.set_raw(key, Bytes::from(value.to_string()), items);
     }
 
-    /// [`Self::set`] for JSON that is known to be valid.
-    pub(crate) fn set_raw(&mut self, key: &str, value: Bytes, items: usize) {
+    /// [`Self::set`] for JSON that is known to be valid, with so many elements.
+    pub fn set_raw(&mut self, key: &str, value: Bytes, items: usize) {
         self.edited = true;
         let scan = Scanner::over(&value);
         let text = scan.text;

@@ -57,6 +57,8 @@ pub struct Fault {
     pub message: String,
     /// The context window in tokens, where an overflow message names it.
     pub window: Option<u64>,
+    /// How many tokens the provider counted in the prompt, where it names them.
+    pub prompt: Option<u64>,
 }
 
 // === impl Fault ===
@@ -92,7 +94,8 @@ impl Fault {
     }
 
     pub(crate) fn own(class: Class, message: impl Into<String>) -> Self {
-        Self { class, status: None, code: None, message: redact::cut(message.into(), MAX_MESSAGE_BYTES), window: None }
+        let message = redact::cut(message.into(), MAX_MESSAGE_BYTES);
+        Self { class, status: None, code: None, message, window: None, prompt: None }
     }
 }
 
@@ -124,12 +127,13 @@ pub(crate) fn inside(dialect: Dialect, value: &Value) -> Option<Fault> {
 
 fn fault(dialect: Dialect, status: Option<u16>, effective: Option<u16>, report: &Report) -> Fault {
     let class = rules::class(dialect, effective, report);
-    let window = if class == Class::ContextWindowExceeded { window::learn(report) } else { None };
+    let overflow = (class == Class::ContextWindowExceeded).then_some(report);
+    let (window, prompt) = (overflow.and_then(window::learn), overflow.and_then(window::prompt));
     let code = [&report.code, &report.kind].into_iter().find(|code| !code.is_empty());
     let code = code.map(|code| redact::cut(code.clone(), 64));
     let mut message = redact::message(&report.message);
     if message.is_empty() {
         message = format!("status {} without a message", effective.unwrap_or(500));
     }
-    Fault { class, status, code, message, window }
+    Fault { class, status, code, message, window, prompt }
 }

@@ -125,6 +125,7 @@ mod tests {
             code: code.map(str::to_owned),
             message: "slow down".into(),
             window: None,
+            prompt: None,
         };
         ProxyError::Upstream(Box::new(Exhausted {
             route: "shop/chat".into(),

@@ -195,8 +195,7 @@ fn failed_took(route: &Route, now: Instant) -> Duration {
 pub(super) async fn prepare(call: &Call, index: usize, admission: Admission) -> Result<Ready, ProxyError> {
     let key = Sent::of(&call.route.backends[index].provider, &admission);
     let slot = key.as_ref().map(|key| Arc::clone(key.slot()));
-    let request =
-        call.aside(move |call| outgoing::request(call, &call.route.backends[index], slot.as_deref())).await??;
+    let request = call.aside(move |call| outgoing::request(call, index, slot.as_deref())).await??;
     Ok(Ready { index, request, admission, key })
 }
 

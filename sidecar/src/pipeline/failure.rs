@@ -71,7 +71,7 @@ impl Failure {
 
 /// A fault that we saw and the provider did not tell.
 pub(super) const fn local(class: spillway_providers::Class, message: String) -> Fault {
-    Fault { class, status: None, code: None, message, window: None }
+    Fault { class, status: None, code: None, message, window: None, prompt: None }
 }
 
 /// An error with its causes, which speak for one level each.

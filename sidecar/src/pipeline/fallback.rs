@@ -1,18 +1,17 @@
 //! Which backend is next: first, after a failure, and when the prompt does not fit.
 
 mod at_once;
+mod window;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use spillway_policy::{
     Class,
-    fallback::{Choice, Set, Skip, by_window, targets},
+    fallback::{Choice, Set, Skip, targets},
     retry::{self, Verdict},
-    truncate::DoesNotFit,
 };
-use spillway_wire::OnExceeded;
 
-use super::{choose, count, failure::Failure, refusal, resolve::Call, settle::Settle, truncate, when};
+use super::{choose, count, failure::Failure, refusal, resolve::Call, settle::Settle, when};
 use crate::{
     clock,
     error::{Exhausted, ProxyError},
@@ -54,7 +53,7 @@ pub(super) type Skips = Vec<(usize, Skip)>;
 pub(super) type Taken = (usize, Admission);
 
 /// The first choice.
-pub(super) async fn first(runtime: &Runtime, call: &mut Call) -> Result<Plan, ProxyError> {
+pub(super) async fn first(runtime: &Runtime, call: &mut Call, settle: &mut Settle) -> Result<Plan, ProxyError> {
     if call.retried == 0 {
         let route = &call.route;
         route.state.request(route.hedge.map_or(0, |hedge| hedge.max_ratio_ppm), clock::now());
@@ -68,9 +67,10 @@ pub(super) async fn first(runtime: &Runtime, call: &mut Call) -> Result<Plan, Pr
         return Ok(plan);
     }
     let too_long = |&(index, skip): &(usize, Skip)| match skip {
-        Skip::TooLong { window, certain, .. } => Some((index, window, certain)),
+        Skip::TooLong { certain, .. } => Some((index, certain)),
         Skip::NotLarger { .. }
         | Skip::NoTools
+        | Skip::NoParallelTools
         | Skip::NoImages
         | Skip::NoJsonSchema
         | Skip::NoHostedTools
@@ -82,18 +82,19 @@ pub(super) async fn first(runtime: &Runtime, call: &mut Call) -> Result<Plan, Pr
         | Skip::Out
         | Skip::Open => None,
     };
-    let Some((backend, window, certain)) = skips.iter().find_map(too_long) else {
+    let Some((backend, certain)) = skips.iter().find_map(too_long) else {
         return Err(refusal::nobody(call, &skips));
     };
     let mut plan = Plan { admission: None, ..Plan::at((backend, Admission::default())) };
     let mut larger = Skips::new();
     // An estimate is a reason to look for more room, not one to refuse: then the provider decides.
-    if let Err(needs) = plan.make_room(call, window, &mut larger).await
+    if let Err(needs) = plan.make_room(runtime, call, settle, &mut larger).await
         && certain
     {
         // Where there would be room, had somebody not to be left alone, the prompt is not what is wrong.
         let rests = skips.iter().chain(&larger).any(|(_, skip)| *skip == Skip::Open);
         if !rests {
+            runtime.telemetry.metrics.overflow(&call.route.name, "refused");
             return Err(refusal::context_length(call, backend, &larger, needs));
         }
         skips.append(&mut larger);
@@ -207,7 +208,10 @@ impl Plan {
         }
         self.tried.insert(self.backend);
         let moved = match failure.class {
-            Class::ContextWindowExceeded => self.after_overflow(call, failure.fault.window, &mut skips).await,
+            Class::ContextWindowExceeded => {
+                let said = (failure.fault.window, failure.fault.prompt);
+                self.after_overflow(runtime, call, settle, said, &mut skips).await
+            }
             class => {
                 let order = targets(&call.route.rules, class).to_vec();
                 self.move_on(call, &order, class, 0, &mut skips).await
@@ -273,7 +277,13 @@ impl Plan {
             return false;
         }
         let out = self.tried.union(call.route.without_key());
-        let Some((backend, admission)) = pick(call, order, out, larger_than, skips).await else { return false };
+        // Who calls several tools at once goes first, where that was asked for; who calls them one by one is better than nobody.
+        call.strict_tools = call.need.parallel_tools;
+        let mut taken = pick(call, order, out, larger_than, skips).await;
+        if std::mem::take(&mut call.strict_tools) && taken.is_none() {
+            taken = pick(call, order, out, larger_than, skips).await;
+        }
+        let Some((backend, admission)) = taken else { return false };
         // Before the first attempt a move adds nothing. After an answer that was about the request it adds nothing to anybody's
         // trouble: a budget that kept prompts from a larger window would protect nobody.
         if self.attempts > 0 && class.is_trouble() && !self.may_add(call) {
@@ -313,62 +323,6 @@ impl Plan {
         let picked = pick(call, &[self.backend], call.route.without_key(), 0, &mut Skips::new()).await;
         self.admission = picked.map(|(_, admission)| admission);
         self.admission.is_some()
-    }
-
-    /// Before any attempt: the prompt does not fit the first choice's window.
-    async fn make_room(&mut self, call: &mut Call, window: u64, skips: &mut Skips) -> Result<(), Option<DoesNotFit>> {
-        let mode = call.route.on_exceeded;
-        if matches!(mode, OnExceeded::LargerModel | OnExceeded::Hybrid) && self.move_to_larger(call, 0, skips).await {
-            return Ok(());
-        }
-        if matches!(mode, OnExceeded::Truncate | OnExceeded::Hybrid) {
-            let room = window.saturating_sub(call.demand().output.of(window));
-            return truncate::fit(call, self.backend, room).await.map_err(Some);
-        }
-        Err(None)
-    }
-
-    /// A provider said that the prompt does not fit, whatever was known of its window.
-    async fn after_overflow(&mut self, call: &mut Call, learnt: Option<u64>, skips: &mut Skips) -> bool {
-        let mode = call.route.on_exceeded;
-        let moved = match mode {
-            // What the route's own rule says, in its order: refusing is for prompts that are known to be too long.
-            OnExceeded::Reject => {
-                let order = targets(&call.route.rules, Class::ContextWindowExceeded).to_vec();
-                self.move_on(call, &order, Class::ContextWindowExceeded, learnt.unwrap_or(0), skips).await
-            }
-            OnExceeded::LargerModel | OnExceeded::Hybrid => self.move_to_larger(call, learnt.unwrap_or(0), skips).await,
-            OnExceeded::Truncate => false,
-        };
-        if moved || self.shortened || !matches!(mode, OnExceeded::Truncate | OnExceeded::Hybrid) {
-            return moved;
-        }
-        let room = self.room(call, learnt).await;
-        if truncate::fit(call, self.backend, room).await.is_err() {
-            return false;
-        }
-        self.shortened = true;
-        self.admission = call.route.admit(self.backend, clock::now()).ok();
-        self.admission.is_some()
-    }
-
-    /// To the smallest window that is large enough.
-    async fn move_to_larger(&mut self, call: &mut Call, larger_than: u64, skips: &mut Skips) -> bool {
-        let route = Arc::clone(&call.route);
-        let order = by_window(&route.candidates, targets(&route.rules, Class::ContextWindowExceeded));
-        self.move_on(call, &order, Class::ContextWindowExceeded, larger_than, skips).await
-    }
-
-    /// What to shorten to when a provider said that a prompt is too long which was believed to fit, or nobody knew.
-    async fn room(&self, call: &mut Call, learnt: Option<u64>) -> u64 {
-        let counted = truncate::counted(call, self.backend).await;
-        let window = learnt.or(call.route.candidates[self.backend].window).unwrap_or(u64::MAX);
-        let room = window.saturating_sub(call.demand().output.of(window));
-        if counted.tokens > room && counted.exact {
-            return room;
-        }
-        // The provider counts more than we do, by an unknown factor: a quarter off is more than tokenizers differ.
-        room.min(counted.tokens) / 4 * 3
     }
 
     pub(super) fn exhausted(&self, call: &Call, failure: Failure, skips: &Skips) -> ProxyError {

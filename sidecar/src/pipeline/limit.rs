@@ -99,7 +99,7 @@ fn load(call: &Call, turn: u64) -> Load {
     let longest = call.route.candidates.iter().map(|candidate| candidate.max_output.unwrap_or(u64::MAX));
     let longest = longest.max().unwrap_or(u64::MAX);
     let (reserved, asked) = match call.demand().output {
-        Output::Asked(tokens) => (tokens, tokens),
+        Output::Asked(tokens) | Output::AtLeast { asked: tokens, .. } => (tokens, tokens),
         Output::Reserve(tokens) => (tokens, 0),
     };
     let sum = |prompt: u64, output: u64| prompt.min(window).saturating_add(output.min(longest).saturating_mul(answers));

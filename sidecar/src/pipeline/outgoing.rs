@@ -12,7 +12,7 @@ use super::{pass::Sent, resolve::Call};
 use crate::{
     clock,
     error::ProxyError,
-    runtime::{Backend, KeySlot, LARGE, Provider},
+    runtime::{KeySlot, LARGE, Provider},
     sign::{AwsCredentials, Digest, Scope, SignError, Signed, sign},
 };
 
@@ -23,14 +23,16 @@ const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 pub(super) const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
 /// Where the request goes, as its dialect needs to know it.
-fn target<'a>(call: &Call, backend: &'a Backend) -> Target<'a> {
+fn target(call: &Call, index: usize) -> Target<'_> {
+    let backend = &call.route.backends[index];
+    let longest = [backend.max_output_tokens, call.answer_room(index)].into_iter().flatten().min();
     Target {
         dialect: backend.speech.dialect,
         host: backend.speech.host,
         row: backend.speech.row,
         api_version: backend.provider.api_version.as_deref(),
         model: &backend.model,
-        max_output_tokens: backend.max_output_tokens,
+        max_output_tokens: longest,
         schema_by_tool: backend.schema_by_tool,
         abilities: backend.abilities,
         unsupported: call.hints.unsupported.unwrap_or(call.route.request.unsupported),
@@ -38,13 +40,10 @@ fn target<'a>(call: &Call, backend: &'a Backend) -> Target<'a> {
 }
 
 /// Builds the provider's request from scratch: of the application's headers only a list goes along.
-pub(super) fn request(
-    call: &Call,
-    backend: &Backend,
-    key: Option<&KeySlot>,
-) -> Result<Request<Full<Bytes>>, ProxyError> {
+pub(super) fn request(call: &Call, index: usize, key: Option<&KeySlot>) -> Result<Request<Full<Bytes>>, ProxyError> {
+    let backend = &call.route.backends[index];
     let provider = &backend.provider;
-    let (method, content_type, outgoing) = written(call, &target(call, backend))?;
+    let (method, content_type, outgoing) = written(call, index)?;
     let Outgoing { path, headers: dialect, body, dropped } = outgoing;
     if !dropped.is_empty() {
         tracing::debug!(route = call.route.name, backend = backend.name, ?dropped, "parameters were left out");
@@ -147,11 +146,13 @@ fn forward(headers: &mut HeaderMap, name: &HeaderName, value: &HeaderValue, dial
 }
 
 /// The request without its headers: translated, or as it came.
-fn written(call: &Call, target: &Target<'_>) -> Result<(Method, Option<HeaderValue>, Outgoing), ProxyError> {
+fn written(call: &Call, index: usize) -> Result<(Method, Option<HeaderValue>, Outgoing), ProxyError> {
+    let target = target(call, index);
     let Some(passing) = &call.passing else {
-        return Ok((Method::POST, Some(JSON), encode(call.api, &call.body, &call.need, target)?));
+        let (body, need) = call.limited(index);
+        return Ok((Method::POST, Some(JSON), encode(call.api, &body, &need, &target)?));
     };
-    let Sent { method, path, content_type, body } = passing.sent(&call.body, target);
+    let Sent { method, path, content_type, body } = passing.sent(&call.body, &target);
     let outgoing = Outgoing { path: path.into(), headers: Cow::Borrowed(&[]), body, dropped: Vec::new() };
     Ok((method, content_type, outgoing))
 }

@@ -28,6 +28,7 @@ pub(super) fn describe(route: &Route, skips: &Skips) -> String {
         match skip {
             Skip::TooLong { window, .. } | Skip::NotLarger { window } => format!("{name} takes {window} tokens"),
             Skip::NoTools => format!("{name} takes no tools"),
+            Skip::NoParallelTools => format!("{name} calls one tool at a time"),
             Skip::NoImages => format!("{name} takes no images"),
             Skip::NoJsonSchema => format!("{name} takes no JSON schema"),
             Skip::NoHostedTools => format!("{name} runs no tools of its own"),
@@ -178,20 +179,21 @@ pub(super) fn unfit(call: &Call, plan: &Plan, wrong: String, skipped: &Skips) ->
 }
 
 pub(super) fn context_length(call: &Call, backend: usize, skips: &Skips, tried: Option<DoesNotFit>) -> ProxyError {
-    let window = call.route.candidates[backend].window.unwrap_or(u64::MAX);
+    let window = call.window(backend).unwrap_or(u64::MAX);
     let output = call.demand().output.of(window);
     let room = window.saturating_sub(output);
     let counted = call.sizes.counted[call.route.candidates[backend].tokenizer];
     let prompt = counted.map_or(call.sizes.lower, |counted| counted.tokens);
     let fits = prompt <= window && room < prompt;
     let larger = describe(&call.route, skips);
-    let advice = match (call.route.on_exceeded, tried) {
+    let advice = match (call.route.window.on_exceeded, tried) {
         (OnExceeded::Reject, _) => {
             " (its FallbackPolicy can help: set contextWindow.onExceeded to LargerModel, Truncate or Hybrid)".to_owned()
         }
         (_, Some(DoesNotFit { needs })) => {
             format!(
-                ", and the messages that must stay need {needs} (lower contextWindow.truncate.keepLast in its FallbackPolicy)"
+                ", and what must stay of it needs {needs} (in its FallbackPolicy, lower contextWindow.truncate.keepLast or set \
+                 keepSystem to false)"
             )
         }
         _ if larger.is_empty() => {

@@ -48,6 +48,8 @@ const OVERHEAD_US: HeaderName = HeaderName::from_static("x-spillway-overhead-us"
 const SCHEMA: HeaderName = HeaderName::from_static("x-spillway-schema");
 pub(super) const TOKENS: HeaderName = HeaderName::from_static("x-spillway-tokens");
 const TRUNCATED: HeaderName = HeaderName::from_static("x-spillway-truncated-messages");
+const SUMMARY_TOKENS: HeaderName = HeaderName::from_static("x-spillway-summary-tokens");
+const MAX_OUTPUT_TOKENS: HeaderName = HeaderName::from_static("x-spillway-max-output-tokens");
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
@@ -192,6 +194,9 @@ fn describe(headers: &mut HeaderMap, settle: &mut Settle) {
     }
     if settle.truncated() > 0 {
         headers.insert(TRUNCATED, HeaderValue::from(settle.truncated()));
+    }
+    for (name, tokens) in [(SUMMARY_TOKENS, settle.summary_tokens()), (MAX_OUTPUT_TOKENS, settle.limit())] {
+        headers.extend(tokens.map(|tokens| (name, HeaderValue::from(tokens))));
     }
     rate_limits(headers, settle.passage.standing);
     headers.insert(OVERHEAD_US, HeaderValue::from(u64::try_from(overhead.as_micros()).unwrap_or(u64::MAX)));

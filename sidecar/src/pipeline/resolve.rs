@@ -19,7 +19,7 @@ use super::{
     count,
     hint::{self, Hints},
     pass::Passing,
-    settle::Settle,
+    settle::{Settle, Told},
     when::{Wanted, Words},
 };
 use crate::{
@@ -51,8 +51,16 @@ pub(super) struct Call {
     pub(super) hints: Hints,
     /// What makes it dearer than its length. Only looked for where cost decides.
     surcharges: Surcharges,
-    /// Messages that were left out.
+    /// Messages that were left out, or cut.
     pub(super) truncated: u32,
+    /// What stands for some of them.
+    pub(super) summary: Option<Told>,
+    /// Its own limit for the answer may be lowered where it fits then.
+    pub(super) lowers_limit: bool,
+    /// Whoever cannot call several tools at once is passed over.
+    pub(super) strict_tools: bool,
+    /// Windows of the route's backends that proved smaller than the config says.
+    pub(super) learnt: Vec<(usize, u64)>,
     /// The application's own, for policies to look at.
     pub(super) headers: HeaderMap,
     pub(super) forwarded: Vec<(HeaderName, HeaderValue)>,
@@ -85,6 +93,7 @@ pub(super) async fn call(
     let given = [accepted.patience.timeout, hints.timeout].into_iter().flatten();
     let timeout = given.fold(route.request.timeout, Duration::min);
     let unable = passing.as_ref().map_or_else(Set::default, |passing| passing.unable(&route, hints.backend));
+    let learnt = route.learnt_windows(clock::now());
     settle.routed(&route, need.stream, &sizes);
     Ok(Call {
         api,
@@ -101,6 +110,10 @@ pub(super) async fn call(
         hints,
         surcharges,
         truncated: 0,
+        summary: None,
+        lowers_limit: false,
+        strict_tools: false,
+        learnt,
         headers: std::mem::take(&mut accepted.headers),
         forwarded: std::mem::take(&mut accepted.forwarded),
         retried: accepted.patience.retries,
@@ -231,15 +244,19 @@ impl Call {
         let Need { max_output_tokens, choices, tools, images, json_schema, ref hosted_tool, .. } = self.need;
         let output = match (max_output_tokens, self.api) {
             (_, Api::Embeddings | Api::CountTokens | Api::Pass(_)) => Output::Asked(0),
+            (Some(asked), _) if self.lowers_limit => {
+                Output::AtLeast { asked, reserve: self.route.window.reserve_output }
+            }
             (Some(tokens), _) => Output::Asked(tokens),
-            (None, _) => Output::Reserve(self.route.reserve_output),
+            (None, _) => Output::Reserve(self.route.window.reserve_output),
         };
         let more_choices = choices.saturating_sub(1);
         let hosted_tools = hosted_tool.is_some();
         let (unpriced, unable) = (!self.api.has_prompt(), self.unable);
         let Surcharges { cache_writes, audio, tier } = self.surcharges;
         let tier = tier.map_or(Tier::Standard, bill::served);
-        let able = Demand { output, tools, images, json_schema, hosted_tools, ..Demand::default() };
+        let parallel_tools = self.strict_tools;
+        let able = Demand { output, tools, parallel_tools, images, json_schema, hosted_tools, ..Demand::default() };
         Demand { more_choices, cache_writes, audio, tier, unpriced, unable, ..able }
     }
 
@@ -248,7 +265,8 @@ impl Call {
         let Route { candidates, max_cost, .. } = &*self.route;
         let Wanted { unwanted, unclear, .. } = self.wanted;
         let (demand, sizes, max_cost) = (self.demand(), &self.sizes, max_cost.filter(|_| self.api.is_billed()));
-        Question { candidates, demand, sizes, out, open, unwanted, unclear, larger_than, max_cost }
+        let learnt = &self.learnt;
+        Question { candidates, learnt, demand, sizes, out, open, unwanted, unclear, larger_than, max_cost }
     }
 
     /// One backend is asked, once.
@@ -259,7 +277,7 @@ impl Call {
     /// The same request, to be sent to somebody else at the same time.
     pub(super) fn copy(&self, deadline: Instant) -> Self {
         let Self { api, route, body, heavy, passing, unable, need, model, sizes, wanted, words, .. } = self;
-        let Self { hints, surcharges, truncated, forwarded, .. } = self;
+        let Self { hints, surcharges, truncated, summary, lowers_limit, learnt, forwarded, .. } = self;
         Self {
             api: *api,
             route: Arc::clone(route),
@@ -275,11 +293,25 @@ impl Call {
             hints: *hints,
             surcharges: *surcharges,
             truncated: *truncated,
+            summary: *summary,
+            lowers_limit: *lowers_limit,
+            strict_tools: false,
+            learnt: learnt.clone(),
             headers: HeaderMap::new(),
             forwarded: forwarded.clone(),
             retried: 0,
             deadline,
         }
+    }
+
+    /// Another request that this one needs an answer to first.
+    pub(super) fn errand(&self, body: Body, need: Need, deadline: Instant) -> Self {
+        let api = Api::ChatCompletions;
+        let (sizes, surcharges) = (count::bounds(api, &body), Surcharges::default());
+        let (unable, wanted, hints) = (Set::default(), Wanted::default(), Hints::default());
+        let (truncated, summary, lowers_limit) = (0, None, false);
+        let copy = self.copy(deadline);
+        Self { api, body, need, sizes, surcharges, unable, wanted, hints, truncated, summary, lowers_limit, ..copy }
     }
 
     /// How long until the deadline.

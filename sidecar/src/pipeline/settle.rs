@@ -4,6 +4,7 @@
 //! under way by then is charged by estimate.
 
 mod checked;
+mod fitting;
 mod price;
 mod waste;
 
@@ -16,6 +17,7 @@ use spillway_policy::{Class, NanoUsd, Usage, fallback::Sizes};
 use spillway_providers::Api;
 use spillway_wire::UsageTotals;
 
+pub(super) use fitting::Told;
 pub(super) use waste::Waste;
 
 use super::{
@@ -32,6 +34,7 @@ use crate::{
     record::{Outcome, RequestRecord},
     runtime::{Backend, Failed, Place, Route, Runtime},
 };
+use fitting::Fitting;
 use waste::{Aside, at_least};
 
 /// What is known so far.
@@ -49,7 +52,7 @@ pub(super) struct Settle {
     backend: Option<usize>,
     attempts: u32,
     reason: Option<&'static str>,
-    truncated: u32,
+    fitting: Fitting,
     /// A provider has the request, or had it and answered: it may bill.
     billed: bool,
     usage: Option<Usage>,
@@ -107,7 +110,7 @@ impl Settle {
             backend: None,
             attempts: 0,
             reason: None,
-            truncated: 0,
+            fitting: Fitting::default(),
             billed: false,
             usage: None,
             reported: None,
@@ -154,10 +157,6 @@ impl Settle {
         self.reason
     }
 
-    pub(super) const fn truncated(&self) -> u32 {
-        self.truncated
-    }
-
     pub(super) fn route(&self) -> Option<&Route> {
         self.route.as_deref()
     }
@@ -180,7 +179,7 @@ impl Settle {
         self.attempts = plan.attempts;
         self.reason = plan.reason.map(Class::as_str).or(plan.escalated.then_some("Escalated"));
         self.sizes = call.sizes;
-        self.truncated = call.truncated;
+        self.fitting.begin(call, plan.backend);
         self.billed = true;
         self.under_way = Some(Arc::clone(progress));
         self.wait(now);
@@ -288,7 +287,7 @@ impl Settle {
 
     /// What the request cost, answers that nobody got included, where usage and price are known.
     pub(super) fn cost(&self) -> Option<NanoUsd> {
-        Some(self.own_cost()? + self.wasted)
+        Some(self.own_cost()? + self.wasted + self.fitting.cost)
     }
 
     /// It ended well.
@@ -348,6 +347,7 @@ impl Drop for Settle {
             self.left(&progress.waste());
         }
         self.drop_aside();
+        self.drop_summary();
         // What is not billed by the token has no number of tokens to guess.
         let usage_estimated = self.usage.is_none() && self.billed && self.api.has_prompt();
         if usage_estimated {
@@ -381,7 +381,10 @@ impl Drop for Settle {
             cost,
             wasted: self.wasted,
             hedged: self.hedged,
-            truncated_messages: self.truncated,
+            truncated_messages: self.fitting.truncated,
+            lowered_limit: self.fitting.limit,
+            summary: self.fitting.told.map(|told| (told.how, told.tokens)),
+            summary_cost: self.fitting.cost,
             skipped_events: self.skipped,
             schema: self.schema,
             duration: now.saturating_duration_since(self.started),

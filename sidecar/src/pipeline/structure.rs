@@ -318,6 +318,7 @@ impl Unfit {
             code: Some(INVALID_OUTPUT.to_owned()),
             message: told(&self.flaws, self.cut),
             window: None,
+            prompt: None,
         };
         Box::new(Failure { unfit: true, ..*Failure::new(fault) })
     }

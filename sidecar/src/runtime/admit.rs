@@ -63,7 +63,7 @@ impl Backend {
         if let Some((index, pass)) = self.provider.admit_key(now)? {
             (admission.slot, admission.key) = (Some(index), Some(pass));
         }
-        admission.model = Some(self.model_gate.admit(&ACCESS, now)?);
+        admission.model = Some(self.model_state.gate.admit(&ACCESS, now)?);
         if let Some(rule) = breaker {
             admission.backend = Some(self.state.gate.admit(rule, now)?);
         }
@@ -83,7 +83,7 @@ impl Backend {
 
     fn own_gates(&self) -> impl Iterator<Item = (Who, &Arc<Gate>)> {
         let provider = self.provider.health.is_some().then_some((Who::Provider, &self.provider.state.gate));
-        let own = [(Who::Model, &self.model_gate), (Who::Backend, &self.state.gate)];
+        let own = [(Who::Model, &self.model_state.gate), (Who::Backend, &self.state.gate)];
         provider.into_iter().chain(own)
     }
 }

@@ -1,23 +1,26 @@
 //! One config, ready to run: names looked up, headers built, units converted. Immutable; a request keeps the one it began
 //! with.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use spillway_expression::Expression;
 use spillway_policy::{
     NanoUsd, Price, breaker, fallback,
     retry::{self, budget},
-    truncate,
 };
 use spillway_providers::{Abilities, Fault, Speech, Unsupported, pass::Kept, tokens::Encoding};
-use spillway_wire::{AuthScheme, Dialect, Hint, Map, OnExceeded, SchemaCheck, Snapshot};
+use spillway_wire::{AuthScheme, Dialect, Hint, Map, SchemaCheck, Snapshot};
 
 use super::{
-    gate::Gate,
     keys::KeySlot,
     limits::LimitRule,
-    live::{BackendState, ProviderState, RouteState},
+    live::{BackendState, ModelState, ProviderState, RouteState},
+    window::WindowRule,
 };
 use crate::{identity::Identity, upstream::Upstream, usage::Series};
 
@@ -63,9 +66,7 @@ pub(crate) struct Route {
     /// None: no backend is ever left alone for failing.
     pub(crate) breaker: Option<breaker::Rule>,
     pub(crate) hedge: Option<Hedge>,
-    pub(crate) on_exceeded: OnExceeded,
-    pub(crate) reserve_output: u64,
-    pub(crate) truncate: truncate::Rule,
+    pub(crate) window: WindowRule,
     pub(crate) request: RequestRules,
     pub(crate) first_token_timeout: Duration,
     pub(crate) idle_timeout: Duration,
@@ -144,7 +145,7 @@ pub(crate) struct Backend {
     pub(crate) series: Arc<Series>,
     pub(crate) state: Arc<BackendState>,
     /// Shared with every backend of the same model at the same provider.
-    pub(crate) model_gate: Arc<Gate>,
+    pub(crate) model_state: ModelState,
 }
 
 #[derive(Debug)]
@@ -248,6 +249,15 @@ impl Route {
             }
         }
         out
+    }
+
+    /// Windows of its backends that have proved smaller than the config says.
+    pub(crate) fn learnt_windows(&self, now: Instant) -> Vec<(usize, u64)> {
+        let both = self.backends.iter().zip(&self.candidates).enumerate();
+        let learnt = both.filter_map(|(index, (backend, candidate))| {
+            Some((index, backend.model_state.window.window(candidate.window, now)?))
+        });
+        learnt.collect()
     }
 
     /// The providers behind them, for a message.

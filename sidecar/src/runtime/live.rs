@@ -15,7 +15,7 @@ use spillway_policy::{
     retry::budget::{self, Budget, Share},
 };
 
-use super::{gate::Gate, generation::Generation, limits::Limits};
+use super::{gate::Gate, generation::Generation, learnt::LearntWindow, limits::Limits};
 use crate::clock;
 
 /// Of one route.
@@ -42,8 +42,15 @@ pub(crate) struct BackendState {
 pub(crate) struct ProviderState {
     /// Its health, by what every route sees of it.
     pub(crate) gate: Arc<Gate>,
-    /// Whether the key may use a model, and when it may be asked again: limits are by model nearly everywhere.
-    models: Mutex<BTreeMap<String, Arc<Gate>>>,
+    models: Mutex<BTreeMap<String, ModelState>>,
+}
+
+/// Of one model at one provider.
+#[derive(Clone, Debug)]
+pub(crate) struct ModelState {
+    /// Whether the key may use it, and when it may be asked again: limits are by model nearly everywhere.
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) window: Arc<LearntWindow>,
 }
 
 /// One attempt at a backend, counted until dropped: for a stream, until its end.
@@ -134,15 +141,16 @@ impl Drop for InFlight {
 // === impl ProviderState ===
 
 impl ProviderState {
-    pub(crate) fn model(&self, provider: &str, model: &str) -> Arc<Gate> {
+    pub(crate) fn model(&self, provider: &str, model: &str) -> ModelState {
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
-        let gate = || Gate::new(format!("model {model} of provider {provider}"));
+        let new =
+            || ModelState { gate: Gate::new(format!("model {model} of provider {provider}")), window: Arc::default() };
         if !models.contains_key(model) {
             // Those that no config in use asks for, and no request in flight, are forgotten; so are those of a config that
             // was refused.
-            models.retain(|_, gate| Arc::strong_count(gate) > 1);
+            models.retain(|_, model| Arc::strong_count(&model.gate) > 1);
         }
-        Arc::clone(models.entry(model.to_owned()).or_insert_with(gate))
+        models.entry(model.to_owned()).or_insert_with(new).clone()
     }
 }
 
@@ -209,7 +217,7 @@ mod tests {
         for model in 0..100 {
             drop(provider.model("openai", &model.to_string()));
         }
-        assert!(Arc::ptr_eq(&kept, &provider.model("openai", "kept")));
+        assert!(Arc::ptr_eq(&kept.gate, &provider.model("openai", "kept").gate));
         assert!(provider.models.lock().unwrap().len() <= 2);
     }
 }

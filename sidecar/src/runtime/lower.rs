@@ -11,7 +11,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
-use spillway_policy::{NanoUsd, fallback, truncate};
+use spillway_policy::{NanoUsd, fallback};
 use spillway_providers::{Dialect, Schemas, Speech, Unsupported, pass::Kept, row, tokens::Encoding};
 use spillway_wire as wire;
 
@@ -19,6 +19,7 @@ use super::{
     generation::{Backend, Generation, Glob, HoldRule, Provider, RequestRules, Route, Strategy},
     keys::Keys,
     live,
+    window::WindowRule,
 };
 use crate::{
     bill,
@@ -165,8 +166,6 @@ fn route(
         affinity_header,
         validation: wire::Validation { schema },
     } = given;
-    let wire::ContextWindow { on_exceeded, reserve_output_tokens, truncate: wire::Truncate { keep_system, keep_last } } =
-        *context_window;
     let lowered = self::backends(name, backends, providers, parts)?;
     let candidates: Vec<_> = backends.iter().zip(&lowered).map(|(given, backend)| candidate(given, backend)).collect();
     Ok(Route {
@@ -185,9 +184,7 @@ fn route(
         budget: retries.budget.map(rest::budget),
         breaker: breaker.as_ref().map(rest::breaker),
         hedge: hedge.map(rest::hedge),
-        on_exceeded,
-        reserve_output: reserve_output_tokens,
-        truncate: truncate::Rule { keep_system, keep_last: keep_last as usize },
+        window: WindowRule::lower(context_window, backends)?,
         request: request_rules(request),
         first_token_timeout: Duration::from_millis(streaming.first_token_timeout_ms),
         idle_timeout: Duration::from_millis(streaming.idle_timeout_ms),
@@ -250,7 +247,7 @@ fn backend(
         price: model.price.as_ref().map(bill::price),
         series: parts.usage.series(key),
         state: live::backend(parts.before, route, name, (&found.state, &model.name)),
-        model_gate: found.state.model(provider, &model.name),
+        model_state: found.state.model(provider, &model.name),
     })
 }
 
@@ -303,7 +300,6 @@ fn affinity(header: &str) -> Result<HeaderName, Nack> {
 
 fn candidate(given: &wire::Backend, lowered: &Backend) -> fallback::Candidate {
     let wire::Backend { name: _, provider: _, model, role, weight: _, when: _, shadow_ppm: _ } = given;
-    // A request is not refused for parallel tools: a model that cannot calls them one by one.
     let wire::Model {
         name: _,
         context_window_tokens,
@@ -311,7 +307,7 @@ fn candidate(given: &wire::Backend, lowered: &Backend) -> fallback::Candidate {
         tokenizer,
         price,
         tools,
-        parallel_tools: _,
+        parallel_tools,
         vision,
         json_schema,
         // Dialects look at them, not whoever chooses.
@@ -326,6 +322,7 @@ fn candidate(given: &wire::Backend, lowered: &Backend) -> fallback::Candidate {
             wire::Tokenizer::Estimate => fallback::UNKNOWN,
         },
         tools: *tools,
+        parallel_tools: *parallel_tools,
         images: *vision,
         // What stands in for a schema is better than nobody.
         json_schema: *json_schema || *tools || !by_model(&lowered.speech),

@@ -41,6 +41,15 @@ struct Line<'a> {
     hedged: bool,
     #[serde(skip_serializing_if = "is_zero")]
     truncated_messages: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lowered_limit: Option<u64>,
+    /// `made` or `found`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    summary_nanos: Option<u64>,
     #[serde(skip_serializing_if = "is_zero")]
     skipped_events: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,6 +105,10 @@ pub(super) fn line(record: &RequestRecord<'_>) -> Vec<u8> {
         wasted_nanos: Some(record.wasted.0).filter(|nanos| *nanos > 0),
         hedged: record.hedged,
         truncated_messages: record.truncated_messages,
+        lowered_limit: record.lowered_limit,
+        summary: record.summary.map(|(how, _)| how),
+        summary_tokens: record.summary.map(|(_, tokens)| tokens),
+        summary_nanos: Some(record.summary_cost.0).filter(|nanos| *nanos > 0),
         skipped_events: record.skipped_events,
         schema: record.schema,
         duration_us: micros(record.duration),

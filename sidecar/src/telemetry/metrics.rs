@@ -144,6 +144,28 @@ impl Metrics {
         self.families.wasted.with_label_values(&place).inc_by(cost.0);
     }
 
+    /// Counts a prompt that did not fit, and what was done about it.
+    pub fn overflow(&self, route: &str, done: &str) {
+        self.families.windows.overflows.with_label_values(&[route, done]).inc();
+    }
+
+    /// Counts a summary that was wanted, and how it was come by or why it was not.
+    pub fn summarized(&self, route: &str, backend: &str, outcome: &str) {
+        self.families.windows.summaries.with_label_values(&[route, backend, outcome]).inc();
+    }
+
+    /// Counts what a summary cost: under its own backend, like any answer.
+    pub fn summary_cost(&self, place: [&str; 4], cost: NanoUsd) {
+        self.families.cost.with_label_values(&place).inc_by(cost.0);
+        self.families.windows.cost.with_label_values(&place).inc_by(cost.0);
+    }
+
+    /// A window that has proved smaller than it was said to be.
+    pub(crate) fn learnt_window(&self, provider: &str, model: &str, window: u64) {
+        let window = i64::try_from(window).unwrap_or(i64::MAX);
+        self.families.windows.learnt.with_label_values(&[provider, model]).set(window);
+    }
+
     /// Counts an answer of a cascade that was not good enough, and what came of it.
     pub fn escalated(&self, route: &str, backend: &str, outcome: &str) {
         self.families.escalations.with_label_values(&[route, backend, outcome]).inc();
@@ -181,6 +203,7 @@ impl Metrics {
         self.families.gates.transitions.reset();
         self.families.gates.left.reset();
         self.families.gates.refused.reset();
+        self.families.windows.learnt.reset();
     }
 
     /// What a breaker is, and how often it has become what.

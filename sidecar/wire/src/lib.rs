@@ -24,8 +24,8 @@ pub use provider::{
 };
 pub use report::{Ack, Delivery, Report, RestState, RestingBackend, SidecarIdentity, UsageKey, UsageLine, UsageTotals};
 pub use snapshot::{
-    Backend, ContextWindow, Egress, ErrorClass, FallbackRule, Hint, OnExceeded, PassThrough, RequestRules, Retries,
-    Role, Route, Snapshot, Streaming, Truncate, Unsupported,
+    Backend, ContextWindow, DropOrder, Egress, ErrorClass, FallbackRule, Hint, OnExceeded, PassThrough, RequestRules,
+    Retries, Role, Route, Snapshot, Streaming, Summarize, Truncate, Unsupported,
 };
 pub use stream::{Credential, Down, PROTOCOL, Subscribe, paths};
 pub use traffic::{ActiveHealth, Breaker, Hedge, Limit, LimitPer, PassiveHealth, Queue, RetryBudget, Strategy};

@@ -118,6 +118,9 @@ pub struct ContextWindow {
     /// Room kept for the answer when the request sets no limit of its own.
     pub reserve_output_tokens: u64,
     pub truncate: Truncate,
+    /// Of [`OnExceeded::Summarize`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summarize: Option<Summarize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +130,8 @@ pub enum OnExceeded {
     LargerModel,
     /// Drop the oldest messages.
     Truncate,
+    /// Replace the oldest messages by a summary, or drop them where there is none.
+    Summarize,
     /// LargerModel, and Truncate when none is large enough.
     Hybrid,
 }
@@ -136,6 +141,34 @@ pub struct Truncate {
     pub keep_system: bool,
     /// The newest messages that are never dropped.
     pub keep_last: u32,
+    #[serde(default, skip_serializing_if = "DropOrder::is_oldest_first")]
+    pub order: DropOrder,
+}
+
+/// What goes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DropOrder {
+    #[default]
+    OldestFirst,
+    /// What is in the middle: how a conversation began is kept, and how it ends.
+    MiddleOut,
+}
+
+impl DropOrder {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_oldest_first(&self) -> bool {
+        *self == Self::OldestFirst
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summarize {
+    /// The backend of the route that writes summaries.
+    pub backend: String,
+    /// The newest messages that stay as they are.
+    pub keep_last: u32,
+    /// The longest summary.
+    pub max_tokens: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -21,6 +21,12 @@ pub enum Fault {
     },
     /// `window`: the prompt does not fit.
     Window,
+    /// `fits-2000`: refused if its words, and the tokens it asks for, are more than that. `tells-2000`: the same in the first
+    /// event of a stream, or in a 200.
+    Fits {
+        window: usize,
+        in_answer: bool,
+    },
     /// `filter`: the prompt is refused by a content policy.
     Filter,
     /// `reset`: a TCP reset before the first byte of the answer.
@@ -79,6 +85,7 @@ impl Fault {
                 let (code, retry_after) = status(rest);
                 Self::Once { code, retry_after }
             }
+            ("fits" | "tells", Some(window)) => Self::Fits { window, in_answer: name == "tells" },
             ("late", Some(millis)) => Self::Late(Duration::from_millis(millis as u64)),
             ("cut", Some(events)) => Self::Cut(events),
             ("stall", Some(events)) => Self::Stall(events),
@@ -148,6 +155,7 @@ mod tests {
             ("status-429-after-2", Fault::Status { code: 429, retry_after: Some(2) }),
             ("once-500", Fault::Once { code: 500, retry_after: None }),
             ("once-429-after-2", Fault::Once { code: 429, retry_after: Some(2) }),
+            ("fits-2000", Fault::Fits { window: 2_000, in_answer: false }),
             ("late-250", Fault::Late(Duration::from_millis(250))),
             ("cut-3", Fault::Cut(3)),
             ("cut-40-of-60", Fault::Cut(41)),

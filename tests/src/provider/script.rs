@@ -47,6 +47,7 @@ pub(super) fn of(seen: &Seen, fault: &Fault) -> Script {
     let stream = seen.body["stream"] == true;
     before_any_answer(dialect, fault)
         .or_else(|| refused_prefill(dialect, seen, fault))
+        .or_else(|| refused_length(dialect, seen, fault))
         .unwrap_or_else(|| if stream { streamed(dialect, seen, fault) } else { plain(dialect, seen, fault) })
 }
 
@@ -85,6 +86,7 @@ fn before_any_answer(dialect: Dialect, fault: &Fault) -> Option<Script> {
         Fault::Html => answer(200, &[("content-type", "text/html".into())], b"<html><body>Please log in</body></html>"),
         Fault::Redirect => answer(307, &[("location", "/v1/elsewhere".into())], b""),
         Fault::None
+        | Fault::Fits { .. }
         | Fault::Late(_)
         | Fault::Cut(_)
         | Fault::Stall(_)
@@ -106,6 +108,34 @@ fn refused_prefill(dialect: Dialect, seen: &Seen, fault: &Fault) -> Option<Scrip
     let prefilled = *fault == Fault::NoPrefill && last.is_some_and(|message| message["role"] == "assistant");
     let text = "This model does not support assistant message prefill.";
     prefilled.then(|| error(dialect, 400, &[], "invalid_request_error", text))
+}
+
+/// Words are tokens here.
+fn refused_length(dialect: Dialect, seen: &Seen, fault: &Fault) -> Option<Script> {
+    let Fault::Fits { window, in_answer } = *fault else { return None };
+    let words = |key| seen.body[key].to_string().split_whitespace().count();
+    let prompt: usize = ["messages", "system", "input", "instructions"].map(words).into_iter().sum();
+    let limits = ["max_tokens", "max_completion_tokens", "max_output_tokens"];
+    let output = limits.iter().find_map(|key| seen.body[key].as_u64()).unwrap_or(0);
+    let asked = prompt + usize::try_from(output).unwrap_or(usize::MAX);
+    if asked <= window {
+        return None;
+    }
+    let text = match dialect {
+        Dialect::OpenAi | Dialect::Responses => {
+            format!("This model's maximum context length is {window} tokens. However, you requested {asked} tokens.")
+        }
+        Dialect::Anthropic => format!("prompt is too long: {asked} tokens > {window} maximum"),
+    };
+    let body = error_body(dialect, 400, "context_length_exceeded", &text);
+    if !in_answer {
+        return Some(json(400, &[], &body));
+    }
+    if seen.body["stream"] != true {
+        return Some(json(200, &[], &body));
+    }
+    let name = if dialect == Dialect::Anthropic { "event: error\n" } else { "" };
+    Some(answer(200, &[("content-type", "text/event-stream".into())], format!("{name}data: {body}\n\n").as_bytes()))
 }
 
 fn plain(dialect: Dialect, seen: &Seen, fault: &Fault) -> Script {

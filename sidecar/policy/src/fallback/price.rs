@@ -14,7 +14,9 @@ impl Candidate {
         }
         let longest = self.max_output.or(self.window);
         let output = match demand.output {
-            Output::Asked(tokens) => longest.map_or(tokens, |longest| longest.min(tokens)),
+            Output::Asked(tokens) | Output::AtLeast { asked: tokens, .. } => {
+                longest.map_or(tokens, |longest| longest.min(tokens))
+            }
             Output::Reserve(_) => longest?,
         };
         let output = output.saturating_mul(u64::from(demand.more_choices) + 1);
@@ -81,6 +83,7 @@ mod tests {
         window: Some(100_000),
         tokenizer: 0,
         tools: true,
+        parallel_tools: true,
         images: true,
         json_schema: true,
         hosted_tools: true,
@@ -129,6 +132,7 @@ mod tests {
         for (row, sizes, candidate, want) in rows {
             let question = Question {
                 candidates: &[candidate],
+                learnt: &[],
                 demand: Demand { output: Output::Asked(100), ..Demand::default() },
                 sizes: &sizes,
                 out: Set::default(),

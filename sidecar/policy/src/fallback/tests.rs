@@ -1,12 +1,14 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::Rates;
 
 const PLAIN: Candidate = Candidate {
     primary: true,
     window: Some(1_000),
     tokenizer: 0,
     tools: true,
+    parallel_tools: true,
     images: true,
     json_schema: true,
     hosted_tools: true,
@@ -14,19 +16,24 @@ const PLAIN: Candidate = Candidate {
     max_output: None,
 };
 
-fn ask(candidates: &[Candidate], demand: Demand, sizes: &Sizes, out: Set) -> (Choice, Vec<(usize, Skip)>) {
-    let mut skipped = Vec::new();
-    let question = Question {
+fn question<'a>(candidates: &'a [Candidate], demand: Demand, sizes: &'a Sizes) -> Question<'a> {
+    Question {
         candidates,
+        learnt: &[],
         demand,
         sizes,
-        out,
+        out: Set::default(),
         open: Set::default(),
         unwanted: Set::default(),
         unclear: Set::default(),
         larger_than: 0,
         max_cost: None,
-    };
+    }
+}
+
+fn ask(candidates: &[Candidate], demand: Demand, sizes: &Sizes, out: Set) -> (Choice, Vec<(usize, Skip)>) {
+    let mut skipped = Vec::new();
+    let question = Question { out, ..question(candidates, demand, sizes) };
     let choice = question.first_of(0..candidates.len(), |index, reason| skipped.push((index, reason)));
     (choice, skipped)
 }
@@ -87,17 +94,7 @@ fn a_reserve_takes_no_more_than_half_a_window_and_a_limit_what_it_says() {
 fn a_window_that_proved_too_small_is_not_tried_under_another_name() {
     let candidates = [PLAIN, Candidate { window: Some(1_001), ..PLAIN }];
     let (sizes, mut skipped) = (Sizes::bounds(1, 9), Vec::new());
-    let question = Question {
-        candidates: &candidates,
-        demand: Demand::default(),
-        sizes: &sizes,
-        out: Set::default(),
-        open: Set::default(),
-        unwanted: Set::default(),
-        unclear: Set::default(),
-        larger_than: 1_000,
-        max_cost: None,
-    };
+    let question = Question { larger_than: 1_000, ..question(&candidates, Demand::default(), &sizes) };
     let choice = question.first_of([0, 1], |index, reason| skipped.push((index, reason)));
     assert_eq!((choice, skipped), (Choice::Take(1), vec![(0, Skip::NotLarger { window: 1_000 })]));
 }
@@ -119,11 +116,43 @@ fn the_first_rule_that_names_the_class_decides_even_if_it_says_nobody() {
 }
 
 #[test]
-fn the_smallest_sufficient_window_comes_first() {
-    let with = |window| Candidate { window, ..PLAIN };
-    let candidates = [with(Some(9)), with(None), with(Some(3)), with(Some(9))];
-    assert_eq!(by_window(&candidates, &[0, 1, 2, 3]), [2, 0, 3, 1]);
-    assert_eq!(by_window(&candidates, &[3, 0]), [3, 0]);
+fn the_smallest_sufficient_window_comes_first_and_of_two_the_cheaper() {
+    let price = |input: u64| Some(Price { rates: Rates::plain(input * 1_000_000, 0), cards: Vec::new(), flat: false });
+    let with = |window, input| Candidate { window, price: price(input), max_output: Some(9), ..PLAIN };
+    let unknown = |window| Candidate { window, ..PLAIN };
+    let candidates =
+        [with(Some(9), 20), unknown(None), with(Some(3), 90), unknown(Some(9)), with(Some(9), 10), with(Some(99), 1)];
+    let sizes = Sizes::bounds(1, 5);
+    let question = Question { learnt: &[(5, 5)], ..question(&candidates, Demand::default(), &sizes) };
+    assert_eq!(question.by_window(&[0, 1, 2, 3, 4, 5]), [2, 5, 4, 0, 3, 1]);
+    assert_eq!(question.by_window(&[3, 1]), [3, 1]);
+}
+
+#[test]
+fn a_window_is_as_small_as_it_has_proved_and_never_larger_than_it_is_said_to_be() {
+    let candidates = [PLAIN, PLAIN, Candidate { window: None, ..PLAIN }];
+    let sizes = Sizes::bounds(1, 9);
+    let question =
+        Question { learnt: &[(0, 500), (1, 2_000), (2, 700)], ..question(&candidates, Demand::default(), &sizes) };
+    assert_eq!([0, 1, 2, 3].map(|index| question.window(index)), [Some(500), Some(1_000), Some(700), None]);
+}
+
+#[test]
+fn a_limit_is_lowered_as_far_as_the_reserve_and_no_further() {
+    let rows = [(4_000, 300, 1_000, 300), (100, 300, 1_000, 100), (4_000, 900, 1_000, 500)];
+    for (asked, reserve, window, want) in rows {
+        assert_eq!(Output::AtLeast { asked, reserve }.of(window), want, "{asked} {reserve}");
+    }
+}
+
+#[test]
+fn a_hop_to_a_model_that_calls_one_tool_at_a_time_is_skipped_where_that_is_asked_for() {
+    let candidates = [Candidate { parallel_tools: false, ..PLAIN }, PLAIN];
+    let demand = |parallel_tools| Demand { tools: true, parallel_tools, ..Demand::default() };
+    let sizes = Sizes::bounds(1, 9);
+    let skipped = vec![(0, Skip::NoParallelTools)];
+    assert_eq!(ask(&candidates, demand(true), &sizes, Set::default()), (Choice::Take(1), skipped));
+    assert_eq!(ask(&candidates, demand(false), &sizes, Set::default()), (Choice::Take(0), vec![]));
 }
 
 proptest! {
@@ -153,18 +182,9 @@ fn what_a_route_does_not_want_for_a_request_is_passed_over() {
     let (mut unwanted, mut unclear) = (Set::default(), Set::default());
     unwanted.insert(0);
     unclear.insert(1);
-    let question = Question {
-        candidates: &[PLAIN; 3],
-        demand: Demand::default(),
-        sizes: &Sizes::bounds(1, 9),
-        // Whoever is not wanted is not missed either.
-        out: unwanted,
-        open: Set::default(),
-        unwanted,
-        unclear,
-        larger_than: 0,
-        max_cost: None,
-    };
+    let (candidates, sizes) = ([PLAIN; 3], Sizes::bounds(1, 9));
+    // Whoever is not wanted is not missed either.
+    let question = Question { out: unwanted, unwanted, unclear, ..question(&candidates, Demand::default(), &sizes) };
     let mut skipped = Vec::new();
     let able = question.able(&[2, 1, 0], |index, skip| skipped.push((index, skip)));
     assert_eq!(able, [Able { index: 2, certain: true }]);

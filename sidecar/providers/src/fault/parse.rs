@@ -27,6 +27,8 @@ pub(super) struct Report {
     pub(super) status: Option<u16>,
     /// `n_ctx`: llama.cpp says what its window is.
     pub(super) window: Option<u64>,
+    /// `n_prompt_tokens`: and how long the prompt is.
+    pub(super) prompt: Option<u64>,
     /// Everything that was said, in lower case, for the rules to look through.
     pub(super) text: String,
 }
@@ -92,6 +94,7 @@ impl Report {
             kind: first(&["type", "error_type", "__type", "status"]).map(|kind| bare_type(&kind)).unwrap_or_default(),
             status: said_status(error),
             window: error.get("n_ctx").and_then(Value::as_u64),
+            prompt: error.get("n_prompt_tokens").and_then(Value::as_u64),
             text: String::new(),
         }
     }

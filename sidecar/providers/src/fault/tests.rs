@@ -238,6 +238,48 @@ fn an_overflow_teaches_the_window() {
 }
 
 #[test]
+fn an_overflow_says_how_long_the_prompt_is() {
+    let rows = [
+        (
+            "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (5000 in the messages, \
+             4000 in the completion).",
+            Some(5_000),
+        ),
+        (
+            "This model's maximum context length is 512 tokens. However, your messages resulted in 9,012 tokens.",
+            Some(9_012),
+        ),
+        (
+            "This model's maximum context length is 4096 tokens. However, you requested 200 output tokens and your prompt \
+             contains at least 3897 input tokens.",
+            Some(3_897),
+        ),
+        ("Requested token count exceeds the model's maximum context length of 131072 tokens.", None),
+        ("This model's maximum context length is 600 tokens, you requested more", None),
+    ];
+    for (message, prompt) in rows {
+        let fault = classify(Dialect::OpenAi, 400, "", json!({"error": {"message": message}}).to_string().as_bytes());
+        assert_eq!((fault.class, fault.prompt), (ContextWindowExceeded, prompt), "{message}");
+    }
+    let rows = [
+        (
+            Dialect::OpenAi,
+            r#"{"error":{"type":"exceed_context_size_error","n_ctx":4096,"n_prompt_tokens":9000}}"#,
+            9_000,
+        ),
+        (Dialect::Anthropic, r#"{"error":{"message":"prompt is too long: 213462 tokens > 200000 maximum"}}"#, 213_462),
+        (
+            Dialect::Gemini,
+            r#"{"error":{"message":"The input token count (1200000) exceeds the maximum number of tokens allowed (1048576)."}}"#,
+            1_200_000,
+        ),
+    ];
+    for (dialect, body, prompt) in rows {
+        assert_eq!(classify(dialect, 400, "", body.as_bytes()).prompt, Some(prompt), "{body}");
+    }
+}
+
+#[test]
 fn an_error_inside_a_200_is_one_and_an_answer_is_none() {
     let rows = [
         (Dialect::OpenAi, json!({"error": {"code": 429, "message": "slow"}}), Some(RateLimited)),

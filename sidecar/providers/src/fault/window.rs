@@ -1,7 +1,7 @@
-//! The context window an overflow message names.
+//! The numbers an overflow message names: the context window, and how long the prompt is.
 //!
 //! A window nobody configured is learnt from the first prompt that does not fit, so that the next one goes elsewhere at
-//! once.
+//! once. A prompt whose length was only estimated is shortened by what the provider counted.
 
 use super::parse::Report;
 
@@ -32,6 +32,23 @@ const BEFORE: &[&str] = &[
 /// Phrases with the window in front of them.
 const BEHIND: &[&str] = &[" maximum context length", " tokens maximum", " maximum"];
 
+/// Phrases with the length of the prompt behind them, the answer not included.
+const PROMPT_BEFORE: &[&str] = &[
+    "your messages resulted in",
+    "prompt is too long:",
+    "your prompt contains at least",
+    "your prompt contains",
+    "your prompt has",
+    "prompt has",
+    "your request has",
+    "input token count (",
+    "input token count is",
+    "exceed context limit:",
+];
+
+/// Phrases with it in front of them.
+const PROMPT_BEHIND: &[&str] = &[" in the messages", " tokens from the input messages", " tokens of text input"];
+
 /// Below and above, a number is something else.
 const PLAUSIBLE: std::ops::RangeInclusive<u64> = 128..=100_000_000;
 
@@ -41,6 +58,14 @@ pub(super) fn learn(report: &Report) -> Option<u64> {
     let window =
         stated.or_else(|| sum_over(text)).or_else(|| BEHIND.iter().find_map(|phrase| number_before(text, phrase)));
     window.filter(|window| PLAUSIBLE.contains(window))
+}
+
+/// How long the prompt is, as the provider counts.
+pub(super) fn prompt(report: &Report) -> Option<u64> {
+    let text = report.text.as_str();
+    let behind = || PROMPT_BEHIND.iter().find_map(|phrase| number_before(text, phrase));
+    let before = || PROMPT_BEFORE.iter().find_map(|phrase| number_behind(text, phrase));
+    report.prompt.or_else(behind).or_else(before).filter(|prompt| PLAUSIBLE.contains(prompt))
 }
 
 /// `prompt 199200 + answer 8192 > 200000`

@@ -15,7 +15,10 @@ pub(super) fn page(runtime: &Runtime) -> String {
     let mut routes = serde_json::Map::new();
     if let Some(generation) = runtime.generation() {
         for route in &generation.routes {
-            let backends: Value = route.backends.iter().map(|backend| self::backend(backend, now)).collect();
+            let learnt = route.learnt_windows(now);
+            let learnt = |at: usize| learnt.iter().find(|(index, _)| *index == at).map(|(_, window)| *window);
+            let backends = route.backends.iter().enumerate();
+            let backends: Value = backends.map(|(index, backend)| self::backend(backend, learnt(index), now)).collect();
             let left = route.budget.as_ref().map(|rule| route.state.left(rule, now));
             let page =
                 json!({"backends": backends, "retry_budget_left": left, "retries_refused": route.state.refused()});
@@ -25,7 +28,7 @@ pub(super) fn page(runtime: &Runtime) -> String {
     format!("{:#}\n", json!({ "routes": routes }))
 }
 
-fn backend(backend: &Backend, now: Instant) -> Value {
+fn backend(backend: &Backend, learnt: Option<u64>, now: Instant) -> Value {
     let gates = backend.every_gate().map(|(who, gate)| {
         let GateView { phase, until, history, turns: _ } = gate.view();
         json!({
@@ -36,7 +39,11 @@ fn backend(backend: &Backend, now: Instant) -> Value {
             "history": history.iter().map(|transition| self::transition(*transition, now)).collect::<Value>(),
         })
     });
-    json!({"name": backend.name, "provider": backend.provider.name, "gates": gates.collect::<Value>()})
+    let mut page = json!({"name": backend.name, "provider": backend.provider.name, "gates": gates.collect::<Value>()});
+    if let Some(window) = learnt {
+        page["learnt_window_tokens"] = window.into();
+    }
+    page
 }
 
 fn transition(Transition { at, to, cause }: Transition, now: Instant) -> Value {
@@ -56,6 +63,10 @@ pub(super) fn measure(runtime: &Runtime) {
     for route in &generation.routes {
         let left = route.budget.as_ref().map(|rule| route.state.left(rule, clock::now()));
         metrics.budget(&route.name, left, route.state.refused());
+        for (index, window) in route.learnt_windows(clock::now()) {
+            let backend = &route.backends[index];
+            metrics.learnt_window(&backend.provider.name, &backend.model, window);
+        }
         for (who, gate) in route.backends.iter().flat_map(Backend::every_gate) {
             if told.insert(gate.name().to_owned()) {
                 let GateView { phase, turns, .. } = gate.view();

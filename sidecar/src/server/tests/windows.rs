@@ -12,6 +12,19 @@ fn long(tokens: usize) -> Value {
     json!({"model": "chat", "messages": messages})
 }
 
+fn refusal(window: u64) -> String {
+    let message = format!(
+        "This model's maximum context length is {window} tokens. However, your messages resulted in 700 tokens."
+    );
+    json!({"error": {"message": message, "type": "invalid_request_error", "param": "messages",
+        "code": "context_length_exceeded"}})
+    .to_string()
+}
+
+fn overflow(window: u64) -> Act {
+    Act::Write(reply(400, &[], &refusal(window)))
+}
+
 async fn world(mode: &str, to: &[&str]) -> World {
     World::new(|config| {
         route(config)["context_window"]["on_exceeded"] = json!(mode);
@@ -74,7 +87,7 @@ async fn a_responses_items_are_left_out_like_messages_and_a_call_never_without_i
     let got = world.post("/v1/responses", body.to_string().into()).await;
     assert_eq!((got.status.as_u16(), got.header("x-spillway-truncated-messages")), (200, "6"), "{got:?}");
     assert_eq!(body_of(&world.provider.seen()[0])["input"], json!(kept));
-    let body = json!({"model": "chat", "input": "word ".repeat(3_000)});
+    let body = json!({"model": "chat", "input": "hi", "instructions": "word ".repeat(3_000)});
     let got = world.post("/v1/responses", body.to_string().into()).await;
     assert_eq!((got.status.as_u16(), &got.json()["error"]["param"]), (400, &json!("input")), "{got:?}");
 }
@@ -82,22 +95,27 @@ async fn a_responses_items_are_left_out_like_messages_and_a_call_never_without_i
 #[tokio::test]
 async fn what_must_stay_is_kept_and_the_refusal_says_how_much_that_is() {
     let world = world("Truncate", &[]).await;
-    let got =
-        world.chat(&json!({"model": "chat", "messages": [{"role": "user", "content": "word ".repeat(3_000)}]})).await;
+    let said = |role: &str, words: usize| json!({"role": role, "content": "word ".repeat(words)});
+    let got = world.chat(&json!({"model": "chat", "messages": [said("system", 3_000), said("user", 1)]})).await;
     assert_eq!((got.status.as_u16(), got.code().as_str()), (400, "context_length_exceeded"), "{got:?}");
     assert!(got.text.contains("keepLast"), "{}", got.text);
 }
 
 #[tokio::test]
+async fn a_message_is_cut_inside_when_nothing_else_is_left() {
+    let world = world("Truncate", &[]).await;
+    let text = format!("first {}last?", "word ".repeat(3_000));
+    let got = world.chat(&json!({"model": "chat", "messages": [{"role": "user", "content": text}]})).await;
+    let told = [got.header("x-spillway-truncated-messages"), got.header("x-spillway-fallback-reason")];
+    assert_eq!((got.status.as_u16(), told), (200, ["1", "ContextWindowExceeded"]), "{got:?}");
+    let sent = body_of(&world.provider.seen()[0])["messages"][0]["content"].as_str().unwrap().to_owned();
+    assert!(sent.starts_with("first word") && sent.ends_with("last?") && sent.contains("left out"), "{sent}");
+    // Of 900 tokens nearly all are used.
+    assert!((3_500..4_600).contains(&sent.len()), "{}", sent.len());
+}
+
+#[tokio::test]
 async fn an_overflow_that_only_the_provider_saw_is_handled_the_same_way() {
-    let overflow = |window: u64| {
-        let message = format!(
-            "This model's maximum context length is {window} tokens. However, your messages resulted in 700 tokens."
-        );
-        let body = json!({"error": {"message": message, "type": "invalid_request_error", "param": "messages",
-            "code": "context_length_exceeded"}});
-        Act::Write(reply(400, &[], &body.to_string()))
-    };
     let rows = [
         ("Reject", &[][..], 400, &["small-1"][..], 600),
         ("Reject", &["large"], 200, &["small-1", "large-1"], 600),
@@ -126,4 +144,96 @@ async fn a_provider_that_never_finds_it_short_enough_is_asked_twice_and_no_more(
     let got = world.chat(&long(700)).await;
     assert_eq!((got.status.as_u16(), got.code().as_str()), (400, "context_length_exceeded"), "{got:?}");
     assert_eq!(world.provider.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn an_overflow_in_the_first_event_of_a_stream_is_one_like_any_other() {
+    for (mode, to, models) in
+        [("Truncate", &[][..], ["small-1", "small-1"]), ("Hybrid", &["large"], ["small-1", "large-1"])]
+    {
+        let world = world(mode, to).await;
+        let answer = Act::events(&[&piece("hi"), &stop(), "[DONE]"], true);
+        world.provider.then([Act::events(&[&refusal(600)], true), answer]);
+        let mut body = long(700);
+        body["stream"] = true.into();
+        let got = world.chat(&body).await;
+        assert_eq!(
+            (got.status.as_u16(), world.provider.models()),
+            (200, models.map(str::to_owned).to_vec()),
+            "{got:?}"
+        );
+        assert!(got.text.contains("hi") && got.text.contains("[DONE]"), "{got:?}");
+        assert_eq!(got.header("x-spillway-fallback-reason"), "ContextWindowExceeded");
+    }
+}
+
+#[tokio::test]
+async fn a_window_that_proved_smaller_is_gone_by_from_then_on_until_the_config_says_something_new() {
+    let world = world("LargerModel", &["large"]).await;
+    world.provider.then([overflow(600)]);
+    for models in [&["small-1", "large-1"][..], &["large-1"], &["large-1"]] {
+        let before = world.provider.seen().len();
+        assert_eq!(world.chat(&long(700)).await.status, 200);
+        assert_eq!(world.provider.models()[before..], *models);
+    }
+    assert_eq!(world.chat(&long(300)).await.header("x-spillway-backend"), "small", "what fits is still its own");
+    let generation = world.runtime.generation().unwrap();
+    assert_eq!(generation.routes[0].learnt_windows(crate::clock::now()), [(0, 600)]);
+    let apply = |change: fn(&mut Value)| {
+        let mut config = serde_json::to_value(&*generation.snapshot).unwrap();
+        change(&mut config);
+        world.runtime.apply(serde_json::from_value(config).unwrap()).unwrap();
+        world.runtime.generation().unwrap().routes[0].learnt_windows(crate::clock::now())
+    };
+    assert_eq!(apply(|config| route(config)["hedge"] = Value::Null), [(0, 600)], "nothing new about the window");
+    let window = |config: &mut Value| route(config)["backends"][0]["model"]["context_window_tokens"] = json!(900);
+    assert_eq!(apply(window), []);
+}
+
+#[tokio::test]
+async fn a_refusal_of_a_prompt_that_must_have_fitted_teaches_nothing() {
+    let world = world("Reject", &[]).await;
+    world.provider.then([overflow(900)]);
+    let mut body = chat();
+    body["max_tokens"] = 10.into();
+    assert_eq!(world.chat(&body).await.status, 400);
+    assert_eq!(world.runtime.generation().unwrap().routes[0].learnt_windows(crate::clock::now()), []);
+}
+
+#[tokio::test]
+async fn of_two_larger_models_the_smaller_is_asked_and_of_two_alike_the_cheaper_and_whoever_can_do_it() {
+    let price = |input: u64| json!({"input_nanos": input, "output_nanos": input});
+    let world = World::new(|config| {
+        let route = route(config);
+        route["context_window"]["on_exceeded"] = json!("LargerModel");
+        let mut more: Vec<Value> = (0..4).map(|_| route["backends"][1].clone()).collect();
+        for (at, (name, window, input)) in
+            [("huge", 1_000_000, 1), ("dear", 50_000, 9_000_000), ("cheap", 50_000, 2_000_000), ("serial", 20_000, 1)]
+                .into_iter()
+                .enumerate()
+        {
+            more[at]["name"] = json!(name);
+            more[at]["model"]["context_window_tokens"] = json!(window);
+            more[at]["model"]["price"] = price(input);
+            more[at]["model"]["parallel_tools"] = json!(name != "serial");
+        }
+        route["backends"].as_array_mut().unwrap().extend(more);
+        let to = ["huge", "dear", "cheap", "serial", "blind"];
+        route["fallbacks"] = json!([{"on": ["ContextWindowExceeded"], "to": to}]);
+    })
+    .await;
+    let tool = json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]);
+    let rows = [
+        (json!({}), "serial"),
+        (json!({"tools": tool}), "serial"),
+        (json!({"tools": tool, "parallel_tool_calls": true}), "cheap"),
+        (json!({"max_tokens": 40_000}), "cheap"),
+        (json!({"max_tokens": 70_000}), "blind"),
+        (json!({"max_tokens": 70_000, "tools": tool}), "huge"),
+    ];
+    for (more, backend) in rows {
+        let mut body = long(2_000);
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        assert_eq!(world.chat(&body).await.header("x-spillway-backend"), backend, "{more}");
+    }
 }

@@ -33,6 +33,7 @@ pub(super) struct Families {
     pub(super) fallbacks: IntCounterVec,
     pub(super) hedges: IntCounterVec,
     pub(super) gates: Gates,
+    pub(super) windows: Windows,
     pub(super) choices: IntCounterVec,
     pub(super) skips: IntCounterVec,
     pub(super) escalations: IntCounterVec,
@@ -53,6 +54,15 @@ pub(super) struct Gates {
     pub(super) transitions: IntCounterVec,
     pub(super) left: IntGaugeVec,
     pub(super) refused: IntCounterVec,
+}
+
+/// Prompts that do not fit.
+#[derive(Debug)]
+pub(super) struct Windows {
+    pub(super) overflows: IntCounterVec,
+    pub(super) summaries: IntCounterVec,
+    pub(super) cost: IntCounterVec,
+    pub(super) learnt: IntGaugeVec,
 }
 
 /// The families OpenTelemetry names.
@@ -98,6 +108,7 @@ impl Families {
             upstream: histograms(of, "spillway_sidecar_upstream_seconds", seconds, &attempt, &OPERATION_SECONDS),
             hedges: counters(of, "hedges_total", "Requests asked twice, by who answered first.", &["route", "won"]),
             gates: Gates::register(of),
+            windows: Windows::register(of),
             fallbacks: counters(of, "fallbacks_total", "Requests that left their first choice, and why.", &fallback),
             escalations: counters(of, "escalations_total", escalated, &ended),
             checks: counters(of, "schema_checks_total", checked, &ended),
@@ -174,6 +185,24 @@ impl Gates {
                 "Attempts that were not made because the budget was spent.",
                 &["route"],
             ),
+        }
+    }
+}
+
+// === impl Windows ===
+
+impl Windows {
+    fn register(of: &Registry) -> Self {
+        let backend = ["route", "backend", "provider", "model"];
+        let overflows = "Prompts that did not fit a window, by what was done about it.";
+        let summaries = "Summaries that were wanted, by how they were come by or why they were not.";
+        let cost = "What of the cost went into summaries.";
+        let learnt = "Context windows that providers said to be smaller than the config says.";
+        Self {
+            overflows: counters(of, "overflows_total", overflows, &["route", "outcome"]),
+            summaries: counters(of, "summaries_total", summaries, &["route", "backend", "outcome"]),
+            cost: counters(of, "summary_nano_dollars_total", cost, &backend),
+            learnt: registered(of, IntGaugeVec::new(ours("learnt_window_tokens", learnt), &["provider", "model"])),
         }
     }
 }

@@ -1,0 +1,257 @@
+use serde_json::json;
+use spillway_policy::truncate::Order;
+use spillway_providers::{Dialect, Target, encode, read};
+
+use super::*;
+
+/// How many conversations of each API are shortened. All of the hundred thousand that a release is tried with: set
+/// `SPILLWAY_CONVERSATIONS`.
+const USUALLY: u64 = 3_000;
+
+/// Numbers that look like any, the same ones every time.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % bound
+    }
+
+    fn words(&mut self) -> String {
+        let long = if self.below(12) == 0 { 400 } else { 30 };
+        let words = ["where", "is", "my", "parcel", "Grüße", "東京", "🎉", "{}", "\"", "\n"];
+        (0..=self.below(long)).map(|_| words[usize::try_from(self.below(10)).unwrap()]).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// What is said and done in turn. Speakers alternate.
+enum Turn {
+    System(String),
+    User(String, bool),
+    /// Calls by number, with what they found.
+    Tools(Vec<(u64, String)>),
+    Assistant(String),
+}
+
+fn turns(dice: &mut Dice) -> Vec<Turn> {
+    let (mut turns, mut calls) = (Vec::new(), 0);
+    if dice.below(3) > 0 {
+        turns.push(Turn::System(dice.words()));
+    }
+    let rounds = 1 + dice.below(6);
+    for round in 1..=rounds {
+        turns.push(Turn::User(dice.words(), dice.below(10) == 0));
+        for _ in 0..dice.below(4).saturating_sub(1) {
+            let found = (0..=dice.below(3)).map(|_| {
+                calls += 1;
+                (calls, dice.words())
+            });
+            turns.push(Turn::Tools(found.collect()));
+        }
+        if round < rounds || dice.below(4) == 0 {
+            turns.push(Turn::Assistant(dice.words()));
+        }
+    }
+    turns
+}
+
+const IMAGE: &str = "data:image/png;base64,aGk=";
+
+fn chat(turn: &Turn) -> Vec<Value> {
+    match turn {
+        Turn::System(text) => vec![json!({"role": "system", "content": text})],
+        Turn::User(text, false) => vec![json!({"role": "user", "content": text})],
+        Turn::User(text, true) => vec![json!({"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": IMAGE}}, {"type": "text", "text": text}]})],
+        Turn::Assistant(text) => vec![json!({"role": "assistant", "content": text})],
+        Turn::Tools(calls) => {
+            let call = |(id, _): &(u64, String)| {
+                json!({"id": format!("call_{id}"), "type": "function",
+                    "function": {"name": "look", "arguments": format!("{{\"at\":{id}}}")}})
+            };
+            let asked = json!({"role": "assistant", "content": null,
+                "tool_calls": calls.iter().map(call).collect::<Vec<_>>()});
+            let found = |(id, text): &(u64, String)| json!({"role": "tool", "tool_call_id": format!("call_{id}"), "content": text});
+            std::iter::once(asked).chain(calls.iter().map(found)).collect()
+        }
+    }
+}
+
+fn message(turn: &Turn) -> Vec<Value> {
+    match turn {
+        Turn::System(_) => Vec::new(),
+        Turn::User(text, false) => vec![json!({"role": "user", "content": text})],
+        Turn::User(text, true) => vec![json!({"role": "user", "content": [
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}},
+            {"type": "text", "text": text}]})],
+        Turn::Assistant(text) => vec![json!({"role": "assistant", "content": [{"type": "text", "text": text}]})],
+        Turn::Tools(calls) => {
+            let call = |(id, _): &(u64, String)| json!({"type": "tool_use", "id": format!("call_{id}"), "name": "look", "input": {"at": id}});
+            let found = |(id, text): &(u64, String)| json!({"type": "tool_result", "tool_use_id": format!("call_{id}"), "content": text});
+            vec![
+                json!({"role": "assistant", "content": calls.iter().map(call).collect::<Vec<_>>()}),
+                json!({"role": "user", "content": calls.iter().map(found).collect::<Vec<_>>()}),
+            ]
+        }
+    }
+}
+
+fn item(turn: &Turn) -> Vec<Value> {
+    match turn {
+        Turn::System(text) => vec![json!({"role": "developer", "content": text})],
+        Turn::User(text, false) => vec![json!({"role": "user", "content": text})],
+        Turn::User(text, true) => vec![json!({"type": "message", "role": "user", "content": [
+            {"type": "input_text", "text": text}, {"type": "input_image", "image_url": IMAGE}]})],
+        Turn::Assistant(text) => {
+            vec![json!({"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]})]
+        }
+        Turn::Tools(calls) => {
+            let call = |(id, _): &(u64, String)| json!({"type": "function_call", "call_id": format!("call_{id}"), "name": "look", "arguments": "{}"});
+            let found = |(id, text): &(u64, String)| json!({"type": "function_call_output", "call_id": format!("call_{id}"), "output": text});
+            let thought = json!({"type": "reasoning", "id": format!("rs_{}", calls[0].0), "summary": []});
+            std::iter::once(thought).chain(calls.iter().map(call)).chain(calls.iter().map(found)).collect()
+        }
+    }
+}
+
+fn is_role(message: &Value, role: &str) -> bool {
+    message["role"] == role
+}
+
+/// Every tool's answer directly behind the call, every call answered, the user first.
+fn is_chat(messages: &[Value]) -> bool {
+    let mut open: Vec<&Value> = Vec::new();
+    for message in messages {
+        if is_role(message, "tool") {
+            let Some(at) = open.iter().position(|id| **id == message["tool_call_id"]) else { return false };
+            open.remove(at);
+        } else if !open.is_empty() {
+            return false;
+        }
+        open.extend(message["tool_calls"].as_array().into_iter().flatten().map(|call| &call["id"]));
+    }
+    let mut others = messages.iter().filter(|message| !is_role(message, "system"));
+    open.is_empty() && others.next().is_some_and(|first| is_role(first, "user"))
+}
+
+/// Speakers alternate, the user first; each answers the calls of the one before.
+fn is_messages(messages: &[Value]) -> bool {
+    let ids = |message: &Value, kind: &str, key: &str| {
+        let blocks = message["content"].as_array().into_iter().flatten();
+        blocks.filter(|block| block["type"] == kind).map(|block| block[key].clone()).collect::<Vec<_>>()
+    };
+    let speaks = |(at, message): (usize, &Value)| is_role(message, if at % 2 == 0 { "user" } else { "assistant" });
+    let answers = |two: &[Value]| ids(&two[0], "tool_use", "id") == ids(&two[1], "tool_result", "tool_use_id");
+    messages.iter().enumerate().all(speaks)
+        && messages.windows(2).all(answers)
+        && messages.first().is_some_and(|first| ids(first, "tool_result", "tool_use_id").is_empty())
+        && messages.last().is_some_and(|last| ids(last, "tool_use", "id").is_empty())
+}
+
+/// Every call has its answer behind it, every answer its call in front of it, every thought what was thought of.
+fn is_input(items: &[Value]) -> bool {
+    let is = |item: &Value, kind: &str| item["type"] == kind;
+    let ids = |kind: &'static str| {
+        items.iter().enumerate().filter(move |(_, item)| is(item, kind)).map(|(at, item)| (&item["call_id"], at))
+    };
+    let of: std::collections::HashMap<String, usize> =
+        ids("function_call").map(|(id, at)| (id.to_string(), at)).collect();
+    let calls = of.len();
+    let answered = ids("function_call_output").filter(|(id, at)| of.get(&id.to_string()).is_some_and(|call| call < at));
+    let answers = answered.count();
+    let thinks = |two: &[Value]| {
+        let id =
+            |item: &Value, key: &str, start: &str| item[key].as_str().map(|id| id.trim_start_matches(start).to_owned());
+        !is(&two[0], "reasoning") || id(&two[0], "id", "rs_") == id(&two[1], "call_id", "call_")
+    };
+    calls == answers
+        && answers == ids("function_call_output").count()
+        && items.windows(2).all(thinks)
+        && items.iter().find(|item| !is_role(item, "developer")).is_some_and(|first| is_role(first, "user"))
+}
+
+/// What other providers make of it still alternates, and begins with the user.
+fn is_gemini(body: &Body) -> bool {
+    let need = read(Api::ChatCompletions, body).unwrap();
+    let sent = encode(Api::ChatCompletions, body, &need, &Target::new(Dialect::Gemini, "gemini-2.5-pro")).unwrap();
+    let sent: Value = serde_json::from_slice(&sent.body).unwrap();
+    let contents = sent["contents"].as_array().unwrap();
+    contents.iter().enumerate().all(|(at, content)| is_role(content, if at % 2 == 0 { "user" } else { "model" }))
+}
+
+type Wrote = fn(&Turn) -> Vec<Value>;
+type Valid = fn(&[Value]) -> bool;
+
+fn body(key: &str, messages: &[Value]) -> Body {
+    Body::parse(json!({"model": "m", key: messages}).to_string().into()).unwrap()
+}
+
+#[test]
+fn whatever_is_left_of_a_conversation_fits_and_is_one_in_the_words_of_its_api() {
+    let usual = std::env::var("SPILLWAY_CONVERSATIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(USUALLY);
+    let apis: [(Api, &str, Wrote, Valid); 3] = [
+        (Api::ChatCompletions, "messages", chat, is_chat),
+        (Api::Messages, "messages", message, is_messages),
+        (Api::Responses, "input", item, is_input),
+    ];
+    let mut dice = Dice(5);
+    let [mut short, mut cut, mut refused] = [0u64; 3];
+    for number in 0..usual {
+        let turns = turns(&mut dice);
+        for (api, key, write, valid) in apis {
+            let messages: Vec<Value> = turns.iter().flat_map(write).collect();
+            assert!(valid(&messages), "{number} {api:?}: {messages:?}");
+            let given = body(key, &messages);
+            let tokens = tokens::count(api, &given, Encoding::Estimate).tokens;
+            // What providers have said of others like it may have corrected the estimate.
+            let believed = tokens * (90 + dice.below(30)) / 100;
+            let room = believed * dice.below(110) / 100;
+            let order = if dice.below(3) == 0 { Order::MiddleOut } else { Order::OldestFirst };
+            let keep_last = 1 + usize::try_from(dice.below(4)).unwrap();
+            let rule = Rule { keep_system: true, keep_last, order };
+            let mut conversation = Conversation::read(api, &given, Encoding::Estimate, believed).unwrap();
+            let Ok(fates) = conversation.fit(room, rule) else {
+                refused += 1;
+                continue;
+            };
+            let Shortened { messages: written, count, tokens, .. } = conversation.shorten(&fates);
+            let left: Vec<Value> = serde_json::from_slice(&written).unwrap();
+            let at = format!("{number} {api:?} room {room} of {believed}, {rule:?}: {messages:?}\n{left:?}");
+            assert!(left.len() == count && tokens <= room, "{tokens}: {at}");
+            let now = tokens::count(api, &body(key, &left), Encoding::Estimate).tokens;
+            assert!(now * believed / tokens::count(api, &given, Encoding::Estimate).tokens <= room, "{now}: {at}");
+            assert!(valid(&left), "{at}");
+            let last = messages.iter().rev().zip(left.iter().rev()).take(keep_last);
+            assert!(
+                last.clone().all(|(before, now)| before["role"] == now["role"] && before["type"] == now["type"]),
+                "{at}"
+            );
+            let whole = |message: &Value| is_role(message, "system") || is_role(message, "developer");
+            assert!(messages.iter().filter(|message| whole(message)).all(|message| left.contains(message)), "{at}");
+            if api == Api::ChatCompletions && number % 8 == 0 {
+                assert!(is_gemini(&body(key, &left)), "{at}");
+            }
+            short += u64::from(left.len() < messages.len());
+            cut += u64::from(fates.iter().any(|fate| matches!(fate, Fate::Cut(_))));
+        }
+    }
+    assert!(
+        short > usual && cut > usual / 20 && refused > usual / 10,
+        "{short} shortened, {cut} cut, {refused} refused"
+    );
+}
+
+#[test]
+fn a_text_that_is_a_whole_input_is_cut_and_what_is_no_conversation_is_left() {
+    let text = "word ".repeat(1_000);
+    let given = Body::parse(json!({"model": "m", "input": text}).to_string().into()).unwrap();
+    let tokens = tokens::count(Api::Responses, &given, Encoding::Estimate).tokens;
+    let mut conversation = Conversation::read(Api::Responses, &given, Encoding::Estimate, tokens).unwrap();
+    let rule = Rule { keep_system: true, keep_last: 4, order: Order::OldestFirst };
+    let fates = conversation.fit(500, rule).unwrap();
+    let short = conversation.shorten(&fates);
+    assert!((400..=500).contains(&short.tokens) && short.changed == 1, "{}", short.tokens);
+    for api in [Api::Completions, Api::Embeddings, Api::CountTokens] {
+        assert!(Conversation::read(api, &given, Encoding::Estimate, tokens).is_none(), "{api:?}");
+    }
+}

@@ -1,0 +1,201 @@
+//! What is done about a prompt that does not fit, before anybody is asked or after somebody has said so.
+//!
+//! Cheapest first: a lower limit for the answer costs nothing where the answer is short, which most are. Whoever wants a
+//! larger model has one asked before that. Messages are left out when nothing else helps.
+
+use std::sync::Arc;
+
+use spillway_policy::{Class, fallback::targets, truncate::DoesNotFit};
+use spillway_wire::OnExceeded;
+
+use super::{Plan, Skips, pick};
+use crate::{
+    clock,
+    pipeline::{resolve::Call, settle::Settle, summarize, truncate},
+    runtime::Runtime,
+};
+
+impl Plan {
+    /// Before any attempt: the prompt does not fit the window of the first choice, which the plan is at.
+    pub(super) async fn make_room(
+        &mut self,
+        runtime: &Runtime,
+        call: &mut Call,
+        settle: &mut Settle,
+        skips: &mut Skips,
+    ) -> Result<(), Option<DoesNotFit>> {
+        let mode = call.route.window.on_exceeded;
+        let looks_for_more = matches!(mode, OnExceeded::LargerModel | OnExceeded::Hybrid);
+        if looks_for_more && self.move_to_larger(runtime, call, 0, skips).await {
+            return Ok(());
+        }
+        if self.lower_limit(runtime, call).await {
+            return Ok(());
+        }
+        if looks_for_more && call.lowers_limit && self.move_to_larger(runtime, call, 0, skips).await {
+            return Ok(());
+        }
+        if matches!(mode, OnExceeded::Reject | OnExceeded::LargerModel) {
+            return Err(None);
+        }
+        let window = call.window(self.backend).unwrap_or(u64::MAX);
+        let rooms = rooms(call, window);
+        self.shorten(runtime, call, settle, &rooms).await.map_err(Some)
+    }
+
+    /// A provider said that the prompt does not fit, whatever was known of its window.
+    pub(super) async fn after_overflow(
+        &mut self,
+        runtime: &Runtime,
+        call: &mut Call,
+        settle: &mut Settle,
+        (said, counted): (Option<u64>, Option<u64>),
+        skips: &mut Skips,
+    ) -> bool {
+        let learnt = said.filter(|window| self.learn(call, *window));
+        let mode = call.route.window.on_exceeded;
+        let moved = match mode {
+            // What the route's own rule says, in its order: refusing is for prompts that are known to be too long.
+            OnExceeded::Reject => {
+                let order = targets(&call.route.rules, Class::ContextWindowExceeded).to_vec();
+                self.move_on(call, &order, Class::ContextWindowExceeded, said.unwrap_or(0), skips).await
+            }
+            OnExceeded::LargerModel | OnExceeded::Hybrid => {
+                self.move_to_larger(runtime, call, said.unwrap_or(0), skips).await
+            }
+            OnExceeded::Truncate | OnExceeded::Summarize => false,
+        };
+        if moved || std::mem::replace(&mut self.shortened, true) {
+            return moved;
+        }
+        let lowered = call.lowered_limit(self.backend);
+        if learnt.is_some() && self.lower_limit_here(runtime, call, lowered).await {
+            return true;
+        }
+        if matches!(mode, OnExceeded::Reject | OnExceeded::LargerModel) {
+            return false;
+        }
+        let room = self.room(call, said, counted).await;
+        if self.shorten(runtime, call, settle, &[room]).await.is_err() {
+            return false;
+        }
+        self.admission = call.route.admit(self.backend, clock::now()).ok();
+        self.admission.is_some()
+    }
+
+    /// Remembers a window that is smaller than it was believed to be. A prompt that would have fitted it for certain was
+    /// refused for something else, whatever the words.
+    fn learn(&self, call: &mut Call, window: u64) -> bool {
+        let (backend, said) = (&call.route.backends[self.backend], call.route.candidates[self.backend].window);
+        let asked = call.need.max_output_tokens.or(backend.max_output_tokens).unwrap_or(0);
+        if call.sizes.upper.saturating_add(asked) <= window || said.is_some_and(|said| said <= window) {
+            return false;
+        }
+        call.learnt.retain(|(index, _)| *index != self.backend);
+        call.learnt.push((self.backend, window));
+        if backend.model_state.window.teach(window, said, clock::now()) {
+            let (provider, model) = (&backend.provider.name, &backend.model);
+            tracing::warn!(provider, model, window, said, "the window is smaller than it was said to be");
+        }
+        true
+    }
+
+    /// To the smallest window that is large enough. What calls several tools at once comes before what cannot, where that was
+    /// asked for.
+    async fn move_to_larger(
+        &mut self,
+        runtime: &Runtime,
+        call: &mut Call,
+        larger_than: u64,
+        skips: &mut Skips,
+    ) -> bool {
+        let route = Arc::clone(&call.route);
+        let given = targets(&route.rules, Class::ContextWindowExceeded);
+        let order = call.question(self.tried, self.tried, 0).by_window(given);
+        let moved = self.move_on(call, &order, Class::ContextWindowExceeded, larger_than, skips).await;
+        if moved {
+            runtime.telemetry.metrics.overflow(&route.name, "larger_model");
+        }
+        moved
+    }
+
+    /// To a first choice that the prompt fits if the answer is limited to what is left of its window. False: there is none,
+    /// or the request sets no limit that could be lowered.
+    async fn lower_limit(&mut self, runtime: &Runtime, call: &mut Call) -> bool {
+        if call.need.max_output_tokens.is_none() {
+            return false;
+        }
+        call.lowers_limit = true;
+        let order = call.hints.first_choices(&call.route.primaries);
+        let out = call.route.without_key();
+        let Some((backend, admission)) = pick(call, &order, out, 0, &mut Skips::new()).await else { return false };
+        (self.backend, self.admission) = (backend, Some(admission));
+        runtime.telemetry.metrics.overflow(&call.route.name, "limit_lowered");
+        true
+    }
+
+    /// The same backend once more, with a lower limit than `before`.
+    async fn lower_limit_here(&mut self, runtime: &Runtime, call: &mut Call, before: Option<u64>) -> bool {
+        if call.need.max_output_tokens.is_none() {
+            return false;
+        }
+        call.lowers_limit = true;
+        let picked = pick(call, &[self.backend], call.route.without_key(), 0, &mut Skips::new()).await;
+        let lowered = call.lowered_limit(self.backend);
+        if lowered.is_none() || lowered == before {
+            return false;
+        }
+        self.admission = picked.map(|(_, admission)| admission);
+        if self.admission.is_some() {
+            runtime.telemetry.metrics.overflow(&call.route.name, "limit_lowered");
+        }
+        self.admission.is_some()
+    }
+
+    /// Fewer messages, or a summary in place of the older ones.
+    async fn shorten(
+        &mut self,
+        runtime: &Runtime,
+        call: &mut Call,
+        settle: &mut Settle,
+        rooms: &[u64],
+    ) -> Result<(), DoesNotFit> {
+        let summarized = match call.route.window.summarize {
+            Some(rule) => summarize::fit(runtime, call, settle, self.backend, (rooms, &rule)).await,
+            None => false,
+        };
+        if !summarized {
+            truncate::fit(call, self.backend, rooms).await?;
+        }
+        self.reason.get_or_insert(Class::ContextWindowExceeded);
+        let done = if summarized { "summarized" } else { "truncated" };
+        runtime.telemetry.metrics.overflow(&call.route.name, done);
+        Ok(())
+    }
+
+    /// What to shorten to, as we count, when a provider said that a prompt is too long which was believed to fit, or nobody
+    /// knew. `said` and `theirs`: its window, and the prompt as it counts.
+    async fn room(&self, call: &mut Call, said: Option<u64>, theirs: Option<u64>) -> u64 {
+        let counted = truncate::counted(call, self.backend).await;
+        let window = said.or(call.window(self.backend)).unwrap_or(u64::MAX);
+        let room = rooms(call, window).first().copied().unwrap_or(0);
+        if let Some(theirs) = theirs.filter(|theirs| *theirs > counted.tokens) {
+            // No two messages are off by the same factor.
+            let ours = u128::from(room) * u128::from(counted.tokens) / u128::from(theirs) / 32 * 31;
+            return u64::try_from(ours).unwrap_or(room).min(room);
+        }
+        if counted.tokens > room && counted.exact {
+            return room;
+        }
+        // The provider counts more than we do, by an unknown factor: a quarter off is more than tokenizers differ.
+        room.min(counted.tokens) / 4 * 3
+    }
+}
+
+/// How long a prompt may be that is shortened: with all of the answer that was asked for, where that leaves it half of the
+/// window, or else with as much of it as must be.
+fn rooms(call: &Call, window: u64) -> Vec<u64> {
+    let least = window.saturating_sub(call.demand().output.of(window));
+    let whole = call.need.max_output_tokens.filter(|asked| *asked <= window / 2).map(|asked| window - asked);
+    whole.into_iter().chain([least]).collect()
+}
