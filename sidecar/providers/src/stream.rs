@@ -4,8 +4,12 @@
 //! each. All of them keep one promise: a stream that ends before the provider said it was complete is a [`Fault`], and
 //! nothing that reads as an end is ever made up for it.
 
+mod onward;
+
 use bytes::Bytes;
 use memchr::memmem;
+
+use onward::Onward;
 
 use crate::anthropic::stream::{Native, ToChat};
 use crate::bedrock::stream::FromConverse;
@@ -18,9 +22,8 @@ use crate::openai::stand_in::StandIn;
 use crate::openai::stream::PassThrough;
 use crate::repeats::{Piece, Repeats};
 use crate::responses::stream::Responses;
-use crate::responses::translate::ToResponses;
 use crate::sse::Event;
-use crate::{Api, Body, Class, Dialect, Fault, Stamp, Usage, body, completions, fault};
+use crate::{Api, Body, Class, Dialect, Fault, Stamp, Usage, body, fault};
 
 /// What is kept of bytes that are no event stream, to say what came instead.
 const MAX_STRAY_BYTES: usize = 4 << 10;
@@ -31,8 +34,8 @@ const ANSWERS: [&[u8]; 4] = [b"\"choices\"", b"\"candidates\"", b"\"content\"", 
 /// A smaller event need not be looked at before it is read: whatever it holds takes little memory.
 const LARGE_EVENT_BYTES: usize = 1 << 20;
 
-/// What makes an event large is an image or a long text, which is one value. Each takes a hundred bytes once it is read.
-const MAX_EVENT_VALUES: usize = 1 << 18;
+/// What makes an event large is an image or a long text, which is one value and takes little beyond its bytes.
+const MAX_EVENT_MEMORY: u64 = 64 << 20;
 
 /// Bytes for the application: one event, or a few that belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,45 +95,6 @@ enum Events {
     Cohere(Box<FromCohere>),
     Converse(Box<FromConverse>),
     Ollama(Box<FromOllama>),
-}
-
-/// From OpenAI's chunks on.
-#[derive(Debug)]
-enum Onward {
-    Messages(Box<ToMessages>),
-    Responses(Box<ToResponses>),
-    /// Chunks of a completion, where a chat answers for one.
-    Text,
-}
-
-// === impl Onward ===
-
-impl Onward {
-    /// What callers of an API read instead of chunks, where nothing shorter leads there.
-    fn to(api: Api, dialect: Dialect, shown_model: &str) -> Option<Self> {
-        match (api, dialect) {
-            (Api::Messages, Dialect::OpenAi | Dialect::Anthropic | Dialect::BedrockInvoke)
-            | (Api::Responses, Dialect::OpenAi) => None,
-            (Api::Messages, _) => Some(Self::Messages(Box::new(ToMessages::new(shown_model)))),
-            (Api::Responses, _) => Some(Self::Responses(Box::new(ToResponses::new(shown_model)))),
-            (Api::Completions, _) => Some(Self::Text),
-            (Api::ChatCompletions | Api::Embeddings | Api::CountTokens | Api::Pass(_), _) => None,
-        }
-    }
-
-    /// Whether it needs the usage, whoever asked for it.
-    const fn reads_usage(&self) -> bool {
-        matches!(self, Self::Messages(_) | Self::Responses(_))
-    }
-
-    fn chunks(&mut self, chunks: Vec<Frame>, out: &mut Vec<Frame>) -> Result<(), Fault> {
-        match self {
-            Self::Messages(messages) => messages.chunks(chunks, out)?,
-            Self::Responses(responses) => responses.chunks(chunks, out)?,
-            Self::Text => completions::stream::from_chat(chunks, out),
-        }
-        Ok(())
-    }
 }
 
 // === impl StreamDecoder ===
@@ -251,8 +215,9 @@ impl StreamDecoder {
         }
         if let Some(data) = &event.data {
             self.any_data = true;
-            if data.len() > LARGE_EVENT_BYTES && body::values(data) > MAX_EVENT_VALUES {
-                let message = format!("an event of the stream holds more than {MAX_EVENT_VALUES} values");
+            if data.len() > LARGE_EVENT_BYTES && self.builds_trees() && body::weight(data) > MAX_EVENT_MEMORY {
+                let message =
+                    format!("an event of the stream would take more than {MAX_EVENT_MEMORY} bytes to work on");
                 return Err(Fault::own(Class::InternalServerError, message));
             }
         } else if self.stray.len() < MAX_STRAY_BYTES {
@@ -272,6 +237,15 @@ impl StreamDecoder {
             Events::Ollama(events) => events.event(event, out),
         })?;
         self.seen_mut().piece.take().map_or(Ok(()), |piece| self.repeats.add(piece))
+    }
+
+    /// Whether events are read as trees, and not passed on as they came.
+    const fn builds_trees(&self) -> bool {
+        match &self.events {
+            Events::OpenAi(_) => false,
+            Events::Responses(events) => !events.passes(),
+            _ => true,
+        }
     }
 
     /// Frames for the application, by way of OpenAI's chunks where nothing shorter leads to what it reads.

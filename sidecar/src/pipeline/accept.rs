@@ -9,8 +9,8 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
-use spillway_providers::{Api, BadRequest, pass::ModelIn};
+use hyper::body::{Body as _, Incoming};
+use spillway_providers::{Api, BadRequest, Body, pass::ModelIn};
 
 use super::pieces::Pieces;
 use crate::{
@@ -52,18 +52,14 @@ const DISCARD: Duration = Duration::from_secs(1);
 /// and cookies, and whatever was meant for somebody else.
 const FORWARDED: [&str; 5] = ["openai-beta", "anthropic-beta", "anthropic-version", "traceparent", "tracestate"];
 
-/// What reading, changing and writing one value takes beyond its text. Millions of small ones in a tool's schema took 187,
-/// as many messages 220, half of that for each of two copies that seldom live at the same time.
-pub(super) const VALUE_BYTES: u64 = 128;
-
 impl Accepted {
-    /// Books the memory that working on so many values takes: a small text can hold millions of them. Says how much it is.
-    pub(super) fn weigh(&mut self, values: usize) -> Result<u64, ProxyError> {
-        let (total, limit) = (self.body.len() as u64 + values as u64 * VALUE_BYTES, self.held.limit());
+    /// Books the memory that working on so many values takes: a small text can hold millions of them.
+    pub(super) fn weigh(&mut self, body: &Body) -> Result<(), ProxyError> {
+        let (total, limit) = (self.body.len() as u64 + body.memory(), self.held.limit());
         if total > limit {
-            return Err(ProxyError::TooManyValues { values, bytes: total, limit });
+            return Err(ProxyError::TooManyValues { values: body.values(), bytes: total, limit });
         }
-        if self.held.grow_to(total) { Ok(total) } else { Err(ProxyError::Overloaded { what: MEMORY, limit }) }
+        if self.held.grow_to(total) { Ok(()) } else { Err(ProxyError::Overloaded { what: MEMORY, limit }) }
     }
 
     /// What was booked, for somebody who keeps it longer.
@@ -123,7 +119,7 @@ fn is(wanted: &str, content_type: &str) -> bool {
 
 /// Reads a body that nobody wants. An answer that leaves before its request has arrived is often lost: closing a
 /// connection with unread bytes resets it, and the other side drops what it has not read yet.
-pub(crate) async fn discard<B: Body + Unpin>(mut body: B) {
+pub(crate) async fn discard<B: hyper::body::Body + Unpin>(mut body: B) {
     let all = async { while let Some(Ok(_)) = body.frame().await {} };
     // Who sends for longer than that has to live with it.
     _ = tokio::time::timeout(DISCARD, all).await;

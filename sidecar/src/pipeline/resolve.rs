@@ -28,6 +28,9 @@ use crate::{
     runtime::{Generation, Heavy, LARGE, RequestRules, Route},
 };
 
+/// A value takes as long to read, translate and write as so many bytes of a text.
+const VALUE_WORK: u64 = 64;
+
 /// A request with its route: what the stages below work on.
 pub(super) struct Call {
     pub(super) api: Api,
@@ -138,12 +141,12 @@ async fn understand(
     let content_type = accepted.headers.get(header::CONTENT_TYPE).cloned();
     let parted = runtime.aside.work(size, begun_by, move || taken_apart(api, bytes, &uri, content_type.as_ref()));
     let (passing, body) = parted.await??;
-    let memory = accepted.weigh(body.values())?;
+    accepted.weigh(&body)?;
     let kept = match &passing {
         Some(passing) if passing.is_kept() => Some(Arc::clone(passing.route(generation, &accepted.headers)?)),
         _ => None,
     };
-    let is_heavy = memory > LARGE;
+    let is_heavy = size + body.values() as u64 * VALUE_WORK > LARGE;
     let heavy = is_heavy.then(|| runtime.aside.heavy(accepted.take_hold(&runtime)));
     let understood = {
         let generation = Arc::clone(generation);

@@ -5,10 +5,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
-use spillway_providers::{Answer as Decoded, Class, Fault, Stamp, decode_at, rewrites, values};
+use spillway_providers::{Answer as Decoded, Class, Fault, Stamp, decode_at, rewrites, weight};
 
 use super::{
-    accept::VALUE_BYTES,
     attempt::{Attempt, Measured, Outcome},
     failure::{Cut, Failure, local},
     pieces::Pieces,
@@ -92,8 +91,7 @@ impl Attempt<'_> {
         let work = move || {
             let mut held = held;
             // A small text can hold millions of values.
-            let memory = bytes.len() as u64 + values(&bytes) as u64 * VALUE_BYTES;
-            if rewrites(api, dialect) && !held.grow_to(memory) {
+            if rewrites(api, dialect) && !held.grow_to(weight(&bytes)) {
                 return Err(ProxyError::Overloaded { what: MEMORY, limit: held.limit() });
             }
             let decoded = decode_at(api, dialect, &model, Stamp { created, id: &id }, bytes);

@@ -21,8 +21,9 @@ pub(super) struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
     pub(super) words: Words,
-    /// Values so far, nested ones included.
+    /// Values so far, nested ones included, and how many of them are objects.
     pub(super) values: usize,
+    pub(super) objects: usize,
     /// Bytes so far that are certainly text of a message, without their escapes.
     pub(super) text: usize,
     /// How many bytes escapes were longer than what they stand for, at most.
@@ -67,7 +68,7 @@ pub(super) struct Text {
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, words: Words::default(), values: 0, text: 0, escaped: 0, half: None }
+        Self { bytes, at: 0, words: Words::default(), values: 0, objects: 0, text: 0, escaped: 0, half: None }
     }
 
     /// Over the value of a top-level field that is known to be JSON.
@@ -150,6 +151,7 @@ impl<'a> Scanner<'a> {
 
     fn object(&mut self, depth: usize) -> Result<usize, Flaw> {
         self.enter(depth)?;
+        self.objects += 1;
         if self.take(b'}') {
             return Ok(0);
         }

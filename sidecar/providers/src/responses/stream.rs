@@ -50,6 +50,11 @@ impl Responses {
         if let Some(true) = self.is_native { &mut self.seen } else { &mut self.translation.seen }
     }
 
+    /// Its events are passed on.
+    pub(crate) const fn passes(&self) -> bool {
+        matches!(self.is_native, Some(true))
+    }
+
     /// The number of the next event.
     pub(crate) const fn sequence(&self) -> u64 {
         if let Some(true) = self.is_native { self.sequence } else { self.translation.sequence() }
