@@ -36,8 +36,23 @@ use serde::{Deserialize, Serialize};
     printcolumn = r#"{"name": "Endpoint", "type": "string", "jsonPath": ".status.endpoint", "priority": 1}"#,
     printcolumn = r#"{"name": "Message", "type": "string", "jsonPath": ".status.conditions[?(@.type=='ResolvedRefs')].message", "priority": 1}"#
 )]
-#[x_kube(validation = Rule::new("has(self.endpoint) || !(self.type in ['OpenAICompatible', 'AzureAI', 'AzureOpenAI', 'Cloudflare', 'Databricks', 'LMStudio', 'LiteLLM', 'LlamaCpp', 'Ollama', 'SGLang', 'Spillway', 'VLLM'])")
-    .message("this type has no public endpoint: set spec.endpoint, for example http://llm.models.svc:8000/v1")
+#[x_kube(validation = Rule::new("has(self.endpoint) || !(self.type in ['OpenAICompatible', 'LMStudio', 'LiteLLM', 'LlamaCpp', 'SGLang', 'Spillway', 'VLLM'])")
+    .message("this type has no public endpoint: set spec.endpoint, for example http://llm.models.svc:8000/v1 with allowInsecure: true")
+    .field_path(".endpoint"))]
+#[x_kube(validation = Rule::new("has(self.endpoint) || self.type != 'AzureOpenAI'")
+    .message("AzureOpenAI has no public endpoint: set spec.endpoint, for example https://my-resource.openai.azure.com")
+    .field_path(".endpoint"))]
+#[x_kube(validation = Rule::new("has(self.endpoint) || self.type != 'AzureAI'")
+    .message("AzureAI has no public endpoint: set spec.endpoint, for example https://my-resource.services.ai.azure.com/models")
+    .field_path(".endpoint"))]
+#[x_kube(validation = Rule::new("has(self.endpoint) || self.type != 'Cloudflare'")
+    .message("Cloudflare has no public endpoint: set spec.endpoint, for example https://api.cloudflare.com/client/v4/accounts/my-account-id/ai/v1")
+    .field_path(".endpoint"))]
+#[x_kube(validation = Rule::new("has(self.endpoint) || self.type != 'Databricks'")
+    .message("Databricks has no public endpoint: set spec.endpoint, for example https://my-workspace.cloud.databricks.com/serving-endpoints")
+    .field_path(".endpoint"))]
+#[x_kube(validation = Rule::new("has(self.endpoint) || self.type != 'Ollama'")
+    .message("Ollama has no public endpoint: set spec.endpoint, for example http://ollama.models.svc:11434 with allowInsecure: true")
     .field_path(".endpoint"))]
 #[x_kube(validation = Rule::new("!has(self.apiVersion) || self.type == 'AzureOpenAI'")
     .message("only AzureOpenAI has versions of its API to choose from")

@@ -4,6 +4,7 @@
 //! bad value found at the first request. The schemas are the very ones that are installed in clusters.
 
 mod walk;
+mod words;
 
 use std::collections::BTreeMap;
 

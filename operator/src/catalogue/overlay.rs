@@ -6,6 +6,7 @@ use serde_json::Value;
 use spillway_crds::ProviderType;
 
 use super::{Row, data};
+use crate::strict;
 
 /// Rows by the provider's type and the model's name there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,14 +23,17 @@ pub struct OverlayError {
     pub problem: String,
 }
 
+/// Which key of the ConfigMap has a row.
+type Owners<'a> = BTreeMap<(&'static str, String), &'a str>;
+
 // === impl Overlay ===
 
 impl Overlay {
     /// Reads documents of the form that `spillway models -o json` prints, each under the name of its file or key.
     pub fn read<'a>(documents: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, OverlayError> {
-        let mut overlay = Self::default();
+        let (mut overlay, mut owners) = (Self::default(), Owners::new());
         for (key, text) in documents {
-            let read = overlay.document(text);
+            let read = overlay.document(key, text, &mut owners);
             read.map_err(|problem| OverlayError { key: key.to_owned(), problem })?;
         }
         Ok(overlay)
@@ -58,8 +62,8 @@ impl Overlay {
         })
     }
 
-    fn document(&mut self, text: &str) -> Result<(), String> {
-        let document: Value = serde_json::from_str(text).map_err(|error| format!("is no JSON: {error}"))?;
+    fn document<'a>(&mut self, key: &'a str, text: &str, owners: &mut Owners<'a>) -> Result<(), String> {
+        let document = strict::json(text).map_err(|unread| format!("is no JSON to be used: {}", unread.message))?;
         let Value::Object(kinds) = document else {
             return Err("is no object of provider types, such as {\"OpenAI\": {\"gpt-4o\": {…}}}".into());
         };
@@ -71,9 +75,10 @@ impl Overlay {
             for (model, value) in models {
                 let row = Row::read(&value).and_then(|row| check(kind, &model, row));
                 let row = row.map_err(|problem| format!("{name} {model:?}: {problem}"))?;
-                if self.rows.entry(kind.as_str()).or_default().insert(model.clone(), row).is_some() {
-                    return Err(format!("{name} {model:?}: is in another key already"));
+                if let Some(owner) = owners.insert((kind.as_str(), model.clone()), key) {
+                    return Err(format!("{name} {model:?}: is in {owner} as well: keep one of the two"));
                 }
+                self.rows.entry(kind.as_str()).or_default().insert(model, row);
             }
         }
         Ok(())

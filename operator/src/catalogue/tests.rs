@@ -125,6 +125,9 @@ fn a_bad_overlay_names_the_key_the_row_and_the_field() {
     }
     let twice = [("a", r#"{"Groq": {"m": {}}}"#), ("b", r#"{"Groq": {"m": {}}}"#)];
     let error = Overlay::read(twice).expect_err("twice").to_string();
-    assert_eq!(error, "b: Groq \"m\": is in another key already");
-    assert!(Overlay::read([("k", "{")]).expect_err("half").to_string().starts_with("k: is no JSON: "));
+    assert_eq!(error, "b: Groq \"m\": is in a as well: keep one of the two");
+    let twice = "{\"Groq\": {\n\"m\": {\"tools\": true},\n\"m\": {}}}";
+    let error = Overlay::read([("k", twice)]).expect_err("twice").to_string();
+    assert!(error.ends_with("Groq: \"m\" is given twice, in line 2 and in line 3: keep one of the two"), "{error}");
+    assert!(Overlay::read([("k", "{")]).expect_err("half").to_string().starts_with("k: is no JSON to be used: "));
 }

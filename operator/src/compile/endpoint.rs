@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use spillway_wire::METADATA;
 
+use crate::quote::quote;
+
 /// A checked endpoint: scheme, host, port and path, and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
@@ -26,9 +28,9 @@ pub(crate) struct HostPort {
 // === impl Endpoint ===
 
 impl Endpoint {
-    /// Reads `https://host[:port][/path]`. The error says what is wrong with it.
+    /// Reads `https://host[:port][/path]`. The error says what is wrong with it, and repeats no key that stands in it.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let refuse = |why: &str| Err(format!("{text:?} {why}: write it like https://api.example.com/v1"));
+        let refuse = |why: &str| Err(format!("{} {why}", quote(text)));
         let (https, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
             (Some(rest), _) => (true, rest),
             (None, Some(rest)) => (false, rest),
@@ -41,7 +43,7 @@ impl Endpoint {
             return refuse("contains a character that no URL has");
         }
         if rest.contains('@') {
-            return refuse("contains '@': credentials belong into a Secret, never into an endpoint");
+            return refuse("contains '@': credentials belong into a Secret, never into a URL");
         }
         if rest.contains(['?', '#']) {
             return refuse("contains a query or a fragment");
@@ -55,9 +57,9 @@ impl Endpoint {
             Some(HostPort { host, .. }) if is_number(&host) => {
                 refuse("has a number for a host, which different readers take for different addresses")
             }
-            Some(HostPort { host, .. }) if literal(&host).is_some_and(never_dialled) => Err(format!(
-                "{text:?} is an address no sidecar connects to: link-local, metadata and multicast ones never are"
-            )),
+            Some(HostPort { host, .. }) if literal(&host).is_some_and(never_dialled) => {
+                refuse("is an address no sidecar connects to: link-local, metadata and multicast ones never are")
+            }
             Some(HostPort { host, port }) => {
                 Ok(Self { https, host, port, path: path.trim_end_matches('/').to_owned() })
             }
@@ -201,7 +203,7 @@ mod tests {
             ("https://user:key@a.example", "credentials belong into a Secret"),
             ("https://a.example@b.example", "credentials belong into a Secret"),
             ("https://a.example/v1@x", "credentials belong into a Secret"),
-            ("https://a.example?key=1", "query or a fragment"),
+            ("https://a.example?key=1", "\"https://a.example?…\" contains a query or a fragment"),
             ("https://a.example/#x", "query or a fragment"),
             ("https://a.example\\@b.example", "no URL has"),
             ("https://a.example /v1", "no URL has"),
@@ -233,7 +235,7 @@ mod tests {
         ];
         for (text, want) in rows {
             let error = Endpoint::parse(text).unwrap_err();
-            assert!(error.contains(want), "{text}: {error}");
+            assert!(error.contains(want) && !error.contains("key"), "{text}: {error}");
         }
     }
 

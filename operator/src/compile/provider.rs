@@ -125,7 +125,8 @@ impl Draft<'_> {
         let timeouts = self.timeouts(spec.timeouts.clone().unwrap_or_default());
         let headers = self.headers(spec.headers.clone().unwrap_or_default());
         let public = public::endpoint(spec, &known);
-        let endpoint = self.endpoint(spec, public.as_deref(), settings)?;
+        let example = public::example(spec.type_, &known);
+        let endpoint = self.endpoint(spec, (public.as_deref(), &example), settings)?;
         let proxy = self.proxy(spec.proxy.as_ref());
         let place = (&endpoint, proxy.as_ref(), public.as_deref());
         let mut credentials = self.credentials(spec, known.auth, place, (secrets, settings))?;
@@ -157,7 +158,7 @@ impl Draft<'_> {
     fn endpoint(
         &mut self,
         spec: &ModelProviderSpec,
-        public: Option<&str>,
+        (public, example): (Option<&str>, &str),
         settings: &CompileSettings,
     ) -> Option<Endpoint> {
         let overridden = settings.endpoint_overrides.get(&self.object.key());
@@ -166,10 +167,7 @@ impl Draft<'_> {
                 // What is missing is the region or the project, and that was said.
                 return None;
             }
-            let message = format!(
-                "type {} has no public endpoint: say where it is, like http://llm.models.svc:8000/v1",
-                spec.type_
-            );
+            let message = format!("type {} has no public endpoint: say where it is, like {example}", spec.type_);
             self.invalid("spec.endpoint", message);
             return None;
         };
@@ -184,7 +182,7 @@ impl Draft<'_> {
                 None
             }
             Err(message) => {
-                self.invalid("spec.endpoint", message);
+                self.invalid("spec.endpoint", format!("{message}: write it like {example}"));
                 None
             }
         }
@@ -196,7 +194,9 @@ impl Draft<'_> {
         match Endpoint::parse(url) {
             Ok(proxy) if proxy.is_bare() => return Some(proxy),
             Ok(_) => self.invalid("spec.proxy.url", format!("{url:?}: a proxy has no path, only a host and a port")),
-            Err(message) => self.invalid("spec.proxy.url", message),
+            Err(message) => {
+                self.invalid("spec.proxy.url", format!("{message}: write it like http://egress.corp:3128"));
+            }
         }
         None
     }

@@ -25,6 +25,33 @@ pub(crate) fn endpoint(spec: &ModelProviderSpec, known: &Known) -> Option<String
     }
 }
 
+/// An endpoint as one of this type looks, for those who have to write it or wrote something else.
+pub(crate) fn example(kind: ProviderType, known: &Known) -> String {
+    let url = example_url(kind, known);
+    let insecure = if url.starts_with("http://") { " with allowInsecure: true" } else { "" };
+    format!("{url}{insecure}")
+}
+
+const fn example_url(kind: ProviderType, known: &Known) -> &'static str {
+    match (kind, known.base_url) {
+        (_, Some(public)) => public,
+        (ProviderType::AzureOpenAI, None) => "https://my-resource.openai.azure.com",
+        (ProviderType::AzureAI, None) => "https://my-resource.services.ai.azure.com/models",
+        (ProviderType::Bedrock, None) => "https://bedrock-runtime.us-east-1.amazonaws.com",
+        (ProviderType::VertexAI, None) => "https://europe-west4-aiplatform.googleapis.com",
+        (ProviderType::Cloudflare, None) => "https://api.cloudflare.com/client/v4/accounts/my-account-id/ai/v1",
+        (ProviderType::Databricks, None) => "https://my-workspace.cloud.databricks.com/serving-endpoints",
+        // Below /v1 it is asked in OpenAI's words instead of its own.
+        (ProviderType::Ollama, None) => "http://ollama.models.svc:11434",
+        (ProviderType::LMStudio, None) => "http://lmstudio.models.svc:1234/v1",
+        (ProviderType::LiteLLM, None) => "http://litellm.models.svc:4000/v1",
+        (ProviderType::LlamaCpp, None) => "http://llama.models.svc:8080/v1",
+        (ProviderType::SGLang, None) => "http://sglang.models.svc:30000/v1",
+        (ProviderType::Spillway, None) => "http://gateway.models.svc:4040/v1",
+        (_, None) => "http://llm.models.svc:8000/v1",
+    }
+}
+
 /// An endpoint that is a host and nothing behind it gets the path that every request of its type has.
 pub(crate) fn complete(spec: &ModelProviderSpec, endpoint: Endpoint) -> Endpoint {
     match below(spec).filter(|_| endpoint.is_bare()) {
@@ -92,6 +119,7 @@ mod tests {
     use spillway_wire::{AuthScheme, Dialect};
 
     use super::*;
+    use crate::compile::known::known;
 
     fn spec(yaml: &str) -> ModelProviderSpec {
         serde_yaml_ng::from_str(&format!("{{credentials: {{none: {{}}}}, {yaml}}}")).unwrap()
@@ -125,6 +153,22 @@ mod tests {
             if let Some(found) = found {
                 assert_eq!(Endpoint::parse(&found).unwrap().to_string(), found);
             }
+        }
+    }
+
+    #[test]
+    fn what_people_are_told_to_write_is_an_endpoint_of_that_type() {
+        let all = spillway_providers::rows().iter().map(|row| row.kind);
+        for kind in all.chain(["Bedrock", "VertexAI", "Anthropic", "Gemini"]) {
+            let kind = ProviderType::read(kind).unwrap();
+            let known = known(kind).unwrap();
+            let given = example_url(kind, &known);
+            let endpoint = Endpoint::parse(given).unwrap();
+            assert_eq!(endpoint.to_string(), given, "{kind}");
+            let own = !matches!(kind, ProviderType::Ollama);
+            assert_eq!(known.dialect_at(&endpoint), known.dialect, "{kind} is asked in its own words");
+            let ours = matches!(kind, ProviderType::AzureOpenAI | ProviderType::Bedrock | ProviderType::VertexAI);
+            assert!(!own || ours || !endpoint.is_bare() || known.base_url.is_some(), "{kind}: {given} has no path");
         }
     }
 

@@ -3,7 +3,8 @@
 use regex::Regex;
 use serde_json::Value;
 
-use super::Violation;
+use super::{Violation, words};
+use crate::quote::quote;
 
 /// Walks `object` along `schema`.
 pub(super) fn check(schema: &Value, object: &Value) -> Vec<Violation> {
@@ -51,6 +52,10 @@ impl Walk {
             }
             (Some("number"), Value::Number(number)) => self.number(schema, number.as_f64(), value, &path),
             (Some("boolean"), Value::Bool(_)) | (None, _) => {}
+            // A key that somebody forgot to quote is a number.
+            (Some("string"), Value::Number(_)) => {
+                self.say(&path, "must be of type string, got a number: put it in quotes".to_owned());
+            }
             (Some(kind), _) => self.say(&path, format!("must be of type {kind}, got {}", brief(value))),
         }
         if let Some(options) = schema["enum"].as_array()
@@ -108,7 +113,8 @@ impl Walk {
             |item: &Value| keys.iter().filter_map(Value::as_str).map(|key| item[key].clone()).collect::<Vec<_>>();
         for (index, item) in items.iter().enumerate() {
             if items.iter().take(index).any(|earlier| key_of(earlier) == key_of(item)) {
-                self.say(&format!("{path}[{index}]"), format!("repeats {}", brief(&Value::Array(key_of(item)))));
+                let keys: Vec<String> = key_of(item).iter().map(brief).collect();
+                self.say(&format!("{path}[{index}]"), format!("repeats {}", keys.join(", ")));
             }
         }
     }
@@ -118,7 +124,7 @@ impl Walk {
         if let Some(pattern) = schema["pattern"].as_str()
             && !Regex::new(pattern).is_ok_and(|regex| regex.is_match(text))
         {
-            self.say(path, format!("{text:?} does not match {pattern}"));
+            self.say(path, format!("{} {}", quote(text), words::wanted(pattern)));
         }
     }
 
@@ -147,9 +153,14 @@ fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-/// A value short enough for a message.
+/// A value short enough for a message. Of one that has parts it is not said what they are: there may be a secret among them.
 fn brief(value: &Value) -> String {
-    let text = value.to_string();
+    let text = match value {
+        Value::Object(_) => "an object".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::String(text) => quote(text),
+        plain => plain.to_string(),
+    };
     match text.char_indices().nth(60) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
@@ -196,17 +207,25 @@ mod tests {
             (json!({"spec": {"name": "a"}, "stauts": {}}), "stauts: is not a field (known: spec)"),
             (json!({"spec": {"name": "toolong"}}), "spec.name: has 7 characters, takes at most 5"),
             (json!({"spec": {"name": ""}}), "spec.name: has 0 characters, needs at least 1"),
-            (json!({"spec": {"name": "A"}}), "spec.name: \"A\" does not match ^[a-z]*$"),
-            (json!({"spec": {"name": 3}}), "spec.name: must be of type string, got 3"),
+            (json!({"spec": {"name": "A"}}), "spec.name: \"A\" does not fit the regular expression ^[a-z]*$"),
+            (json!({"spec": {"name": 3}}), "spec.name: must be of type string, got a number: put it in quotes"),
+            (json!({"spec": {"name": {"key": "canary"}}}), "spec.name: must be of type string, got an object"),
+            (
+                json!({"spec": {"name": "a", "mode": "x://u:canary@h"}}),
+                "spec.mode: \"x://…@h\" is not one of \"Fast\", \"Safe\"",
+            ),
             (json!({"spec": {"name": "a", "count": 0}}), "spec.count: 0 is less than 1"),
             (json!({"spec": {"name": "a", "count": 10}}), "spec.count: 10 is more than 9"),
             (json!({"spec": {"name": "a", "count": 1.5}}), "spec.count: must be of type integer, got 1.5"),
             (json!({"spec": {"name": "a", "mode": "Slow"}}), "spec.mode: \"Slow\" is not one of \"Fast\", \"Safe\""),
             (json!({"spec": {"name": "a", "on": "yes"}}), "spec.on: must be of type boolean, got \"yes\""),
             (json!({"spec": {"name": "a", "map": {"a": "1", "b": "2"}}}), "spec.map: has 2 entries, takes at most 1"),
-            (json!({"spec": {"name": "a", "map": {"a": 1}}}), "spec.map.a: must be of type string, got 1"),
+            (
+                json!({"spec": {"name": "a", "map": {"a": 1}}}),
+                "spec.map.a: must be of type string, got a number: put it in quotes",
+            ),
             (json!({"spec": {"name": "a", "list": [{"di": "x"}]}}), "spec.list[0].di: is not a field (known: id)"),
-            (json!({"spec": {"name": "a", "list": [{"id": "x"}, {"id": "x"}]}}), "spec.list[1]: repeats [\"x\"]"),
+            (json!({"spec": {"name": "a", "list": [{"id": "x"}, {"id": "x"}]}}), "spec.list[1]: repeats \"x\""),
         ];
         for (object, want) in rows {
             let found: Vec<String> = check(&schema(), &object).iter().map(ToString::to_string).collect();

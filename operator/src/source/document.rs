@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use spillway_crds::{FallbackPolicy, GROUP, ModelBudget, ModelProvider, ModelRoute, VERSION};
 
-use crate::schema::Schemas;
+use crate::{schema::Schemas, strict};
 
 /// Nobody writes more config than this by hand; a file that is larger is not config.
 const FILE_BYTES: u64 = 4 << 20;
@@ -69,12 +69,12 @@ fn read_text(file: &Path, text: &str, namespace: &str, schemas: &Schemas) -> Con
     let mut reader = Reader { file, namespace, schemas, contents: Contents::default(), line: 1 };
     for (line, document) in split(text) {
         reader.line = line;
-        match serde_yaml_ng::from_str::<Value>(document) {
+        match strict::yaml(text, line, document) {
             Ok(Value::Null) => {}
             Ok(value) => reader.value(value),
-            Err(error) => {
-                reader.line += error.location().map_or(0, |location| location.line().saturating_sub(1));
-                reader.problem(None, format!("is not YAML: {error}"));
+            Err(unread) => {
+                reader.line = unread.line;
+                reader.problem(None, format!("is not YAML as Kubernetes takes it: {}", unread.message));
             }
         }
     }
@@ -166,7 +166,7 @@ impl Reader<'_> {
             "ModelRoute" => typed(value).map(Object::Route),
             "FallbackPolicy" => typed(value).map(Object::Policy),
             "ModelBudget" => typed(value).map(Object::Budget),
-            "Secret" => typed(value).map(merge_string_data).map(Object::Secret),
+            "Secret" => secret(value).map(merge_string_data).map(Object::Secret),
             _ => typed(value).map(Object::Namespace),
         };
         match object {
@@ -178,6 +178,18 @@ impl Reader<'_> {
 
 fn typed<K: DeserializeOwned>(value: Value) -> Result<K, String> {
     K::deserialize(value).map_err(|error| error.to_string())
+}
+
+/// What a parser says of a value that it does not like has the value in it, so it is not asked what.
+fn secret(value: Value) -> Result<Secret, String> {
+    let is_text = |value: &Value| value.is_string() || value.is_null();
+    for field in ["data", "stringData"] {
+        let entries = value[field].as_object().into_iter().flatten();
+        if let Some((key, _)) = entries.into_iter().find(|(_, entry)| !is_text(entry)) {
+            return Err(format!("{field}.{key}: is no text (in YAML, quote a number)"));
+        }
+    }
+    typed(value).map_err(|_| "cannot be read: data takes texts in base64, stringData plain texts".to_owned())
 }
 
 /// What the API server does on write: `stringData` goes into `data`, and wins.
@@ -261,6 +273,37 @@ mod tests {
                 .any(|problem| problem.starts_with("a.yaml:5: ModelRoute shop/chat: spec.backend: is not a field")),
             "{problems:?}"
         );
+    }
+
+    #[test]
+    fn a_key_that_is_given_twice_is_refused_by_line_and_name() {
+        let text = "# first\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\napiVersion: v1\n\
+                    kind: Namespace\nmetadata:\n  name: b\n  name: c\n";
+        let (objects, problems) = read(text);
+        assert_eq!(objects, ["Namespace a"]);
+        let want = "a.yaml:11: is not YAML as Kubernetes takes it: metadata: \"name\" is given twice, in line 10 and in \
+                    line 11: keep one of the two";
+        assert_eq!(problems, [want]);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_secret_is_said_without_a_word_of_it() {
+        let secret = |fields: &str| format!("{{apiVersion: v1, kind: Secret, metadata: {{name: key}}, {fields}}}");
+        let rows = [
+            ("stringData: {apiKey: 4711}", "stringData.apiKey: is no text"),
+            ("stringData: {apiKey: [canary]}", "stringData.apiKey: is no text"),
+            ("data: {apiKey: canary!}", "data takes texts in base64"),
+            ("data: canary", "cannot be read"),
+            ("stringData: {apiKey: 123456789012345678901234567890}", "more than 64 bits"),
+            ("stringData: {apiKey: !canary x}", "is not YAML"),
+            ("stringData: {apiKey: 'canary}", "is not YAML"),
+        ];
+        for (fields, want) in rows {
+            let (_, problems) = read(&secret(fields));
+            let [problem] = &problems[..] else { panic!("{fields}: {problems:?}") };
+            assert!(problem.contains(want), "{fields}: {problem}");
+            assert!(!["canary", "4711", "12345678"].iter().any(|part| problem.contains(part)), "{fields}: {problem}");
+        }
     }
 
     #[test]

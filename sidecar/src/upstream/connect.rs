@@ -53,6 +53,8 @@ pub enum ConnectError {
     Resolve { host: String, source: io::Error },
     #[error("{host:?} may not be connected to: {source}")]
     Refused { host: String, source: Refused },
+    #[error("{host:?} may not be connected to, nor asked for at proxy {proxy}: {source}")]
+    RefusedBehind { host: String, proxy: Peer, source: Refused },
     #[error("cannot connect to {host:?}: {source}")]
     Tcp { host: String, source: io::Error },
     #[error("TLS with {host:?} failed: {source}")]
@@ -126,7 +128,8 @@ impl Dialer {
         rule: &AddressRule,
     ) -> Result<SendRequest<Full<Bytes>>, ConnectError> {
         if let Ok(address) = to.name().parse() {
-            rule.check(address).map_err(|source| ConnectError::Refused { host: to.host.clone(), source })?;
+            let behind = |source| ConnectError::RefusedBehind { host: to.host.clone(), proxy: proxy.clone(), source };
+            rule.check(address).map_err(behind)?;
         }
         let unusable = |source| ConnectError::Proxy { proxy: proxy.clone(), source: Box::new(source) };
         let mut stream = self.reach(proxy, rule).await.map_err(unusable)?;

@@ -126,7 +126,7 @@ async fn a_proxy_that_refuses_or_may_not_be_asked_is_named() {
         ("HTTP/1.1 200 OK\r\n\r\nsurprise", &rule, "api.example", "said more than an answer to CONNECT"),
         ("SSH-2.0-x\r\n\r\n", &rule, "api.example", "is no HTTP proxy"),
         (refusal, &strict, "api.example", "cannot be used: \"127.0.0.1\" may not be connected to"),
-        (refusal, &rule, "10.0.0.1", "\"10.0.0.1\" may not be connected to"),
+        (refusal, &rule, "10.0.0.1", "\"10.0.0.1\" may not be connected to, nor asked for at proxy http://127.0.0.1:"),
         (refusal, &rule, "169.254.169.254", "link-local"),
     ];
     for (answer, rule, host, want) in rows {
