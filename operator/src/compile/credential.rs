@@ -97,7 +97,8 @@ impl Found {
 pub(super) const fn form(kind: ProviderType) -> Form {
     match cloud(kind) {
         Some(Cloud::Aws) => Form::Aws,
-        Some(Cloud::Google | Cloud::Azure) => Form::Document,
+        Some(Cloud::Google) => Form::Google,
+        Some(Cloud::Azure) => Form::Azure,
         None => Form::Header,
     }
 }
@@ -176,7 +177,7 @@ mod tests {
             public: None,
             any_host: true,
             readable: true,
-            form: Form::Document,
+            form: Form::Google,
         };
         compile("ai/p", kind, &serde_yaml_ng::from_str(yaml).unwrap(), AuthScheme::ApiKey, (&usage, &[]))
     }

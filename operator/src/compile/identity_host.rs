@@ -105,7 +105,7 @@ mod tests {
         let endpoint = Endpoint::parse(endpoint).unwrap();
         let proxy = proxy.map(|url| Endpoint::parse(url).unwrap());
         let (namespace, endpoint, through) = ("ai", &endpoint, proxy.as_ref());
-        let form = Form::Document;
+        let form = Form::Google;
         let usage = Use { namespace, endpoint, through, public: None, any_host, readable: true, form };
         check(ProviderType::VertexAI, cloud, &usage)
     }

@@ -4,10 +4,11 @@
 
 use k8s_openapi::api::core::v1::Secret;
 use secrecy::SecretString;
+use serde_json::{Map, Value};
 use spillway_crds::{Reason, SecretKeyRef};
 
-use super::aws_key;
 use super::endpoint::{Endpoint, HostPort};
+use super::{aws_key, key_document};
 
 /// A Secret with this label, of value `"true"`, may be used for providers.
 pub const SECRET_LABEL: &str = "spillway.dev/provider-key";
@@ -41,8 +42,10 @@ pub(crate) enum Form {
     Header,
     /// It is a key of AWS, in one of its forms.
     Aws,
-    /// It is a key, or a JSON document that keys are fetched with, which is not sent itself.
-    Document,
+    /// It is a key, or the key file of a Google service account, which is not sent itself.
+    Google,
+    /// It is a key, or a document that says who an application of Azure's is, which is not sent itself.
+    Azure,
 }
 
 /// Why a key may not be used; never contains any of it.
@@ -70,14 +73,16 @@ pub(crate) fn resolve(wanted: &SecretKeyRef, usage: &Use<'_>, secrets: &[Secret]
         (Reason::SecretNotFound, format!("no Secret {namespace}/{name} with the label {SECRET_LABEL}: {fix}"))
     })?;
     if !usage.any_host {
-        for endpoint in std::iter::once(usage.endpoint).chain(usage.through) {
-            check_host(name, secret, usage, endpoint)?;
+        check_host(name, secret, usage, usage.endpoint, "")?;
+        if let Some(proxy) = usage.through {
+            let who = " (the proxy in spec.proxy, which reads what goes to an http:// endpoint)";
+            check_host(name, secret, usage, proxy, who)?;
         }
     }
     value(name, key.as_deref().unwrap_or(DEFAULT_KEY), usage, secret)
 }
 
-fn check_host(name: &str, secret: &Secret, usage: &Use<'_>, endpoint: &Endpoint) -> Result<(), Refusal> {
+fn check_host(name: &str, secret: &Secret, usage: &Use<'_>, endpoint: &Endpoint, who: &str) -> Result<(), Refusal> {
     let wanted = endpoint.host_port();
     let listed = secret.metadata.annotations.as_ref().and_then(|annotations| annotations.get(HOSTS_ANNOTATION));
     let (allowed, rule) = match listed {
@@ -100,11 +105,16 @@ fn check_host(name: &str, secret: &Secret, usage: &Use<'_>, endpoint: &Endpoint)
     } else {
         format!("{}:{}", endpoint.host, endpoint.port)
     };
+    // What the annotation has to say as a whole: those it lists, and this one.
+    let all = match listed.map(|hosts| hosts.trim().trim_end_matches(',')).filter(|hosts| !hosts.is_empty()) {
+        Some(hosts) => format!("{hosts},{host}"),
+        None => host.clone(),
+    };
     Err((
         Reason::HostNotAllowed,
         format!(
-            "the key of Secret {}/{name} may not be sent to {host}, {rule}: if it may, annotate the Secret \
-             {HOSTS_ANNOTATION}={host:?}",
+            "the key of Secret {}/{name} may not be sent to {host}{who}, {rule}: if it may, annotate the Secret \
+             {HOSTS_ANNOTATION}={all:?}",
             usage.namespace
         ),
     ))
@@ -132,10 +142,9 @@ fn value(name: &str, key: &str, usage: &Use<'_>, secret: &Secret) -> Result<Secr
             bytes.len()
         ));
     }
-    let document =
-        if usage.form == Form::Document && bytes.starts_with(b"{") { compact(bytes) } else { Ok(bytes.to_vec()) };
-    let Ok(bytes) = document else {
-        return refuse(&format!("has a JSON document under key {key:?} that does not parse"));
+    let bytes = match document(bytes, usage.form) {
+        Ok(bytes) => bytes,
+        Err(why) => return refuse(&format!("has a JSON document under key {key:?} that {why}")),
     };
     match std::str::from_utf8(&bytes) {
         Ok(text) if usage.form == Form::Aws => aws_key::normalise(&SecretString::from(text)).or_else(|why| {
@@ -147,9 +156,21 @@ fn value(name: &str, key: &str, usage: &Use<'_>, secret: &Secret) -> Result<Secr
     }
 }
 
-/// Without the line breaks that people and tools put between its fields.
-fn compact(bytes: &[u8]) -> serde_json::Result<Vec<u8>> {
-    serde_json::to_vec(&serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(bytes)?)
+/// A document without the line breaks that people and tools put between its fields, and anything else as it is.
+fn document(bytes: &[u8], form: Form) -> Result<Vec<u8>, String> {
+    let check = match form {
+        Form::Google => key_document::google,
+        Form::Azure => key_document::azure,
+        Form::Header | Form::Aws => return Ok(bytes.to_vec()),
+    };
+    if !bytes.starts_with(b"{") {
+        return Ok(bytes.to_vec());
+    }
+    // What a parser says may have a part of it in it.
+    let broken = |_| "does not parse".to_owned();
+    let document = serde_json::from_slice::<Map<String, Value>>(bytes).map_err(broken)?;
+    check(&document)?;
+    serde_json::to_vec(&document).map_err(broken)
 }
 
 #[cfg(test)]

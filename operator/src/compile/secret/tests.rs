@@ -17,8 +17,12 @@ fn a_secret(hosts: Option<&str>) -> Secret {
         ("apiKey".into(), ByteString(format!("{KEY}\n").into_bytes())),
         ("empty".into(), ByteString(b" \n".to_vec())),
         ("binary".into(), ByteString(vec![0xff, 0xfe])),
-        ("document".into(), ByteString(b"{\n  \"private_key\": \"a\\nb\"\n}\n".to_vec())),
+        (
+            "document".into(),
+            ByteString(b"{\n  \"tenantId\": \"t\",\n\"clientId\": \"c\", \"clientSecret\": \"a\\nb\"\n}\n".to_vec()),
+        ),
         ("broken".into(), ByteString(b"{\"private_key\": ".to_vec())),
+        ("half".into(), ByteString(b"{\"tenantId\": \"t\"}".to_vec())),
         ("control".into(), ByteString(b"a\nb".to_vec())),
         ("long".into(), ByteString(vec![b'x'; VALUE_BYTES + 1])),
     ]));
@@ -35,7 +39,7 @@ fn resolve_for(secret: &Secret, key: Option<&str>, endpoint: &str, public: Optio
         public,
         any_host: false,
         readable: true,
-        form: Form::Document,
+        form: Form::Azure,
     };
     let wanted = SecretKeyRef { name: "openai-key".into(), key: key.map(str::to_owned) };
     resolve(&wanted, &usage, std::slice::from_ref(secret)).map(|key| key.expose_secret().to_owned())
@@ -103,6 +107,7 @@ fn a_key_that_cannot_be_used_is_refused_by_name() {
         ("empty", Reason::SecretKeyNotFound, "has nothing under key"),
         ("binary", Reason::SecretKeyNotFound, "no HTTP header can carry"),
         ("broken", Reason::SecretKeyNotFound, "a JSON document under key \"broken\" that does not parse"),
+        ("half", Reason::SecretKeyNotFound, "a JSON document under key \"half\" that has no clientId"),
         ("control", Reason::SecretKeyNotFound, "no HTTP header can carry"),
         ("long", Reason::SecretKeyNotFound, "takes at most 8192"),
     ];
@@ -139,7 +144,7 @@ fn string_data_from_a_file_is_read_too() {
 #[test]
 fn a_document_in_place_of_a_key_becomes_one_line() {
     let found = resolve_for(&a_secret(Some("h")), Some("document"), "https://h", None);
-    assert_eq!(found.as_deref(), Ok(r#"{"private_key":"a\nb"}"#));
+    assert_eq!(found.as_deref(), Ok(r#"{"tenantId":"t","clientId":"c","clientSecret":"a\nb"}"#));
 }
 
 #[test]
@@ -159,6 +164,11 @@ fn a_proxy_that_gets_to_see_the_key_has_to_be_allowed_as_well() {
         };
         let wanted = SecretKeyRef { name: "openai-key".into(), key: None };
         let found = resolve(&wanted, &usage, &[a_secret(Some(hosts))]);
-        assert_eq!(found.is_ok(), want, "{hosts}: {:?}", found.err());
+        assert_eq!(found.is_ok(), want, "{hosts}: {:?}", found.as_ref().err());
+        if let Err((_, message)) = found {
+            let of_proxy = message.contains("to egress.corp:3128 (the proxy in spec.proxy,");
+            assert_eq!(of_proxy, hosts == "llm.svc", "{hosts}: {message}");
+            assert_eq!(message.ends_with("=\"llm.svc,egress.corp:3128\""), hosts == "llm.svc", "{hosts}: {message}");
+        }
     }
 }
