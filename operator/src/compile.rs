@@ -5,6 +5,7 @@
 
 mod aws_key;
 mod budget;
+mod chain;
 mod conflict;
 mod credential;
 mod diagnostic;
@@ -12,6 +13,7 @@ mod duration;
 mod endpoint;
 mod fallback;
 mod identity_host;
+mod key_document;
 mod known;
 mod model;
 mod policy;
@@ -109,6 +111,7 @@ pub fn compile(resources: &Resources) -> Compiled {
         facts.insert(object.key(), RouteFacts { models: outcome.models, backends: outcome.backends, policy });
         claims.extend(outcome.claim);
     }
+    chain::soften(&by_route, &mut diagnostics);
     let routes = oldest_wins(claims, &mut diagnostics);
     for given in budgets {
         budget::check(given, &names, &mut diagnostics);

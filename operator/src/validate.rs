@@ -45,12 +45,18 @@ pub fn review(request: &AdmissionRequest<DynamicObject>, gather: impl FnOnce() -
     let diagnostics = compile(&resources).diagnostics;
     let about = diagnostics.iter().filter(|diagnostic| diagnostic.object == name);
     let (refused, warned): (Vec<_>, Vec<_>) = about.partition(|diagnostic| never_works(diagnostic));
+    // A route may make a chain useless that somebody else has written; that is not for its own author to mend.
+    let of_policy = |one: &&Diagnostic| {
+        let mine = one.object.namespace == name.namespace && one.route.as_ref() == Some(&name.name);
+        name.kind == Kind::ModelRoute && one.object.kind == Kind::FallbackPolicy && mine && never_works(one)
+    };
+    let of_policy = diagnostics.iter().filter(of_policy).map(ToString::to_string);
+    let warnings = warned.into_iter().map(Diagnostic::text).chain(of_policy);
     let mut response = response;
     if !refused.is_empty() {
         response = response.deny(format!("spillway: {}", sentence(&refused)));
     }
-    response.warnings =
-        Some(warned.iter().take(SHOWN).map(|warning| format!("spillway: {}", warning.text())).collect());
+    response.warnings = Some(warnings.take(SHOWN).map(|text| format!("spillway: {text}")).collect());
     response
 }
 

@@ -3,7 +3,8 @@
 use spillway_crds::{ConditionType, ErrorClass, FallbackPolicySpec, FallbackRule, Reason, Retries};
 use spillway_wire as wire;
 
-use super::diagnostic::{Diagnostic, ObjectRef};
+use super::chain;
+use super::diagnostic::{Diagnostic, ObjectRef, Severity};
 use super::policy::WAIT;
 use super::rest;
 use super::window;
@@ -126,6 +127,7 @@ fn advise(object: &ObjectRef, rules: &Rules, backends: &Backends<'_>, diagnostic
     let Some(overflowed) = first.model.context_window_tokens else { return };
     let is_for_overflow = |rule: &wire::FallbackRule| rule.on.contains(&wire::ErrorClass::ContextWindowExceeded);
     let rule = rules.fallbacks.iter().enumerate().find(|(_, rule)| is_for_overflow(rule));
+    let hopeless = rule.is_some_and(|(_, rule)| chain::is_hopeless(backends.usable, &rule.to));
     let mut helps = false;
     for name in rule.iter().flat_map(|(_, rule)| &rule.to) {
         let window = backends
@@ -145,11 +147,13 @@ fn advise(object: &ObjectRef, rules: &Rules, backends: &Backends<'_>, diagnostic
         let index = rule.map_or(0, |(index, _)| index);
         let about = (ConditionType::Accepted, Reason::SmallerWindow);
         let path = format!("spec.fallbacks[{index}].to");
-        diagnostics.push(Diagnostic::warn(object, about, path, message).about(backends.route));
+        let severity = if hopeless { Severity::Refuse } else { Severity::Warn };
+        let warning = Diagnostic::warn(object, about, path, message).about(backends.route);
+        diagnostics.push(Diagnostic { severity, ..warning });
     }
     let wants_larger =
         matches!(rules.context_window.on_exceeded, wire::OnExceeded::LargerModel | wire::OnExceeded::Hybrid);
-    if wants_larger && !helps {
+    if wants_larger && !helps && !hopeless {
         let message = format!(
             "no backend with more than the {overflowed} tokens of {:?} is named for ContextWindowExceeded, so there is no \
              larger model to go to: add one to spec.fallbacks",

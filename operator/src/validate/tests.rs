@@ -105,3 +105,25 @@ fn an_update_takes_the_place_of_the_object_it_changes() {
     let backends: Vec<&str> = resources.routes.iter().map(|route| route.spec.backends[0].name.as_str()).collect();
     assert_eq!(backends, ["other"]);
 }
+
+#[test]
+fn a_chain_that_can_never_help_is_refused_and_a_route_that_makes_one_is_warned() {
+    let policy = |to: &str| {
+        json!({"targetRefs": [{"group": "spillway.dev", "kind": "ModelRoute", "name": "chat"}],
+            "contextWindow": {"onExceeded": "LargerModel"},
+            "fallbacks": [{"onErrors": ["ContextWindowExceeded"], "to": [to]}]})
+    };
+    let (allowed, message, _) = review_of("FallbackPolicy", policy("small"));
+    assert!(!allowed && message.contains("\"mini\" (128000 tokens)"), "{message}");
+    assert!(message.contains("\"small\" (8192 tokens)"), "{message}");
+    assert!(review_of("FallbackPolicy", policy("large")).0);
+    let yaml = "kind: FallbackPolicy\nmetadata: {name: p, namespace: shop}\nspec: {targetRefs: [{group: spillway.dev, kind: \
+                ModelRoute, name: x}], fallbacks: [{onErrors: [ContextWindowExceeded], to: [small]}]}";
+    let backends = json!([{"name": "mini", "providerRef": {"name": "openai"}, "model": "gpt-4o-mini"},
+        {"name": "small", "providerRef": {"name": "openai"}, "model": "small", "role": "Fallback"}]);
+    let route = request("ModelRoute", "CREATE", json!({"models": ["x"], "backends": backends}), None);
+    let response = review(&route, || world(&[SHOP, yaml]));
+    let warnings = response.warnings.unwrap_or_default();
+    assert!(response.allowed && warnings.len() == 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("spillway: FallbackPolicy shop/p: spec.fallbacks[0].to: "), "{warnings:?}");
+}
