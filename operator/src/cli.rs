@@ -1,12 +1,15 @@
 //! The `spillway` command: one file a subcommand, one writer for what people read.
 
+mod analyze;
 mod check;
 mod crds;
 mod dev;
+mod explain;
 mod inject;
 mod models;
 mod output;
 mod reset_breaker;
+mod world;
 
 use std::process::ExitCode;
 
@@ -25,6 +28,8 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   spillway check examples/                            say what is wrong with these files, offline
+  spillway analyze                                    what is wrong or risky in the whole cluster
+  spillway explain chat examples/ --tokens 150k       whom such a prompt goes to, and why not to the others
   spillway dev examples/ -- python app.py             run an application against them on this machine
   spillway models --tools --sort cost                 the cheapest models that take tools
   spillway inject -f deployment.yaml | kubectl apply -f -
@@ -45,6 +50,10 @@ enum Command {
     Dev(Box<dev::Args>),
     /// Say what is wrong with resources in files, without a cluster.
     Check(check::Args),
+    /// Say what is wrong or risky in a whole set of resources, in files or in a cluster.
+    Analyze(analyze::Args),
+    /// Show which backends a request would go to, hop by hop, and why not to the others.
+    Explain(explain::Args),
     /// List what is known of models, and compare what they cost.
     Models(models::Args),
     /// Print manifests with the sidecar added, as the webhook would add it.
@@ -52,6 +61,7 @@ enum Command {
     /// Have every sidecar try a route's backends again at once.
     ResetBreaker(reset_breaker::Args),
     /// Print the CustomResourceDefinitions.
+    #[command(after_help = crds::EXAMPLES)]
     Crds,
 }
 
@@ -64,6 +74,8 @@ impl Cli {
             Command::Operator(args) => return operator(*args),
             Command::Dev(args) => return dev::run(*args),
             Command::Check(args) => check::run(&args),
+            Command::Analyze(args) => analyze::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Models(args) => models::run(&args),
             Command::Inject(args) => inject::run(&args),
             Command::ResetBreaker(args) => reset_breaker::run(&args),

@@ -15,6 +15,8 @@ const PROVIDER: &str = "apiVersion: spillway.dev/v1alpha1\nkind: ModelProvider\n
 fn spillway(arguments: &[&str], input: &str) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spillway"));
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // No cluster, wherever this runs.
+    command.env("KUBECONFIG", "/nonexistent/kubeconfig").env_remove("KUBERNETES_SERVICE_HOST");
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
@@ -59,6 +61,141 @@ fn check_exits_by_what_it_finds_and_names_file_object_and_field() {
 }
 
 #[test]
+fn check_repeats_no_secret_and_overlooks_no_repetition() {
+    let provider = |spec: &str| {
+        format!(
+            "apiVersion: spillway.dev/v1alpha1\nkind: ModelProvider\nmetadata: {{name: p}}\nspec:\n  {spec}\n  credentials: {{none: {{}}}}\n"
+        )
+    };
+    let rows = [
+        (
+            provider("type: OpenAI\n  endpoint: https://user:canary@a.example/v1"),
+            "\"https://…@a.example/v1\" is not a URL such as",
+        ),
+        (
+            provider("type: OpenAI\n  endpoint: https://a.example/v1?key=canary"),
+            "\"https://a.example/v1?…\" is not a URL such as",
+        ),
+        (
+            provider("type: OpenAI\n  proxy: {url: 'http://user:canary@egress:3128'}"),
+            "\"http://…@egress:3128\" is not a URL such as",
+        ),
+        (
+            provider("type: OpenAI\n  type: Groq"),
+            ":6: is not YAML as Kubernetes takes it: spec: \"type\" is given twice, in line 5 and in line 6",
+        ),
+        (provider("type: AzureOpenAI"), "for example https://my-resource.openai.azure.com"),
+        (provider("type: Ollama"), "for example http://ollama.models.svc:11434"),
+        ("kind: ModelRoute\n\tspec: {}\n".to_owned(), "is not YAML"),
+    ];
+    for (text, want) in rows {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("all.yaml"), text).unwrap();
+        let (code, out, error) = spillway(&["check", &folder.path().display().to_string()], "");
+        assert!(code == 1 && out.contains(want), "{want}: {out}{error}");
+        assert!(!out.contains("canary") && !error.contains("canary"), "{out}{error}");
+    }
+}
+
+/// Two providers, a route whose prompts may go on to a larger window, and one thing that is not as it should be.
+const SHOP: &str = "\
+apiVersion: spillway.dev/v1alpha1
+kind: ModelProvider
+metadata: {name: p, namespace: shop}
+spec: {type: OpenAI, credentials: {none: {}}}
+---
+apiVersion: spillway.dev/v1alpha1
+kind: ModelRoute
+metadata: {name: chat, namespace: shop}
+spec:
+  backends:
+  - {name: mini, providerRef: {name: p}, model: gpt-4o-mini}
+  - {name: big, providerRef: {name: p}, model: gpt-4.1, role: Fallback}
+---
+apiVersion: spillway.dev/v1alpha1
+kind: FallbackPolicy
+metadata: {name: chat, namespace: shop}
+spec:
+  targetRefs: [{group: spillway.dev, kind: ModelRoute, name: chat}]
+  contextWindow: {onExceeded: LargerModel}
+  fallbacks: [{onErrors: [ContextWindowExceeded], to: [big]}]
+";
+
+#[test]
+fn explain_shows_who_answers_and_why_nobody_else_does() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("all.yaml"), SHOP).unwrap();
+    let path = folder.path().display().to_string();
+    let (code, out, error) = spillway(&["explain", "chat", &path, "--tokens", "150k", "--tools"], "");
+    let want = "\
+ModelRoute shop/chat serves chat; FallbackPolicy shop/chat; contextWindow.onExceeded: LargerModel
+a prompt of 150000 tokens, 1024 kept for the answer, with tools
+
+first choices, in this order:
+  mini  OpenAI gpt-4o-mini  window 128000  at most $0.0323304  skipped: too long: the prompt has 150000 tokens and 1024 are kept for the answer, of a window of 128000
+
+larger windows, by the rule for ContextWindowExceeded, the smallest first:
+  big  OpenAI gpt-4.1  window 1047576  at most $0.562144  asked
+
+if big fails with ContextWindowExceeded:
+  big  OpenAI gpt-4.1  window 1047576  at most $0.562144  skipped: it is the one that failed
+
+answered by big; 1 retry there on ConnectionError
+";
+    assert_eq!((code, out.as_str()), (0, want), "{error}");
+    let nothing = tempfile::tempdir().unwrap();
+    let empty = nothing.path().display().to_string();
+    let rows: [(&[&str], i32, &str); 9] = [
+        (&["explain", "shop/chat", &path, "--tokens", "9k", "-o", "json"], 0, "\"backend\": \"mini\""),
+        (&["explain", "chat", &path, "--tokens", "2m"], 1, "refused: the prompt does not fit mini"),
+        (&["explain", "chta", &path, "--tokens", "1"], 1, "there is no ModelRoute chta (there is shop/chat)"),
+        (
+            &["explain", "chat", &path, "-n", "other", "--tokens", "1"],
+            1,
+            "there is no ModelRoute other/chat; the model \"chat\" is served by shop/chat",
+        ),
+        (&["explain", "chat", &empty, "--tokens", "1"], 1, "there is no ModelRoute chat, nor any other"),
+        (&["explain", "chat", "/nonexistent", "--tokens", "1"], 1, "/nonexistent:1: is no file and no directory"),
+        (&["explain", "chat", &path], 2, "--tokens <TOKENS>"),
+        (&["explain", "chat", &path, "--tokens", "many"], 2, "is no number of tokens"),
+        (&["explain", "chat", "--tokens", "1"], 1, "no cluster to talk to (fix: set KUBECONFIG"),
+    ];
+    for (arguments, want, hint) in rows {
+        let (code, out, error) = spillway(arguments, "");
+        assert_eq!(code, want, "{arguments:?}: {out}{error}");
+        assert!(out.contains(hint) || error.contains(hint), "{arguments:?}: {out}{error}");
+    }
+}
+
+#[test]
+fn analyze_says_what_is_wrong_or_risky_and_exits_by_the_worst() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("all.yaml");
+    let path = file.display().to_string();
+    std::fs::write(&file, SHOP).unwrap();
+    let (code, out, error) = spillway(&["analyze", &path, "--strict"], "");
+    let want = format!(
+        "{path}: info: ModelRoute shop/chat: spec.backends: when ModelProvider shop/p is down, nobody answers: add a backend at \
+         another provider, and a FallbackPolicy with a rule for ConnectionError, ServiceUnavailable and Timeout \
+         (SinglePointOfFailure)\n"
+    );
+    assert_eq!((code, out.as_str(), error.as_str()), (0, want.as_str(), "3 objects, 0 errors, 0 warnings, 1 hint\n"));
+    std::fs::write(&file, SHOP.replace("gpt-4.1, role", "gpt-4, role")).unwrap();
+    let (code, out, _) = spillway(&["analyze", &path, "-o", "json"], "");
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &json["errors"]), (1, &1.into()), "{out}");
+    let first = &json["findings"][0];
+    assert_eq!((&first["severity"], &first["object"]), (&"error".into(), &"FallbackPolicy shop/chat".into()), "{out}");
+    assert!(
+        first["why"].as_str().unwrap().contains("\"mini\" (128000 tokens) does not fit \"big\" (8192 tokens)"),
+        "{out}"
+    );
+    assert_eq!(first["fix"], "name a backend with a larger window");
+    let (code, _, error) = spillway(&["analyze"], "");
+    assert!(code == 1 && error.contains("no cluster to talk to"), "{error}");
+}
+
+#[test]
 fn inject_prints_everything_or_nothing() {
     let service = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n";
     let pod =
@@ -97,6 +234,16 @@ fn dev_tells_its_own_failures_from_the_commands() {
             "export SPILLWAY_TEST_UNSET",
         ),
         (vec!["dev", &path, "--endpoint", "small", "--", "true"], 2, "NAME=URL"),
+        (
+            vec!["dev", &path, "--endpoint", "nope=http://127.0.0.1:1", "--", "true"],
+            125,
+            "--endpoint nope: there is no such ModelProvider (there is shop/p)",
+        ),
+        (
+            vec!["dev", &path, "--endpoint", "ai/p=http://127.0.0.1:1", "--", "true"],
+            125,
+            "--endpoint ai/p: there is no",
+        ),
     ];
     for (arguments, want, hint) in rows {
         let (code, out, error) = spillway(&arguments, "");
@@ -107,8 +254,13 @@ fn dev_tells_its_own_failures_from_the_commands() {
 
 #[test]
 fn help_teaches_by_example_and_lists_exit_codes() {
-    for command in [&["--help"][..], &["dev", "--help"], &["check", "--help"], &["inject", "--help"]] {
-        let (code, out, _) = spillway(command, "");
+    let (_, out, _) = spillway(&["--help"], "");
+    let listed = out.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    let commands: Vec<&str> = listed.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(commands.contains(&"analyze") && commands.contains(&"explain"), "{commands:?}");
+    for command in commands.iter().filter(|command| **command != "help").chain(&[""]) {
+        let line: Vec<&str> = [*command, "--help"].into_iter().filter(|word| !word.is_empty()).collect();
+        let (code, out, _) = spillway(&line, "");
         assert_eq!(code, 0);
         assert!(out.contains("Examples:") && out.contains("Exit codes"), "{command:?}: {out}");
     }
@@ -116,7 +268,7 @@ fn help_teaches_by_example_and_lists_exit_codes() {
 
 #[test]
 fn models_lists_compares_and_says_what_it_did_not_understand() {
-    let rows: [(&[&str], i32, &str); 12] = [
+    let rows: [(&[&str], i32, &str); 17] = [
         (&["gpt-4o-mini", "-p", "openai"], 0, "OpenAI    gpt-4o-mini "),
         (&["--tools", "--window", "200k", "--sort", "cost", "-n", "5"], 0, "PROVIDER"),
         (&["-p", "OpenAI", "gpt-5.6", "--compare", "100k in, 1k out", "-n", "1"], 0, "$0."),
@@ -126,6 +278,19 @@ fn models_lists_compares_and_says_what_it_did_not_understand() {
         (&["-p", "OpnAI"], 2, "there is no such type of provider (models are known of AI21,"),
         (&["--window", "large"], 2, "is no number of tokens (examples: 8192, 200k, 1.5m)"),
         (&["--compare", "100k"], 2, "is no amount of something"),
+        (&["--compare", "1k in, 2k in"], 2, "\"in\" is given twice"),
+        (&["-n", "0"], 2, "shows nothing"),
+        (&["-n", "many"], 2, "is no number of models"),
+        (
+            &["-p", "OpenAI", "gpt-4o-mini", "--compare", "127k in, 2k out"],
+            0,
+            "gpt-4o-mini takes 128000 of the 129000 tokens",
+        ),
+        (
+            &["-p", "OpenAI", "gpt-4o-mini", "--compare", "1k in, 20k out"],
+            0,
+            "answers with up to 16384 of the 20000 tokens",
+        ),
         (&["--tier", "flex"], 2, "--compare"),
         (&["--max-input-price", "cheap"], 2, "is not an amount in US dollars"),
         (&["--catalogue", "/nowhere.json"], 1, "--catalogue /nowhere.json"),

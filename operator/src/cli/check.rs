@@ -67,7 +67,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn summary(origins: BTreeMap<String, PathBuf>, errors: usize, warnings: usize) -> String {
-    let count = |n: usize, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
-    let read = count(origins.len(), "object");
-    format!("{read} read, {}, {}", count(errors, "error"), count(warnings, "warning"))
+    let read = output::count(origins.len(), "object");
+    format!("{read} read, {}, {}", output::count(errors, "error"), output::count(warnings, "warning"))
 }

@@ -23,11 +23,12 @@ use crate::{
         local::{self, Local, Plan},
         tasks::Tasks,
     },
+    compile::{Kind, ObjectRef},
     gather::gather,
     inject::app_env,
     pods::PodEntry,
     resources::{CompileSettings, Resources},
-    source::{Directory, Files, Fill, Source},
+    source::{Directory, Endpoint, Files, Fill, Source},
 };
 
 /// As `env` and `timeout` have it: the failure is ours and not the command's.
@@ -63,6 +64,7 @@ async fn dev(args: Args) -> anyhow::Result<ExitCode> {
     }
     let files = Source::Directory(files.into());
     let resources = gather(&files, &CompileSettings::default(), None).resources;
+    known(&args.endpoint, &resources)?;
     let Source::Directory(files) = files else { bail!("the source is a directory") };
     let pod = pod(&args, &resources);
     let token = random_token()?;
@@ -136,6 +138,19 @@ async fn work(args: &Args, port: u16) -> anyhow::Result<ExitCode> {
     }
     process::until_interrupted().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Endpoints are of providers that there are: one with a misspelt name would be for nothing, and say nothing.
+fn known(endpoints: &[Endpoint], resources: &Resources) -> anyhow::Result<()> {
+    let names: Vec<ObjectRef> =
+        resources.providers.iter().map(|provider| ObjectRef::of(Kind::ModelProvider, provider)).collect();
+    let unknown = |endpoint: &&Endpoint| !names.iter().any(|name| endpoint.is_about(&name.namespace, &name.name));
+    let Some(Endpoint { namespace, name, url: _ }) = endpoints.iter().find(unknown) else { return Ok(()) };
+    let given = namespace.iter().chain([name]).map(String::as_str).collect::<Vec<_>>().join("/");
+    let mut there: Vec<String> = names.iter().map(ObjectRef::key).collect();
+    there.sort_unstable();
+    let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
+    bail!("--endpoint {given}: there is no such ModelProvider (there is {there})")
 }
 
 /// The files, with keys and endpoints of the command line.

@@ -17,7 +17,8 @@ use crate::{
     models,
 };
 
-pub(super) use args::Args;
+pub(super) use args::{Args, tokens};
+pub(super) use compare::rates;
 
 /// A model that was asked for.
 struct Line {
@@ -41,8 +42,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let catalogue = catalogue(args)?;
     let all = catalogue.all();
     let known = all.len();
-    let lines = pick::pick(args, all)?;
-    if lines.is_empty() {
+    let (lines, left_out) = pick::pick(args, all);
+    if let Some(left_out) = left_out {
+        output::note(&format!("spillway: {left_out}"));
+    } else if lines.is_empty() {
         output::note(&format!("spillway: none of the {known} known models is like that (hint: ask for less)"));
     }
     output::print(&print::print(args, &lines))?;

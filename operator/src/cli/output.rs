@@ -22,6 +22,11 @@ pub(super) fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+/// `1 error`, `2 errors`.
+pub(super) fn count(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
 /// Reports the one error a command ends with.
 pub(super) fn fail(error: &anyhow::Error) -> ExitCode {
     note(&format!("spillway: {error:#}"));

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, ffi::OsString, net::SocketAddr, path::PathBuf};
 
 use ipnet::IpNet;
 
-use crate::source::Endpoint;
+use crate::{quote::quote, source::Endpoint};
 
 /// Flags of `spillway dev`.
 #[derive(Debug, clap::Args)]
@@ -80,9 +80,10 @@ impl Args {
 fn endpoint(text: &str) -> Result<Endpoint, String> {
     let example = "small=http://127.0.0.1:8080/v1";
     let (provider, url) = text.split_once('=').ok_or_else(|| format!("is not NAME=URL (example: {example})"))?;
-    let uri: http::Uri = url.parse().map_err(|error| format!("{url:?} is no URL: {error} (example: {example})"))?;
+    let uri: http::Uri =
+        url.parse().map_err(|error| format!("{} is no URL: {error} (example: {example})", quote(url)))?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) || uri.host().is_none_or(str::is_empty) {
-        return Err(format!("{url:?} is no http:// or https:// URL (example: {example})"));
+        return Err(format!("{} is no http:// or https:// URL (example: {example})", quote(url)));
     }
     let (namespace, name) = match provider.split_once('/') {
         Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),

@@ -42,7 +42,8 @@ pub(in crate::cli) struct Args {
     /// Only models whose output costs no more, in dollars per million tokens.
     #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
     pub(super) max_output_price: Option<u64>,
-    /// Add what a request would cost: amounts of in, out, cached, written and reasoning tokens. Cheapest first.
+    /// Add what a request would cost: amounts of in, out, cached, written and reasoning tokens. Cheapest first. Models that
+    /// cannot take it are left out, and it is said how many.
     #[arg(long, value_name = "TOKENS", value_parser = Amounts::read)]
     pub(super) compare: Option<Amounts>,
     /// With --compare: what it costs in this service tier, where a provider has it.
@@ -51,8 +52,8 @@ pub(in crate::cli) struct Args {
     /// The order. Default: by provider and name; with --compare, by cost.
     #[arg(short, long, value_enum, value_name = "BY")]
     pub(super) sort: Option<Sort>,
-    /// Show so many.
-    #[arg(short = 'n', long, value_name = "N")]
+    /// Show so many. Default: all.
+    #[arg(short = 'n', long, value_name = "N", value_parser = limit)]
     pub(super) limit: Option<usize>,
     /// What is printed.
     #[arg(short, long, value_enum, value_name = "FORMAT", default_value_t = Format::Table)]
@@ -137,8 +138,16 @@ fn mode(text: &str) -> Result<Mode, String> {
     Mode::read(text).ok_or_else(|| format!("is none of {}", Mode::names()))
 }
 
+fn limit(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("shows nothing: leave it out to see all".to_owned()),
+        Ok(limit) => Ok(limit),
+        Err(_) => Err("is no number of models (example: 20)".to_owned()),
+    }
+}
+
 /// `200k` is 200,000.
-pub(super) fn tokens(text: &str) -> Result<u64, String> {
+pub(in crate::cli) fn tokens(text: &str) -> Result<u64, String> {
     let refuse = || "is no number of tokens (examples: 8192, 200k, 1.5m)".to_owned();
     let lower = text.to_ascii_lowercase();
     let (digits, unit) = match lower.strip_suffix('k').map(|digits| (digits, 3)) {

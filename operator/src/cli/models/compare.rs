@@ -27,18 +27,23 @@ impl Amounts {
     pub(super) fn read(text: &str) -> Result<Self, String> {
         let example = "(example: \"100k in, 80k cached, 2k out\")";
         let mut amounts = Self::default();
+        let mut given = Vec::new();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             let split = part.find(char::is_whitespace).map(|at| part.split_at(at));
             let (number, what) = split.ok_or_else(|| format!("{part:?} is no amount of something {example}"))?;
             let number = tokens(number).map_err(|error| format!("{number:?} {error}"))?;
-            let amount = match what.trim() {
-                "in" | "input" => &mut amounts.input,
-                "out" | "output" => &mut amounts.output,
-                "cached" | "read" => &mut amounts.cached,
-                "written" => &mut amounts.written,
-                "reasoning" | "thoughts" => &mut amounts.reasoning,
+            let (name, amount) = match what.trim() {
+                "in" | "input" => ("in", &mut amounts.input),
+                "out" | "output" => ("out", &mut amounts.output),
+                "cached" | "read" => ("cached", &mut amounts.cached),
+                "written" => ("written", &mut amounts.written),
+                "reasoning" | "thoughts" => ("reasoning", &mut amounts.reasoning),
                 other => return Err(format!("{other:?} is none of in, out, cached, written, reasoning {example}")),
             };
+            if given.contains(&name) {
+                return Err(format!("{name:?} is given twice: add the two up {example}"));
+            }
+            given.push(name);
             *amount = number;
         }
         if amounts == Self::default() {
@@ -51,9 +56,16 @@ impl Amounts {
         Ok(amounts)
     }
 
-    /// The window it takes.
-    pub(super) const fn room(&self) -> u64 {
-        self.input + self.output
+    /// Why a model cannot take it: too small a window, too short an answer. None: it can, as far as is known.
+    pub(super) fn misfit(&self, entry: &Entry) -> Option<String> {
+        let room = self.input + self.output;
+        let window = entry.context_window.filter(|window| *window < room);
+        let answer = entry.max_output_tokens.filter(|most| *most < self.output);
+        match (window, answer) {
+            (Some(window), _) => Some(format!("takes {window} of the {room} tokens")),
+            (None, Some(answer)) => Some(format!("answers with up to {answer} of the {} tokens", self.output)),
+            (None, None) => None,
+        }
     }
 
     /// What it costs. None: nobody knows the price.
@@ -96,7 +108,7 @@ fn price(pricing: &Pricing, provider: ProviderType, tier: Tier) -> Option<Price>
     Some(Price { rates: rates(&resolved.rates), cards, flat: resolved.flat })
 }
 
-fn rates(given: &wire::Rates) -> Rates {
+pub(in crate::cli) fn rates(given: &wire::Rates) -> Rates {
     Rates {
         input: given.input_nanos,
         output: given.output_nanos,
@@ -127,6 +139,8 @@ mod tests {
             ("x in", "is no number of tokens"),
             ("5 apples", "is none of in, out"),
             ("1k in, 2k cached", "more than 1000"),
+            ("1k in, 2k out, 3k in", "\"in\" is given twice"),
+            ("1k out, 2k output", "\"out\" is given twice"),
         ] {
             assert!(Amounts::read(bad).unwrap_err().contains(want), "{bad}");
         }

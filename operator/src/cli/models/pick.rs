@@ -9,8 +9,11 @@ use super::{
 };
 use crate::catalogue::{Entry, Mode, Token};
 
-/// The models that were asked for, in order.
-pub(super) fn pick(args: &Args, all: Vec<(ProviderType, String, Entry)>) -> anyhow::Result<Vec<Line>> {
+/// How many models are named that cannot take a comparison.
+const NAMED: usize = 3;
+
+/// The models that were asked for, in order, and what is to be said of those that cannot take the comparison.
+pub(super) fn pick(args: &Args, all: Vec<(ProviderType, String, Entry)>) -> (Vec<Line>, Option<String>) {
     let by = args.sort.unwrap_or(if args.compare.is_some() { Sort::Cost } else { Sort::Provider });
     let mut lines: Vec<Line> = all
         .into_iter()
@@ -20,13 +23,26 @@ pub(super) fn pick(args: &Args, all: Vec<(ProviderType, String, Entry)>) -> anyh
     for line in &mut lines {
         line.cost = args.compare.and_then(|amounts| amounts.cost(line.provider, &line.entry, args.tier));
     }
-    if let Some(amounts) = args.compare {
-        let room = amounts.room();
-        lines.retain(|line| line.entry.context_window.is_none_or(|window| window >= room));
-    }
+    let mut left_out = Vec::new();
+    lines.retain(|line| match args.compare.and_then(|amounts| amounts.misfit(&line.entry)) {
+        Some(why) => {
+            left_out.push(format!("{} {} {why}", line.provider, line.name));
+            false
+        }
+        None => true,
+    });
     sort(args, by, &mut lines);
     lines.truncate(args.limit.unwrap_or(usize::MAX));
-    Ok(lines)
+    (lines, told(&left_out))
+}
+
+/// `2 models are left out, which cannot take this: OpenAI gpt-4 takes 8192 of the 102000 tokens, …`
+fn told(left_out: &[String]) -> Option<String> {
+    let (first, rest) = left_out.split_at(left_out.len().min(NAMED));
+    let (models, are) = if left_out.len() == 1 { ("model", "is") } else { ("models", "are") };
+    let more = if rest.is_empty() { String::new() } else { format!(", and {} more", rest.len()) };
+    let text = format!("{} {models} {are} left out, too small for this: {}{more}", left_out.len(), first.join(", "));
+    (!left_out.is_empty()).then_some(text)
 }
 
 fn is_wanted(args: &Args, line: &Line) -> bool {

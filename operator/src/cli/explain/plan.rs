@@ -1,0 +1,265 @@
+//! What a sidecar would do with a request, hop by hop. Which backend can serve is decided by the code that sidecars decide
+//! with; what comes after what is their order of asking: first choices, larger windows, rules.
+
+use std::collections::BTreeSet;
+
+use spillway_expression::{Expression, Subject, Value};
+use spillway_policy::{
+    NanoUsd, balance,
+    fallback::{self, Able, Candidate, Counted, Demand, Output, Question, Set, Sizes, Skip, TOKENIZERS},
+};
+use spillway_wire as wire;
+
+use super::candidate::candidate;
+
+/// What is asked for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asked {
+    pub(super) tokens: u64,
+    pub(super) output: Option<u64>,
+    pub(super) tools: bool,
+    pub(super) images: bool,
+    pub(super) schema: bool,
+    pub(super) stream: bool,
+}
+
+/// A backend that is looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Hop {
+    pub(super) backend: usize,
+    /// Why it is passed over. None: it can serve.
+    pub(super) skip: Option<Skip>,
+}
+
+/// Backends that are looked at together, in the order in which they are asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) when: When,
+    pub(super) hops: Vec<Hop>,
+}
+
+/// When a step is taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    First,
+    /// The prompt is too long for every first choice.
+    TooLong,
+    /// The one that was asked failed with one of these, and its retries are spent.
+    Failed(Vec<wire::ErrorClass>),
+}
+
+/// What the application gets, if nobody fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Answer(usize),
+    /// From this backend, once the prompt is shortened to so many tokens.
+    Shortened(usize, u64),
+    TooLong(usize),
+    Nobody,
+}
+
+/// All of it.
+pub(super) struct Plan {
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) demand: Demand,
+    pub(super) steps: Vec<Step>,
+    pub(super) outcome: Outcome,
+    /// Fields of requests that expressions look at and nobody gave.
+    pub(super) assumed: BTreeSet<&'static str>,
+}
+
+/// A request on its way through a route.
+struct Walk<'a> {
+    route: &'a wire::Route,
+    candidates: Vec<Candidate>,
+    demand: Demand,
+    sizes: Sizes,
+    unwanted: Set,
+    unclear: Set,
+}
+
+/// Makes the plan. `kind` says of what type a provider is.
+pub(super) fn plan<'a>(route: &'a wire::Route, kind: impl Fn(&str) -> &'a str, asked: &Asked) -> Plan {
+    let candidates = route.backends.iter().map(|backend| candidate(backend, kind(&backend.provider))).collect();
+    let exact = Counted { tokens: asked.tokens, exact: true };
+    let sizes = Sizes { lower: asked.tokens, upper: asked.tokens, counted: [Some(exact); TOKENIZERS] };
+    let output = output(route, asked);
+    let Asked { tools, images, schema: json_schema, .. } = *asked;
+    let demand = Demand { output, tools, images, json_schema, ..Demand::default() };
+    let (unwanted, unclear, assumed) = judge(route, asked, output);
+    let walk = Walk { route, candidates, demand, sizes, unwanted, unclear };
+    let (steps, outcome) = walk.steps();
+    Plan { candidates: walk.candidates, demand, steps, outcome, assumed }
+}
+
+/// Tokens kept for the answer: what the route sets, what the request asks for, what the route adds, or its reserve.
+fn output(route: &wire::Route, asked: &Asked) -> Output {
+    let field = |fields: &wire::Map<serde_json::Value>| {
+        ["max_completion_tokens", "max_tokens"].into_iter().find_map(|name| fields.get(name)?.as_u64())
+    };
+    let given = field(&route.request.set).or(asked.output).or_else(|| field(&route.request.defaults));
+    given.map_or(Output::Reserve(route.context_window.reserve_output_tokens), Output::Asked)
+}
+
+/// What the expressions of `when` say, and what they looked at that nobody gave.
+fn judge(route: &wire::Route, asked: &Asked, output: Output) -> (Set, Set, BTreeSet<&'static str>) {
+    let (mut unwanted, mut unclear, mut assumed) = (Set::default(), Set::default(), BTreeSet::new());
+    for (index, backend) in route.backends.iter().enumerate() {
+        let Some(when) = &backend.when else { continue };
+        let Ok(expression) = Expression::compile(Subject::Request, when) else { continue };
+        let answer = expression.is_true(|field| match field {
+            "tokens" => Value::Int(asked.tokens),
+            "maxTokens" => Value::Int(if let Output::Asked(tokens) = output { tokens } else { 0 }),
+            "hasTools" => Value::Bool(asked.tools),
+            "hasImages" => Value::Bool(asked.images),
+            "hasJsonSchema" => Value::Bool(asked.schema),
+            "stream" => Value::Bool(asked.stream),
+            "model" => Value::Text(route.models.first().cloned().unwrap_or_default()),
+            field => {
+                assumed.insert(field);
+                match field {
+                    "messages" => Value::Int(1),
+                    "hour" | "weekday" => Value::Int(0),
+                    "headers" => Value::Headers(Vec::new()),
+                    _ => Value::Text(String::new()),
+                }
+            }
+        });
+        match answer {
+            Ok(true) => {}
+            Ok(false) => unwanted.insert(index),
+            Err(_) => unclear.insert(index),
+        }
+    }
+    (unwanted, unclear, assumed)
+}
+
+// === impl Walk ===
+
+impl Walk<'_> {
+    fn steps(&self) -> (Vec<Step>, Outcome) {
+        let (mut able, hops) = self.first();
+        let mut steps = vec![Step { when: When::First, hops }];
+        if let wire::Strategy::LeastCost = self.route.strategy {
+            balance::by_cost(&mut able, |index| self.worst(index));
+        }
+        if let Some(first) = able.first() {
+            steps.extend(self.after(*first));
+            return (steps, Outcome::Answer(*first));
+        }
+        let too_long = |hop: &Hop| match hop.skip {
+            Some(Skip::TooLong { window, .. }) => Some((hop.backend, window)),
+            _ => None,
+        };
+        let Some((overflowed, window)) = steps[0].hops.iter().find_map(too_long) else {
+            return (steps, Outcome::Nobody);
+        };
+        let outcome = self.make_room(overflowed, window, &mut steps);
+        (steps, outcome)
+    }
+
+    /// The first choices: those that can serve come first, in the order in which they are asked.
+    fn first(&self) -> (Vec<usize>, Vec<Hop>) {
+        let order: Vec<usize> = fallback::primaries(&self.candidates).collect();
+        let hops = self.look(&order, Set::default());
+        (hops.iter().filter(|hop| hop.skip.is_none()).map(|hop| hop.backend).collect(), hops)
+    }
+
+    /// The prompt is too long for all that could be asked first.
+    fn make_room(&self, overflowed: usize, window: u64, steps: &mut Vec<Step>) -> Outcome {
+        let mode = self.route.context_window.on_exceeded;
+        if matches!(mode, wire::OnExceeded::LargerModel | wire::OnExceeded::Hybrid) {
+            let hops = self.look(&self.larger(), Set::default());
+            let found = hops.iter().find(|hop| hop.skip.is_none()).map(|hop| hop.backend);
+            steps.push(Step { when: When::TooLong, hops });
+            if let Some(found) = found {
+                steps.extend(self.after(found));
+                return Outcome::Answer(found);
+            }
+        }
+        if matches!(mode, wire::OnExceeded::Truncate | wire::OnExceeded::Hybrid) {
+            steps.extend(self.after(overflowed));
+            return Outcome::Shortened(overflowed, window.saturating_sub(self.demand.output.of(window)));
+        }
+        Outcome::TooLong(overflowed)
+    }
+
+    /// Whom the rule for prompts that are too long names, the smallest window first.
+    fn larger(&self) -> Vec<usize> {
+        let rule = self.route.fallbacks.iter().find(|rule| rule.on.contains(&wire::ErrorClass::ContextWindowExceeded));
+        fallback::by_window(&self.candidates, &rule.map_or_else(Vec::new, |rule| self.named(&rule.to)))
+    }
+
+    /// Where each rule leads once `failed` has failed. Of several rules for a class the first decides.
+    fn after(&self, failed: usize) -> Vec<Step> {
+        const OVERFLOW: wire::ErrorClass = wire::ErrorClass::ContextWindowExceeded;
+        let mut out = Set::default();
+        out.insert(failed);
+        let mut seen = BTreeSet::new();
+        let mut steps = Vec::new();
+        for rule in &self.route.fallbacks {
+            let on: Vec<wire::ErrorClass> = rule.on.iter().copied().filter(|class| seen.insert(*class)).collect();
+            if on.contains(&OVERFLOW) {
+                steps.push(Step {
+                    when: When::Failed(vec![OVERFLOW]),
+                    hops: self.look(&self.after_overflow(rule), out),
+                });
+            }
+            let on: Vec<wire::ErrorClass> = on.into_iter().filter(|class| *class != OVERFLOW).collect();
+            if !on.is_empty() {
+                steps.push(Step { when: When::Failed(on), hops: self.look(&self.named(&rule.to), out) });
+            }
+        }
+        steps
+    }
+
+    /// A provider says that the prompt is too long, whatever was known of its window.
+    fn after_overflow(&self, rule: &wire::FallbackRule) -> Vec<usize> {
+        match self.route.context_window.on_exceeded {
+            wire::OnExceeded::Reject => self.named(&rule.to),
+            wire::OnExceeded::LargerModel | wire::OnExceeded::Hybrid => self.larger(),
+            wire::OnExceeded::Truncate => Vec::new(),
+        }
+    }
+
+    fn named(&self, names: &[String]) -> Vec<usize> {
+        let find = |name: &String| self.route.backends.iter().position(|backend| backend.name == *name);
+        names.iter().filter_map(find).collect()
+    }
+
+    /// Asks of each in turn whether it can serve.
+    fn look(&self, order: &[usize], out: Set) -> Vec<Hop> {
+        let question = Question {
+            candidates: &self.candidates,
+            demand: self.demand,
+            sizes: &self.sizes,
+            out,
+            open: Set::default(),
+            unwanted: self.unwanted,
+            unclear: self.unclear,
+            larger_than: 0,
+            max_cost: self.route.max_cost_nanos.map(NanoUsd),
+        };
+        let mut hops = Vec::with_capacity(order.len());
+        for index in order {
+            let mut skipped = None;
+            let able = question.able(&[*index], |_, skip| skipped = Some(skip));
+            debug_assert!(able.iter().all(|Able { certain, .. }| *certain), "the prompt is counted");
+            hops.push(Hop { backend: *index, skip: skipped });
+        }
+        hops
+    }
+
+    fn worst(&self, index: usize) -> Option<NanoUsd> {
+        self.candidates.get(index)?.worst(self.sizes.upper, &self.demand)
+    }
+}
+
+// === impl Plan ===
+
+impl Plan {
+    /// The most that the request can cost at a backend. None: nobody knows.
+    pub(super) fn worst(&self, index: usize, tokens: u64) -> Option<NanoUsd> {
+        self.candidates.get(index)?.worst(tokens, &self.demand)
+    }
+}
