@@ -1,6 +1,6 @@
 //! YAML and JSON in which no key is given twice. Of two values one would win silently, and nobody wrote which.
 
-use std::{collections::BTreeMap, fmt, sync::LazyLock};
+use std::{cell::Cell, collections::BTreeMap, fmt, sync::LazyLock};
 
 use regex::{Captures, Regex};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -16,9 +16,13 @@ pub(crate) struct Unread {
 
 /// Reads `document`, a part of `text` that starts at `line`.
 pub(crate) fn yaml(text: &str, line: usize, document: &str) -> Result<Value, Unread> {
-    let read = value(text, serde_yaml_ng::Deserializer::from_str(document));
+    let told = Cell::default();
+    let read = value(text, &told, serde_yaml_ng::Deserializer::from_str(document));
     read.map_err(|error: serde_yaml_ng::Error| {
         let at = error.location().map_or(1, |location| location.line().max(1));
+        if let Some(message) = told.take() {
+            return Unread { line: line + at - 1, message };
+        }
         let place = error.location().map(|found| format!(" at line {} column {}", found.line(), found.column()));
         let message = error.to_string();
         match place.and_then(|place| message.strip_suffix(&place).map(str::to_owned)) {
@@ -30,18 +34,14 @@ pub(crate) fn yaml(text: &str, line: usize, document: &str) -> Result<Value, Unr
 
 /// Reads all of `text`.
 pub(crate) fn json(text: &str) -> Result<Value, Unread> {
+    let told = Cell::default();
     let mut reader = serde_json::Deserializer::from_str(text);
-    let read = value(text, &mut reader).and_then(|value| reader.end().map(|()| value));
-    read.map_err(|error| {
-        let place = format!(" at line {} column {}", error.line(), error.column());
-        let message = error.to_string();
-        let message = if error.is_data() { message.strip_suffix(&place).unwrap_or(&message) } else { &message };
-        Unread { line: error.line(), message: message.to_owned() }
-    })
+    let read = value(text, &told, &mut reader).and_then(|value| reader.end().map(|()| value));
+    read.map_err(|error| Unread { line: error.line(), message: told.take().unwrap_or_else(|| error.to_string()) })
 }
 
-fn value<'de, D: Deserializer<'de>>(text: &str, reader: D) -> Result<Value, D::Error> {
-    Strict { text, path: "" }.deserialize(reader)
+fn value<'de, D: Deserializer<'de>>(text: &str, told: &Told, reader: D) -> Result<Value, D::Error> {
+    Strict { text, path: "", told }.deserialize(reader)
 }
 
 /// A parser counts lines from where it starts.
@@ -51,11 +51,15 @@ fn moved(message: &str, by: usize) -> String {
     LINE.replace_all(message, later).into_owned()
 }
 
+/// What is said of a key that is given twice, in place of the parser's own words around it.
+type Told = Cell<Option<String>>;
+
 /// Any value, as it stands at `path` of `text`.
 #[derive(Clone, Copy)]
 struct Strict<'t> {
     text: &'t str,
     path: &'t str,
+    told: &'t Told,
 }
 
 /// Keys of a map that were there before, with their offsets in the text. None: a copy, because there were escapes in it.
@@ -176,7 +180,8 @@ impl Key<'_> {
             }
             _ => String::new(),
         };
-        Err(E::custom(format_args!("{within}{key:?} is given twice{lines}: keep one of the two")))
+        place.told.set(Some(format!("{within}{key:?} is given twice{lines}: keep one of the two")));
+        Err(E::custom("a key is given twice"))
     }
 }
 

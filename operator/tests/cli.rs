@@ -306,9 +306,9 @@ fn models_lists_compares_and_says_what_it_did_not_understand() {
 fn what_models_prints_is_what_an_override_takes() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("models.json").display().to_string();
-    let (_, printed, _) = spillway(&["models", "-o", "json", "--compare", "1k in"], "");
+    let (_, printed, _) = spillway(&["models", "-o", "json", "--compare", "100 in"], "");
     std::fs::write(&file, &printed).unwrap();
-    let (code, again, error) = spillway(&["models", "-o", "json", "--compare", "1k in", "--catalogue", &file], "");
+    let (code, again, error) = spillway(&["models", "-o", "json", "--compare", "100 in", "--catalogue", &file], "");
     assert_eq!((code, error.as_str()), (0, ""));
     assert_eq!(again, printed);
     std::fs::write(&file, r#"{"OpenAI": {"gpt-4o-mini": {"pricing": {"inputPerMillion": "0.1"}}}}"#).unwrap();

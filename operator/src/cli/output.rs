@@ -45,7 +45,8 @@ pub(super) fn log_json(filter: &str) -> anyhow::Result<()> {
 pub(super) fn log_plain(filter: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter)
         .map_err(|error| anyhow::anyhow!("--log-level {filter:?} is no log filter: {error} (try: warn)"))?;
-    let colours = std::io::stderr().is_terminal();
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let colours = std::io::stderr().is_terminal() && !unwanted;
     let lines = tracing_subscriber::fmt().without_time().with_target(false).with_ansi(colours);
     lines.with_env_filter(filter).with_writer(std::io::stderr).init();
     Ok(())
