@@ -2,6 +2,7 @@
 
 mod analyze;
 mod check;
+mod cluster;
 mod crds;
 mod dev;
 mod explain;

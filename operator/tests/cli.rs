@@ -154,11 +154,11 @@ answered by big; 1 retry there on ConnectionError
             1,
             "there is no ModelRoute other/chat; the model \"chat\" is served by shop/chat",
         ),
-        (&["explain", "chat", &empty, "--tokens", "1"], 1, "there is no ModelRoute chat, nor any other"),
+        (&["explain", "chat", &empty, "--tokens", "1"], 1, "there are no resources of Spillway in "),
         (&["explain", "chat", "/nonexistent", "--tokens", "1"], 1, "/nonexistent:1: is no file and no directory"),
         (&["explain", "chat", &path], 2, "--tokens <TOKENS>"),
         (&["explain", "chat", &path, "--tokens", "many"], 2, "is no number of tokens"),
-        (&["explain", "chat", "--tokens", "1"], 1, "no cluster to talk to (fix: set KUBECONFIG"),
+        (&["explain", "chat", "--tokens", "1"], 1, "no cluster to talk to: failed to read kubeconfig from"),
     ];
     for (arguments, want, hint) in rows {
         let (code, out, error) = spillway(arguments, "");

@@ -11,7 +11,7 @@ use anyhow::Context;
 use spillway_crds::ProviderType;
 use spillway_policy::NanoUsd;
 
-use super::output;
+use super::{cluster, output};
 use crate::{
     catalogue::{Catalogue, Entry, Overlay, Rates},
     models,
@@ -64,7 +64,7 @@ fn catalogue(args: &Args) -> anyhow::Result<Catalogue> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let documents = runtime.block_on(async {
-        let client = kube::Client::try_default().await.context("no cluster to talk to (is KUBECONFIG set?)")?;
+        let client = cluster::client("").await?;
         let read = models::read(client, &args.namespace, &args.configmap).await;
         read.with_context(|| format!("cannot read ConfigMap {}/{}", args.namespace, args.configmap))
     })?;

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use kube::{
-    Api, Client,
+    Api,
     api::{Patch, PatchParams},
 };
 use serde_json::json;
 use spillway_crds::ModelRoute;
 
-use super::output;
+use super::{cluster, output};
 use crate::{clock::Clock, compile::RESET};
 
 /// Flags of `spillway reset-breaker`.
@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn mark(args: &Args) -> anyhow::Result<ExitCode> {
-    let client = Client::try_default().await.context("no cluster to talk to (is KUBECONFIG set?)")?;
+    let client = cluster::client("").await?;
     let namespace = args.namespace.clone().unwrap_or_else(|| client.default_namespace().to_owned());
     let routes: Api<ModelRoute> = Api::namespaced(client, &namespace);
     // Any text that was not there before does.

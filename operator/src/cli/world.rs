@@ -12,7 +12,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use spillway_crds::Reason;
 
-use super::output;
+use super::{cluster, output};
 use crate::{
     catalogue::{Catalogue, Overlay},
     clock::Clock,
@@ -65,6 +65,13 @@ impl Place {
         let (origins, problems) = (files.origins(), files.problems());
         let today = Some(Clock::system().today());
         let resources = gather(&Source::Directory(files), &CompileSettings::default(), today).resources;
+        if origins.is_empty() && problems.is_empty() {
+            let paths: Vec<String> = self.paths.iter().map(|path| path.display().to_string()).collect();
+            anyhow::bail!(
+                "there are no resources of Spillway in {} (they are in *.yaml, *.yml and *.json)",
+                paths.join(", ")
+            );
+        }
         let compiled = compile(&resources);
         Ok(World { resources, compiled, origins, problems })
     }
@@ -72,9 +79,7 @@ impl Place {
     fn cluster(&self) -> anyhow::Result<World> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         runtime.block_on(async {
-            let client = Client::try_default().await.context(
-                "no cluster to talk to (fix: set KUBECONFIG, or name the files or directories of the resources)",
-            )?;
+            let client = cluster::client(", or name the files or directories of the resources").await?;
             let mut resources = listed(&client).await?;
             resources.settings.catalogue = self.known(client).await?;
             resources.settings.today = Some(Clock::system().today());
