@@ -112,7 +112,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     for left_out in world.compiled.diagnostics_of(&found) {
         output::note(&format!("note: {left_out}"));
     }
-    let answered = matches!(plan.outcome, Outcome::Answer(_) | Outcome::Shortened(..));
+    let answered = matches!(plan.outcome, Outcome::Answer(_) | Outcome::Lowered(..) | Outcome::Shortened(..));
     Ok(if answered { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

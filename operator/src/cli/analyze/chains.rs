@@ -55,13 +55,12 @@ pub(super) fn rules_to_who_failed(seen: &Seen<'_>, found: &mut Vec<Finding>) {
 pub(super) fn rules_that_shortening_preempts(seen: &Seen<'_>, found: &mut Vec<Finding>) {
     for policy in &seen.resources.policies {
         let mode = policy.spec.context_window.as_ref().and_then(|window| window.on_exceeded);
-        if mode != Some(OnExceeded::Truncate) {
-            continue;
-        }
+        let Some(mode @ (OnExceeded::Truncate | OnExceeded::Summarize)) = mode else { continue };
         let object = ObjectRef::of(Kind::FallbackPolicy, policy);
         let rules = policy.spec.fallbacks.iter().enumerate();
         for (index, rule) in rules.filter(|(_, rule)| rule.on.contains(&ErrorClass::ContextWindowExceeded)) {
-            let why = "is never used for ContextWindowExceeded, because contextWindow.onExceeded: Truncate shortens the prompt";
+            let why =
+                format!("is never used for ContextWindowExceeded, because onExceeded: {mode:?} shortens the prompt");
             let fix = format!("use Hybrid, which asks {} first, or remove the class from the rule", rule.to.join(", "));
             let about = (Severity::Warning, "FallbackNeverHelps");
             found.push(Finding::new(about, &object, format!("spec.fallbacks[{index}].onErrors"), why, fix));

@@ -18,7 +18,7 @@ pub(super) fn candidate(given: &wire::Backend, kind: &str) -> Candidate {
         tokenizer,
         price,
         tools,
-        parallel_tools: _,
+        parallel_tools,
         vision,
         json_schema,
         abilities: _,
@@ -32,6 +32,7 @@ pub(super) fn candidate(given: &wire::Backend, kind: &str) -> Candidate {
             wire::Tokenizer::Estimate => 2,
         },
         tools: *tools,
+        parallel_tools: *parallel_tools,
         images: *vision,
         // A call that is forced stands in for a schema.
         json_schema: *json_schema || *tools || ANY_MODEL.contains(&kind),

@@ -44,6 +44,8 @@ pub(super) enum When {
     First,
     /// The prompt is too long for every first choice.
     TooLong,
+    /// It may fit whoever's answer is limited to what is left of its window.
+    Lower,
     /// The one that was asked failed with one of these, and its retries are spent.
     Failed(Vec<wire::ErrorClass>),
 }
@@ -52,6 +54,8 @@ pub(super) enum When {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     Answer(usize),
+    /// From this backend, with the request's own limit lowered to so many tokens.
+    Lowered(usize, u64),
     /// From this backend, once the prompt is shortened to so many tokens.
     Shortened(usize, u64),
     TooLong(usize),
@@ -161,33 +165,55 @@ impl Walk<'_> {
     /// The first choices: those that can serve come first, in the order in which they are asked.
     fn first(&self) -> (Vec<usize>, Vec<Hop>) {
         let order: Vec<usize> = fallback::primaries(&self.candidates).collect();
-        let hops = self.look(&order, Set::default());
+        let hops = self.look(&order, Set::default(), self.demand);
         (hops.iter().filter(|hop| hop.skip.is_none()).map(|hop| hop.backend).collect(), hops)
     }
 
-    /// The prompt is too long for all that could be asked first.
+    /// The prompt is too long for all that could be asked first: a larger model, a lower limit, fewer messages.
     fn make_room(&self, overflowed: usize, window: u64, steps: &mut Vec<Step>) -> Outcome {
+        use wire::OnExceeded::{Hybrid, LargerModel, Reject};
         let mode = self.route.context_window.on_exceeded;
-        if matches!(mode, wire::OnExceeded::LargerModel | wire::OnExceeded::Hybrid) {
-            let hops = self.look(&self.larger(), Set::default());
-            let found = hops.iter().find(|hop| hop.skip.is_none()).map(|hop| hop.backend);
-            steps.push(Step { when: When::TooLong, hops });
-            if let Some(found) = found {
-                steps.extend(self.after(found));
-                return Outcome::Answer(found);
-            }
+        let looks_for_more = matches!(mode, LargerModel | Hybrid);
+        if looks_for_more && let Some(found) = self.try_all(&self.larger(), self.demand, When::TooLong, steps) {
+            steps.extend(self.after(found));
+            return Outcome::Answer(found);
         }
-        if matches!(mode, wire::OnExceeded::Truncate | wire::OnExceeded::Hybrid) {
+        let lowered = self.lower_limit(looks_for_more, steps);
+        if let Some(Outcome::Lowered(found, _)) = lowered {
+            steps.extend(self.after(found));
+        } else if !matches!(mode, Reject | LargerModel) {
             steps.extend(self.after(overflowed));
             return Outcome::Shortened(overflowed, window.saturating_sub(self.demand.output.of(window)));
         }
-        Outcome::TooLong(overflowed)
+        lowered.unwrap_or(Outcome::TooLong(overflowed))
+    }
+
+    /// A request that sets a limit may fit with a lower one. None: it sets none, or nobody takes it even so.
+    fn lower_limit(&self, looks_for_more: bool, steps: &mut Vec<Step>) -> Option<Outcome> {
+        let Output::Asked(asked) = self.demand.output else { return None };
+        let output = Output::AtLeast { asked, reserve: self.route.context_window.reserve_output_tokens };
+        let demand = Demand { output, ..self.demand };
+        let primaries: Vec<usize> = fallback::primaries(&self.candidates).collect();
+        let larger = if looks_for_more { self.larger() } else { Vec::new() };
+        let mut orders = [primaries, larger].into_iter().filter(|order| !order.is_empty());
+        let found = orders.find_map(|order| self.try_all(&order, demand, When::Lower, steps))?;
+        let room = self.candidates[found].window.unwrap_or(u64::MAX).saturating_sub(self.sizes.upper);
+        Some(Outcome::Lowered(found, room.min(asked)))
+    }
+
+    /// A step in which all of these are looked at, and who of them is asked.
+    fn try_all(&self, order: &[usize], demand: Demand, when: When, steps: &mut Vec<Step>) -> Option<usize> {
+        let hops = self.look(order, Set::default(), demand);
+        let found = hops.iter().find(|hop| hop.skip.is_none()).map(|hop| hop.backend);
+        steps.push(Step { when, hops });
+        found
     }
 
     /// Whom the rule for prompts that are too long names, the smallest window first.
     fn larger(&self) -> Vec<usize> {
         let rule = self.route.fallbacks.iter().find(|rule| rule.on.contains(&wire::ErrorClass::ContextWindowExceeded));
-        fallback::by_window(&self.candidates, &rule.map_or_else(Vec::new, |rule| self.named(&rule.to)))
+        let named = rule.map_or_else(Vec::new, |rule| self.named(&rule.to));
+        self.question(Set::default(), self.demand).by_window(&named)
     }
 
     /// Where each rule leads once `failed` has failed. Of several rules for a class the first decides.
@@ -202,12 +228,12 @@ impl Walk<'_> {
             if on.contains(&OVERFLOW) {
                 steps.push(Step {
                     when: When::Failed(vec![OVERFLOW]),
-                    hops: self.look(&self.after_overflow(rule), out),
+                    hops: self.look(&self.after_overflow(rule), out, self.demand),
                 });
             }
             let on: Vec<wire::ErrorClass> = on.into_iter().filter(|class| *class != OVERFLOW).collect();
             if !on.is_empty() {
-                steps.push(Step { when: When::Failed(on), hops: self.look(&self.named(&rule.to), out) });
+                steps.push(Step { when: When::Failed(on), hops: self.look(&self.named(&rule.to), out, self.demand) });
             }
         }
         steps
@@ -218,7 +244,7 @@ impl Walk<'_> {
         match self.route.context_window.on_exceeded {
             wire::OnExceeded::Reject => self.named(&rule.to),
             wire::OnExceeded::LargerModel | wire::OnExceeded::Hybrid => self.larger(),
-            wire::OnExceeded::Truncate => Vec::new(),
+            wire::OnExceeded::Truncate | wire::OnExceeded::Summarize => Vec::new(),
         }
     }
 
@@ -228,18 +254,8 @@ impl Walk<'_> {
     }
 
     /// Asks of each in turn whether it can serve.
-    fn look(&self, order: &[usize], out: Set) -> Vec<Hop> {
-        let question = Question {
-            candidates: &self.candidates,
-            demand: self.demand,
-            sizes: &self.sizes,
-            out,
-            open: Set::default(),
-            unwanted: self.unwanted,
-            unclear: self.unclear,
-            larger_than: 0,
-            max_cost: self.route.max_cost_nanos.map(NanoUsd),
-        };
+    fn look(&self, order: &[usize], out: Set, demand: Demand) -> Vec<Hop> {
+        let question = self.question(out, demand);
         let mut hops = Vec::with_capacity(order.len());
         for index in order {
             let mut skipped = None;
@@ -248,6 +264,21 @@ impl Walk<'_> {
             hops.push(Hop { backend: *index, skip: skipped });
         }
         hops
+    }
+
+    fn question(&self, out: Set, demand: Demand) -> Question<'_> {
+        Question {
+            candidates: &self.candidates,
+            learnt: &[],
+            demand,
+            sizes: &self.sizes,
+            out,
+            open: Set::default(),
+            unwanted: self.unwanted,
+            unclear: self.unclear,
+            larger_than: 0,
+            max_cost: self.route.max_cost_nanos.map(NanoUsd),
+        }
     }
 
     fn worst(&self, index: usize) -> Option<NanoUsd> {

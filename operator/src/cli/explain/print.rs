@@ -47,7 +47,7 @@ impl Told<'_> {
         let with = if with.is_empty() { String::new() } else { format!(", with {}", with.join(", ")) };
         let stream = if stream { ", streamed" } else { "" };
         let answer = match self.plan.demand.output {
-            Output::Asked(tokens) => format!("up to {tokens} for the answer"),
+            Output::Asked(tokens) | Output::AtLeast { asked: tokens, .. } => format!("up to {tokens} for the answer"),
             Output::Reserve(tokens) => format!("{tokens} kept for the answer"),
         };
         let policy = match self.facts.and_then(|facts| facts.policy.as_ref()) {
@@ -66,6 +66,7 @@ impl Told<'_> {
         match &step.when {
             When::First => format!("first choices, {}:", strategy(&self.route.route.strategy)),
             When::TooLong => "larger windows, by the rule for ContextWindowExceeded, the smallest first:".to_owned(),
+            When::Lower => "with a lower limit for the answer:".to_owned(),
             When::Failed(classes) => format!("if {} fails with {}:", self.taken(), words(classes)),
         }
     }
@@ -73,7 +74,7 @@ impl Told<'_> {
     /// The backend that is asked when nobody has failed.
     fn taken(&self) -> &str {
         match self.plan.outcome {
-            Outcome::Answer(index) | Outcome::Shortened(index, _) => self.name(index),
+            Outcome::Answer(index) | Outcome::Lowered(index, _) | Outcome::Shortened(index, _) => self.name(index),
             Outcome::TooLong(_) | Outcome::Nobody => "nobody",
         }
     }
@@ -84,10 +85,10 @@ impl Told<'_> {
 
     /// What happens when none of a step's backends can serve.
     fn last_resort(&self, step: &Step) -> String {
-        use wire::OnExceeded::{Hybrid, Truncate};
+        use wire::OnExceeded::{Hybrid, Summarize, Truncate};
         let overflow = matches!(&step.when, When::Failed(on) if on[..] == [wire::ErrorClass::ContextWindowExceeded]);
-        if overflow && matches!(self.route.route.context_window.on_exceeded, Truncate | Hybrid) {
-            return format!("  else {} again, with the oldest messages left out\n", self.taken());
+        if overflow && matches!(self.route.route.context_window.on_exceeded, Truncate | Hybrid | Summarize) {
+            return format!("  else {} again, with {}\n", self.taken(), self.shortened());
         }
         let nobody = if step.hops.is_empty() { "  nobody: the error goes to the application\n" } else { "" };
         nobody.to_owned()
@@ -151,17 +152,29 @@ impl Told<'_> {
                 };
                 format!("answered by {}{one_of}; {retries}", self.name(index))
             }
+            Outcome::Lowered(index, room) => {
+                format!("answered by {} with up to {room} tokens; {retries}", self.name(index))
+            }
             Outcome::Shortened(index, room) => {
-                let keep_last = self.route.route.context_window.truncate.keep_last;
-                format!(
-                    "answered by {} after the oldest messages are left out, down to {room} tokens (the last {keep_last} messages \
-                     stay; if those are longer, it is refused); {retries}",
-                    self.name(index)
-                )
+                let (name, how) = (self.name(index), self.shortened());
+                format!("answered by {name} with {how}, down to {room} tokens, if what stays is no longer; {retries}")
             }
             Outcome::TooLong(index) => format!("refused: {}", self.too_long(index)),
             Outcome::Nobody => "refused: no first choice can serve it, and its length is not why".to_owned(),
         }
+    }
+
+    /// How a prompt is made to fit.
+    fn shortened(&self) -> String {
+        let wire::ContextWindow { truncate, summarize, .. } = &self.route.route.context_window;
+        if let Some(wire::Summarize { backend, keep_last, .. }) = summarize {
+            return format!("a summary by {backend} in place of all but the last {keep_last} messages");
+        }
+        let which = match truncate.order {
+            wire::DropOrder::OldestFirst => "oldest messages",
+            wire::DropOrder::MiddleOut => "messages in the middle",
+        };
+        format!("the {which} left out and the last {} kept", truncate.keep_last)
     }
 
     fn too_long(&self, index: usize) -> String {
@@ -190,7 +203,7 @@ impl Told<'_> {
     /// What each limit makes of it.
     fn limits(&self) -> Vec<String> {
         let asked = match self.plan.demand.output {
-            Output::Asked(tokens) => tokens,
+            Output::Asked(tokens) | Output::AtLeast { asked: tokens, .. } => tokens,
             Output::Reserve(_) => 0,
         };
         let needs = self.asked.tokens.saturating_add(asked);
@@ -216,6 +229,7 @@ impl Told<'_> {
             let (when, on) = match &step.when {
                 When::First => ("First", None),
                 When::TooLong => ("TooLong", None),
+                When::Lower => ("LowerLimit", None),
                 When::Failed(classes) => ("Failed", Some(classes)),
             };
             let hops: Vec<Value> = step.hops.iter().map(|one| hop(step, one)).collect();
@@ -223,6 +237,7 @@ impl Told<'_> {
         };
         let (outcome, backend) = match self.plan.outcome {
             Outcome::Answer(index) => ("Answered", Some(index)),
+            Outcome::Lowered(index, _) => ("LimitLowered", Some(index)),
             Outcome::Shortened(index, _) => ("Shortened", Some(index)),
             Outcome::TooLong(_) | Outcome::Nobody => ("Refused", None),
         };
@@ -288,16 +303,15 @@ fn words(classes: &[wire::ErrorClass]) -> String {
 fn reason(skip: Skip, output: Output) -> String {
     match skip {
         Skip::TooLong { prompt, output: kept, window, certain: _ } => {
-            let whose =
-                if matches!(output, Output::Asked(_)) { "the answer may take" } else { "are kept for the answer" };
             let rest = match output {
-                Output::Asked(_) => format!("{whose} {kept}"),
-                Output::Reserve(_) => format!("{kept} {whose}"),
+                Output::Asked(_) | Output::AtLeast { .. } => format!("the answer may take {kept}"),
+                Output::Reserve(_) => format!("{kept} are kept for the answer"),
             };
             format!("too long: the prompt has {prompt} tokens and {rest}, of a window of {window}")
         }
         Skip::NotLarger { window } => format!("its window of {window} tokens is no larger"),
         Skip::NoTools => "takes no tools".to_owned(),
+        Skip::NoParallelTools => "calls tools one by one".to_owned(),
         Skip::NoImages => "takes no images".to_owned(),
         Skip::NoJsonSchema => "takes no JSON schema".to_owned(),
         Skip::NoHostedTools => "runs no tools of its own".to_owned(),

@@ -57,7 +57,8 @@ fn what_a_request_needs_and_may_cost_decides_like_its_length() {
         ("", Asked { tokens: 10, schema: true, ..Asked::default() }, Outcome::Nobody, "json_schema"),
         ("maxCostPerRequest: '0.0001', ", Asked { tokens: 9_000, ..Asked::default() }, Outcome::Nobody, "cost"),
         ("maxCostPerRequest: '10', ", Asked { tokens: 9_000, ..Asked::default() }, Outcome::Answer(0), ""),
-        ("", Asked { tokens: 10, output: Some(10_000), ..Asked::default() }, Outcome::TooLong(0), "window"),
+        ("", Asked { tokens: 10, output: Some(10_000), ..Asked::default() }, Outcome::Lowered(0, 8_990), "window"),
+        ("", Asked { tokens: 8_990, output: Some(10_000), ..Asked::default() }, Outcome::TooLong(0), "window"),
         (
             "request: {set: {max_tokens: 5}}, ",
             Asked { tokens: 10, output: Some(10_000), ..Asked::default() },
