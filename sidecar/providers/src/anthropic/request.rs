@@ -6,7 +6,7 @@ use super::content::Conversation;
 use super::model::{Schema, Traits};
 use super::{JSON_TOOL, SCHEMA_HEADERS, VERTEX_SEARCH_HEADERS, headers, path, schema, tools, version_in_body};
 use crate::openai::request::unsupported;
-use crate::{BadRequest, Body, Host, Need, Outgoing, Target, Unsupported};
+use crate::{BadRequest, Body, Host, Need, Outgoing, Target, Unsupported, refs};
 
 /// Anthropic demands a bound on the answer; this one is for models whose limit nobody knows.
 const DEFAULT_MAX_TOKENS: u64 = 4096;
@@ -267,10 +267,12 @@ impl Draft<'_> {
             return self.refuse("response_format", format);
         }
         let schema = format.pointer_mut("/json_schema/schema").map(Value::take).unwrap_or_default();
-        let native = || json!({"type": "json_schema", "schema": schema::strict(&schema)});
-        match self.traits.schema {
+        let native = || Ok(json!({"type": "json_schema", "schema": schema::strict(&schema)?}));
+        // Structured answers take no schema that refers to itself; a tool's parameters may.
+        let way = if refs::circle(&schema).is_some() { Schema::Tool } else { self.traits.schema };
+        match way {
             Schema::Beta => {
-                self.set("output_format", native());
+                self.set("output_format", native()?);
                 self.headers = SCHEMA_HEADERS;
                 return Ok(());
             }
@@ -278,7 +280,7 @@ impl Draft<'_> {
                 // The application's own may be anything.
                 let config = self.out.remove("output_config").filter(Value::is_object);
                 let mut config = config.unwrap_or_else(|| json!({}));
-                config["format"] = native();
+                config["format"] = native()?;
                 self.set("output_config", config);
                 return Ok(());
             }

@@ -5,12 +5,7 @@
 
 use serde_json::{Map, Value};
 
-/// References may refer to themselves, or double at every level; what is written out ends here, and what is left out may be
-/// anything. A schema people write has a few hundred parts.
-const MAX_PARTS: usize = 10_000;
-
-/// References within references.
-const MAX_DEPTH: usize = 48;
+use crate::{BadRequest, refs};
 
 /// Bounds that become words.
 const BOUNDS: &[(&str, &str)] = &[
@@ -24,68 +19,62 @@ const BOUNDS: &[(&str, &str)] = &[
     ("maxItems", "maximum number of items"),
 ];
 
-pub(crate) fn strict(schema: &Value) -> Value {
-    let definitions = ["$defs", "definitions"].iter().find_map(|key| schema.get(*key));
-    let mut cleaner = Cleaner { definitions: definitions.unwrap_or(&Value::Null), left: MAX_PARTS };
-    let mut cleaned = cleaner.clean(schema, 0);
+/// Err: it is too long where its references are written out.
+pub(crate) fn strict(schema: &Value) -> Result<Value, BadRequest> {
+    let written = refs::written_out(schema, &mut refs::ROOM.clone());
+    let written = written.map_err(|no| no.refuse("response_format", "the schema's parts", "Anthropic"))?;
+    let mut cleaned = clean(written);
     if let Some(schema) = cleaned.as_object_mut() {
         schema.shift_remove("$schema");
     }
-    cleaned
+    Ok(cleaned)
 }
 
-struct Cleaner<'a> {
-    definitions: &'a Value,
-    left: usize,
+/// Refuses a schema that has no end, for those who take none: whatever stood in for it would be asked for, paid for and then
+/// found not to fit.
+pub(crate) fn no_circle(schema: &Value, who: &str) -> Result<(), BadRequest> {
+    let Some(name) = refs::circle(schema) else { return Ok(()) };
+    let message = format!(
+        "the schema of response_format refers to itself by {name:?}, and {who} takes none that does (write out as many \
+         levels as an answer may have)"
+    );
+    Err(BadRequest::at("response_format", message))
 }
 
-// === impl Cleaner ===
-
-impl Cleaner<'_> {
-    fn clean(&mut self, schema: &Value, depth: usize) -> Value {
-        self.left = self.left.saturating_sub(1);
-        match schema {
-            Value::Object(_) if depth > MAX_DEPTH || self.left == 0 => Value::Object(Map::new()),
-            Value::Object(schema) => self.clean_object(schema, depth),
-            Value::Array(items) => items.iter().map(|item| self.clean(item, depth + 1)).collect(),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => schema.clone(),
-        }
+fn clean(schema: Value) -> Value {
+    match schema {
+        Value::Object(schema) => clean_object(schema),
+        Value::Array(items) => items.into_iter().map(clean).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => schema,
     }
+}
 
-    fn clean_object(&mut self, schema: &Map<String, Value>, depth: usize) -> Value {
-        let definitions = self.definitions;
-        if let Some(target) = schema.get("$ref").and_then(Value::as_str).and_then(|name| resolve(name, definitions)) {
-            return self.clean(target, depth + 1);
-        }
-        let mut out = Map::new();
-        let mut notes = Vec::new();
-        for (key, value) in schema {
-            let cleaned = match key.as_str() {
-                "$defs" | "definitions" => continue,
-                // Names of properties are no keywords: only their schemas are looked into.
-                "properties" => self.properties(value, depth),
-                "enum" | "const" | "default" | "examples" | "required" => value.clone(),
-                key => match BOUNDS.iter().find(|(bound, _)| *bound == key && value.is_number()) {
-                    Some((_, words)) => {
-                        notes.push(format!("{words}: {value}"));
-                        continue;
-                    }
-                    None => self.clean(value, depth + 1),
-                },
-            };
-            out.insert(key.clone(), cleaned);
-        }
-        describe(&mut out, &notes);
-        if out.get("type") == Some(&"object".into()) {
-            out.insert("additionalProperties".into(), Value::Bool(false));
-        }
-        Value::Object(out)
+fn clean_object(schema: Map<String, Value>) -> Value {
+    let mut out = Map::new();
+    let mut notes = Vec::new();
+    for (key, value) in schema {
+        let cleaned = match (key.as_str(), value) {
+            ("$defs" | "definitions", _) => continue,
+            // Names of properties are no keywords: only their schemas are looked into.
+            ("properties", Value::Object(fields)) => {
+                fields.into_iter().map(|(name, schema)| (name, clean(schema))).collect()
+            }
+            ("enum" | "const" | "default" | "examples" | "required", value) => value,
+            (key, value) => match BOUNDS.iter().find(|(bound, _)| *bound == key && value.is_number()) {
+                Some((_, words)) => {
+                    notes.push(format!("{words}: {value}"));
+                    continue;
+                }
+                None => clean(value),
+            },
+        };
+        out.insert(key, cleaned);
     }
-
-    fn properties(&mut self, value: &Value, depth: usize) -> Value {
-        let Value::Object(properties) = value else { return value.clone() };
-        properties.iter().map(|(name, schema)| (name.clone(), self.clean(schema, depth + 1))).collect()
+    describe(&mut out, &notes);
+    if out.get("type") == Some(&"object".into()) {
+        out.insert("additionalProperties".into(), Value::Bool(false));
     }
+    Value::Object(out)
 }
 
 fn describe(schema: &mut Map<String, Value>, notes: &[String]) {
@@ -98,12 +87,6 @@ fn describe(schema: &mut Map<String, Value>, notes: &[String]) {
         None => note,
     };
     schema.insert("description".into(), text.into());
-}
-
-/// `#/$defs/Name`
-fn resolve<'a>(name: &str, definitions: &'a Value) -> Option<&'a Value> {
-    let name = name.strip_prefix("#/$defs/").or_else(|| name.strip_prefix("#/definitions/"))?;
-    definitions.get(name)
 }
 
 #[cfg(test)]
@@ -137,13 +120,19 @@ mod tests {
             },
             "required": ["minimum"], "additionalProperties": false,
         });
-        assert_eq!(strict(&schema), want);
+        assert_eq!(strict(&schema).unwrap(), want);
     }
 
     #[test]
-    fn a_schema_that_refers_to_itself_ends() {
-        let tree: serde_json::Map<_, _> = (0..20).map(|n| (format!("c{n}"), json!({"$ref": "#/$defs/Tree"}))).collect();
-        let schema = json!({"$ref": "#/$defs/Tree", "$defs": {"Tree": {"type": "object", "properties": tree}}});
-        assert!(strict(&schema).to_string().len() < 100 * MAX_PARTS);
+    fn a_schema_that_is_too_long_without_its_references_is_refused_with_the_bound() {
+        let fields: Map<_, _> = (0..2_000).map(|n| (format!("c{n}"), json!({"$ref": "#/$defs/Long"}))).collect();
+        let long = json!({"type": "string", "description": "a".repeat(1_000)});
+        let refused = strict(&json!({"type": "object", "properties": fields, "$defs": {"Long": long}})).unwrap_err();
+        assert_eq!(refused.param.as_deref(), Some("response_format"));
+        assert!(
+            refused.message.contains("Anthropic") && refused.message.contains("1048576 bytes"),
+            "{}",
+            refused.message
+        );
     }
 }

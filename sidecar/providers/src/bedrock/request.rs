@@ -246,7 +246,8 @@ impl Draft<'_> {
         if !self.traits.schema {
             return tools::json_tool(&wanted["schema"], self.traits).map(Some);
         }
-        let mut named = json!({"schema": schema::strict(&wanted["schema"]).to_string()});
+        schema::no_circle(&wanted["schema"], "Bedrock")?;
+        let mut named = json!({"schema": schema::strict(&wanted["schema"])?.to_string()});
         for key in ["name", "description"] {
             if wanted[key].is_string() {
                 named[key] = wanted[key].clone();

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::model::Traits;
 use super::part::Reader;
-use crate::anthropic::JSON_TOOL;
+use crate::anthropic::{JSON_TOOL, schema};
 use crate::refs::{self, NoRoom};
 use crate::{BadRequest, function};
 
@@ -51,7 +51,7 @@ fn declaration(function: &Map<String, Value>, traits: Traits, at: &str, room: &m
     let text = function.get("description").and_then(Value::as_str).filter(|text| !text.is_empty());
     let parameters = function.get("parameters").unwrap_or(&Value::Null);
     let spec = spec(name, text.unwrap_or(name), parameters, traits, room);
-    let mut tool = spec.map_err(|NoRoom| no_room(at, &format!("the parameters of {name:?}")))?;
+    let mut tool = spec.map_err(|no| no.refuse(at, &format!("the parameters of {name:?}"), "Bedrock"))?;
     if traits.strict && function.get("strict") == Some(&Value::Bool(true)) {
         tool["toolSpec"]["strict"] = true.into();
     }
@@ -61,15 +61,6 @@ fn declaration(function: &Map<String, Value>, traits: Traits, at: &str, room: &m
 fn spec(name: &str, description: &str, parameters: &Value, traits: Traits, room: &mut usize) -> Result<Value, NoRoom> {
     let schema = input_schema(parameters, traits, room)?;
     Ok(json!({"toolSpec": {"name": name, "description": description, "inputSchema": {"json": schema}}}))
-}
-
-fn no_room(at: &str, what: &str) -> BadRequest {
-    let message = format!(
-        "{at}: {what:.100} are too long where references are written out, as Bedrock wants them: $refs of one request may \
-         take {} bytes (refer to less, or shorten the descriptions under $defs)",
-        refs::ROOM
-    );
-    BadRequest::at(at, message)
 }
 
 /// An object's schema with its references written out. Most models take only three keywords at its top.
@@ -90,8 +81,9 @@ fn input_schema(parameters: &Value, traits: Traits, room: &mut usize) -> Result<
 /// The tool whose arguments are the answer, for models that take no schema.
 pub(super) fn json_tool(schema: &Value, traits: Traits) -> Result<Value, BadRequest> {
     let description = "Gives the answer. Call it once, with the whole answer as its arguments.";
+    schema::no_circle(schema, "Bedrock")?;
     let spec = spec(JSON_TOOL, description, schema, traits, &mut refs::ROOM.clone());
-    spec.map_err(|NoRoom| no_room("response_format", "the schema's parts"))
+    spec.map_err(|no| no.refuse("response_format", "the schema's parts", "Bedrock"))
 }
 
 /// Declared for a conversation that used tools before a request that offers none: without a declaration such a history is

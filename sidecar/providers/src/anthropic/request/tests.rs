@@ -84,3 +84,17 @@ fn who_wants_to_know_hears_that_a_model_does_not_go_on_from_an_answer_begun() {
     let refused = sent_or(Unsupported::Reject, knows(Some(false)), Host::Own, &begun).unwrap_err();
     assert!(refused.message.contains("does not go on from one"), "{refused}");
 }
+
+#[test]
+fn a_schema_that_refers_to_itself_is_asked_for_by_a_tool_which_may() {
+    let tree = json!({"type": "object", "properties": {"children": {"type": "array", "items": {"$ref": "#"}}}});
+    let abilities = Abilities { native_schema: Some(true), ..Abilities::default() };
+    let format =
+        |schema: &Value| json!({"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}});
+    let (got, _) = sent(abilities, Host::Own, &format(&tree)).unwrap();
+    assert_eq!(got["tools"][0]["input_schema"], tree);
+    assert_eq!(got["tool_choice"], json!({"type": "tool", "name": JSON_TOOL}));
+    assert!(got.get("output_config").is_none() && got.get("output_format").is_none(), "{got}");
+    let (got, _) = sent(abilities, Host::Own, &format(&json!({"type": "object"}))).unwrap();
+    assert!(got.get("tools").is_none(), "{got}");
+}
