@@ -14,6 +14,9 @@ pub enum Format {
     Schema(String),
 }
 
+/// Forms that only some servers know. To those they go as they are.
+pub(crate) const OF_SERVERS: &[&str] = &["grammar", "regex", "structural_tag"];
+
 /// What is said to models whose API has no word for it.
 const OBJECT: &str = "Answer with one JSON object and nothing else: no explanation, no code fence.";
 
@@ -48,7 +51,10 @@ pub fn asked(api: Api, body: &Body) -> Option<Format> {
 pub(crate) fn check(api: Api, body: &Body) -> Result<(), BadRequest> {
     let inner = |key| body.value(key)?.get_mut("format").map(Value::take);
     match api {
-        Api::ChatCompletions => well_formed("response_format", "json_schema.schema", body.value("response_format")),
+        Api::ChatCompletions => {
+            let format = body.value("response_format").filter(|format| !is_of_servers(format));
+            well_formed("response_format", "json_schema.schema", format)
+        }
         Api::Responses => well_formed("text.format", "schema", inner("text")),
         Api::Messages => {
             well_formed("output_config.format", "schema", inner("output_config"))?;
@@ -56,6 +62,11 @@ pub(crate) fn check(api: Api, body: &Body) -> Result<(), BadRequest> {
         }
         Api::Completions | Api::Embeddings | Api::CountTokens | Api::Pass(_) => Ok(()),
     }
+}
+
+/// Whether it is one that only some servers know.
+pub(crate) fn is_of_servers(format: &Value) -> bool {
+    format["type"].as_str().is_some_and(|kind| OF_SERVERS.contains(&kind))
 }
 
 fn well_formed(at: &str, path: &str, format: Option<Value>) -> Result<(), BadRequest> {
@@ -213,6 +224,7 @@ mod tests {
             (chat, in_chat(json!({"type": "xml"})), Some("response_format.type")),
             (chat, in_chat(json!({})), Some("response_format.type")),
             (chat, in_chat(json!("json_object")), Some("response_format")),
+            (chat, in_chat(json!({"type": "regex", "pattern": "a+"})), None),
             (chat, in_chat(json!({"type": "json_schema", "json_schema": {"schema": {}}})), None),
             (chat, in_chat(json!({"type": "json_object"})), None),
             (chat, in_chat(json!({"type": "text"})), None),

@@ -11,7 +11,7 @@ pub(crate) use tools::tools;
 use super::family::{Family, is_neutral};
 use super::request::{unsupported, with_usage};
 use super::table::{Row, StreamUsage, Thinking};
-use crate::{BadRequest, Body, Need, Target, Unsupported};
+use crate::{BadRequest, Body, Need, Target, Unsupported, format};
 
 /// From this budget on, thinking is what OpenAI calls a medium or a high effort.
 const MEDIUM_BUDGET: u64 = 2048;
@@ -54,6 +54,10 @@ pub(crate) fn parameters(
         }
     }
     leave_out(out, row.drops.iter().copied(), target, dropped)?;
+    let format = out.value("response_format").filter(format::is_of_servers);
+    if format.is_some_and(|format| !row.formats.iter().any(|kind| format["type"] == *kind)) {
+        leave_out(out, std::iter::once("response_format"), target, dropped)?;
+    }
     let refused = |key: &&&str| out.value(key).is_some_and(|value| family.refuses(key, &value));
     let suspects: Vec<_> = family.suspects().filter(refused).copied().collect();
     leave_out(out, suspects.into_iter(), target, dropped)?;

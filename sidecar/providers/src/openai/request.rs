@@ -127,6 +127,32 @@ mod tests {
     }
 
     #[test]
+    fn a_form_that_only_some_servers_know_goes_to_those_and_else_where_the_route_says() {
+        let grammar = json!({"type": "grammar", "grammar": "root ::= \"a\""});
+        let regex = json!({"type": "regex", "pattern": "a+"});
+        let rows = [
+            ("Fireworks", &grammar, true),
+            ("Fireworks", &regex, false),
+            ("Together", &regex, true),
+            ("Together", &grammar, false),
+            ("OpenAI", &regex, false),
+            ("AzureOpenAI", &regex, false),
+            ("OpenRouter", &grammar, true),
+            ("VLLM", &grammar, true),
+            ("OpenAICompatible", &regex, true),
+        ];
+        for (kind, format, taken) in rows {
+            let ask = |unsupported| sent(kind, "m", unsupported, chat(json!({"response_format": format})));
+            let (got, dropped) = ask(Unsupported::Drop).unwrap();
+            assert_eq!(got.get("response_format"), taken.then_some(format), "{kind} {format}");
+            assert_eq!(dropped.is_empty(), taken, "{kind} {format}: {dropped:?}");
+            assert_eq!(ask(Unsupported::Pass).unwrap().0["response_format"], *format, "{kind}");
+            let refused = ask(Unsupported::Reject).map_err(|error| error.param.unwrap());
+            assert_eq!(refused.err(), (!taken).then(|| "response_format".to_owned()), "{kind} {format}");
+        }
+    }
+
+    #[test]
     fn habits_that_some_backends_refuse_are_straightened() {
         let body = json!({"model": "m", "messages": [
             {"role": "developer", "content": "be kind"},

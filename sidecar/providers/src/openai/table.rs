@@ -7,6 +7,8 @@ mod rows;
 
 use rows::ROWS;
 
+use crate::format;
+
 /// How the key travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Auth {
@@ -54,6 +56,8 @@ pub struct Row {
     /// Has the Responses API itself, and takes all of it but these. None: chats only.
     pub(crate) responses: Option<&'static [&'static str]>,
     pub schemas: Schemas,
+    /// Of the forms of answers that only some servers know, those that it takes.
+    pub(crate) formats: &'static [&'static str],
 }
 
 /// Who takes a JSON schema for an answer.
@@ -175,6 +179,7 @@ impl Row {
             completions: Completions::ALL,
             responses: None,
             schemas: Schemas::ByModel,
+            formats: format::OF_SERVERS,
         }
     }
 

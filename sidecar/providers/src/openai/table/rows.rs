@@ -1,5 +1,7 @@
 //! The rows, in the order of their names.
 
+use crate::format::OF_SERVERS;
+
 use super::{Auth, Completions, Names, Path, Row, Schemas, StreamUsage, Thinking, Thoughts};
 
 /// What most copies of the API leave out: words of OpenAI's newest models, and Anthropic's `thinking`.
@@ -30,7 +32,7 @@ const fn public(kind: &'static str, base_url: &'static str) -> Row {
 
 /// At a place of the account's own.
 const fn account(kind: &'static str) -> Row {
-    Row { cache_marks: false, thoughts: Thoughts::Plain, drops: NEW, ..Row::at(kind, None) }
+    Row { cache_marks: false, thoughts: Thoughts::Plain, drops: NEW, formats: &[], ..Row::at(kind, None) }
 }
 
 /// A server on someone's own machines.
@@ -52,6 +54,7 @@ pub(super) const ROWS: &[Row] = &[
         drops: &["thinking", "metadata"],
         cache_marks: false,
         responses: ALL,
+        formats: &[],
         ..own("AzureOpenAI")
     },
     public("Baseten", "https://inference.baseten.co/v1"),
@@ -119,6 +122,7 @@ pub(super) const ROWS: &[Row] = &[
         names: Names::NotTools,
         empty_turns: false,
         thoughts: Thoughts::Left,
+        formats: &[],
         ..own("Databricks")
     },
     Row {
@@ -145,9 +149,10 @@ pub(super) const ROWS: &[Row] = &[
         drops: &["audio", "metadata", "modalities", "store", "thinking", "verbosity", "web_search_options"],
         strict_tools: false,
         responses: ALL,
+        formats: &["grammar"],
         ..public("Fireworks", "https://api.fireworks.ai/inference/v1")
     },
-    public("Friendli", "https://api.friendli.ai/serverless/v1"),
+    Row { formats: &["regex"], ..public("Friendli", "https://api.friendli.ai/serverless/v1") },
     chats(public("GitHubModels", "https://models.github.ai/inference")),
     Row {
         drops: NEW_BUT_EFFORT,
@@ -158,6 +163,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         cache_marks: true,
         thoughts: Thoughts::Kept,
+        formats: OF_SERVERS,
         ..chats(public("HuggingFace", "https://router.huggingface.co/v1"))
     },
     public("Hyperbolic", "https://api.hyperbolic.xyz/v1"),
@@ -222,6 +228,7 @@ pub(super) const ROWS: &[Row] = &[
         cache_marks: false,
         completions: Completions { only: Some(&["instruct", "davinci-002", "babbage-002"]), ..Completions::ALL },
         responses: ALL,
+        formats: &[],
         ..Row::at("OpenAI", Some("https://api.openai.com/v1"))
     },
     Row::GENERIC,
@@ -259,6 +266,7 @@ pub(super) const ROWS: &[Row] = &[
             "verbosity",
         ],
         schemas: Schemas::Always,
+        formats: &["regex"],
         ..chats(public("Perplexity", "https://api.perplexity.ai"))
     },
     Row { schemas: Schemas::Always, ..own("SGLang") },
@@ -282,7 +290,7 @@ pub(super) const ROWS: &[Row] = &[
         ..public("SambaNova", "https://api.sambanova.ai/v1")
     },
     Row { responses: ALL, ..own("Spillway") },
-    public("Together", "https://api.together.ai/v1"),
+    Row { formats: &["regex"], ..public("Together", "https://api.together.ai/v1") },
     Row {
         drops: &["verbosity", "user"],
         thinking: Thinking::Effort,
@@ -294,7 +302,12 @@ pub(super) const ROWS: &[Row] = &[
         schemas: Schemas::Always,
         ..own("VLLM")
     },
-    Row { cache_marks: true, drops: &["metadata"], ..public("Vercel", "https://ai-gateway.vercel.sh/v1") },
+    Row {
+        cache_marks: true,
+        drops: &["metadata"],
+        formats: OF_SERVERS,
+        ..public("Vercel", "https://ai-gateway.vercel.sh/v1")
+    },
     public("VolcEngine", "https://ark.cn-beijing.volces.com/api/v3"),
     chats(public("Voyage", "https://api.voyageai.com/v1")),
     Row {
