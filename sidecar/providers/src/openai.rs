@@ -8,6 +8,7 @@ pub(crate) mod chunk;
 pub(crate) mod chunks;
 pub(crate) mod family;
 pub(crate) mod fit;
+pub(crate) mod reading;
 pub(crate) mod request;
 pub(crate) mod stand_in;
 pub(crate) mod stream;

@@ -8,11 +8,8 @@ use serde_json::{Value, json};
 use super::response::{message_id, signature};
 use super::stop_reason;
 use crate::anthropic::stream::named;
-use crate::openai::answer::usage;
-use crate::openai::chunk::Choices;
-use crate::openai::stream::refuse_error;
+use crate::openai::reading::{Reading, Said};
 use crate::sse::Event;
-use crate::stream::Seen;
 use crate::{Body, Class, Fault, Frame};
 
 #[derive(Debug)]
@@ -23,9 +20,7 @@ pub(crate) struct ToMessages {
     blocks: u64,
     /// The largest index of a tool call so far. One that comes back cannot be continued: its block is closed.
     last_call: Option<u64>,
-    choices: Choices,
-    finish: Option<String>,
-    pub(crate) seen: Seen,
+    pub(crate) reading: Reading,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,49 +41,20 @@ impl ToMessages {
             open: None,
             blocks: 0,
             last_call: None,
-            choices: Choices::default(),
-            finish: None,
-            seen: Seen::default(),
+            reading: Reading::default(),
         }
     }
 
-    /// An event nobody can read is skipped: there is nothing to translate.
     pub(crate) fn event(&mut self, event: Event, out: &mut Vec<Frame>) -> Result<(), Fault> {
-        let Some(data) = event.data else { return Ok(()) };
-        if data.trim_ascii() == b"[DONE]" {
-            if self.finish.is_none() {
-                return Err(Fault::endless());
+        match self.reading.read(event)? {
+            Said::Nothing => {}
+            Said::Chunk(chunk, choice) => {
+                self.start(&chunk, out);
+                if let Some(choice) = choice {
+                    self.delta(&choice["delta"], out)?;
+                }
             }
-            self.finish(out);
-            return Ok(());
-        }
-        let Ok(chunk) = Body::parse_answer(data) else {
-            self.seen.skipped += 1;
-            return Ok(());
-        };
-        refuse_error(&chunk)?;
-        self.seen.bill(usage(&chunk));
-        self.start(&chunk, out);
-        if self.choices.note(chunk.get_bytes("choices"), &mut self.seen).is_none() {
-            return Ok(());
-        }
-        let choices = chunk.value("choices").unwrap_or_default();
-        // Anthropic's callers ask for one answer.
-        if let Some(choice) = choices.get(0) {
-            self.delta(&choice["delta"], out)?;
-            if let Some(reason) = choice["finish_reason"].as_str() {
-                self.finish = Some(reason.to_owned());
-            }
-        }
-        Ok(())
-    }
-
-    /// Chunks of another translation.
-    pub(crate) fn chunks(&mut self, chunks: Vec<Frame>, out: &mut Vec<Frame>) -> Result<(), Fault> {
-        for Frame { bytes, content: _ } in chunks {
-            let end = bytes.len().saturating_sub(2);
-            let data = bytes.slice("data: ".len().min(end)..end);
-            self.event(Event { raw: bytes, data: Some(data) }, out)?;
+            Said::Done => self.finish(out),
         }
         Ok(())
     }
@@ -108,7 +74,7 @@ impl ToMessages {
             "content": [],
             "stop_reason": null,
             "stop_sequence": null,
-            "usage": self.seen.usage.unwrap_or_default().to_anthropic(),
+            "usage": self.reading.seen.usage.unwrap_or_default().to_anthropic(),
         });
         emit(out, "message_start", &json!({"type": "message_start", "message": message}), false);
     }
@@ -211,12 +177,12 @@ impl ToMessages {
     fn finish(&mut self, out: &mut Vec<Frame>) {
         self.start(&Body::default(), out);
         self.close(out);
-        self.seen.done = true;
-        let reason = stop_reason(self.finish.as_deref().unwrap_or_default(), self.last_call.is_some());
+        self.reading.seen.done = true;
+        let reason = stop_reason(self.reading.finish.as_deref().unwrap_or_default(), self.last_call.is_some());
         let event = json!({
             "type": "message_delta",
             "delta": {"stop_reason": reason, "stop_sequence": null},
-            "usage": self.seen.usage.unwrap_or_default().to_anthropic(),
+            "usage": self.reading.seen.usage.unwrap_or_default().to_anthropic(),
         });
         emit(out, "message_delta", &event, false);
         emit(out, "message_stop", &json!({"type": "message_stop"}), false);
@@ -224,10 +190,10 @@ impl ToMessages {
 
     /// The connection is closed. A finished answer whose `[DONE]` is missing is complete.
     pub(crate) fn end(&mut self, out: &mut Vec<Frame>) -> bool {
-        if self.seen.finished {
+        if self.reading.seen.finished {
             self.finish(out);
         }
-        self.seen.finished
+        self.reading.seen.finished
     }
 }
 

@@ -43,11 +43,11 @@ impl Responses {
     }
 
     pub(crate) const fn seen(&self) -> &Seen {
-        if let Some(true) = self.is_native { &self.seen } else { &self.translation.seen }
+        if let Some(true) = self.is_native { &self.seen } else { &self.translation.reading.seen }
     }
 
     pub(crate) const fn seen_mut(&mut self) -> &mut Seen {
-        if let Some(true) = self.is_native { &mut self.seen } else { &mut self.translation.seen }
+        if let Some(true) = self.is_native { &mut self.seen } else { &mut self.translation.reading.seen }
     }
 
     /// Its events are passed on.

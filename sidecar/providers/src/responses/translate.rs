@@ -9,11 +9,8 @@ use super::echo;
 use super::events::{Place, Writer};
 use super::output::{Item, Kind, Part, output, status};
 use super::{id, incomplete};
-use crate::openai::answer::usage;
-use crate::openai::chunk::Choices;
-use crate::openai::stream::refuse_error;
+use crate::openai::reading::{Reading, Said};
 use crate::sse::Event;
-use crate::stream::Seen;
 use crate::{Body, Class, Fault, Frame, Usage};
 
 /// The longest answers there are have a tenth of it.
@@ -36,9 +33,7 @@ pub(crate) struct ToResponses {
     /// Which item each of the chat's calls is.
     calls: Vec<(u64, usize)>,
     kept: usize,
-    choices: Choices,
-    finish: Option<String>,
-    pub(crate) seen: Seen,
+    pub(crate) reading: Reading,
 }
 
 // === impl ToResponses ===
@@ -56,9 +51,7 @@ impl ToResponses {
             open: None,
             calls: Vec::new(),
             kept: 0,
-            choices: Choices::default(),
-            finish: None,
-            seen: Seen::default(),
+            reading: Reading::default(),
         }
     }
 
@@ -75,44 +68,20 @@ impl ToResponses {
         self.writer.sequence
     }
 
-    /// An event nobody can read is skipped: there is nothing to translate.
     pub(crate) fn event(&mut self, event: Event, out: &mut Vec<Frame>) -> Result<(), Fault> {
-        let Some(data) = event.data else { return Ok(()) };
-        if data.trim_ascii() == b"[DONE]" {
-            if self.finish.is_none() {
-                return Err(Fault::endless());
+        match self.reading.read(event)? {
+            Said::Nothing => {}
+            Said::Chunk(chunk, choice) => {
+                self.start(&chunk, out);
+                if let Some(choice) = choice {
+                    self.choice(&choice, out);
+                }
             }
-            self.finish(out);
-            return Ok(());
-        }
-        let Ok(chunk) = Body::parse_answer(data) else {
-            self.seen.skipped += 1;
-            return Ok(());
-        };
-        refuse_error(&chunk)?;
-        self.seen.bill(usage(&chunk));
-        self.start(&chunk, out);
-        if self.choices.note(chunk.get_bytes("choices"), &mut self.seen).is_none() {
-            return Ok(());
-        }
-        let choices = chunk.value("choices").unwrap_or_default();
-        // There is no way to ask for more than one answer.
-        if let Some(choice) = choices.get(0) {
-            self.choice(choice, out);
+            Said::Done => self.finish(out),
         }
         if self.kept > MAX_KEPT_BYTES {
             let message = format!("the answer is longer than {MAX_KEPT_BYTES} bytes");
             return Err(Fault::own(Class::InternalServerError, message));
-        }
-        Ok(())
-    }
-
-    /// Chunks of another translation.
-    pub(crate) fn chunks(&mut self, chunks: Vec<Frame>, out: &mut Vec<Frame>) -> Result<(), Fault> {
-        for Frame { bytes, content: _ } in chunks {
-            let end = bytes.len().saturating_sub(2);
-            let data = bytes.slice("data: ".len().min(end)..end);
-            self.event(Event { raw: bytes, data: Some(data) }, out)?;
         }
         Ok(())
     }
@@ -161,9 +130,6 @@ impl ToResponses {
         self.say(Kind::Refusal, delta["refusal"].as_str().unwrap_or_default(), &Value::Null, out);
         for call in delta["tool_calls"].as_array().into_iter().flatten() {
             self.call(call, out);
-        }
-        if let Some(reason) = choice["finish_reason"].as_str() {
-            self.finish = Some(reason.to_owned());
         }
     }
 
@@ -291,8 +257,8 @@ impl ToResponses {
     /// The answer is complete.
     fn finish(&mut self, out: &mut Vec<Frame>) {
         self.start(&Body::default(), out);
-        self.seen.done = true;
-        let reason = incomplete(self.finish.as_deref().unwrap_or_default());
+        self.reading.seen.done = true;
+        let reason = incomplete(self.reading.finish.as_deref().unwrap_or_default());
         let last = self.items.len().saturating_sub(1);
         let still_open = self.calls.iter().map(|(_, index)| *index).chain(self.open.take());
         for index in still_open {
@@ -303,16 +269,16 @@ impl ToResponses {
             None => ("response.completed", "completed"),
         };
         let details = reason.map_or(Value::Null, |reason| json!({"reason": reason}));
-        let response = self.response(word, &details, &self.seen.usage.map_or(Value::Null, Usage::to_responses));
+        let response = self.response(word, &details, &self.reading.seen.usage.map_or(Value::Null, Usage::to_responses));
         self.writer.emit(name, &response, false, out);
     }
 
     /// The connection is closed. A finished answer whose `[DONE]` is missing is complete.
     pub(crate) fn end(&mut self, out: &mut Vec<Frame>) -> bool {
-        if self.seen.finished {
+        if self.reading.seen.finished {
             self.finish(out);
         }
-        self.seen.finished
+        self.reading.seen.finished
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where what translates into OpenAI's chunks goes on from there.
 
 use crate::messages::stream::ToMessages;
+use crate::openai::reading;
 use crate::responses::translate::ToResponses;
 use crate::{Api, Dialect, Fault, Frame, completions};
 
@@ -35,10 +36,12 @@ impl Onward {
 
     pub(super) fn chunks(&mut self, chunks: Vec<Frame>, out: &mut Vec<Frame>) -> Result<(), Fault> {
         match self {
-            Self::Messages(messages) => messages.chunks(chunks, out)?,
-            Self::Responses(responses) => responses.chunks(chunks, out)?,
-            Self::Text => completions::stream::from_chat(chunks, out),
+            Self::Messages(messages) => reading::events(chunks).try_for_each(|event| messages.event(event, out)),
+            Self::Responses(responses) => reading::events(chunks).try_for_each(|event| responses.event(event, out)),
+            Self::Text => {
+                completions::stream::from_chat(chunks, out);
+                Ok(())
+            }
         }
-        Ok(())
     }
 }
