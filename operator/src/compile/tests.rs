@@ -1,7 +1,9 @@
 mod budgets;
 mod diagnostics;
 mod limits;
+mod policies;
 mod properties;
+mod providers;
 mod references;
 mod strategies;
 
