@@ -24,11 +24,15 @@ use spillway_wire::{Cloud, Exchange};
 
 pub use environment::Environment;
 pub(crate) use exchange::Way;
+pub(crate) use tokens::Given;
 
 use exchange::Trouble;
 use tokens::Tokens;
 
-use crate::sign::AwsCredentials;
+use crate::{
+    secrets::{self, Secrets},
+    sign::AwsCredentials,
+};
 
 /// What a request proves itself with.
 #[derive(Clone, Debug)]
@@ -37,6 +41,27 @@ pub(crate) enum Proof {
     Header(HeaderValue),
     /// What the request is signed with.
     Aws(Arc<AwsCredentials>),
+}
+
+/// Why there is no proof. It goes to the application, so it names hosts, files and what was said, and no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub(crate) struct NoProof {
+    pub(crate) lack: Lack,
+    why: String,
+}
+
+/// Where it is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lack {
+    /// Whoever gives proofs takes too long.
+    Slow,
+    /// They cannot be asked, or not now.
+    Unreachable,
+    /// They say no.
+    Refused,
+    /// Nobody was asked: what we would ask with is not there, or makes no sense.
+    Setup,
 }
 
 /// A proof and how long it is good for.
@@ -86,6 +111,31 @@ impl Proof {
         value.set_sensitive(true);
         Ok(Self::Header(value))
     }
+
+    fn secrets(&self) -> Secrets {
+        match self {
+            Self::Header(value) => Secrets::of(value.to_str().ok().map(|text| text.trim_start_matches("Bearer "))),
+            Self::Aws(key) => {
+                let parts = [Some(&key.secret_access_key), key.session_token.as_ref()];
+                Secrets::of(parts.into_iter().flatten().map(ExposeSecret::expose_secret))
+            }
+        }
+    }
+}
+
+// === impl NoProof ===
+
+impl NoProof {
+    /// With something that is to be known beside it.
+    fn and(&self, more: &str) -> Self {
+        Self { lack: self.lack, why: format!("{} ({more})", self.why) }
+    }
+}
+
+impl From<Trouble> for NoProof {
+    fn from(trouble: Trouble) -> Self {
+        Self { lack: trouble.lack(), why: trouble.to_string() }
+    }
 }
 
 // === impl Identity ===
@@ -102,16 +152,20 @@ impl Identity {
 
     /// A proof for the next request, waited for no longer than `patience`; Err: why there is none. Without a document it is
     /// about the pod's own identity.
-    pub(crate) async fn proof(&self, document: Option<Document<'_>>, patience: Duration) -> Result<Proof, String> {
-        let tokens = self.tokens(document).map_err(|trouble| trouble.to_string())?;
-        tokens.get(patience).await
+    pub(crate) async fn proof(&self, document: Option<Document<'_>>, patience: Duration) -> Result<Given, NoProof> {
+        let given = self.tokens(document)?.get(patience).await;
+        given.map_err(|why| match (why.lack, document) {
+            (Lack::Refused, Some(_)) => why.and("put a document that is good into its Secret"),
+            (Lack::Refused, None) => {
+                why.and("see what the pod's ServiceAccount is at the cloud, and what it may do there")
+            }
+            (Lack::Slow | Lack::Unreachable | Lack::Setup, _) => why,
+        })
     }
 
-    /// A provider does not take the proof it was sent: the next request gets a new one.
-    pub(crate) fn refused(&self, number: usize) {
-        if let Some((_, tokens)) = self.lock().get(&number) {
-            tokens.forget();
-        }
+    /// The text without the tokens at hand, should a provider repeat one. None: it does not.
+    pub(crate) fn taken_out_of(&self, text: &str) -> Option<String> {
+        secrets::taken_out_of(text, self.lock().values(), |(_, tokens), text| tokens.taken_out_of(text))
     }
 
     fn tokens(&self, document: Option<Document<'_>>) -> Result<Arc<Tokens>, Trouble> {
@@ -157,6 +211,25 @@ impl fmt::Debug for Identity {
 // === impl Source ===
 
 impl Source {
+    /// Who is asked.
+    fn url(&self) -> &str {
+        match self {
+            Self::Google(source) => source.url(),
+            Self::Azure(source) => source.url(),
+            Self::Aws(source) => source.url(),
+            #[cfg(test)]
+            Self::Scripted(_) => "https://tokens.example/t",
+        }
+    }
+
+    /// With what somebody has to know who meant another source.
+    fn explained(&self, trouble: Trouble) -> Trouble {
+        match self {
+            Self::Aws(aws::Source::Machine { .. }) => Trouble::OfMachine(Box::new(trouble)),
+            _ => trouble,
+        }
+    }
+
     async fn fetch(&self, way: &Way) -> Result<Token, Trouble> {
         match self {
             Self::Google(source) => source.fetch(way).await,

@@ -26,7 +26,7 @@ use tokio::sync::watch;
 
 pub(crate) use aside::{Aside, Heavy, LARGE};
 pub(crate) use connections::Connected;
-pub(crate) use gate::{Admission, Failed, Rest, View as GateView, Who};
+pub(crate) use gate::{Admission, Failed, OfKey, Rest, View as GateView, Who};
 pub use generation::Generation;
 pub(crate) use generation::{Backend, Check, HoldRule, Provider, RequestRules, Route, Strategy};
 pub(crate) use keys::KeySlot;

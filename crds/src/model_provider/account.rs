@@ -25,15 +25,16 @@ pub struct Credentials {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<SecretKeyRef>,
     /// Several keys, each like `secretRef`. The first usable one is sent. A key that is refused (401) rests until it changes
-    /// or for a minute, one that is over its quota (402, 429) for as long as the provider says; meanwhile the next one is
-    /// sent, at once and within the same request. One whose Secret is missing is passed over.
+    /// or for a minute, one that is not paid for (402) for as long as the provider says, and so does one that is over its
+    /// limit (429), for the model that was asked for; meanwhile the next one is sent, at once and within the same request.
+    /// One whose Secret is missing is passed over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = 8))]
     pub secret_refs: Vec<SecretKeyRef>,
     /// The pod's own cloud identity, exchanged for a short-lived key: for AzureAI, AzureOpenAI, Bedrock and VertexAI. The pod
     /// needs what the cloud's own clients need: on AKS the label and the ServiceAccount of Azure Workload Identity (or a
-    /// managed identity of the node), on EKS an annotated ServiceAccount (IRSA) or a Pod Identity association, on GKE a
-    /// ServiceAccount with Workload Identity.
+    /// managed identity of the node), on EKS an annotated ServiceAccount (IRSA) or a Pod Identity association (or the role
+    /// of the node, where its metadata service lets pods ask), on GKE a ServiceAccount with Workload Identity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_identity: Option<WorkloadIdentity>,
     /// The provider takes no key.

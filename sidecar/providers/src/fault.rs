@@ -118,6 +118,12 @@ pub fn wait(body: &[u8]) -> Option<Duration> {
     Duration::try_from_secs_f64(delay.strip_suffix('s')?.parse().ok()?).ok()
 }
 
+/// Anybody's words as they may be shown: one line of at most 512 bytes, keys blanked out.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    redact::message(text)
+}
+
 /// Classifies an error that came inside a 200, as a body or as an event. None: there is no error in it.
 pub(crate) fn inside(dialect: Dialect, value: &Value) -> Option<Fault> {
     let report = Report::from_error(value)?;

@@ -1,9 +1,9 @@
 //! AWS: the role of an annotated ServiceAccount (AssumeRoleWithWebIdentity), or the credentials that an agent on the node
-//! gives (EKS Pod Identity, ECS).
+//! gives (EKS Pod Identity, ECS), or the role of the node itself (IMDSv2).
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Uri, header};
+use http::{HeaderName, HeaderValue, Uri, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -11,12 +11,25 @@ use super::{
     Environment, Proof, Token,
     exchange::{Question, Trouble, Way, element, file},
 };
-use crate::{clock, sign::AwsCredentials};
+use crate::{clock, percent::encoded, sign::AwsCredentials};
 
 #[derive(Debug)]
 pub(super) enum Source {
-    WebIdentity { url: String, role: String, session: String, token_file: PathBuf },
-    Container { url: String, local: bool, token: ContainerToken },
+    WebIdentity {
+        url: String,
+        role: String,
+        session: String,
+        token_file: PathBuf,
+    },
+    Container {
+        url: String,
+        local: bool,
+        token: ContainerToken,
+    },
+    /// The role of the machine the pod runs on.
+    Machine {
+        metadata: String,
+    },
 }
 
 #[derive(Debug)]
@@ -36,6 +49,15 @@ struct Answer {
 }
 
 const SESSION: &str = "spillway";
+
+/// Why a pod is asked for nothing but the role of its machine, and what to do if that is not what was meant.
+pub(super) const NO_IDENTITY: &str = "neither AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE nor \
+    AWS_CONTAINER_CREDENTIALS_FULL_URI are set (annotate its ServiceAccount with a role, or make a Pod Identity \
+    association, and start it anew)";
+
+/// For three questions that follow one another at once.
+const METADATA_SECONDS: HeaderValue = HeaderValue::from_static("60");
+
 // === impl Source ===
 
 impl Source {
@@ -51,10 +73,10 @@ impl Source {
             return Ok(Self::WebIdentity { url, role, session, token_file });
         }
         let Some(url) = &given.container_credentials_full_uri else {
-            let message = "the pod has no identity at AWS: neither AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE nor \
-                           AWS_CONTAINER_CREDENTIALS_FULL_URI are set (annotate its ServiceAccount with a role, or make a \
-                           Pod Identity association, and start it anew)";
-            return Err(Trouble::Setup(message.to_owned()));
+            if role.is_none() && !given.ec2_metadata_disabled {
+                return Ok(Self::Machine { metadata: environment.metadata.clone() });
+            }
+            return Err(Trouble::Setup(format!("the pod has no identity at AWS: {NO_IDENTITY}")));
         };
         if role != given.role_arn.as_deref() {
             let message = "a role is chosen by the Pod Identity association: remove workloadIdentity.role";
@@ -67,6 +89,13 @@ impl Source {
             (None, None) => ContainerToken::None,
         };
         Ok(Self::Container { url: url.clone(), local, token })
+    }
+
+    /// Who is asked.
+    pub(super) fn url(&self) -> &str {
+        match self {
+            Self::WebIdentity { url, .. } | Self::Container { url, .. } | Self::Machine { metadata: url } => url,
+        }
     }
 
     pub(super) async fn fetch(&self, way: &Way) -> Result<Token, Trouble> {
@@ -96,12 +125,35 @@ impl Source {
                         value.map_err(|_| Trouble::Setup("the pod's token for AWS fits no header".to_owned()))?;
                     question = question.header(header::AUTHORIZATION, value);
                 }
-                let answer: Answer = way.ask(if *local { question.local() } else { question }).await?;
-                let Answer { access_key_id, secret_access_key, token: session_token, expiration } = answer;
-                let credentials = credentials(access_key_id, secret_access_key, session_token);
-                token_of(credentials, &expiration)
+                way.ask::<Answer>(if *local { question.local() } else { question }).await?.token()
             }
+            Self::Machine { metadata } => of_machine(way, metadata).await,
         }
+    }
+}
+
+/// The second version of the metadata service: every question needs a token that only a PUT brings.
+async fn of_machine(way: &Way, metadata: &str) -> Result<Token, Trouble> {
+    let begin = Question::put(format!("{metadata}/latest/api/token"))
+        .header(HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds"), METADATA_SECONDS)
+        .local();
+    let session = HeaderValue::from_maybe_shared(way.ask_text(begin).await?);
+    let session = session.map_err(|_| Trouble::NoToken("no header carries it".to_owned()))?;
+    let get = |url: String| {
+        Question::get(url).header(HeaderName::from_static("x-aws-ec2-metadata-token"), session.clone()).local()
+    };
+    let roles = format!("{metadata}/latest/meta-data/iam/security-credentials/");
+    let names = way.ask_text(get(roles.clone())).await?;
+    let names = String::from_utf8_lossy(&names);
+    let role = names.lines().map(str::trim).find(|name| !name.is_empty());
+    let role = role.ok_or_else(|| Trouble::NoToken("the machine has no role".to_owned()))?;
+    way.ask::<Answer>(get(format!("{roles}{}", encoded(role)))).await?.token()
+}
+
+impl Answer {
+    fn token(self) -> Result<Token, Trouble> {
+        let Self { access_key_id, secret_access_key, token, expiration } = self;
+        token_of(credentials(access_key_id, secret_access_key, token), &expiration)
     }
 }
 

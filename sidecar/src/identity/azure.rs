@@ -86,6 +86,13 @@ impl Source {
         Self::Managed { metadata: environment.metadata.clone(), client_id, resource }
     }
 
+    /// Who is asked.
+    pub(super) fn url(&self) -> &str {
+        match self {
+            Self::Application { url, .. } | Self::Managed { metadata: url, .. } => url,
+        }
+    }
+
     pub(super) async fn fetch(&self, way: &Way) -> Result<Token, Trouble> {
         let question = match self {
             Self::Application { url, client_id, scope, proof } => {

@@ -25,6 +25,8 @@ pub struct Aws {
     pub container_authorization_token_file: Option<PathBuf>,
     pub container_authorization_token: Option<SecretString>,
     pub endpoint_url_sts: Option<String>,
+    /// The machine is not to be asked.
+    pub ec2_metadata_disabled: bool,
 }
 
 /// What Azure Workload Identity sets.
@@ -63,6 +65,8 @@ impl Environment {
                 container_authorization_token_file: path("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
                 container_authorization_token: get("AWS_CONTAINER_AUTHORIZATION_TOKEN").map(SecretString::from),
                 endpoint_url_sts: get("AWS_ENDPOINT_URL_STS"),
+                ec2_metadata_disabled: get("AWS_EC2_METADATA_DISABLED")
+                    .is_some_and(|it| it.eq_ignore_ascii_case("true")),
             },
             azure: Azure {
                 client_id: get("AZURE_CLIENT_ID"),

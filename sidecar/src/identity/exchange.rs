@@ -6,9 +6,12 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
 use serde::de::DeserializeOwned;
+use spillway_providers::fault;
 
+use super::Lack;
 use crate::{
     chain::Chain,
+    percent::encoded,
     upstream::{
         address::AddressRule,
         connect::{Dialer, Peer},
@@ -30,18 +33,28 @@ pub(crate) struct Way {
 pub(super) enum Trouble {
     #[error("{0}")]
     Setup(String),
-    #[error("{file} cannot be read: {why}")]
+    #[error(
+        "{file} cannot be read: {why} (the cluster mounts it for a ServiceAccount that has an identity at the cloud)"
+    )]
     File { file: String, why: String },
     #[error("{0:?} is no https:// address that a token may be asked for at")]
     Address(String),
-    #[error("{host} cannot be asked for a token: {why}")]
+    #[error(
+        "{host} cannot be asked for a token: {why} (the pod must be able to reach it, or the provider's spec.proxy)"
+    )]
     Unreachable { host: String, why: String },
+    #[error("{host} gives no token now (status {status}): {reason}")]
+    Busy { host: String, status: u16, reason: String },
     #[error("{host} gives no token (status {status}): {reason}")]
     Refused { host: String, status: u16, reason: String },
+    /// Nothing says who the pod is, so its machine was asked.
+    #[error("{0}; for want of another identity of the pod its machine's was asked for, as {why}", why = super::aws::NO_IDENTITY)]
+    OfMachine(Box<Self>),
     #[error("what came is no token: {0}")]
     NoToken(String),
-    #[error("no answer within {}s", TIMEOUT.as_secs())]
-    Slow,
+    #[error("{host} has given no token within {}ms (is it slow, or does something between it and the pod swallow \
+             requests?)", .after.as_millis())]
+    Slow { host: String, after: Duration },
 }
 
 /// A question in the making.
@@ -60,8 +73,20 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Tokens are a few KiB.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
 const MAX_FILE_BYTES: u64 = 64 << 10;
-/// What is quoted of a refusal.
-const MAX_REASON_CHARS: usize = 300;
+
+// === impl Trouble ===
+
+impl Trouble {
+    pub(super) const fn lack(&self) -> Lack {
+        match self {
+            Self::Setup(_) | Self::File { .. } | Self::Address(_) => Lack::Setup,
+            Self::Unreachable { .. } | Self::Busy { .. } => Lack::Unreachable,
+            Self::Refused { .. } | Self::NoToken(_) => Lack::Refused,
+            Self::Slow { .. } => Lack::Slow,
+            Self::OfMachine(trouble) => trouble.lack(),
+        }
+    }
+}
 
 // === impl Way ===
 
@@ -103,7 +128,10 @@ impl Way {
         if head.status.is_success() {
             return Ok(body);
         }
-        Err(Trouble::Refused { host: peer.host, status: head.status.as_u16(), reason: reason(&body) })
+        let (host, status, reason) = (peer.host, head.status.as_u16(), reason(&body));
+        // Too many ask, or it is down: that is not about who asks.
+        let busy = matches!(status, 408 | 429 | 500..);
+        Err(if busy { Trouble::Busy { host, status, reason } } else { Trouble::Refused { host, status, reason } })
     }
 }
 
@@ -112,6 +140,10 @@ impl Way {
 impl Question {
     pub(super) fn get(url: String) -> Self {
         Self { method: Method::GET, url, headers: HeaderMap::new(), body: Bytes::new(), local: false }
+    }
+
+    pub(super) fn put(url: String) -> Self {
+        Self { method: Method::PUT, ..Self::get(url) }
     }
 
     /// A POST of a form.
@@ -162,18 +194,6 @@ pub(super) fn form(fields: &[(&str, &str)]) -> String {
     fields.iter().map(field).collect::<Vec<_>>().join("&")
 }
 
-fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
-}
-
 /// A file that the cloud keeps fresh: read anew for each exchange.
 pub(super) fn file(path: &Path) -> Result<String, Trouble> {
     use std::io::Read as _;
@@ -183,6 +203,12 @@ pub(super) fn file(path: &Path) -> Result<String, Trouble> {
     read.map_err(|error| unreadable(error.to_string()))?;
     let text = text.trim();
     if text.is_empty() { Err(unreadable("it is empty".to_owned())) } else { Ok(text.to_owned()) }
+}
+
+/// The host that a URL names.
+pub(super) fn host(url: &str) -> String {
+    let uri: Option<Uri> = url.parse().ok();
+    uri.as_ref().and_then(Uri::host).unwrap_or(url).to_owned()
 }
 
 /// What a refusal says: Google and Azure in JSON, AWS in XML. Anything else is not quoted.
@@ -204,7 +230,8 @@ fn reason(body: &[u8]) -> String {
     );
     let words: Vec<String> = words.into_iter().flatten().collect();
     let said = if words.is_empty() { "it does not say why".to_owned() } else { words.join(": ") };
-    said.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_REASON_CHARS).collect()
+    // Some repeat what they were sent, which proves who we are for a while.
+    fault::shown(&said)
 }
 
 /// The text of the first element of this name. What AWS writes has neither attributes nor entities where it is used.
@@ -233,6 +260,10 @@ mod tests {
             (
                 "<ErrorResponse><Error><Code>InvalidIdentityToken</Code><Message>bad</Message></Error></ErrorResponse>",
                 "InvalidIdentityToken: bad",
+            ),
+            (
+                r#"{"error": "invalid_grant", "error_description": "assertion eyJhbGciOi.J9x_y is old"}"#,
+                "invalid_grant: assertion [redacted] is old",
             ),
             ("<html>secret</html>", "it does not say why"),
             ("", "it does not say why"),

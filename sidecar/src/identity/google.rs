@@ -96,6 +96,15 @@ impl Source {
         }
     }
 
+    /// Who is asked, and last.
+    pub(super) fn url(&self) -> &str {
+        match self {
+            Self::KeyFile(file) => &file.token_uri,
+            Self::Pod { iam, become_: Some(_), .. } => iam,
+            Self::Pod { metadata, .. } => metadata,
+        }
+    }
+
     pub(super) async fn fetch(&self, way: &Way) -> Result<Token, Trouble> {
         match self {
             Self::KeyFile(file) => {

@@ -1,9 +1,12 @@
 //! Every source of tokens against somebody who answers as the real one does. What was asked is compared in full.
 
-use std::{collections::VecDeque, net::SocketAddr, sync::Mutex};
+mod cache;
+
+use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+
+pub(super) use cache::Script;
 
 use super::{
     environment::{Aws, Azure},
@@ -18,30 +21,13 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 
-/// What [`Source::fetch`] brings, in this order, each when there is leave for it.
-#[derive(Debug)]
-pub(super) struct Script {
-    answers: Mutex<VecDeque<Result<(&'static str, u64), &'static str>>>,
-    leave: Arc<Semaphore>,
-}
-
-impl Script {
-    pub(super) async fn fetch(&self) -> Result<Token, Trouble> {
-        self.leave.acquire().await.unwrap().forget();
-        match self.answers.lock().unwrap().pop_front().expect("nobody asks more often") {
-            Ok((token, seconds)) => Ok(Token { proof: Proof::bearer(token)?, lives: Duration::from_secs(seconds) }),
-            Err(why) => Err(Trouble::Setup(why.to_owned())),
-        }
-    }
-}
-
 fn way() -> Way {
     let rule = AddressRule::new(vec!["127.0.0.0/8".parse().unwrap()]);
     Way { dialer: Dialer::new(), proxy: None, rule, insecure: true }
 }
 
-fn shown(proof: &Proof) -> String {
-    match proof {
+fn shown(given: &Given) -> String {
+    match &given.proof {
         Proof::Header(value) => value.to_str().unwrap().to_owned(),
         Proof::Aws(credentials) => {
             let token = credentials.session_token.as_ref().map_or("", |token| token.expose_secret());
@@ -92,9 +78,9 @@ async fn a_service_account_signs_who_it_is_and_gets_a_token() {
         })
         .to_string(),
     );
-    let proof = identity.proof(document(&file), 5 * SECOND).await.unwrap();
-    assert_eq!(shown(&proof), "Bearer ya29.x");
-    assert!(!format!("{proof:?}").contains("ya29"), "it does not print");
+    let given = identity.proof(document(&file), 5 * SECOND).await.unwrap();
+    assert_eq!(shown(&given), "Bearer ya29.x");
+    assert!(!format!("{given:?}").contains("ya29"), "it does not print");
     assert!(server.seen().is_empty());
     let seen = told(&tokens.seen()[0]);
     let [line, kind, body] = &seen[..] else { panic!("{seen:?}") };
@@ -249,6 +235,31 @@ async fn a_pod_on_aws_becomes_a_role_or_is_given_credentials_by_its_node() {
 }
 
 #[tokio::test]
+async fn a_pod_on_aws_that_nothing_was_given_to_has_the_role_of_its_machine() {
+    let at = |addr| Environment { metadata: format!("http://{addr}"), ..Environment::default() };
+    let (identity, server) = asking(Cloud::Aws, "", None, at).await;
+    let body = json!({"Code": "Success", "AccessKeyId": "ASIA3", "SecretAccessKey": "s", "Token": "t",
+        "Expiration": "2100-01-01T00:00:00Z"});
+    let answers = ["session", "node-role\n", &body.to_string()];
+    server.then(answers.map(|answer| Act::Write(reply(200, &[], answer))));
+    assert_eq!(shown(&identity.proof(None, 5 * SECOND).await.unwrap()), "ASIA3/s/t");
+    let roles = "/latest/meta-data/iam/security-credentials/";
+    let with_session = |line: String| vec![line, "x-aws-ec2-metadata-token: session".to_owned()];
+    let want = [
+        vec!["PUT /latest/api/token HTTP/1.1".to_owned(), "x-aws-ec2-metadata-token-ttl-seconds: 60".to_owned()],
+        with_session(format!("GET {roles} HTTP/1.1")),
+        with_session(format!("GET {roles}node-role HTTP/1.1")),
+    ];
+    assert_eq!(server.seen().iter().map(|request| told(request)).collect::<Vec<_>>(), want);
+
+    let (identity, server) = asking(Cloud::Aws, "", None, at).await;
+    server.then([Act::Write(reply(404, &[], ""))]);
+    let why = identity.proof(None, 5 * SECOND).await.unwrap_err();
+    assert_eq!(why.lack, Lack::Refused);
+    assert!(why.to_string().contains("annotate its ServiceAccount with a role"), "{why}");
+}
+
+#[tokio::test]
 async fn whatever_is_wrong_is_said_and_no_secret_with_it() {
     let (identity, server) = asking(Cloud::Azure, "s", None, |addr| Environment {
         azure: Azure { authority_host: Some(format!("http://{addr}")), ..Azure::default() },
@@ -259,8 +270,11 @@ async fn whatever_is_wrong_is_said_and_no_secret_with_it() {
     let refusal = json!({"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret."});
     server.then([Act::Write(reply(401, &[], &refusal.to_string()))]);
     let error = identity.proof(document(&secret), 5 * SECOND).await.unwrap_err();
-    let want = "127.0.0.1 gives no token (status 401): invalid_client: AADSTS7000215: Invalid client secret. (the next try is in 1 s)";
-    assert_eq!(error, want);
+    assert_eq!(
+        error.to_string(),
+        "127.0.0.1 gives no token (status 401): invalid_client: AADSTS7000215: Invalid client secret. (the next try is in 1 s) \
+         (put a document that is good into its Secret)"
+    );
 
     let rows = [
         (Cloud::Google, r#"{"type":"authorized_user","x":"canary"}"#, "only key files of type \"service_account\""),
@@ -281,10 +295,13 @@ async fn whatever_is_wrong_is_said_and_no_secret_with_it() {
         let (identity, _) = asking(cloud, "s", None, |_| Environment::default()).await;
         let text = SecretString::from(text.to_owned());
         let error = identity.proof(document(&text), SECOND).await.unwrap_err();
+        assert_eq!(error.lack, Lack::Setup);
+        let error = error.to_string();
         assert!(error.contains(want) && !error.contains("canary"), "{error}");
     }
-    let (identity, _) = asking(Cloud::Aws, "", None, |_| Environment::default()).await;
-    let error = identity.proof(None, SECOND).await.unwrap_err();
+    let alone = Environment { aws: Aws { ec2_metadata_disabled: true, ..Aws::default() }, ..Environment::default() };
+    let (identity, _) = asking(Cloud::Aws, "", None, |_| alone.clone()).await;
+    let error = identity.proof(None, SECOND).await.unwrap_err().to_string();
     assert!(error.contains("the pod has no identity at AWS"), "{error}");
 }
 
@@ -302,74 +319,27 @@ async fn a_new_document_is_used_at_once_and_an_old_one_is_asked_with_once() {
     for (version, want) in [(1, "Bearer one"), (1, "Bearer one"), (2, "Bearer two"), (2, "Bearer two")] {
         assert_eq!(shown(&ask(version).await.unwrap()), want);
     }
-    identity.refused(1);
+    ask(2).await.unwrap().refused();
     assert_eq!(shown(&ask(2).await.unwrap()), "Bearer three", "the provider did not take the second one");
     assert_eq!(server.seen().len(), 3);
 }
 
-// The cache, by a source that does what it is told.
-
-fn tokens(answers: &[Result<(&'static str, u64), &'static str>]) -> (Arc<Tokens>, Arc<Semaphore>) {
-    let leave = Arc::new(Semaphore::new(0));
-    let script = Script { answers: Mutex::new(answers.iter().copied().collect()), leave: Arc::clone(&leave) };
-    (Arc::new(Tokens::new(Source::Scripted(script), way())), leave)
-}
-
-#[tokio::test(start_paused = true)]
-async fn whoever_asks_at_once_waits_for_one_exchange() {
-    let (tokens, leave) = tokens(&[Ok(("a", 3600))]);
-    let asking: Vec<_> = (0..5)
-        .map(|_| {
-            let tokens = Arc::clone(&tokens);
-            tokio::spawn(async move { tokens.get(SECOND).await })
-        })
-        .collect();
-    tokio::task::yield_now().await;
-    leave.add_permits(1);
-    for asked in asking {
-        assert_eq!(shown(&asked.await.unwrap().unwrap()), "Bearer a");
+#[tokio::test]
+async fn where_a_token_is_missing_is_told_apart() {
+    let (identity, server) = asking(Cloud::Google, SCOPE, None, |addr| Environment {
+        metadata: format!("http://{addr}"),
+        ..Environment::default()
+    })
+    .await;
+    let rows = [(403, Lack::Refused), (404, Lack::Refused), (429, Lack::Unreachable), (503, Lack::Unreachable)];
+    for (status, want) in rows {
+        server.then([Act::Write(reply(status, &[], "{}"))]);
+        let identity = Identity::new(identity.exchange.clone(), None, way(), Arc::clone(&identity.environment));
+        let why = identity.proof(None, 5 * SECOND).await.unwrap_err();
+        assert_eq!(why.lack, want, "{status}: {why}");
+        assert!(why.to_string().contains("127.0.0.1 gives no token"), "{why}");
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn nobody_waits_longer_than_it_has_patience_and_the_exchange_goes_on() {
-    let (tokens, leave) = tokens(&[Ok(("a", 3600))]);
-    assert_eq!(tokens.get(SECOND).await.unwrap_err(), "none has come within 1000ms");
-    leave.add_permits(1);
-    assert_eq!(shown(&tokens.get(SECOND).await.unwrap()), "Bearer a");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_token_is_renewed_before_its_end_while_it_is_still_sent() {
-    // How long it lives, and how long before its end it is renewed.
-    for (lives, ahead) in [(3600, 300), (400, 100)] {
-        let (tokens, leave) = tokens(&[Ok(("a", lives)), Ok(("b", lives))]);
-        leave.add_permits(1);
-        let ask = async || shown(&tokens.get(SECOND).await.unwrap());
-        assert_eq!(ask().await, "Bearer a");
-        tokio::time::advance(Duration::from_secs(lives - ahead - 1)).await;
-        assert_eq!(ask().await, "Bearer a");
-        tokio::time::advance(2 * SECOND).await;
-        assert_eq!(ask().await, "Bearer a", "the new one is asked for, and nobody waits for it");
-        leave.add_permits(1);
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        assert_eq!(ask().await, "Bearer b");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_failed_exchange_is_repeated_after_a_pause_and_a_good_token_outlives_it() {
-    let (tokens, leave) = tokens(&[Err("no"), Err("no again"), Ok(("a", 3600)), Err("not now")]);
-    leave.add_permits(100);
-    assert_eq!(tokens.get(SECOND).await.unwrap_err(), "no (the next try is in 1 s)");
-    assert_eq!(tokens.get(SECOND).await.unwrap_err(), "no (the next try is in 1 s)", "nobody was asked");
-    tokio::time::advance(SECOND).await;
-    assert_eq!(tokens.get(SECOND).await.unwrap_err(), "no again (the next try is in 2 s)");
-    tokio::time::advance(2 * SECOND).await;
-    assert_eq!(shown(&tokens.get(SECOND).await.unwrap()), "Bearer a");
-    tokio::time::advance(3400 * SECOND).await;
-    for _ in 0..2 {
-        assert_eq!(shown(&tokens.get(SECOND).await.unwrap()), "Bearer a", "it could not be renewed and is still good");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    let nobody = Environment { metadata: "http://127.0.0.1:1".to_owned(), ..Environment::default() };
+    let identity = Identity::new(identity.exchange.clone(), None, way(), Arc::new(nobody));
+    assert_eq!(identity.proof(None, 5 * SECOND).await.unwrap_err().lack, Lack::Unreachable);
 }

@@ -9,10 +9,22 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    Proof, Source, Token, Way,
-    exchange::{TIMEOUT, Trouble},
+    NoProof, Proof, Source, Token, Way,
+    exchange::{TIMEOUT, Trouble, host},
 };
-use crate::clock;
+use crate::{
+    clock,
+    secrets::{self, Secrets},
+};
+
+/// A token for a request.
+#[derive(Debug)]
+pub(crate) struct Given {
+    pub(crate) proof: Proof,
+    /// Which one it is of those that have come.
+    serial: u64,
+    from: Arc<Tokens>,
+}
 
 #[derive(Debug)]
 pub(super) struct Tokens {
@@ -28,12 +40,20 @@ struct State {
     asking: bool,
     /// Exchanges in a row that failed, why the last one did, and when to try again.
     failures: u32,
-    trouble: Option<(String, Instant)>,
+    trouble: Option<(NoProof, Instant)>,
+    /// Tokens that have come.
+    serial: u64,
+    /// Of the token before: what was sent with it may still be answered.
+    before: Option<Arc<Secrets>>,
+    /// Until then a provider's refusal is no reason for another exchange.
+    replaceable: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Held {
     proof: Proof,
+    serial: u64,
+    secrets: Arc<Secrets>,
     /// From then on a new one is fetched, while this one is still good.
     refresh: Instant,
     expires: Instant,
@@ -41,8 +61,8 @@ struct Held {
 
 /// What there is for a request at some moment.
 enum Found {
-    Proof(Proof),
-    Nothing(String),
+    Proof(Proof, u64),
+    Nothing(NoProof),
     Soon,
 }
 
@@ -52,6 +72,9 @@ const AHEAD: Duration = Duration::from_secs(300);
 const LAST_SECONDS: Duration = Duration::from_secs(5);
 /// After the first failure; twice as long after each one that follows, up to 32 times.
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often a token is replaced because a provider does not take it. Whoever refuses a new one as well means who we are, and
+/// that changes no sooner for being asked with every request.
+const REPLACED_EVERY: Duration = Duration::from_secs(60);
 
 // === impl Tokens ===
 
@@ -61,30 +84,44 @@ impl Tokens {
     }
 
     /// A token that is still good, waited for no longer than `patience`; Err: why there is none.
-    pub(super) async fn get(self: &Arc<Self>, patience: Duration) -> Result<Proof, String> {
+    pub(super) async fn get(self: &Arc<Self>, patience: Duration) -> Result<Given, NoProof> {
         let mut changes = self.state.subscribe();
         let found = async {
             loop {
                 match self.look(clock::now()) {
-                    Found::Proof(proof) => return Ok(proof),
+                    Found::Proof(proof, serial) => return Ok(Given { proof, serial, from: Arc::clone(self) }),
                     Found::Nothing(why) => return Err(why),
                     Found::Soon => {}
                 }
                 if changes.changed().await.is_err() {
-                    return Err("it is not asked for any more".to_owned());
+                    return Err(self.slow(patience).into());
                 }
             }
         };
-        let slow = |_| Err(format!("none has come within {}ms", patience.as_millis()));
-        tokio::time::timeout(patience, found).await.unwrap_or_else(slow)
+        tokio::time::timeout(patience, found).await.unwrap_or_else(|_| Err(self.slow(patience).into()))
     }
 
-    /// The token at hand is good for nothing.
-    pub(super) fn forget(&self) {
+    fn slow(&self, after: Duration) -> Trouble {
+        self.source.explained(Trouble::Slow { host: host(self.source.url()), after })
+    }
+
+    /// A provider does not take this token. One that has come since is another one.
+    fn refused(&self, serial: u64, now: Instant) {
         self.state.send_if_modified(|state| {
-            state.held = None;
+            let may = state.replaceable.is_none_or(|at| now >= at);
+            if may && let Some(held) = state.held.take_if(|held| held.serial == serial) {
+                state.before = Some(held.secrets);
+                state.replaceable = Some(now + REPLACED_EVERY);
+            }
             false
         });
+    }
+
+    /// The text without the tokens at hand. None: there is none in it.
+    pub(super) fn taken_out_of(&self, text: &str) -> Option<String> {
+        let state = self.state.borrow();
+        let held = state.held.as_ref().map(|held| &held.secrets);
+        secrets::taken_out_of(text, held.into_iter().chain(&state.before), |secrets, text| secrets.taken_out_of(text))
     }
 
     /// What there is; begins an exchange if it is time for one.
@@ -97,10 +134,10 @@ impl Tokens {
             let is_due = held.is_none_or(|held| now >= held.refresh);
             ask = is_due && resting.is_none() && !state.asking;
             match (held, resting) {
-                (Some(held), _) => found = Found::Proof(held.proof.clone()),
+                (Some(held), _) => found = Found::Proof(held.proof.clone(), held.serial),
                 (None, Some((why, until))) => {
                     let seconds = until.saturating_duration_since(now).as_secs_f64().ceil();
-                    found = Found::Nothing(format!("{why} (the next try is in {seconds} s)"));
+                    found = Found::Nothing(why.and(&format!("the next try is in {seconds} s")));
                 }
                 (None, None) => {}
             }
@@ -115,32 +152,45 @@ impl Tokens {
 
     async fn fetch(self: Arc<Self>) {
         let fetched = tokio::time::timeout(TIMEOUT, self.source.fetch(&self.way)).await;
-        let fetched = fetched.unwrap_or(Err(Trouble::Slow));
+        let explained = |trouble| self.source.explained(trouble);
+        let fetched = fetched.map_or_else(|_| Err(self.slow(TIMEOUT)), |fetched| fetched.map_err(explained));
         let now = clock::now();
         self.state.send_modify(|state| {
             state.asking = false;
             match fetched {
                 Ok(token) => {
                     (state.failures, state.trouble) = (0, None);
-                    state.held = Some(Held::new(token, now));
+                    state.serial += 1;
+                    let before = state.held.replace(Held::new(token, state.serial, now));
+                    state.before = before.map(|held| held.secrets).or_else(|| state.before.take());
                 }
                 Err(trouble) => {
                     tracing::warn!(error = %trouble, "no token");
                     let pause = PAUSE * (1 << state.failures.min(5));
                     state.failures = state.failures.saturating_add(1);
-                    state.trouble = Some((trouble.to_string(), now + pause));
+                    state.trouble = Some((trouble.into(), now + pause));
                 }
             }
         });
     }
 }
 
+// === impl Given ===
+
+impl Given {
+    /// A provider does not take it: the next request gets a new one.
+    pub(crate) fn refused(&self) {
+        self.from.refused(self.serial, clock::now());
+    }
+}
+
 // === impl Held ===
 
 impl Held {
-    fn new(Token { proof, lives }: Token, now: Instant) -> Self {
+    fn new(Token { proof, lives }: Token, serial: u64, now: Instant) -> Self {
         let expires = clock::after(now, lives.saturating_sub(LAST_SECONDS));
         let refresh = clock::after(now, lives.saturating_sub(AHEAD.min(lives / 4)));
-        Self { proof, refresh: refresh.min(expires), expires }
+        let secrets = Arc::new(proof.secrets());
+        Self { proof, serial, secrets, refresh: refresh.min(expires), expires }
     }
 }

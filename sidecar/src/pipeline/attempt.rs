@@ -123,16 +123,17 @@ pub(super) async fn make(runtime: &Runtime, call: &Call, ready: Ready, progress:
     let attempt = Attempt { runtime, call, backend, progress, sent, total };
     let mut busy = backend.state.enter(sent);
     let mut measured = Measured::default();
-    let mut outcome = match prove(&backend.provider, key.as_ref(), &mut request, attempt.until()).await {
-        Ok(()) => attempt.exchange(request, &mut measured).await,
-        Err(why) => Outcome::Failed(Failure::new(local(spillway_providers::Class::Authentication, why))),
+    let given = prove(&backend.provider, key.as_ref(), &mut request, attempt.until()).await;
+    let (mut outcome, given) = match given {
+        Ok(given) => (attempt.exchange(request, &mut measured).await, given),
+        Err(failure) => (Outcome::Failed(failure), None),
     };
     let ended = clock::now();
     let failed = if let Outcome::Failed(failure) = &mut outcome {
         backend.provider.scrub(&mut failure.fault);
-        prove::learn(&backend.provider, key.as_ref(), failure);
+        prove::learn(given.as_ref(), failure);
         failure.rekeyed = key.as_ref().is_some_and(Sent::is_old);
-        failure.of_key = backend.provider.keys.len() > 1 && failure.blames_key();
+        failure.of_key = failure.blames_key().filter(|_| backend.provider.keys.len() > 1);
         Some(failure.class)
     } else {
         None
@@ -226,7 +227,7 @@ impl Attempt<'_> {
         if let Some(coding) = head.headers.get(header::CONTENT_ENCODING).filter(|coding| **coding != IDENTITY) {
             return self.garbage(format!("answered with content-encoding {coding:?}, which it was asked not to"));
         }
-        let headers = passed(&head.headers, &provider.keys);
+        let headers = passed(&head.headers, provider);
         let body = if self.goes_through(&head.headers) {
             through::start(self, &head.headers, body).await.map(|through| Answer::Through(Box::new(through)))
         } else if self.call.need.stream && !is_json(&head.headers) {
@@ -278,7 +279,7 @@ impl Attempt<'_> {
             let kind = headers.get(fault::TYPE_HEADER).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
             fault::classify(self.backend.speech.dialect, status.as_u16(), kind, &text)
         };
-        let passed = passed(headers, &self.backend.provider.keys);
+        let passed = passed(headers, &self.backend.provider);
         Box::new(Failure { retry_after: wait, headers: passed, ..*Failure::new(fault) })
     }
 

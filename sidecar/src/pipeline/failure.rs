@@ -7,7 +7,11 @@ use spillway_policy::Class;
 use spillway_providers::Fault;
 
 use super::settle::Waste;
-use crate::{clock, error::class_of, runtime::Failed};
+use crate::{
+    clock,
+    error::class_of,
+    runtime::{Failed, OfKey},
+};
 
 /// Why an attempt failed.
 pub(super) struct Failure {
@@ -26,11 +30,16 @@ pub(super) struct Failure {
     /// An answer came, and it is not what was asked for.
     pub(super) unfit: bool,
     /// What is wrong is the key, and the provider has others.
-    pub(super) of_key: bool,
+    pub(super) of_key: Option<OfKey>,
+    /// There is nothing that says who we are: the provider was never asked.
+    pub(super) unproved: bool,
 }
 
 /// A provider that asks for more is asked again tomorrow.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
+
+/// What OpenAI calls it that nobody has paid, with the status of a limit.
+const UNPAID: &str = "insufficient_quota";
 
 /// Why a body ended before its end.
 pub(super) enum Cut {
@@ -53,19 +62,27 @@ impl Failure {
             wasted: None,
             rekeyed: false,
             unfit: false,
-            of_key: false,
+            of_key: None,
+            unproved: false,
         })
     }
 
     /// What the gates on the way to the backend need to know. `hurried`: the application's own deadline came first.
     pub(super) const fn for_gates(&self, hurried: bool) -> Failed {
-        let Self { class, retry_after, rekeyed, of_key, .. } = self;
-        Failed { class: *class, retry_after: *retry_after, hurried, rekeyed: *rekeyed, of_key: *of_key }
+        let Self { class, retry_after, rekeyed, of_key, unproved, .. } = *self;
+        Failed { class, retry_after, hurried, rekeyed, of_key, unproved }
     }
 
-    /// Another key might be told something else: this one is refused, over its quota, or not paid for.
-    pub(super) fn blames_key(&self) -> bool {
-        matches!(self.class, Class::Authentication | Class::RateLimited) || self.fault.status == Some(402)
+    /// Another key might be told something else: this one is refused, not paid for, or over its limit, which is by model
+    /// nearly everywhere.
+    pub(super) fn blames_key(&self) -> Option<OfKey> {
+        let unpaid = self.fault.status == Some(402) || self.fault.code.as_deref() == Some(UNPAID);
+        match self.class {
+            _ if unpaid => Some(OfKey::Whole),
+            Class::Authentication => Some(OfKey::Whole),
+            Class::RateLimited => Some(OfKey::WithModel),
+            _ => None,
+        }
     }
 }
 

@@ -188,7 +188,7 @@ impl Plan {
         if left.is_zero() {
             return Err(self.exhausted(call, *failure, &skips));
         }
-        if failure.of_key && self.turn_key(call) {
+        if failure.of_key.is_some() && self.turn_key(call) {
             return Ok(());
         }
         if let Some(pause) = self.pause(call, &failure, left, runtime.roll())
@@ -326,8 +326,7 @@ impl Plan {
     }
 
     pub(super) fn exhausted(&self, call: &Call, failure: Failure, skips: &Skips) -> ProxyError {
-        let Failure { class, fault, retry_after, headers, silent: _, wasted: _, rekeyed: _, unfit, of_key: _ } =
-            failure;
+        let Failure { class, fault, retry_after, headers, unfit, .. } = failure;
         let skipped: Skips = skips.iter().copied().filter(|(index, _)| !self.tried.contains(*index)).collect();
         if unfit {
             return refusal::unfit(call, self, fault.message, &skipped);

@@ -9,10 +9,13 @@ use http_body_util::{BodyExt as _, Full};
 use secrecy::SecretString;
 use spillway_policy::Class;
 
-use super::{failure::Failure, outgoing::sign_with};
+use super::{
+    failure::{Failure, local},
+    outgoing::sign_with,
+};
 use crate::{
     clock,
-    identity::{Document, Proof},
+    identity::{Document, Given, Lack, Proof},
     runtime::{Admission, KeySlot, Provider},
 };
 
@@ -48,38 +51,53 @@ impl Sent {
     }
 }
 
-/// Waits for a proof if the provider needs one, and adds it. Err: why there is none.
+/// Waits for a proof if the provider needs one, and adds it.
 pub(super) async fn prove(
     provider: &Provider,
     key: Option<&Sent>,
     request: &mut Request<Full<Bytes>>,
     until: Instant,
-) -> Result<(), String> {
-    let Some(identity) = &provider.identity else { return Ok(()) };
+) -> Result<Option<Given>, Box<Failure>> {
+    let Some(identity) = &provider.identity else { return Ok(None) };
     let document = key.and_then(|key| {
         let (version, text) = key.document.as_ref()?;
         Some(Document { number: key.number, version: *version, text })
     });
     if document.is_none() && key.is_some() {
         // The key itself, and it is there already.
-        return Ok(());
+        return Ok(None);
     }
     let patience = provider.upstream.connect_timeout().min(until.saturating_duration_since(clock::now()));
-    let refused = |why| format!("there is no key for provider {}: {why}", provider.name);
-    match identity.proof(document, patience).await.map_err(refused)? {
-        Proof::Header(value) => drop(request.headers_mut().insert(header::AUTHORIZATION, value)),
+    let given =
+        identity.proof(document, patience).await.map_err(|why| unproved(provider, why.lack, &why.to_string()))?;
+    match &given.proof {
+        Proof::Header(value) => drop(request.headers_mut().insert(header::AUTHORIZATION, value.clone())),
         Proof::Aws(key) => {
             let body = request.body().clone().frame().now_or_never().flatten();
             let body = body.and_then(Result::ok).and_then(|frame| frame.into_data().ok()).unwrap_or_default();
-            sign_with(&key, request, &body, provider).map_err(|error| refused(error.to_string()))?;
+            sign_with(key, request, &body, provider)
+                .map_err(|error| unproved(provider, Lack::Setup, &error.to_string()))?;
         }
     }
-    Ok(())
+    Ok(Some(given))
 }
 
-/// The key that a provider has just refused was fetched: the next request gets a new one.
-pub(super) fn learn(provider: &Provider, key: Option<&Sent>, failure: &Failure) {
-    if let Some(identity) = provider.identity.as_ref().filter(|_| failure.class == Class::Authentication) {
-        identity.refused(key.map_or(0, |key| key.number));
+/// The provider was never asked. Nor will it be in a moment: whoever gives out tokens is left alone for a while first.
+fn unproved(provider: &Provider, lack: Lack, why: &str) -> Box<Failure> {
+    use spillway_providers::Class as P;
+    let class = match lack {
+        Lack::Slow => P::Timeout,
+        Lack::Unreachable => P::Connection,
+        Lack::Refused | Lack::Setup => P::Authentication,
+    };
+    let message = format!("there is no key for provider {}: {why}", provider.name);
+    let silent = matches!(lack, Lack::Slow | Lack::Unreachable);
+    Box::new(Failure { unproved: true, silent, ..*Failure::new(local(class, message)) })
+}
+
+/// What a provider has just refused was fetched: the next request gets a new one.
+pub(super) fn learn(given: Option<&Given>, failure: &Failure) {
+    if let Some(given) = given.filter(|_| failure.class == Class::Authentication) {
+        given.refused();
     }
 }

@@ -75,7 +75,7 @@ fn keys(backend: &Backend, now: Instant) -> String {
         let seconds = until.saturating_duration_since(now).as_secs_f64().ceil();
         format!("key {number} rests for {seconds} s ({cause})")
     };
-    backend.provider.resting_keys(now).map(rest).collect::<Vec<_>>().join(", ")
+    backend.resting_keys(now).map(rest).collect::<Vec<_>>().join(", ")
 }
 
 /// What it amounts to that none of these is asked: too many requests, where providers asked for a pause and nothing else is

@@ -309,7 +309,7 @@ impl Settle {
         let seen = self.estimate(self.output_bytes).output;
         self.usage = self.usage.map(|usage| at_least(usage, seen));
         if let Some(Kept { admission, _busy }) = self.kept.take() {
-            let failed = Failed { class, retry_after: None, hurried: false, rekeyed: false, of_key: false };
+            let failed = Failed::with(class);
             admission.failed(&failed, self.place.runtime().roll());
         }
         let end = End { outcome: Outcome::Cut, status: 200, error: Some(code.to_owned()), class: Some(class) };

@@ -6,7 +6,7 @@ use spillway_policy::breaker::{self, Refusal};
 
 use super::{
     gate::{ACCESS, Admission, Gate, ONE_OF_SEVERAL, Pass, Rest, Who},
-    generation::{Backend, Generation, Provider, Route},
+    generation::{Backend, Generation, Route},
     keys::KeySlot,
 };
 
@@ -60,8 +60,8 @@ impl Backend {
             Some(_) => provider.rest(Who::Provider, now).map_or(Ok(()), |rest| Err(rest.refusal))?,
             None => {}
         }
-        if let Some((index, pass)) = self.provider.admit_key(now)? {
-            (admission.slot, admission.key) = (Some(index), Some(pass));
+        if let Some((index, key, quota)) = self.admit_key(now)? {
+            (admission.slot, admission.key, admission.quota) = (Some(index), Some(key), quota);
         }
         admission.model = Some(self.model_state.gate.admit(&ACCESS, now)?);
         if let Some(rule) = breaker {
@@ -72,13 +72,14 @@ impl Backend {
 
     /// The gates on the way at this moment: of several keys', the one that opens first.
     pub(crate) fn gates(&self, at: Instant) -> impl Iterator<Item = (Who, &Arc<Gate>)> {
-        let key = self.provider.first_key_gate(at).map(|gate| (Who::Key, gate));
+        let key = self.first_key_gate(at).map(|gate| (Who::Key, gate));
         self.own_gates().chain(key)
     }
 
     /// All gates that may ever be on the way.
     pub(crate) fn every_gate(&self) -> impl Iterator<Item = (Who, &Arc<Gate>)> {
-        self.own_gates().chain(self.provider.keys.iter().map(|slot| (Who::Key, slot.gate())))
+        let keys = self.provider.keys.iter().map(|slot| slot.gate());
+        self.own_gates().chain(keys.chain(&self.quotas).map(|gate| (Who::Key, gate)))
     }
 
     fn own_gates(&self) -> impl Iterator<Item = (Who, &Arc<Gate>)> {
@@ -86,18 +87,19 @@ impl Backend {
         let own = [(Who::Model, &self.model_state.gate), (Who::Backend, &self.state.gate)];
         provider.into_iter().chain(own)
     }
-}
 
-// === impl Provider ===
-
-impl Provider {
-    /// The first key that may be sent now, and leave to send it; Err: all of them rest.
-    fn admit_key(&self, now: Instant) -> Result<Option<(usize, Pass)>, Refusal> {
-        let rule = if self.keys.len() > 1 { &ONE_OF_SEVERAL } else { &ACCESS };
+    /// The first key that may be sent now, and leave to send it, and to send it for this model; Err: all of them rest.
+    fn admit_key(&self, now: Instant) -> Result<Option<(usize, Pass, Option<Pass>)>, Refusal> {
+        let keys = &self.provider.keys;
+        let rule = if keys.len() > 1 { &ONE_OF_SEVERAL } else { &ACCESS };
         let mut soonest: Option<Refusal> = None;
-        for (index, slot) in self.keys.iter().enumerate().filter(|(_, slot)| slot.is_set()) {
-            match slot.gate().admit(rule, now) {
-                Ok(pass) => return Ok(Some((index, pass))),
+        for (index, slot) in keys.iter().enumerate().filter(|(_, slot)| slot.is_set()) {
+            let admitted = slot.gate().admit(rule, now).and_then(|key| {
+                let quota = self.quotas.get(index).map(|quota| quota.admit(rule, now)).transpose()?;
+                Ok((index, key, quota))
+            });
+            match admitted {
+                Ok(admitted) => return Ok(Some(admitted)),
                 Err(refusal) if soonest.is_none_or(|soonest| refusal.until < soonest.until) => soonest = Some(refusal),
                 Err(_) => {}
             }
@@ -108,17 +110,25 @@ impl Provider {
     /// Of the keys that are there, the gate of one that may be sent, or else of the first that may be again. The only key
     /// has its gate even while it is not there.
     fn first_key_gate(&self, at: Instant) -> Option<&Arc<Gate>> {
-        let counts = |slot: &&Arc<KeySlot>| slot.is_set() || self.keys.len() == 1;
-        let gates = self.keys.iter().filter(counts).map(|slot| slot.gate());
+        let keys = &self.provider.keys;
+        let counts = |(_, slot): &(usize, &Arc<KeySlot>)| slot.is_set() || keys.len() == 1;
+        let gates = keys.iter().enumerate().filter(counts).map(|(index, slot)| self.key_gate(index, slot, at));
         gates.min_by_key(|gate| gate.rest(Who::Key, at).map(|rest| rest.refusal.until))
+    }
+
+    /// The gate that keeps a key from being sent, if one does: of two, the one that opens last.
+    fn key_gate<'a>(&'a self, index: usize, slot: &'a KeySlot, at: Instant) -> &'a Arc<Gate> {
+        let until = |gate: &Gate| gate.rest(Who::Key, at).map(|rest| rest.refusal.until);
+        let quota = self.quotas.get(index).filter(|quota| until(quota) > until(slot.gate()));
+        quota.unwrap_or_else(|| slot.gate())
     }
 
     /// Which keys rest at this moment: a number from 1 on, until when and why.
     pub(crate) fn resting_keys(&self, at: Instant) -> impl Iterator<Item = (usize, Refusal)> {
         let rest = move |(index, slot): (usize, &Arc<KeySlot>)| {
-            let rest = slot.gate().rest(Who::Key, at).filter(|_| slot.is_set())?;
+            let rest = self.key_gate(index, slot, at).rest(Who::Key, at).filter(|_| slot.is_set())?;
             Some((index + 1, rest.refusal))
         };
-        self.keys.iter().enumerate().filter_map(rest)
+        self.provider.keys.iter().enumerate().filter_map(rest)
     }
 }

@@ -1,6 +1,7 @@
 //! Breakers as requests share them, and what a request holds of them while it is under way.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -32,13 +33,16 @@ pub(crate) struct Pass {
     outcome: Outcome,
 }
 
-/// What every gate on the way to a backend has let through: the backend's own, its model's, its key's, its provider's.
+/// What every gate on the way to a backend has let through: the backend's own, its model's, its key's, its key's for its model,
+/// its provider's.
 #[must_use = "dropping it says that the attempt proved nothing"]
 #[derive(Debug, Default)]
 pub(crate) struct Admission {
     pub(super) backend: Option<Pass>,
     pub(super) model: Option<Pass>,
     pub(super) key: Option<Pass>,
+    /// Where there are several keys: what one has left of a model, another may have more of.
+    pub(super) quota: Option<Pass>,
     pub(super) provider: Option<Pass>,
     /// Which of the provider's keys it is.
     pub(crate) slot: Option<usize>,
@@ -73,7 +77,18 @@ pub(crate) struct Failed {
     /// A newer key has come since the request was sent: that the old one was refused says nothing any more.
     pub(crate) rekeyed: bool,
     /// What is wrong is the key, and the provider has others.
-    pub(crate) of_key: bool,
+    pub(crate) of_key: Option<OfKey>,
+    /// There was nothing to say who we are with: the provider was never asked.
+    pub(crate) unproved: bool,
+}
+
+/// What is wrong with a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OfKey {
+    /// It is refused, or not paid for.
+    Whole,
+    /// It has been used too much for the model that was asked.
+    WithModel,
 }
 
 /// What is shown of a gate.
@@ -102,6 +117,32 @@ pub(super) const ONE_OF_SEVERAL: Rule = Rule { failure_threshold: 1, ..ACCESS };
 
 /// How long a key rests whose provider does not say when it may be sent again.
 const KEY_PAUSE: Duration = Duration::from_secs(20);
+
+/// Gates by model.
+#[derive(Debug, Default)]
+pub(super) struct Gates(Mutex<BTreeMap<String, Arc<Gate>>>);
+
+// === impl Gates ===
+
+impl Gates {
+    pub(super) fn of(&self, model: &str, name: impl FnOnce() -> String) -> Arc<Gate> {
+        let mut gates = self.lock();
+        if !gates.contains_key(model) {
+            // Those that no config in use asks for, and no request in flight, are forgotten; so are those of a config that
+            // was refused.
+            gates.retain(|_, gate| Arc::strong_count(gate) > 1);
+        }
+        Arc::clone(gates.entry(model.to_owned()).or_insert_with(|| Gate::new(name())))
+    }
+
+    pub(super) fn each(&self, what: impl Fn(&Gate)) {
+        self.lock().values().for_each(|gate| what(gate));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Gate>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 // === impl Gate ===
 
@@ -227,7 +268,7 @@ impl Admission {
     /// An answer, or the beginning of one, has come. What it proves is proved, except that it may still break off: the
     /// backend's own gate waits for the end, unless it waits for a probe.
     pub(crate) fn answered(&mut self) {
-        let ends = [self.model.take(), self.key.take(), self.provider.take()];
+        let ends = [self.model.take(), self.key.take(), self.quota.take(), self.provider.take()];
         let probe = self.backend.take_if(|pass| pass.ticket.is_probe());
         for pass in ends.into_iter().chain([probe]).flatten() {
             pass.end(Outcome::Success);
@@ -244,9 +285,8 @@ impl Admission {
 
     /// The attempt failed, or its answer broke off. `roll` is any random number.
     pub(crate) fn failed(self, failed: &Failed, roll: u64) {
-        let Self { backend, model, key, provider, slot: _ } = self;
-        let [own, of_model, of_key, of_provider] = failed.outcomes(roll);
-        for (pass, outcome) in [(backend, own), (model, of_model), (key, of_key), (provider, of_provider)] {
+        let Self { backend, model, key, quota, provider, slot: _ } = self;
+        for (pass, outcome) in [backend, model, key, quota, provider].into_iter().zip(failed.outcomes(roll)) {
             if let Some(pass) = pass {
                 if outcome == Outcome::Failure {
                     pass.gate.blame(failed.class);
@@ -260,36 +300,44 @@ impl Admission {
 // === impl Failed ===
 
 impl Failed {
-    /// For the gates of the backend, its model, its key, its provider. Whoever says that the request is wrong is alive and
-    /// well; whoever says that there are too many of them is alive and wants to be left alone.
-    fn outcomes(&self, roll: u64) -> [Outcome; 4] {
+    /// With nothing else to be said of it.
+    pub(crate) const fn with(class: Class) -> Self {
+        Self { class, retry_after: None, hurried: false, rekeyed: false, of_key: None, unproved: false }
+    }
+
+    /// For the gates of the backend, its model, its key, its key for its model, its provider. Whoever says that the request
+    /// is wrong is alive and well; whoever says that there are too many of them is alive and wants to be left alone.
+    fn outcomes(&self, roll: u64) -> [Outcome; 5] {
         use Outcome::{Crowded, Failure, Neutral, Pause, Success};
         let pause = |wait: Duration| Pause(retry::stagger(wait, roll));
+        let asked = self.retry_after.filter(|wait| !wait.is_zero());
         match self.class {
-            _ if self.hurried => [Neutral; 4],
-            Class::Authentication if self.rekeyed => [Neutral; 4],
+            _ if self.hurried => [Neutral; 5],
+            Class::Authentication if self.rekeyed => [Neutral; 5],
+            Class::Authentication if self.unproved => [Neutral, Neutral, Failure, Neutral, Neutral],
+            // The way to it leads past whoever gives out tokens.
+            _ if self.unproved => [Failure, Neutral, Neutral, Neutral, Neutral],
             // Too much has been asked with it, or nobody pays for it: that may be otherwise for the other keys.
-            class if self.of_key && class != Class::Authentication => {
-                let wait = self.retry_after.filter(|wait| !wait.is_zero()).unwrap_or(KEY_PAUSE);
-                [Neutral, Neutral, pause(wait), Success]
+            class if self.of_key.is_some() && class != Class::Authentication => {
+                let rest = pause(asked.unwrap_or(KEY_PAUSE));
+                let by_model = self.of_key == Some(OfKey::WithModel);
+                let (key, quota) = if by_model { (Success, rest) } else { (rest, Neutral) };
+                [Neutral, Neutral, key, quota, Success]
             }
             Class::Connection | Class::Timeout | Class::InternalServerError | Class::ServiceUnavailable => {
-                [Failure, Neutral, Neutral, Failure]
+                [Failure, Neutral, Neutral, Neutral, Failure]
             }
-            Class::RateLimited => {
-                let wait = self.retry_after.filter(|wait| !wait.is_zero());
-                [Neutral, wait.map_or(Crowded(roll), pause), Success, Success]
-            }
-            Class::Authentication => [Neutral, Neutral, Failure, Success],
+            Class::RateLimited => [Neutral, asked.map_or(Crowded(roll), pause), Success, Neutral, Success],
+            Class::Authentication => [Neutral, Neutral, Failure, Neutral, Success],
             // It is known who asks, and the answer is no: to this model, as far as anybody can tell.
-            Class::PermissionDenied if self.rekeyed => [Neutral; 4],
-            Class::PermissionDenied => [Neutral, Failure, Neutral, Success],
+            Class::PermissionDenied if self.rekeyed => [Neutral; 5],
+            Class::PermissionDenied => [Neutral, Failure, Neutral, Neutral, Success],
             // There is no such model, or not for this key. One good answer from it proves the contrary.
-            Class::NotFound => [Neutral, Failure, Success, Success],
+            Class::NotFound => [Neutral, Failure, Success, Neutral, Success],
             Class::ContextWindowExceeded
             | Class::BadRequest
             | Class::ContentPolicyViolation
-            | Class::UnprocessableEntity => [Success; 4],
+            | Class::UnprocessableEntity => [Success; 5],
         }
     }
 }

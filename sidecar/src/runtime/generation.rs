@@ -17,12 +17,13 @@ use spillway_providers::{Abilities, Fault, Speech, Unsupported, pass::Kept, toke
 use spillway_wire::{AuthScheme, Dialect, Hint, Map, SchemaCheck, Snapshot};
 
 use super::{
+    gate::Gate,
     keys::KeySlot,
     limits::LimitRule,
     live::{BackendState, ModelState, ProviderState, RouteState},
     window::WindowRule,
 };
-use crate::{identity::Identity, upstream::Upstream, usage::Series};
+use crate::{identity::Identity, secrets, upstream::Upstream, usage::Series};
 
 /// More names than this do not help the person who misspelt one.
 const KNOWN_NAMES: usize = 20;
@@ -146,6 +147,8 @@ pub(crate) struct Backend {
     pub(crate) state: Arc<BackendState>,
     /// Shared with every backend of the same model at the same provider.
     pub(crate) model_state: ModelState,
+    /// Whether a key may be asked for the model, for each of the provider's keys, where it has several.
+    pub(crate) quotas: Vec<Arc<Gate>>,
 }
 
 #[derive(Debug)]
@@ -314,10 +317,18 @@ impl Provider {
 
     /// Takes the keys out of a provider's words. What looks like some key is gone already; this is about these very ones.
     pub(crate) fn scrub(&self, fault: &mut Fault) {
-        for key in &self.keys {
-            fault.message = key.without_key(&fault.message).into_owned();
-            fault.code = fault.code.take().map(|code| key.without_key(&code).into_owned());
+        for text in std::iter::once(&mut fault.message).chain(&mut fault.code) {
+            if let Some(clean) = self.taken_out_of(text) {
+                *text = clean;
+            }
         }
+    }
+
+    /// The text without the keys, and without what they were exchanged for. None: there is nothing of them in it.
+    pub(crate) fn taken_out_of(&self, text: &str) -> Option<String> {
+        let keys = secrets::taken_out_of(text, &self.keys, |key, text| key.taken_out_of(text));
+        let tokens = self.identity.as_ref().and_then(|it| it.taken_out_of(keys.as_deref().unwrap_or(text)));
+        tokens.or(keys)
     }
 
     /// The header that carries a key. None: it has not come yet, or it is a document that keys are fetched with.

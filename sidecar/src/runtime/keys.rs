@@ -1,7 +1,6 @@
 //! Provider keys: they come and go on their own, apart from the config that names them.
 
 use std::{
-    borrow::Cow,
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -11,11 +10,12 @@ use std::{
 
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use spillway_policy::breaker::Cause;
 use spillway_wire::{AuthScheme, Credential, Map};
 
-use super::gate::Gate;
-use crate::{clock, sign::AwsCredentials};
+use super::gate::{Gate, Gates};
+use crate::{clock, secrets::Secrets, sign::AwsCredentials};
 
 /// Every key the operator has sent, by [`Credential::key`].
 #[derive(Debug, Default)]
@@ -32,6 +32,8 @@ pub(crate) struct KeySlot {
     serial: AtomicU64,
     /// Closed to requests while the provider refuses the key, whichever route asks.
     gate: Arc<Gate>,
+    /// The same for a model that it has been used too much for.
+    quotas: Gates,
 }
 
 /// A key in the forms it travels in. `HeaderValue`s that are marked sensitive print as `Sensitive`.
@@ -41,6 +43,8 @@ struct Key {
     bearer: HeaderValue,
     /// Of AWS: it signs, and does not travel itself.
     aws: Option<AwsCredentials>,
+    /// The key, and what of a document nobody may read.
+    secrets: Secrets,
 }
 
 // === impl Keys ===
@@ -73,8 +77,9 @@ impl Keys {
     }
 }
 
-/// A shorter one is no secret, and part of any text.
-const SHORTEST_SECRET: usize = 6;
+/// Fields of documents that nobody may read, as clouds and people spell them.
+const SECRET_FIELDS: [&str; 7] =
+    ["private_key", "clientSecret", "client_secret", "password", "secretAccessKey", "sessionToken", "refresh_token"];
 
 // === impl KeySlot ===
 
@@ -92,6 +97,10 @@ impl KeySlot {
         &self.gate
     }
 
+    pub(crate) fn quota(&self, model: &str) -> Arc<Gate> {
+        self.quotas.of(model, || format!("{} for model {model}", self.gate.name()))
+    }
+
     fn replace(&self, key: Option<Key>) {
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         let is_new = key.as_ref().map(|key| &key.version) != current.as_ref().map(|key| &key.version);
@@ -101,6 +110,7 @@ impl KeySlot {
             self.serial.fetch_add(1, Ordering::AcqRel);
             // What was said of the old one is no reason to leave the new one alone.
             self.gate.close(Cause::NewKey, clock::now());
+            self.quotas.each(|gate| gate.close(Cause::NewKey, clock::now()));
         }
     }
 
@@ -128,15 +138,9 @@ impl KeySlot {
         self.read(|key| key.document().map(|text| (serial, SecretString::from(text))))?
     }
 
-    /// The text without the key, should a provider repeat it.
-    pub(crate) fn without_key<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let cleaned = self.read(|key| {
-            let secrets = key.secrets().filter(|secret| secret.len() >= SHORTEST_SECRET && text.contains(secret));
-            secrets.fold(None, |cleaned: Option<String>, secret| {
-                Some(cleaned.as_deref().unwrap_or(text).replace(secret, "[redacted]"))
-            })
-        });
-        cleaned.flatten().map_or(Cow::Borrowed(text), Cow::Owned)
+    /// The text without the key, should a provider repeat it. None: it does not.
+    pub(crate) fn taken_out_of(&self, text: &str) -> Option<String> {
+        self.read(|key| key.secrets.taken_out_of(text))?
     }
 
     fn read<T>(&self, what: impl FnOnce(&Key) -> T) -> Option<T> {
@@ -165,16 +169,18 @@ impl Key {
         Some(Self {
             version,
             aws: AwsCredentials::parse(text),
+            secrets: secrets(text),
             plain: sensitive(HeaderValue::from_str(text)).filter(|_| !text.is_empty())?,
             bearer: sensitive(HeaderValue::from_str(bearer.expose_secret()))?,
         })
     }
+}
 
-    /// What nobody may read.
-    fn secrets(&self) -> impl Iterator<Item = &str> {
-        let parts = self.aws.iter().flat_map(|aws| [Some(&aws.secret_access_key), aws.session_token.as_ref()]);
-        parts.flatten().map(ExposeSecret::expose_secret).chain(self.plain.to_str())
-    }
+/// What nobody may read of a key, which may be a document.
+fn secrets(text: &str) -> Secrets {
+    let document: Value = serde_json::from_str(text).unwrap_or_default();
+    let fields = SECRET_FIELDS.iter().filter_map(|name| document.get(name)?.as_str());
+    Secrets::of(fields.chain([text]))
 }
 
 impl std::fmt::Debug for Key {
@@ -193,10 +199,23 @@ mod tests {
         let credential = |value: &str| Credential { key: "a/b".into(), version: "1".into(), value: Some(value.into()) };
         keys.set(credential("plain-words-only"));
         let slot = keys.slot("a/b");
-        assert_eq!(slot.without_key("key plain-words-only refused"), "key [redacted] refused");
-        assert!(matches!(slot.without_key("nothing of it"), Cow::Borrowed("nothing of it")));
+        assert_eq!(slot.taken_out_of("key plain-words-only refused").as_deref(), Some("key [redacted] refused"));
+        assert_eq!(slot.taken_out_of("nothing of it"), None);
         keys.set(credential("a"));
-        assert_eq!(slot.without_key("a b c"), "a b c", "too short to be a secret");
+        assert_eq!(slot.taken_out_of("a b c"), None, "too short to be a secret");
+        let rows = [
+            (r#"{"type":"service_account","private_key":"-----BEGIN-----\nMIIcanary\n"}"#, "MIIcanary"),
+            (r#"{"tenantId":"tenant-1","clientSecret":"cana~ry"}"#, "cana~ry"),
+            (r#"{"tenant":"tenant-1","password":"cana~ry"}"#, "cana~ry"),
+        ];
+        for (document, secret) in rows {
+            keys.set(credential(document));
+            for text in [format!("bad {secret}"), format!("bad {document}")] {
+                let shown = slot.taken_out_of(&text).unwrap();
+                assert!(shown.starts_with("bad ") && !shown.contains(secret), "{shown}");
+            }
+            assert_eq!(slot.taken_out_of("service_account of tenant-1"), None, "{document}");
+        }
     }
 
     fn credential(value: Option<&str>) -> Credential {
@@ -234,7 +253,8 @@ mod tests {
             assert_eq!(slot.header(scheme), None, "{scheme:?}");
         }
         assert_eq!(slot.aws().map(|key| key.access_key_id).as_deref(), Some("AKIDEXAMPLE"));
-        assert_eq!(slot.without_key("canary/secret and canary/token"), "[redacted] and [redacted]");
+        let shown = slot.taken_out_of("canary/secret and canary/token");
+        assert_eq!(shown.as_deref(), Some("[redacted] and [redacted]"));
         assert!(!format!("{keys:?} {:?}", slot.aws()).contains("canary"));
         keys.set(Credential { version: "v2".into(), ..credential(Some("an-api-key")) });
         assert_eq!(slot.header(AuthScheme::SigV4).unwrap().to_str().ok(), Some("Bearer an-api-key"));

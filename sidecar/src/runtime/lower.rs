@@ -248,6 +248,7 @@ fn backend(
         series: parts.usage.series(key),
         state: live::backend(parts.before, route, name, (&found.state, &model.name)),
         model_state: found.state.model(provider, &model.name),
+        quotas: found.keys.iter().filter(|_| found.keys.len() > 1).map(|slot| slot.quota(&model.name)).collect(),
     })
 }
 

@@ -3,7 +3,11 @@
 use serde_json::{Value, json};
 use spillway_wire::Credential;
 
-use crate::server::fake::{Act, Got, Provider, World, chat, reply, route};
+use crate::{
+    clock,
+    runtime::Who,
+    server::fake::{Act, Got, Provider, World, chat, reply, route},
+};
 
 /// A provider with the keys `sk-canary`, `sk-2` and `sk-3`, and a route that makes no extra attempts.
 async fn world() -> World {
@@ -132,12 +136,60 @@ async fn without_a_token_the_request_fails_with_the_provider_and_the_cause() {
     tokens.then([Act::Write(reply(400, &[], &refusal.to_string()))]);
     let got = world.chat(&chat()).await;
     assert_eq!((got.status.as_u16(), got.code().as_str()), (401, "upstream_authentication"), "{got:?}");
-    for part in ["there is no key for provider ai/fake", "invalid_grant: account not found"] {
+    for part in [
+        "put a document that is good into its Secret",
+        "there is no key for provider ai/fake",
+        "invalid_grant: account not found",
+    ] {
         assert!(got.text.contains(part), "{part} is not in {}", got.text);
     }
-    let (world, tokens) = world_with_document().await;
-    tokens.then([Act::WriteAndHang(String::new())]);
-    let got = world.chat(&chat()).await;
-    assert!(got.status == 401 && got.text.contains("none has come within 300ms"), "{got:?}");
     assert!(world.provider.seen().is_empty(), "a document never travels");
+}
+
+#[tokio::test]
+async fn while_no_token_can_be_had_another_backend_answers_and_nobody_is_blamed() {
+    let rows = [
+        (Act::WriteAndHang(String::new()), 504, "127.0.0.1 has given no token within 300ms"),
+        (Act::status(503, &[], "no"), 502, "127.0.0.1 gives no token now (status 503)"),
+    ];
+    for (act, status, why) in rows {
+        let (world, tokens) = world_with_document().await;
+        tokens.then([act]);
+        let got = world.chat(&chat()).await;
+        assert_eq!(got.status.as_u16(), status, "{got:?}");
+        assert!(got.text.contains("provider ai/fake") && got.text.contains(why), "{got:?}");
+        assert_eq!(got.header("x-spillway-attempts"), "1", "nobody who is slow is asked again at once");
+        let generation = world.runtime.generation().unwrap();
+        let gates = generation.routes[0].backends[0].every_gate();
+        let mut quiet = gates.filter(|(who, _)| *who != Who::Backend);
+        assert!(quiet.all(|(_, gate)| gate.view().turns == [0; 3]));
+        assert!(world.provider.seen().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_a_provider_repeats_is_not_passed_on() {
+    let (world, tokens) = world_with_document().await;
+    tokens.then([token("plain-canary")]);
+    let headers = ["x-request-id: of plain-canary", "x-ratelimit-limit-requests: 7"];
+    world.provider.then([Act::status(400, &headers, "no: plain-canary, cGxhaW4tY2FuYXJ5")]);
+    let got = world.chat(&chat()).await;
+    assert_eq!(sent(&world), ["plain-canary"]);
+    assert!(got.text.contains("no: [redacted], [redacted]"), "{got:?}");
+    assert_eq!((got.header("x-request-id"), got.header("x-ratelimit-limit-requests")), ("", "7"), "{got:?}");
+}
+
+#[tokio::test]
+async fn a_key_that_is_over_its_limit_for_one_model_is_sent_for_another() {
+    let world = world().await;
+    world.provider.then([Act::status(429, &["retry-after: 30"], "slow down")]);
+    assert_eq!(seen(&world.chat(&chat()).await), (200, "2"));
+    assert_eq!(seen(&world.chat(&chat()).await), (200, "1"));
+    let generation = world.runtime.generation().unwrap();
+    let backends = generation.routes[0].backends.iter();
+    let slots: Vec<_> = backends.map(|it| (&*it.name, it.admit(None, clock::now()).unwrap().slot)).collect();
+    assert_eq!(slots, [("small", Some(1)), ("large", Some(0)), ("blind", Some(0))]);
+    give(&world, "ai/fake", "2", Some("sk-new"));
+    assert_eq!(seen(&world.chat(&chat()).await), (200, "1"));
+    assert_eq!(sent(&world), ["sk-canary", "sk-2", "sk-2", "sk-new"]);
 }

@@ -32,7 +32,7 @@ fn the_route(world: &World) -> Arc<Route> {
 /// What happens to another request of `small`: its provider asks for a pause.
 fn paused(route: &Route, seconds: u64) {
     let retry_after = Some(Duration::from_secs(seconds));
-    let failed = Failed { class: Class::RateLimited, retry_after, hurried: false, rekeyed: false, of_key: false };
+    let failed = Failed { retry_after, ..Failed::with(Class::RateLimited) };
     route.admit(0, clock::now()).unwrap().failed(&failed, 0);
 }
 
