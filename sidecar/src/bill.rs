@@ -6,12 +6,12 @@ use spillway_wire as wire;
 /// A price, ready to be applied.
 #[must_use]
 pub fn price(given: &wire::Price) -> Price {
-    let wire::Price { rates, cards, flat } = given;
+    let wire::Price { rates, cards, flat, batch: _ } = given;
     let card = |card: &wire::Card| {
         let wire::Card { tier, above_tokens, rates } = card;
-        Card { tier: self::tier(*tier), above: *above_tokens, rates: self::rates(rates) }
+        Card { tier: self::tier(*tier), above: *above_tokens, rates: wire::rates!(rates => Rates) }
     };
-    Price { rates: self::rates(rates), cards: cards.iter().map(card).collect(), flat: *flat }
+    Price { rates: wire::rates!(rates => Rates), cards: cards.iter().map(card).collect(), flat: *flat }
 }
 
 /// What a provider says was used, without what it says that costs.
@@ -67,21 +67,6 @@ const fn tier(given: wire::ServiceTier) -> Tier {
         wire::ServiceTier::Standard => Tier::Standard,
         wire::ServiceTier::Flex => Tier::Flex,
         wire::ServiceTier::Priority => Tier::Priority,
-    }
-}
-
-fn rates(given: &wire::Rates) -> Rates {
-    Rates {
-        input: given.input_nanos,
-        output: given.output_nanos,
-        cache_read: given.cache_read(),
-        cache_write: given.cache_write(),
-        cache_write_1h: given.cache_write_1h(),
-        reasoning: given.reasoning(),
-        audio_input: given.audio_input(),
-        audio_output: given.audio_output(),
-        image_input: given.image_input(),
-        image_output: given.image_output(),
     }
 }
 

@@ -89,6 +89,7 @@ pub fn a_model(name: &str, window: u64) -> Model {
         vision: true,
         json_schema: true,
         abilities: Abilities::default(),
+        deprecated_on: None,
     }
 }
 

@@ -156,7 +156,8 @@ impl Pricing {
         }
         // Perplexity says in each answer what it charges. Where it does not, it is billed by its list prices.
         let flat = provider == ProviderType::Perplexity;
-        Some(wire::Price { rates: self.standard.rates.wire()?, cards, flat })
+        let batch = self.batch.as_deref().and_then(|own| self.base(own).wire());
+        Some(wire::Price { rates: self.standard.rates.wire()?, cards, flat, batch })
     }
 
     /// A tier's own prices over those it inherits. Not the one for reasoning: that is the tier's own, or that of its output.

@@ -45,6 +45,7 @@ pub(crate) fn resolve(
     // Refused before this is asked, if it does not read.
     let own_price = prices(pricing.as_ref()).ok().flatten();
     let own_price = own_price.and_then(|price| price.resolve(kind));
+    let deprecated_on = entry.and_then(|entry| entry.deprecated_on);
     let model = wire::Model {
         name: name.to_owned(),
         context_window_tokens: context_window.or(entry.and_then(|entry| entry.context_window)),
@@ -56,8 +57,9 @@ pub(crate) fn resolve(
         vision: vision.unwrap_or_else(|| from_entry(|entry| entry.vision)),
         json_schema: json_schema.unwrap_or_else(|| from_entry(|entry| entry.json_schema)),
         abilities: entry.map(|entry| entry.abilities).unwrap_or_default(),
+        deprecated_on: deprecated_on.map(|day| day.to_string()),
     };
-    Resolved { model, known, deprecated_on: entry.and_then(|entry| entry.deprecated_on) }
+    Resolved { model, known, deprecated_on }
 }
 
 /// The prices a user gave. The error names the field below `pricing`, and says what is wrong with it.

@@ -313,6 +313,7 @@ fn candidate(given: &wire::Backend, lowered: &Backend) -> fallback::Candidate {
         json_schema,
         // Dialects look at them, not whoever chooses.
         abilities: _,
+        deprecated_on: _,
     } = model;
     fallback::Candidate {
         primary: matches!(role, wire::Role::Primary),

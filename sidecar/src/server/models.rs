@@ -1,10 +1,10 @@
 //! `GET /v1/models`: what this pod may ask for at this moment, as OpenAI's and as Anthropic's SDKs read it.
 //!
 //! Both kinds of entry carry what Spillway knows of the model under one key of its own, `spillway`: `context_window`,
-//! `max_output_tokens`, `pricing` (US dollars per million tokens, as decimal strings), `abilities` and `backends`. An entry
-//! promises what holds whichever first choice answers: the smallest window and the shortest answer that are known, the
-//! highest price (none where one of them is unknown, which is not free), and abilities that all of them have. What each
-//! backend has is beside its name.
+//! `max_output_tokens`, `pricing` (US dollars per million tokens, as decimal strings; below it `longer_prompts` and `tiers`),
+//! `abilities`, `deprecated_on` and `backends`. An entry promises what holds whichever first choice answers: the smallest
+//! window and the shortest answer that are known, the highest price (none where one of them is unknown, which is not free),
+//! abilities that all of them have, the first day on which one is gone. What each backend has is beside its name.
 
 mod facts;
 mod page;

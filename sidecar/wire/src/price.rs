@@ -19,6 +19,9 @@ pub struct Price {
     /// the cards all the same.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub flat: bool,
+    /// Of requests that are sent as a batch. They are shown, and no bill knows them: no sidecar sees what a batch comes to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<Rates>,
 }
 
 /// One price for each kind of token.
@@ -73,13 +76,34 @@ pub enum ServiceTier {
     Priority,
 }
 
+/// What each kind of token costs with nothing left open, in the type of whoever bills: `rates!(given => Rates)`. What is sent
+/// knows no bills, and two programs make them.
+#[macro_export]
+macro_rules! rates {
+    ($given:expr => $rates:ident) => {{
+        let given: &$crate::Rates = $given;
+        $rates {
+            input: given.input_nanos,
+            output: given.output_nanos,
+            cache_read: given.cache_read(),
+            cache_write: given.cache_write(),
+            cache_write_1h: given.cache_write_1h(),
+            reasoning: given.reasoning(),
+            audio_input: given.audio_input(),
+            audio_output: given.audio_output(),
+            image_input: given.image_input(),
+            image_output: given.image_output(),
+        }
+    }};
+}
+
 // === impl Price ===
 
 impl Price {
     /// One price for input and one for output, whatever the prompt and the tier.
     #[must_use]
     pub const fn plain(input_nanos: u64, output_nanos: u64) -> Self {
-        Self { rates: Rates::plain(input_nanos, output_nanos), cards: Vec::new(), flat: false }
+        Self { rates: Rates::plain(input_nanos, output_nanos), cards: Vec::new(), flat: false, batch: None }
     }
 }
 

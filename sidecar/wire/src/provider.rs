@@ -156,6 +156,9 @@ pub struct Model {
     /// What else is known of what it takes.
     #[serde(default, skip_serializing_if = "Abilities::is_unknown")]
     pub abilities: Abilities,
+    /// The day its maker takes it away: `2026-11-21`. It is shown, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deprecated_on: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

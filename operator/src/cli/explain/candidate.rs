@@ -22,6 +22,7 @@ pub(super) fn candidate(given: &wire::Backend, kind: &str) -> Candidate {
         vision,
         json_schema,
         abilities: _,
+        deprecated_on: _,
     } = model;
     Candidate {
         primary: *role == wire::Role::Primary,
@@ -44,7 +45,7 @@ pub(super) fn candidate(given: &wire::Backend, kind: &str) -> Candidate {
 }
 
 fn price(given: &wire::Price) -> Price {
-    let wire::Price { rates: standard, cards, flat } = given;
+    let wire::Price { rates: standard, cards, flat, batch: _ } = given;
     let card = |card: &wire::Card| Card {
         tier: match card.tier {
             wire::ServiceTier::Standard => Tier::Standard,

@@ -109,18 +109,7 @@ fn price(pricing: &Pricing, provider: ProviderType, tier: Tier) -> Option<Price>
 }
 
 pub(in crate::cli) fn rates(given: &wire::Rates) -> Rates {
-    Rates {
-        input: given.input_nanos,
-        output: given.output_nanos,
-        cache_read: given.cache_read(),
-        cache_write: given.cache_write(),
-        cache_write_1h: given.cache_write_1h(),
-        reasoning: given.reasoning(),
-        audio_input: given.audio_input(),
-        audio_output: given.audio_output(),
-        image_input: given.image_input(),
-        image_output: given.image_output(),
-    }
+    wire::rates!(given => Rates)
 }
 
 #[cfg(test)]

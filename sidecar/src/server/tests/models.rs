@@ -36,13 +36,14 @@ async fn both_kinds_of_sdk_can_list_the_models() {
 #[tokio::test]
 async fn an_entry_says_what_spillway_knows_in_both_shapes() {
     let world = World::new(|_| ()).await;
+    let abilities = json!({"tools": true, "parallel_tools": true, "vision": true, "json_schema": true});
     let want = json!({
         "context_window": 1_000, "max_output_tokens": 4_096,
         "pricing": {"input_per_million": "1", "output_per_million": "10", "cache_read_per_million": "1",
             "cache_write_per_million": "1"},
-        "abilities": {"tools": true, "parallel_tools": true, "vision": true, "json_schema": true},
+        "abilities": abilities,
         "backends": [{"name": "small", "provider": "ai/fake", "type": "OpenAI", "model": "small-1",
-            "context_window": 1_000, "max_output_tokens": 4_096,
+            "context_window": 1_000, "max_output_tokens": 4_096, "abilities": abilities,
             "pricing": {"input_per_million": "1", "output_per_million": "10", "cache_read_per_million": "1",
                 "cache_write_per_million": "1"}}],
     });
