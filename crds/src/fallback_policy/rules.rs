@@ -74,9 +74,9 @@ pub enum DropOrder {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Summarize {
-    /// The backend that writes it: one of the route's, of any role but Shadow. A summary is made when a conversation has
-    /// outgrown the window by another quarter of it, is used until then, and has half of the time that the request has left.
-    /// It is charged to this backend.
+    /// The backend that writes it: one of the route's, of any role but Shadow, which is charged for it. There is a new summary
+    /// each time a conversation has grown by another quarter of the window, made of the one before; until then it is used
+    /// again. It has half of the time that its request has left; after that, messages are left out.
     #[schemars(length(min = 1, max = 63))]
     pub backend: String,
     /// The newest messages that stay as they are. Default: 6.
