@@ -13,6 +13,7 @@ case " $* " in
 *)
   # What the engines and the translations cost alone, without a socket.
   cargo bench --locked --target "$host" -p spillway-policy -p spillway-providers --bench hot_path --bench translate -- --quick
+  cargo bench --locked --target "$host" -p spillway-providers --bench tokens
   ;;
 esac
 "$CARGO_TARGET_DIR/$host/release/bench" run "$@"

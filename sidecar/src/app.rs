@@ -87,7 +87,7 @@ async fn serve(settings: Settings, log: Log) -> Result<(), StartError> {
     Admin::new(Arc::clone(&runtime), draining.clone()).start(admin)?;
     tokio::spawn(feed.run(intake));
     tokio::spawn(health::run(Arc::clone(&runtime)));
-    tokio::spawn(pipeline::give_back());
+    tokio::spawn(pipeline::give_back(settings.tokenizer_idle));
     let reporting = reporter.as_ref().map(|reporter| {
         let reporter = Arc::clone(reporter);
         tokio::spawn(async move { reporter.run().await })

@@ -28,6 +28,7 @@ mod stream;
 mod structure;
 mod summarize;
 mod through;
+mod tokenize;
 mod truncate;
 mod when;
 mod whole;
@@ -50,7 +51,11 @@ use structure::Next;
 /// or when the application goes away and everything is dropped.
 pub(crate) async fn handle(place: Place, api: Api, request: Request<Incoming>) -> Response<ReplyBody> {
     let mut settle = Settle::begin(place, api);
-    match drive(api, request, &mut settle).await {
+    let answered = match api {
+        Api::Tokenize => tokenize::answer(request, &mut settle).await,
+        _ => drive(api, request, &mut settle).await,
+    };
+    match answered {
         Ok(reply) => reply::answer(reply, settle),
         Err(error) => reply::refuse(&error, settle),
     }

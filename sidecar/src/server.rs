@@ -167,6 +167,7 @@ impl<'a> Door<'a> {
             "/v1/messages" => (Door::Call(Api::Messages), Method::POST),
             "/v1/responses" => (Door::Call(Api::Responses), Method::POST),
             "/v1/messages/count_tokens" => (Door::Call(Api::CountTokens), Method::POST),
+            "/v1/tokenize" => (Door::Call(Api::Tokenize), Method::POST),
             "/v1/models" => (Door::Models(None), Method::GET),
             _ => match path.strip_prefix("/v1/models/").filter(|id| !id.is_empty()) {
                 Some(id) => (Door::Models(Some(id)), Method::GET),

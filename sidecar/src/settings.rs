@@ -11,8 +11,8 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use crate::identity::Environment;
 
-/// The longest `SPILLWAY_DRAIN`: no pod is given more time than that to end.
-const MAX_DRAIN: Duration = Duration::from_secs(3600);
+/// The longest `SPILLWAY_DRAIN`, for no pod is given more time than that to end, and `SPILLWAY_TOKENIZER_IDLE`.
+const MAX_WAIT: Duration = Duration::from_secs(3600);
 
 const TOKEN_FILE: &str = "/var/run/spillway/token/token";
 
@@ -60,6 +60,11 @@ pub const VARIABLES: &[Variable] = &[
         about: "error, warn, info, debug, trace or off; or by module: info,hyper=warn",
     },
     Variable { name: "SPILLWAY_DRAIN", default: Some("25s"), about: "how long open streams may go on after SIGTERM" },
+    Variable {
+        name: "SPILLWAY_TOKENIZER_IDLE",
+        default: Some("10m"),
+        about: "how long a tokenizer nobody needs stays in memory",
+    },
     Variable { name: "SPILLWAY_POD", default: None, about: "NAMESPACE/NAME of the pod, for the log" },
 ];
 
@@ -79,6 +84,7 @@ pub struct Settings {
     pub admin_addr: SocketAddr,
     pub log: Targets,
     pub drain: Duration,
+    pub tokenizer_idle: Duration,
     pub pod: Option<String>,
     /// What a cloud's webhooks have set.
     pub cloud: Environment,
@@ -141,7 +147,8 @@ impl Settings {
         let data_addr = reader.parse("SPILLWAY_DATA_ADDR", loopback);
         let admin_addr = reader.parse("SPILLWAY_ADMIN_ADDR", address);
         let log = reader.parse("SPILLWAY_LOG", levels);
-        let drain = reader.parse("SPILLWAY_DRAIN", drain);
+        let drain = reader.parse("SPILLWAY_DRAIN", wait);
+        let idle = reader.parse("SPILLWAY_TOKENIZER_IDLE", positive_wait);
         let pod = reader.get("SPILLWAY_POD");
         if let (Some(data), Some(admin)) = (data_addr, admin_addr)
             && data.port() == admin.port()
@@ -150,9 +157,11 @@ impl Settings {
             let why = format!("port {} is that of SPILLWAY_DATA_ADDR too; give them two ports", admin.port());
             reader.problem("SPILLWAY_ADMIN_ADDR", Some(admin.to_string()), why);
         }
-        match (source, data_addr, admin_addr, log, drain) {
-            (Some(source), Some(data_addr), Some(admin_addr), Some(log), Some(drain)) if reader.problems.is_empty() => {
-                Ok(Self { source, journal_dir, data_addr, admin_addr, log, drain, pod, cloud })
+        match (source, data_addr, admin_addr, log, drain, idle) {
+            (Some(source), Some(data_addr), Some(admin_addr), Some(log), Some(drain), Some(tokenizer_idle))
+                if reader.problems.is_empty() =>
+            {
+                Ok(Self { source, journal_dir, data_addr, admin_addr, log, drain, tokenizer_idle, pod, cloud })
             }
             _ => Err(Invalid { problems: reader.problems }),
         }
@@ -292,10 +301,16 @@ fn levels(value: &str) -> Result<Targets, String> {
     value.parse().map_err(|error| format!("{error}; {form}"))
 }
 
-fn drain(value: &str) -> Result<Duration, String> {
+/// A tokenizer that goes at once would be loaded for every count.
+fn positive_wait(value: &str) -> Result<Duration, String> {
+    let least = Duration::from_millis(100);
+    wait(value).and_then(|idle| if idle < least { Err("is shorter than 100ms".to_owned()) } else { Ok(idle) })
+}
+
+fn wait(value: &str) -> Result<Duration, String> {
     let form = "write it with units, such as 25s or 1m30s";
     let duration = duration(value).ok_or_else(|| format!("is not a duration; {form}"))?;
-    if duration > MAX_DRAIN { Err(format!("is longer than 1h; {form}")) } else { Ok(duration) }
+    if duration > MAX_WAIT { Err(format!("is longer than 1h; {form}")) } else { Ok(duration) }
 }
 
 /// Gateway API durations: up to four whole numbers with the units h, m, s and ms, in any order, each once.

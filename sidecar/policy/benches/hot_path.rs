@@ -25,6 +25,7 @@ const CANDIDATE: Candidate = Candidate {
     primary: true,
     window: Some(128_000),
     tokenizer: 0,
+    calibration: None,
     tools: true,
     parallel_tools: true,
     images: true,

@@ -10,7 +10,9 @@ mod price;
 #[cfg(test)]
 mod tests;
 
-use crate::{Class, Classes, NanoUsd, Price, Tier};
+use std::sync::Arc;
+
+use crate::{Class, Classes, NanoUsd, Price, Tier, calibrate::Calibration};
 
 /// How many tokenizers there may be; [`Candidate::tokenizer`] is below it.
 pub const TOKENIZERS: usize = 3;
@@ -30,6 +32,8 @@ pub struct Candidate {
     pub window: Option<u64>,
     /// Whose count of the prompt decides.
     pub tokenizer: usize,
+    /// Where that is an estimate: by how much it is off.
+    pub calibration: Option<Arc<Calibration>>,
     pub tools: bool,
     /// Calls several tools at once.
     pub parallel_tools: bool,
@@ -203,6 +207,19 @@ impl Default for Output {
     }
 }
 
+// === impl Candidate ===
+
+impl Candidate {
+    /// A count of its tokenizer as it counts itself, as far as is known.
+    #[must_use]
+    pub fn corrected(&self, count: Counted) -> u64 {
+        match &self.calibration {
+            Some(calibration) if !count.exact => calibration.correct(count.tokens),
+            _ => count.tokens,
+        }
+    }
+}
+
 // === impl Skip ===
 
 impl Skip {
@@ -335,7 +352,7 @@ impl Question<'_> {
         if window <= self.larger_than {
             return Check::Skip(Skip::NotLarger { window });
         }
-        match self.sizes.check(candidate.tokenizer, output.of(window), window) {
+        match self.sizes.check(candidate, output.of(window), window) {
             Check::Fits => self.check_cost(candidate),
             other => other,
         }
@@ -362,15 +379,16 @@ impl Sizes {
         if tokenizer == UNKNOWN { 0 } else { self.lower }
     }
 
-    fn check(&self, tokenizer: usize, output: u64, window: u64) -> Check {
+    fn check(&self, candidate: &Candidate, output: u64, window: u64) -> Check {
+        let tokenizer = candidate.tokenizer;
         let room = window.saturating_sub(output);
         let too_long = |prompt, certain| Check::Skip(Skip::TooLong { prompt, output, window, certain });
         if self.upper <= room {
             return Check::Fits;
         }
         match self.counted.get(tokenizer).copied().flatten() {
-            Some(count) if count.tokens <= room => Check::Fits,
-            Some(count) => too_long(count.tokens, count.exact || self.least(tokenizer) > room),
+            Some(count) if candidate.corrected(count) <= room => Check::Fits,
+            Some(count) => too_long(candidate.corrected(count), count.exact || self.least(tokenizer) > room),
             None if self.least(tokenizer) > room => too_long(self.lower, true),
             None => Check::Open,
         }

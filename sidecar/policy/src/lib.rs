@@ -5,6 +5,7 @@
 
 pub mod balance;
 pub mod breaker;
+pub mod calibrate;
 mod class;
 pub mod cost;
 pub mod fallback;

@@ -43,7 +43,7 @@ pub fn asked(api: Api, body: &Body) -> Option<Format> {
             let schema = format.get_mut("schema").map(Value::take);
             form(&format, schema)
         }
-        Api::Completions | Api::Embeddings | Api::CountTokens | Api::Pass(_) => None,
+        Api::Completions | Api::Embeddings | Api::CountTokens | Api::Tokenize | Api::Pass(_) => None,
     }
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn check(api: Api, body: &Body) -> Result<(), BadRequest> {
             well_formed("output_config.format", "schema", inner("output_config"))?;
             well_formed("output_format", "schema", body.value("output_format"))
         }
-        Api::Completions | Api::Embeddings | Api::CountTokens | Api::Pass(_) => Ok(()),
+        Api::Completions | Api::Embeddings | Api::CountTokens | Api::Tokenize | Api::Pass(_) => Ok(()),
     }
 }
 
@@ -124,7 +124,7 @@ pub fn ask_again(api: Api, body: &mut Body, answer: &str, request: &str) {
     let key = match api {
         Api::ChatCompletions | Api::Messages => "messages",
         Api::Responses => "input",
-        Api::Completions | Api::Embeddings | Api::CountTokens | Api::Pass(_) => return,
+        Api::Completions | Api::Embeddings | Api::CountTokens | Api::Tokenize | Api::Pass(_) => return,
     };
     let mut messages = match body.value(key) {
         Some(Value::Array(messages)) => messages,
@@ -142,7 +142,7 @@ pub fn ask_again(api: Api, body: &mut Body, answer: &str, request: &str) {
 pub fn with_text(api: Api, answer: &Bytes, choice: usize, text: &str) -> Bytes {
     let Ok(mut value) = serde_json::from_slice::<Value>(answer) else { return answer.clone() };
     match api {
-        Api::CountTokens | Api::Pass(_) => {}
+        Api::CountTokens | Api::Tokenize | Api::Pass(_) => {}
         Api::Messages => {
             let Some(blocks) = value.get_mut("content").and_then(Value::as_array_mut) else { return answer.clone() };
             replace(blocks, "text", &mut Some(text));

@@ -65,6 +65,8 @@ pub enum Api {
     Responses,
     /// Anthropic `/v1/messages/count_tokens`.
     CountTokens,
+    /// Our own `/v1/tokenize`.
+    Tokenize,
     /// What is passed on as it is to a provider that has it.
     Pass(&'static Pass),
 }
@@ -91,7 +93,7 @@ impl Api {
     pub const fn has_prompt(self) -> bool {
         match self {
             Self::ChatCompletions | Self::Completions | Self::Embeddings | Self::Messages | Self::Responses => true,
-            Self::CountTokens | Self::Pass(_) => false,
+            Self::CountTokens | Self::Tokenize | Self::Pass(_) => false,
         }
     }
 
@@ -107,7 +109,7 @@ impl Api {
     pub const fn takes_defaults(self) -> bool {
         match self {
             Self::ChatCompletions | Self::Completions | Self::Messages | Self::Responses => true,
-            Self::Embeddings | Self::CountTokens | Self::Pass(_) => false,
+            Self::Embeddings | Self::CountTokens | Self::Tokenize | Self::Pass(_) => false,
         }
     }
 
@@ -118,7 +120,7 @@ impl Api {
             Self::ChatCompletions | Self::Completions | Self::Embeddings | Self::Messages | Self::Responses => true,
             Self::Pass(pass) => pass.kept().is_none(),
             // What is about the answer is refused where there is none.
-            Self::CountTokens => false,
+            Self::CountTokens | Self::Tokenize => false,
         }
     }
 }

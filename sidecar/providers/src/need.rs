@@ -122,7 +122,7 @@ fn wants_stream_usage(body: &Body) -> Result<bool, BadRequest> {
 
 fn max_output_tokens(api: Api, body: &Body) -> Result<Option<u64>, BadRequest> {
     match api {
-        Api::Embeddings | Api::CountTokens | Api::Pass(_) => Ok(None),
+        Api::Embeddings | Api::CountTokens | Api::Tokenize | Api::Pass(_) => Ok(None),
         // A completion of no tokens is how the prompt's own log probabilities are asked for.
         Api::Completions => whole(body, "max_tokens", 0),
         Api::Messages => whole(body, "max_tokens", 1),
@@ -162,7 +162,7 @@ fn wants_schema(body: &Body) -> bool {
 
 fn messages(api: Api, body: &Body) -> Result<usize, BadRequest> {
     let key = match api {
-        Api::ChatCompletions | Api::Messages | Api::CountTokens => "messages",
+        Api::ChatCompletions | Api::Messages | Api::CountTokens | Api::Tokenize => "messages",
         Api::Completions => "prompt",
         Api::Embeddings | Api::Responses | Api::Pass(_) => "input",
     };
@@ -170,7 +170,7 @@ fn messages(api: Api, body: &Body) -> Result<usize, BadRequest> {
     match (api, body.array_len(key)) {
         (_, Some(0)) => Err(BadRequest::at(key, format!("\"{key}\" is empty"))),
         (_, Some(count)) => Ok(count),
-        (Api::ChatCompletions | Api::Messages | Api::CountTokens, None) => match body.get_bytes(key) {
+        (Api::ChatCompletions | Api::Messages | Api::CountTokens | Api::Tokenize, None) => match body.get_bytes(key) {
             None | Some(b"null") => Err(missing()),
             Some(_) => Err(BadRequest::at(key, "\"messages\" must be an array")),
         },
@@ -214,7 +214,7 @@ pub fn surcharges(body: &Body) -> Surcharges {
 /// Whether any part of any message is an image. Only a body that has the name of one somewhere pays for a look.
 fn has_images(api: Api, body: &Body) -> bool {
     let key = match api {
-        Api::ChatCompletions | Api::Messages | Api::CountTokens => "messages",
+        Api::ChatCompletions | Api::Messages | Api::CountTokens | Api::Tokenize => "messages",
         Api::Responses => "input",
         Api::Completions | Api::Embeddings | Api::Pass(_) => return false,
     };

@@ -9,7 +9,7 @@ use crate::{Api, Body};
 pub fn user(api: Api, body: &Body) -> Option<String> {
     let user = match api {
         Api::Messages | Api::CountTokens => body.value("metadata")?.get("user_id")?.clone(),
-        Api::ChatCompletions | Api::Completions | Api::Embeddings | Api::Responses | Api::Pass(_) => {
+        Api::ChatCompletions | Api::Completions | Api::Embeddings | Api::Responses | Api::Tokenize | Api::Pass(_) => {
             body.value("user")?
         }
     };
@@ -21,7 +21,9 @@ pub fn user(api: Api, body: &Body) -> Option<String> {
 #[must_use]
 pub fn last_text(api: Api, body: &Body, max_bytes: usize) -> String {
     let mut text = match api {
-        Api::ChatCompletions | Api::Messages | Api::CountTokens => last_message(body, "messages").unwrap_or_default(),
+        Api::ChatCompletions | Api::Messages | Api::CountTokens | Api::Tokenize => {
+            last_message(body, "messages").unwrap_or_default()
+        }
         Api::Responses if body.array_len("input").is_some() => last_message(body, "input").unwrap_or_default(),
         Api::Completions => joined(&body.value("prompt").unwrap_or_default()),
         Api::Embeddings | Api::Responses => joined(&body.value("input").unwrap_or_default()),

@@ -37,7 +37,9 @@ pub fn error_event(
             }
             format!("event: error\ndata: {value}\n\n")
         }
-        Api::ChatCompletions | Api::Completions | Api::Embeddings | Api::Pass(_) => format!("data: {value}\n\n"),
+        Api::ChatCompletions | Api::Completions | Api::Embeddings | Api::Tokenize | Api::Pass(_) => {
+            format!("data: {value}\n\n")
+        }
     }
     .into()
 }
@@ -47,7 +49,7 @@ fn value(api: Api, status: u16, kind: &str, code: &str, message: &str, param: Op
         Api::Messages | Api::CountTokens => {
             json!({"type": "error", "error": {"type": anthropic_type(status), "message": message}})
         }
-        Api::ChatCompletions | Api::Completions | Api::Embeddings | Api::Responses | Api::Pass(_) => {
+        Api::ChatCompletions | Api::Completions | Api::Embeddings | Api::Responses | Api::Tokenize | Api::Pass(_) => {
             json!({"error": {"message": message, "type": kind, "param": param, "code": code}})
         }
     }

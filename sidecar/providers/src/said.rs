@@ -44,7 +44,7 @@ impl Said {
     pub fn read_all(api: Api, body: &[u8]) -> Vec<Self> {
         let answer: Value = serde_json::from_slice(body).unwrap_or_default();
         match api {
-            Api::CountTokens | Api::Pass(_) => Vec::new(),
+            Api::CountTokens | Api::Tokenize | Api::Pass(_) => Vec::new(),
             Api::Messages => {
                 let mut said = Self::default();
                 answer["content"].as_array().into_iter().flatten().for_each(|block| said.block(block));

@@ -10,6 +10,7 @@ mod items;
 mod memory;
 mod pieces;
 mod rendering;
+mod room;
 mod shelf;
 #[cfg(test)]
 mod tests;
@@ -75,15 +76,15 @@ pub fn bounds(api: Api, body: &Body) -> Bounds {
         Api::Completions => &["prompt", "suffix"],
         Api::Embeddings => &["input"],
         Api::Responses => &["input", "instructions", "tools", "text"],
-        // What of it is a prompt, and what that comes to, only the provider knows.
-        Api::Pass(_) => &[],
+        // What of it is a prompt, and what that comes to, only the provider knows; and who asks to count wants no bounds.
+        Api::Tokenize | Api::Pass(_) => &[],
     };
     let mut upper: u64 = keys.iter().filter_map(|key| body.get_bytes(key)).map(|raw| raw.len() as u64).sum();
     let messages = match api {
         Api::ChatCompletions | Api::Messages | Api::CountTokens => body.array_len("messages").unwrap_or(0) as u64,
         Api::Responses => body.array_len("input").unwrap_or(0) as u64 + 2,
         Api::Completions | Api::Embeddings => return Bounds { lower: least(body), upper },
-        Api::Pass(_) => return Bounds { lower: 0, upper },
+        Api::Tokenize | Api::Pass(_) => return Bounds { lower: 0, upper },
     };
     upper += SLACK + messages * 2 * PER_MESSAGE + body.images() as u64 * IMAGE_UPPER;
     if body.array_len("tools").is_some() || body.array_len("functions").is_some() {
@@ -119,6 +120,7 @@ pub fn count_while(api: Api, body: &Body, encoding: Encoding, goes_on: &dyn Fn()
         Api::Completions => prompt(&body.value("prompt").unwrap_or_default(), &mut counter),
         Api::Embeddings => prompt(&body.value("input").unwrap_or_default(), &mut counter),
         Api::Responses => items::count(body, &mut counter),
+        Api::Tokenize => any(body, &mut counter),
         Api::Pass(_) => {}
     }
     counter.total()
@@ -157,6 +159,17 @@ fn chat(body: &Body, counter: &mut Counter<'_>) {
         has_system |= counter.part(Kind::Message, message, add_message);
     }
     add_tools(body, has_system, counter);
+}
+
+/// Whatever a model may be asked: a conversation, the input of a response, or mere text.
+fn any(body: &Body, counter: &mut Counter<'_>) {
+    let is_items = |input: &Value| input.as_array().is_some_and(|items| items.iter().any(Value::is_object));
+    match (body.get("messages"), body.value("prompt"), body.value("input")) {
+        (Some(_), _, _) => chat(body, counter),
+        (None, Some(text), _) => prompt(&text, counter),
+        (None, None, Some(input)) if is_items(&input) => items::count(body, counter),
+        (None, None, input) => prompt(&input.unwrap_or_default(), counter),
+    }
 }
 
 fn add_system(system: &Value, counter: &mut Counter<'_>) {

@@ -205,7 +205,9 @@ pub struct Answer {
 pub const fn rewrites(api: Api, dialect: Dialect) -> bool {
     match api {
         Api::ChatCompletions | Api::Completions | Api::Embeddings => !matches!(dialect, Dialect::OpenAi),
-        Api::Messages | Api::CountTokens => !matches!(dialect, Dialect::Anthropic | Dialect::BedrockInvoke),
+        Api::Messages | Api::CountTokens | Api::Tokenize => {
+            !matches!(dialect, Dialect::Anthropic | Dialect::BedrockInvoke)
+        }
         Api::Responses => true,
         Api::Pass(_) => false,
     }
@@ -251,7 +253,9 @@ pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result
             Err(BadRequest::at("model", message))
         }
         (Api::CountTokens, Dialect::Anthropic) => Ok(anthropic::passthrough::encode_count(body, need, target)),
-        (Api::CountTokens, _) => Err(BadRequest::new("tokens are counted by providers that speak Anthropic's API")),
+        (Api::CountTokens | Api::Tokenize, _) => {
+            Err(BadRequest::new("tokens are counted by providers that speak Anthropic's API"))
+        }
         (Api::Pass(pass), _) => pass::encode(pass, body, target),
         (Api::Embeddings, Dialect::Bedrock | Dialect::BedrockInvoke) => bedrock::embed::encode(body, target),
         (Api::Embeddings, _) => embed::encode(body, target),
@@ -305,7 +309,7 @@ pub fn decode_at(
             anthropic::passthrough::decode(shown_model, body)
         }
         (Api::Messages, _) => messages::response::decode(shown_model, chat(body)?.body),
-        (Api::CountTokens, _) => anthropic::passthrough::decode_count(body),
+        (Api::CountTokens | Api::Tokenize, _) => anthropic::passthrough::decode_count(body),
         (Api::Pass(_), _) => pass::decode(dialect, shown_model, body),
     }
 }

@@ -50,7 +50,7 @@ impl Conversation {
         let key = match api {
             Api::ChatCompletions | Api::Messages => "messages",
             Api::Responses => "input",
-            Api::Completions | Api::Embeddings | Api::CountTokens | Api::Pass(_) => return None,
+            Api::Completions | Api::Embeddings | Api::CountTokens | Api::Tokenize | Api::Pass(_) => return None,
         };
         let messages = match body.value(key)? {
             Value::Array(messages) => messages,

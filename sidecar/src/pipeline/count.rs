@@ -19,9 +19,6 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// The longest a count may take. A prompt of five megabytes takes a twentieth of it on a whole core.
 const MAX_TIME: Duration = Duration::from_secs(2);
 
-/// Vocabularies nobody has needed for so long are given back.
-const IDLE: Duration = Duration::from_secs(600);
-
 /// Counts at once. Those that wait leave the processor to the requests that need none.
 static THREADS: Semaphore = Semaphore::const_new(2);
 
@@ -47,12 +44,17 @@ pub(super) async fn count(call: &mut Call, backend: usize) {
 
 /// When to make do with an estimate: a count that takes longer is of no use to whoever waits for an answer.
 pub(super) fn until(call: &Call) -> Instant {
-    clock::after(clock::now(), MAX_TIME).min(call.deadline)
+    in_time().min(call.deadline)
+}
+
+/// The same where nobody has set a deadline.
+pub(super) fn in_time() -> Instant {
+    clock::after(clock::now(), MAX_TIME)
 }
 
 /// Counts on a thread of its own, of which there are few: a long prompt takes milliseconds, and the first of a process
 /// loads the tokenizer, which takes many. Other requests do not wait for it. `work` is to ask whether to go on: it is not
-/// to, past `until`, or when whoever wanted to know has left. None: the thread died.
+/// to, past `until`, or when whoever wanted to know has left. None: there was no time, or the thread died.
 pub(super) async fn heavy<T: Send + 'static>(
     encoding: Encoding,
     large: bool,
@@ -63,7 +65,7 @@ pub(super) async fn heavy<T: Send + 'static>(
     if encoding == Encoding::Estimate && !large {
         return Some(work(&|| true));
     }
-    let place = THREADS.acquire().await.ok()?;
+    let place = tokio::time::timeout_at(until.into(), THREADS.acquire()).await.ok()?.ok()?;
     let left = CancellationToken::new();
     let _left = left.clone().drop_guard();
     let work = move || {
@@ -73,12 +75,17 @@ pub(super) async fn heavy<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.ok()
 }
 
-/// Gives back what counting needs memory for, once nobody has counted for a while.
-pub(crate) async fn give_back() {
-    let mut turns = tokio::time::interval(IDLE / tokens::IDLE_TURNS);
+/// Gives back what counting needs memory for, once nobody has counted for so long.
+pub(crate) async fn give_back(idle: Duration) {
+    turns(idle, || _ = tokens::turn()).await;
+}
+
+/// So many turns that what has been idle for all of them has been idle for so long.
+async fn turns(idle: Duration, mut turn: impl FnMut()) {
+    let mut turns = tokio::time::interval(idle / tokens::IDLE_TURNS);
     loop {
         turns.tick().await;
-        tokens::turn();
+        turn();
     }
 }
 
@@ -91,4 +98,49 @@ pub(super) fn guess(sizes: &Sizes) -> u64 {
 /// The same for text that was seen go by.
 pub(super) const fn guess_output(bytes: u64) -> u64 {
     bytes.div_ceil(BYTES_PER_TOKEN)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(600);
+
+    #[tokio::test(start_paused = true)]
+    async fn ten_idle_minutes_are_as_many_turns_as_a_tokenizer_waits() {
+        for (after, want) in [(IDLE - Duration::from_secs(1), tokens::IDLE_TURNS), (IDLE, tokens::IDLE_TURNS + 1)] {
+            let mut seen = 0;
+            let ended = tokio::time::timeout(after + Duration::from_millis(1), turns(IDLE, || seen += 1)).await;
+            assert!(ended.is_err(), "it goes on for as long as the process does");
+            assert_eq!(seen, want, "after {after:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_count_ends_when_nobody_waits_for_it_any_more() {
+        let (tell, told) = mpsc::channel();
+        let (started, has_started) = tokio::sync::oneshot::channel();
+        let work = move |goes_on: &dyn Fn() -> bool| {
+            _ = started.send(());
+            while goes_on() {
+                std::thread::yield_now();
+            }
+            tell.send(()).unwrap();
+        };
+        let counting = tokio::spawn(heavy(Encoding::O200k, false, clock::after(clock::now(), IDLE), work));
+        has_started.await.unwrap();
+        counting.abort();
+        assert!(counting.await.unwrap_err().is_cancelled());
+        tokio::task::spawn_blocking(move || told.recv().unwrap()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_count_does_not_go_on_past_its_time() {
+        let past = heavy(Encoding::O200k, false, clock::now(), |goes_on| goes_on());
+        assert_eq!(past.await, Some(false));
+        let in_time = heavy(Encoding::O200k, false, in_time(), |goes_on| goes_on());
+        assert_eq!(in_time.await, Some(true));
+    }
 }

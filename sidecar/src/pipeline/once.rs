@@ -6,7 +6,7 @@ use http::HeaderValue;
 use serde_json::json;
 use spillway_policy::{
     Class,
-    fallback::{Choice, Set, Skip},
+    fallback::{Choice, Counted, Set, Skip},
 };
 use spillway_providers::{Api, Dialect, tokens};
 
@@ -94,6 +94,7 @@ async fn estimate(call: &Call, index: usize) -> Reply {
     let counted = count::heavy(encoding, call.is_heavy(), count::until(call), work).await;
     let guess = || tokens::Count { tokens: count::guess(&count::bounds(call.api, &call.body)), exact: false };
     let tokens::Count { tokens, exact } = counted.unwrap_or_else(guess);
+    let tokens = call.route.candidates[index].corrected(Counted { tokens, exact });
     let word = if exact { EXACT } else { ESTIMATE };
     Reply {
         headers: vec![(TOKENS, HeaderValue::from_static(word))],

@@ -183,7 +183,7 @@ pub(super) fn context_length(call: &Call, backend: usize, skips: &Skips, tried: 
     let output = call.demand().output.of(window);
     let room = window.saturating_sub(output);
     let counted = call.sizes.counted[call.route.candidates[backend].tokenizer];
-    let prompt = counted.map_or(call.sizes.lower, |counted| counted.tokens);
+    let prompt = counted.map_or(call.sizes.lower, |counted| call.route.candidates[backend].corrected(counted));
     let fits = prompt <= window && room < prompt;
     let larger = describe(&call.route, skips);
     let advice = match (call.route.window.on_exceeded, tried) {

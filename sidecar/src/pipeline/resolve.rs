@@ -246,7 +246,7 @@ impl Call {
     pub(super) fn demand(&self) -> Demand {
         let Need { max_output_tokens, choices, tools, images, json_schema, ref hosted_tool, .. } = self.need;
         let output = match (max_output_tokens, self.api) {
-            (_, Api::Embeddings | Api::CountTokens | Api::Pass(_)) => Output::Asked(0),
+            (_, Api::Embeddings | Api::CountTokens | Api::Tokenize | Api::Pass(_)) => Output::Asked(0),
             (Some(asked), _) if self.lowers_limit => {
                 Output::AtLeast { asked, reserve: self.route.window.reserve_output }
             }

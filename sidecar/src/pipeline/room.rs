@@ -31,7 +31,10 @@ impl Call {
         let candidate = &self.route.candidates[backend];
         let prompt = match self.sizes.counted.get(candidate.tokenizer).copied().flatten() {
             Some(Counted { tokens, exact: true }) => tokens,
-            Some(Counted { tokens, exact: false }) => tokens.saturating_add(tokens / DOUBT).min(self.sizes.upper),
+            Some(estimate) => {
+                let tokens = candidate.corrected(estimate);
+                tokens.saturating_add(tokens / DOUBT).min(self.sizes.upper)
+            }
             // It fits by far: no text has a token for every byte.
             None => self.sizes.lower.max(self.sizes.upper / 2),
         };

@@ -321,7 +321,18 @@ impl Settle {
         Usage { input: count::guess(&self.sizes), output: count::guess_output(output_bytes), ..Usage::default() }
     }
 
+    /// What the provider counted, where we have only estimated.
+    fn calibrate(&self) {
+        let (Some(route), Some(backend), Some(reported)) = (&self.route, self.backend, self.reported) else { return };
+        let Some(candidate) = route.candidates.get(backend) else { return };
+        let counted = self.sizes.counted.get(candidate.tokenizer).copied().flatten();
+        if let (Some(calibration), Some(counted)) = (&candidate.calibration, counted) {
+            calibration.learn(counted.tokens, reported.input);
+        }
+    }
+
     fn add_up(&self, outcome: Outcome, usage: Option<&Usage>, cost: Option<NanoUsd>) {
+        self.calibrate();
         let Some(backend) = self.backend() else { return };
         let failed = matches!(outcome, Outcome::Failed | Outcome::Cut);
         let totals = UsageTotals {

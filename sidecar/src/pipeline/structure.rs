@@ -101,9 +101,12 @@ pub(super) async fn read(runtime: &Runtime, call: &Call) -> Result<Structure, Pr
                 let param = match call.api {
                     Api::Messages => "output_config",
                     Api::Responses => "text",
-                    Api::ChatCompletions | Api::Completions | Api::Embeddings | Api::CountTokens | Api::Pass(_) => {
-                        "response_format"
-                    }
+                    Api::ChatCompletions
+                    | Api::Completions
+                    | Api::Embeddings
+                    | Api::CountTokens
+                    | Api::Tokenize
+                    | Api::Pass(_) => "response_format",
                 };
                 return Err(BadRequest { param: Some(param.to_owned()), message }.into());
             }

@@ -38,14 +38,20 @@ pub(super) fn take(call: &mut Call, backend: usize, shortened: Shortened, exact:
     call.body.set_raw(key, messages, left);
     call.truncated = call.truncated.saturating_add(changed);
     call.sizes = count::bounds(call.api, &call.body);
-    call.sizes.counted[call.route.candidates[backend].tokenizer] = Some(Counted { tokens, exact });
+    let candidate = &call.route.candidates[backend];
+    // Estimates are kept as they were made, and corrected when they are used.
+    let calibration = candidate.calibration.as_ref().filter(|_| !exact);
+    let tokens = calibration.map_or(tokens, |calibration| calibration.undo(tokens));
+    call.sizes.counted[candidate.tokenizer] = Some(Counted { tokens, exact });
 }
 
-/// The prompt's count by this backend's tokenizer, made now if need be.
+/// The prompt's count by this backend's tokenizer, made now if need be, and corrected if it is an estimate.
 pub(super) async fn counted(call: &mut Call, backend: usize) -> Counted {
     let tokenizer = call.route.candidates[backend].tokenizer;
     if call.sizes.counted[tokenizer].is_none() {
         count::count(call, backend).await;
     }
-    call.sizes.counted[tokenizer].unwrap_or(Counted { tokens: count::guess(&call.sizes), exact: false })
+    let guess = || Counted { tokens: count::guess(&call.sizes), exact: false };
+    let counted = call.sizes.counted[tokenizer].unwrap_or_else(guess);
+    Counted { tokens: call.route.candidates[backend].corrected(counted), ..counted }
 }

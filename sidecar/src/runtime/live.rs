@@ -12,6 +12,7 @@ use std::{
 
 use spillway_policy::{
     balance::{Load, PeakEwma},
+    calibrate::Calibration,
     retry::budget::{self, Budget, Share},
 };
 
@@ -33,6 +34,8 @@ pub(crate) struct BackendState {
     pub(crate) gate: Arc<Gate>,
     /// How far it is behind its share under strategy Weighted.
     pub(crate) behind: AtomicI64,
+    /// What its model makes of our estimates.
+    pub(crate) calibration: Arc<Calibration>,
     in_flight: AtomicU32,
     latency: Mutex<PeakEwma>,
 }

@@ -323,6 +323,7 @@ fn candidate(given: &wire::Backend, lowered: &Backend) -> fallback::Candidate {
             wire::Tokenizer::Cl100kBase => 1,
             wire::Tokenizer::Estimate => fallback::UNKNOWN,
         },
+        calibration: matches!(tokenizer, wire::Tokenizer::Estimate).then(|| Arc::clone(&lowered.state.calibration)),
         tools: *tools,
         parallel_tools: *parallel_tools,
         images: *vision,

@@ -17,6 +17,7 @@ fn a_file_source_needs_nothing_else() {
     assert_eq!(settings.data_addr.to_string(), "127.0.0.1:4040");
     assert_eq!(settings.admin_addr.to_string(), "0.0.0.0:4041");
     assert_eq!(settings.drain, Duration::from_secs(25));
+    assert_eq!(settings.tokenizer_idle, Duration::from_secs(600));
     assert_eq!((settings.journal_dir, settings.pod), (None, None));
 }
 

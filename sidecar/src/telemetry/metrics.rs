@@ -204,6 +204,12 @@ impl Metrics {
         self.families.gates.left.reset();
         self.families.gates.refused.reset();
         self.families.windows.learnt.reset();
+        self.families.gates.estimates.reset();
+    }
+
+    /// What the model of a backend makes of our estimates.
+    pub(crate) fn estimates(&self, route: &str, backend: &str, per_mille: u32) {
+        self.families.gates.estimates.with_label_values(&[route, backend]).set(per_mille.into());
     }
 
     /// What a breaker is, and how often it has become what.
@@ -310,6 +316,7 @@ pub(super) fn operation(api: Api) -> &'static str {
         Api::Completions => "text_completion",
         Api::Embeddings => "embeddings",
         Api::CountTokens => "count_tokens",
+        Api::Tokenize => "tokenize",
         Api::Pass(pass) => pass.operation,
     }
 }

@@ -35,6 +35,9 @@ impl Effort {
 /// Connections of the throughput rows.
 pub const CONNECTIONS: usize = 32;
 
+/// How long the sidecar keeps a tokenizer that nobody needs: longer than a row takes, and no longer than one waits gladly.
+const IDLE: Duration = Duration::from_secs(4);
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Target {
     Direct,
@@ -65,7 +68,9 @@ pub async fn run(effort: Effort, rows: &str, sidecar: Option<PathBuf>) -> anyhow
         None => built()?.join("spillway-sidecar"),
     };
     let snapshot = scenario::snapshot(&format!("http://{upstream}/v1"));
-    let sidecar = Sidecar::with_snapshot(&program, &snapshot, core).await?;
+    let mut command = pinned(&program, core);
+    command.env("SPILLWAY_TOKENIZER_IDLE", format!("{}ms", IDLE.as_millis()));
+    let sidecar = Sidecar::configured(command, &snapshot).await?;
     let bench = Bench { epoch, effort, upstream, pass: passthrough(upstream, core)?, sidecar };
     bench
         .measure(rows, cores.is_some())
@@ -115,7 +120,11 @@ impl Bench {
         self.once(Target::Sidecar, long, COUNTED, 1).await?;
         let counted = self.once(Target::Sidecar, long, COUNTED, 1).await?.0;
         let counted_micros = typical(counted) - typical(direct);
-        let memory = Memory { idle, after, served, with_tokenizer: self.sidecar.process.resident_bytes() };
+        let with_tokenizer = self.sidecar.process.resident_bytes();
+        progress("a tokenizer that nobody needs")?;
+        tokio::time::sleep(IDLE * 3 / 2).await;
+        let given_back = self.sidecar.process.resident_bytes();
+        let memory = Memory { idle, after, served, with_tokenizer, given_back };
         Ok(Figures { pinned, latency, throughput, counted_micros, memory })
     }
 

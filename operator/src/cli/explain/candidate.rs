@@ -25,6 +25,7 @@ pub(super) fn candidate(given: &wire::Backend, kind: &str) -> Candidate {
         deprecated_on: _,
     } = model;
     Candidate {
+        calibration: None,
         primary: *role == wire::Role::Primary,
         window: *context_window_tokens,
         tokenizer: match tokenizer {

@@ -29,10 +29,13 @@ impl Candidate {
 
 impl Sizes {
     /// The longest the prompt can be for a tokenizer. An estimate may be wrong by a half; bytes are an upper bound anyway.
-    fn most(&self, tokenizer: usize) -> u64 {
-        match self.counted.get(tokenizer).copied().flatten() {
+    fn most(&self, candidate: &Candidate) -> u64 {
+        match self.counted.get(candidate.tokenizer).copied().flatten() {
             Some(count) if count.exact => count.tokens,
-            Some(count) => (count.tokens + count.tokens / 2).min(self.upper),
+            Some(count) => {
+                let tokens = candidate.corrected(count);
+                (tokens + tokens / 2).min(self.upper)
+            }
             None => self.upper,
         }
     }
@@ -51,7 +54,7 @@ impl Question<'_> {
     pub(super) fn check_cost(&self, candidate: &Candidate) -> Check {
         let Some(max) = self.max_cost else { return Check::Fits };
         let worst = |input| candidate.worst(input, &self.demand);
-        let Some(at_most) = worst(self.sizes.most(candidate.tokenizer)) else { return Check::Skip(Skip::NoPrice) };
+        let Some(at_most) = worst(self.sizes.most(candidate)) else { return Check::Skip(Skip::NoPrice) };
         let counted = self.sizes.counted.get(candidate.tokenizer).is_none_or(Option::is_some);
         if at_most <= max {
             Check::Fits
@@ -82,6 +85,7 @@ mod tests {
         primary: true,
         window: Some(100_000),
         tokenizer: 0,
+        calibration: None,
         tools: true,
         parallel_tools: true,
         images: true,

@@ -7,6 +7,7 @@ const PLAIN: Candidate = Candidate {
     primary: true,
     window: Some(1_000),
     tokenizer: 0,
+    calibration: None,
     tools: true,
     parallel_tools: true,
     images: true,
@@ -61,8 +62,17 @@ fn bounds_decide_where_they_can_and_counting_is_asked_for_where_not() {
         assert_eq!(ask(&[PLAIN], demand, &sizes, Set::default()), (choice, skipped), "{row}");
     }
     let unknown = Candidate { tokenizer: UNKNOWN, ..PLAIN };
-    let asked = ask(&[unknown], demand, &Sizes::bounds(801, 5_000), Set::default());
+    let asked = ask(std::slice::from_ref(&unknown), demand, &Sizes::bounds(801, 5_000), Set::default());
     assert_eq!(asked.0, Choice::Count(0), "nobody knows how long its tokens are");
+    // Estimated at a thousand tokens, where this model finds seven hundred.
+    let calibration = Arc::<Calibration>::default();
+    calibration.learn(1_000, 700);
+    let calibrated = Candidate { calibration: Some(calibration), ..unknown };
+    let estimated =
+        |tokens| Sizes { counted: [None, None, Some(Counted { tokens, exact: false })], ..Sizes::bounds(1, 5_000) };
+    assert_eq!(ask(std::slice::from_ref(&calibrated), demand, &estimated(1_100), Set::default()).0, Choice::Take(0));
+    let (choice, skipped) = ask(&[calibrated], demand, &estimated(1_200), Set::default());
+    assert_eq!((choice, skipped), (Choice::Nobody, too_long(840, false)));
 }
 
 #[test]

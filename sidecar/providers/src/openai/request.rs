@@ -36,7 +36,7 @@ fn path(api: Api, need: &Need, target: &Target<'_>) -> Cow<'static, str> {
         return vertex::openai_path(api, target.model, need.stream).into();
     }
     let path = match api {
-        Api::ChatCompletions | Api::Messages | Api::Responses | Api::CountTokens => "/chat/completions",
+        Api::ChatCompletions | Api::Messages | Api::Responses | Api::CountTokens | Api::Tokenize => "/chat/completions",
         Api::Completions => target.row.completions.path,
         Api::Embeddings => "/embeddings",
         Api::Pass(pass) => return pass.place(None, None, target).into(),

@@ -25,7 +25,7 @@ impl Onward {
             (Api::Messages, _) => Some(Self::Messages(Box::new(ToMessages::new(shown_model)))),
             (Api::Responses, _) => Some(Self::Responses(Box::new(ToResponses::new(shown_model)))),
             (Api::Completions, _) => Some(Self::Text),
-            (Api::ChatCompletions | Api::Embeddings | Api::CountTokens | Api::Pass(_), _) => None,
+            (Api::ChatCompletions | Api::Embeddings | Api::CountTokens | Api::Tokenize | Api::Pass(_), _) => None,
         }
     }
 

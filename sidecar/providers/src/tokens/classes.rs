@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
+use super::room;
+
 /// May open a word: upper case, title case, letters without a case, marks.
 pub(super) const UPPER: u8 = 1;
 /// May end a word: lower case, letters without a case, marks.
@@ -42,7 +44,8 @@ pub(super) struct Classes {
 
 impl Classes {
     fn new() -> Self {
-        let mut flat = vec![0; char::MAX as usize + 1];
+        let mut flat = room::list();
+        flat.resize(char::MAX as usize + 1, 0);
         for (pattern, class) in CATEGORIES {
             for (from, to) in ranges(pattern) {
                 flat[from as usize..=to as usize].iter_mut().for_each(|cell| *cell |= class);

@@ -95,6 +95,7 @@ impl<'a> Counter<'a> {
     pub(super) fn text(&mut self, text: &str) {
         let Some(vocabulary) = self.vocabulary.take() else { return self.guess(estimate(text)) };
         let mut done = 0;
+        self.scratch.expect(text.len());
         for piece in vocabulary.pieces(text) {
             for part in piece.chunks(MAX_PIECE_BYTES) {
                 let tokens = vocabulary.count(part, &mut self.scratch);

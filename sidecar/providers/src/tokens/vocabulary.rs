@@ -11,10 +11,12 @@
 
 mod load;
 mod pairs;
+mod recent;
 mod trie;
 
 use super::pieces::{Pattern, Pieces};
 use pairs::Pairs;
+use recent::Recent;
 use trie::Trie;
 
 /// No token. Ranks are far smaller.
@@ -40,6 +42,7 @@ pub(super) struct Scratch {
     dead: Vec<u64>,
     /// What [`Vocabulary::next`] found of late.
     known: Vec<Known>,
+    recent: Recent,
     run: Run,
     pub(super) steps: u64,
 }
@@ -65,11 +68,25 @@ struct Run {
 /// No token is longer.
 pub(super) const LONGEST: usize = 128;
 
+/// A shorter text is not worth the room that remembering its pieces takes.
+const LONG_TEXT: usize = 4 << 10;
+
 /// Runs of fewer bytes, and pieces of fewer words of 64 bits, are not worth a thought.
 const SHORT: usize = 16;
 
 /// How much is known at once: a power of two.
 const KNOWN: usize = 1 << 12;
+
+// === impl Scratch ===
+
+impl Scratch {
+    /// A text of so many bytes is to be counted.
+    pub(super) fn expect(&mut self, bytes: usize) {
+        if bytes >= LONG_TEXT {
+            self.recent.begin();
+        }
+    }
+}
 
 // === impl Vocabulary ===
 
@@ -80,6 +97,16 @@ impl Vocabulary {
 
     /// How many tokens a piece is.
     pub(super) fn count(&self, piece: &[u8], scratch: &mut Scratch) -> u64 {
+        let Some(place) = scratch.recent.place(piece) else { return self.count_anew(piece, scratch) };
+        if let Some(count) = scratch.recent.get(place) {
+            return count;
+        }
+        let count = self.count_anew(piece, scratch);
+        scratch.recent.put(place, count);
+        count
+    }
+
+    fn count_anew(&self, piece: &[u8], scratch: &mut Scratch) -> u64 {
         let first = self.trie.longest(piece, &mut scratch.steps);
         if self.length(first) >= piece.len() {
             return u64::from(!piece.is_empty());

@@ -43,6 +43,9 @@ fn backend(backend: &Backend, learnt: Option<u64>, now: Instant) -> Value {
     if let Some(window) = learnt {
         page["learnt_window_tokens"] = window.into();
     }
+    if let Some(per_mille) = backend.state.calibration.per_mille() {
+        page["token_estimate_per_mille"] = per_mille.into();
+    }
     page
 }
 
@@ -66,6 +69,11 @@ pub(super) fn measure(runtime: &Runtime) {
         for (index, window) in route.learnt_windows(clock::now()) {
             let backend = &route.backends[index];
             metrics.learnt_window(&backend.provider.name, &backend.model, window);
+        }
+        for backend in &route.backends {
+            if let Some(per_mille) = backend.state.calibration.per_mille() {
+                metrics.estimates(&route.name, &backend.name, per_mille);
+            }
         }
         for (who, gate) in route.backends.iter().flat_map(Backend::every_gate) {
             if told.insert(gate.name().to_owned()) {

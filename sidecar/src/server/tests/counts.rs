@@ -69,3 +69,44 @@ async fn a_prompt_that_is_too_long_is_counted_all_the_same_and_costs_no_tokens()
     assert!(got.json()["input_tokens"].as_u64().is_some_and(|tokens| tokens > 4_000), "{got:?}");
     assert_eq!(got.header("x-ratelimit-remaining-tokens"), "50");
 }
+
+#[tokio::test]
+async fn a_prompt_in_any_words_is_counted_for_the_model_that_would_answer_it() {
+    let world = World::new(|_| {}).await;
+    let tools = json!([{"type": "function", "function": {"name": "ping"}}]);
+    let message = json!([{"role": "user", "content": "hello world"}]);
+    let rows = [
+        (json!({"messages": message}), 9),
+        (json!({"messages": message, "system": "hello world"}), 15),
+        (json!({"messages": message, "tools": tools}), 9 + 9 + 14),
+        (json!({"input": "hello world"}), 2),
+        (json!({"input": message}), 9),
+        (json!({"prompt": ["hello", "hello world"]}), 3),
+    ];
+    for (mut asked, tokens) in rows {
+        asked["model"] = "chat".into();
+        let got = world.post("/v1/tokenize", asked.to_string().into()).await;
+        let said = got.json();
+        assert_eq!(
+            (got.status.as_u16(), &said["tokens"], &said["exact"]),
+            (200, &json!(tokens), &json!(true)),
+            "{asked}: {got:?}"
+        );
+        assert_eq!((&said["encoding"], &said["model"]), (&json!("o200k_base"), &json!("small-1")), "{got:?}");
+        assert!(said["context_window"].is_u64(), "{got:?}");
+    }
+    assert!(world.provider.seen().is_empty(), "nobody is asked");
+
+    let world = World::new(|config| route(config)["backends"][0]["model"]["tokenizer"] = "Estimate".into()).await;
+    let got = world.post("/v1/tokenize", json!({"model": "chat", "prompt": "hello world"}).to_string().into()).await;
+    assert_eq!((&got.json()["exact"], &got.json()["encoding"]), (&json!(false), &json!("estimate")), "{got:?}");
+    let wrong = [
+        (json!({"prompt": "x"}), 400, "model is no text"),
+        (json!({"model": "chat"}), 400, "there is nothing to count"),
+        (json!({"model": "nobody", "prompt": "x"}), 404, "no route serves model"),
+    ];
+    for (asked, status, words) in wrong {
+        let got = world.post("/v1/tokenize", asked.to_string().into()).await;
+        assert!(got.status.as_u16() == status && got.text.contains(words), "{asked}: {got:?}");
+    }
+}

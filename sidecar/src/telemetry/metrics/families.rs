@@ -54,6 +54,7 @@ pub(super) struct Gates {
     pub(super) transitions: IntCounterVec,
     pub(super) left: IntGaugeVec,
     pub(super) refused: IntCounterVec,
+    pub(super) estimates: IntGaugeVec,
 }
 
 /// Prompts that do not fit.
@@ -177,6 +178,11 @@ impl Gates {
                 "breaker_transitions_total",
                 "Changes of a breaker's state, by the new one.",
                 &["gate", "name", "to"],
+            ),
+            estimates: gauges(
+                "token_estimate_per_mille",
+                "Tokens a model finds in a prompt estimated at a thousand, as its provider reports them.",
+                &["route", "backend"],
             ),
             left: gauges("retry_budget_left", "Extra attempts that a route could make now.", &["route"]),
             refused: counters(

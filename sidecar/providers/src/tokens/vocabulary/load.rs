@@ -8,7 +8,7 @@ use std::io::Read as _;
 
 use flate2::read::ZlibDecoder;
 
-use super::{Pairs, Pattern, Trie, Vocabulary};
+use super::{super::room, Pairs, Pattern, Trie, Vocabulary};
 
 const O200K: &[u8] = include_bytes!("o200k.z");
 const CL100K: &[u8] = include_bytes!("cl100k.z");
@@ -32,14 +32,15 @@ impl Vocabulary {
             Pattern::O200k => O200K,
             Pattern::Cl100k => CL100K,
         };
-        let mut raw = Vec::with_capacity(packed.len() * 2);
+        let mut raw = room::list();
         // It is part of the program, and was read by its tests.
         let _ = ZlibDecoder::new(packed).read_to_end(&mut raw);
         let halves = halves(&raw);
         let spelled = Spelled::new(&raw, &halves);
         drop(raw);
         let (trie, shorter) = Trie::new(|token| spelled.token(token), &spelled.sorted());
-        let lengths = spelled.starts.windows(2).map(|pair| (pair[1] - pair[0]) as u8).collect();
+        let mut lengths = room::list();
+        lengths.extend(spelled.starts.windows(2).map(|pair| (pair[1] - pair[0]) as u8));
         Self { pattern, trie, pairs: Pairs::new(&halves, BYTES), halves, shorter, lengths }
     }
 }
@@ -52,18 +53,19 @@ fn halves(raw: &[u8]) -> Vec<[u32; 2]> {
         let plane = |plane: usize| u32::from(planes[(side * 3 + plane) * merged + token]);
         plane(0) << 16 | plane(1) << 8 | plane(2)
     };
-    let bytes = (0..BYTES as u32).map(|byte| [byte, byte]);
-    bytes.chain((0..merged).map(|token| [rank(0, token), rank(1, token)])).collect()
+    let mut halves = room::list();
+    halves.extend((0..BYTES as u32).map(|byte| [byte, byte]));
+    halves.extend((0..merged).map(|token| [rank(0, token), rank(1, token)]));
+    halves
 }
 
 // === impl Spelled ===
 
 impl Spelled {
     fn new(raw: &[u8], halves: &[[u32; 2]]) -> Self {
-        let mut spelled = Self { bytes: raw[..BYTES].to_vec(), starts: (0..=BYTES as u32).collect() };
-        // A token of ours is seven bytes long, more or less.
-        spelled.bytes.reserve_exact(halves.len() * 7);
-        spelled.starts.reserve_exact(halves.len() - BYTES);
+        let mut spelled = Self { bytes: room::list(), starts: room::list() };
+        spelled.bytes.extend_from_slice(&raw[..BYTES]);
+        spelled.starts.extend(0..=BYTES as u32);
         for half in halves.iter().skip(BYTES).flat_map(|halves| halves.iter().enumerate()) {
             let (side, token) = (half.0, *half.1 as usize);
             let range = spelled.starts[token] as usize..spelled.starts[token + 1] as usize;
@@ -88,9 +90,12 @@ impl Spelled {
             key[..length].copy_from_slice(&bytes[..length]);
             (u64::from_be_bytes(key), token)
         };
-        let mut keys: Vec<(u64, u32)> = (0..self.starts.len() as u32 - 1).map(key).collect();
+        let mut keys = room::list();
+        keys.extend((0..self.starts.len() as u32 - 1).map(key));
         // Most of them differ in their first eight bytes.
         keys.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.token(a.1).cmp(self.token(b.1))));
-        keys.into_iter().map(|(_, token)| token).collect()
+        let mut sorted = room::list();
+        sorted.extend(keys.into_iter().map(|(_, token)| token));
+        sorted
     }
 }

@@ -1,6 +1,6 @@
 //! Which two tokens make a third.
 
-use super::NONE;
+use super::{super::room, NONE};
 
 /// Bits of a slot that hold the token; the others tell most wrong slots apart without a look at the token.
 const TOKEN_BITS: u32 = 18;
@@ -20,7 +20,8 @@ impl Pairs {
     pub(super) fn new(halves: &[[u32; 2]], bytes: usize) -> Self {
         // At most half of them are taken, and so every search ends.
         let slots = (halves.len() * 2).next_power_of_two();
-        let mut pairs = Self { slots: vec![NONE; slots], shift: 64 - slots.trailing_zeros() };
+        let mut pairs = Self { slots: room::list(), shift: 64 - slots.trailing_zeros() };
+        pairs.slots.resize(slots, NONE);
         for (token, [left, right]) in halves.iter().enumerate().skip(bytes) {
             let (mut at, mark) = pairs.place(*left, *right);
             while pairs.slots[at] != NONE {

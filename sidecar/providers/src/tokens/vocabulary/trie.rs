@@ -1,6 +1,8 @@
 //! The longest token a text begins with.
 
-use super::NONE;
+use std::collections::VecDeque;
+
+use super::{super::room, NONE};
 
 /// A trie whose nodes are numbered breadth first, so that the children of one are beside each other, and end where those of
 /// the next begin.
@@ -12,6 +14,9 @@ pub(super) struct Trie {
     seconds: Vec<u32>,
     bytes: [u32; 256],
 }
+
+/// So many labels are gone through one by one.
+const FEW: usize = 6;
 
 #[derive(Clone, Copy)]
 struct Node {
@@ -35,10 +40,14 @@ impl Trie {
     /// Of tokens by rank, and where each of them begins; `sorted` are their ranks by their bytes. Says for each of them the
     /// longest token that is a proper prefix of it, too.
     pub(super) fn new<'a>(token: impl Fn(u32) -> &'a [u8], sorted: &[u32]) -> (Self, Vec<u32>) {
-        let mut shorter = vec![NONE; sorted.len()];
-        let mut trie = Self { nodes: Vec::new(), labels: vec![0], seconds: vec![0; 1 << 16], bytes: [NONE; 256] };
+        let mut shorter = room::list();
+        shorter.resize(sorted.len(), NONE);
+        let mut trie = Self { nodes: room::list(), labels: room::list(), seconds: room::list(), bytes: [NONE; 256] };
+        trie.labels.push(0);
+        trie.seconds.resize(1 << 16, 0);
         let root = Open { from: 0, to: sorted.len() as u32, depth: 0, best: NONE };
-        let mut open = std::collections::VecDeque::from([root]);
+        let mut open = VecDeque::from(room::list());
+        open.push_back(root);
         while let Some(Open { mut from, to, depth, mut best }) = open.pop_front() {
             let byte = |at: u32| token(sorted[at as usize])[depth as usize];
             let first = sorted[from as usize];
@@ -58,8 +67,6 @@ impl Trie {
             }
         }
         trie.nodes.push(Node { children: trie.labels.len() as u32, token: NONE });
-        trie.nodes.shrink_to_fit();
-        trie.labels.shrink_to_fit();
         trie.shorten();
         (trie, shorter)
     }
@@ -79,6 +86,18 @@ impl Trie {
         self.nodes[node].children as usize..self.nodes[node + 1].children as usize
     }
 
+    fn child(&self, node: usize, byte: u8) -> Option<usize> {
+        let children = self.children(node);
+        let labels = &self.labels[children.clone()];
+        // Most nodes have one or two.
+        let child = if labels.len() <= FEW {
+            labels.iter().position(|label| *label == byte)
+        } else {
+            memchr::memchr(byte, labels)
+        };
+        child.map(|child| children.start + child)
+    }
+
     /// The longest token `text` begins with. Every byte is a token, so there is one, if there is a text.
     pub(super) fn longest(&self, text: &[u8], steps: &mut u64) -> u32 {
         let [first, rest @ ..] = text else { return 0 };
@@ -93,9 +112,8 @@ impl Trie {
         best = found(node, best);
         for byte in rest {
             *steps += 1;
-            let children = self.children(node);
-            let Some(child) = self.labels[children.clone()].iter().position(|label| label == byte) else { break };
-            node = children.start + child;
+            let Some(child) = self.child(node, *byte) else { break };
+            node = child;
             best = found(node, best);
         }
         best

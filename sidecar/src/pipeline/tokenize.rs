@@ -1,0 +1,84 @@
+//! How long a prompt is for the model that would answer it: `POST /v1/tokenize`.
+//!
+//! The body is what that model would be asked: `model`, and `messages` with `system` and `tools`, or `input`, or `prompt`, as
+//! any of the APIs has them. The answer is `{"tokens", "exact", "encoding", "model", "backend"}`, and `context_window` and
+//! `max_output_tokens` where they are known. `encoding` `estimate` is one, corrected by what the provider has reported of other
+//! prompts. Nobody is asked for it and nothing is billed, so no limit applies but those on
+//! requests in flight and on their bytes.
+
+use bytes::Bytes;
+use http::Request;
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use spillway_policy::fallback::{Counted, Sizes};
+use spillway_providers::{
+    Api, BadRequest, Body,
+    tokens::{self, Count, Encoding},
+};
+
+use super::{
+    accept,
+    attempt::{Answer, Reply},
+    count,
+    settle::Settle,
+};
+use crate::{
+    error::ProxyError,
+    runtime::{Generation, LARGE, Route},
+};
+
+pub(super) async fn answer(request: Request<Incoming>, settle: &mut Settle) -> Result<Reply, ProxyError> {
+    let runtime = settle.runtime();
+    let generation = runtime.generation().ok_or(ProxyError::NotConfigured)?;
+    let mut accepted = accept::body(&runtime, Api::Tokenize, generation.max_body_bytes, request).await?;
+    let (bytes, size) = (accepted.body.clone(), accepted.body.len() as u64);
+    let body = runtime.aside.work(size, count::in_time(), move || Body::parse(bytes)).await??;
+    accepted.weigh(&body)?;
+    let is_large = size > LARGE;
+    let model = model(&body)?;
+    let route = generation.route(&model).ok_or_else(|| unknown(&generation, &model))?;
+    settle.routed(route, false, &Sizes::bounds(0, 0));
+    let Some(first) = route.primaries.first().copied() else {
+        return Err(ProxyError::NoBackend { route: route.name.clone() });
+    };
+    let encoding = route.backends[first].encoding;
+    let work = move |goes_on: &dyn Fn() -> bool| tokens::count_while(Api::Tokenize, &body, encoding, goes_on);
+    let counted = count::heavy(encoding, is_large, count::in_time(), work).await;
+    let fallback = Count { tokens: count::guess_output(size), exact: false };
+    Ok(Reply { headers: Vec::new(), body: Answer::Whole(said(route, first, counted.unwrap_or(fallback))) })
+}
+
+fn model(body: &Body) -> Result<String, ProxyError> {
+    let at = |param: &str, message: &str| BadRequest { param: Some(param.to_owned()), message: message.to_owned() };
+    if ["messages", "input", "prompt"].iter().all(|key| body.value(key).is_none()) {
+        return Err(at("messages", "there is nothing to count (send messages, input or prompt)").into());
+    }
+    match body.value("model") {
+        Some(Value::String(model)) => Ok(model),
+        _ => Err(at("model", "model is no text (send the name a chat would be asked with)").into()),
+    }
+}
+
+fn unknown(generation: &Generation, model: &str) -> ProxyError {
+    ProxyError::UnknownModel { model: model.to_owned(), known: generation.known_in_words() }
+}
+
+fn said(route: &Route, first: usize, Count { tokens, exact }: Count) -> Bytes {
+    let backend = &route.backends[first];
+    let encoding = match backend.encoding {
+        Encoding::O200k => "o200k_base",
+        Encoding::Cl100k => "cl100k_base",
+        Encoding::Estimate => "estimate",
+    };
+    let candidate = &route.candidates[first];
+    let mut said = json!({
+        "tokens": candidate.corrected(Counted { tokens, exact }), "exact": exact, "encoding": encoding, "model": backend.model, "backend": backend.name,
+    });
+    let known = [("context_window", candidate.window), ("max_output_tokens", backend.max_output_tokens)];
+    for (key, value) in known {
+        if let Some(value) = value {
+            said[key] = value.into();
+        }
+    }
+    said.to_string().into()
+}
