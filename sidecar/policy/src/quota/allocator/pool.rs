@@ -18,12 +18,10 @@ use member::Member;
 use permits::Permits;
 use share::{Reserve, Want, by_slower_clock, divide};
 
-/// Buckets hold two requests at least, or chance would waste what refills.
-const LEAST_REQUESTS: u64 = 2;
+/// Buckets hold three requests at least, or chance would waste what refills.
+const LEAST_REQUESTS: u64 = 3;
 /// Everybody's own, in thousandths of the whole.
 const FLOOR_MILLI: u64 = 200;
-/// How much more than it wants a sidecar gets, so that chance does not make it refuse: an eighth.
-const HEADROOM: u32 = 3;
 
 #[derive(Clone, Debug)]
 pub(super) struct Pool<S> {
@@ -194,7 +192,7 @@ impl<S: Ord + Clone> Pool<S> {
         let want = |member: &Member| Want {
             weight: member.weight,
             least: member.floor,
-            most: per_window(member.wants.saturating_add(member.wants >> HEADROOM), self.rule.window),
+            most: per_window(member.wants, self.rule.window),
         };
         let heard = self.members.values_mut().filter(|member| member.heard && !scarce);
         let mut members: Vec<&mut Member> = heard.collect();

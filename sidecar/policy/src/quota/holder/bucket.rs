@@ -9,7 +9,7 @@ use super::meter::Meter;
 use room::Room;
 
 /// A bucket holds what refills in this time, if that is more than [`Share::least`].
-pub(in crate::quota) const DEPTH: Nanos = 1_000_000_000;
+pub(in crate::quota) const DEPTH: Nanos = 500_000_000;
 const MILLI: i128 = 1_000;
 
 /// In parts: so fine that a refill of one thousandth a window for a nanosecond is one.

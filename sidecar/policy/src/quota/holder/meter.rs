@@ -3,10 +3,10 @@
 use crate::quota::Nanos;
 
 const SECOND: u64 = 1_000_000_000;
-/// What it is smoothed over.
-const MEMORY: Nanos = 10 * SECOND;
+/// What it is smoothed over. Longer hides more of the noise, but a part that follows a run of requests serves it.
+const MEMORY: Nanos = 5 * SECOND;
 /// Nothing is learnt from less.
-const LEAST: Nanos = SECOND / 4;
+const LEAST: Nanos = SECOND;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::quota) struct Meter {
@@ -107,10 +107,10 @@ mod tests {
     fn noise_is_smoothed_and_a_change_is_seen_at_once() {
         for (looks, want, why) in [
             (&[20][..], 100, "the first"),
-            (&[20, 22], 102, "a fifth of the difference, as two seconds are of ten"),
+            (&[20, 22], 104, "two fifths of the difference, as two seconds are of five"),
             (&[20, 0], 0, "an idle one"),
             (&[20, 60], 300, "three times as much"),
-            (&[2, 0, 0], 7, "too few to tell: it fades"),
+            (&[2, 0, 0], 4, "too few to tell: it fades"),
         ] {
             assert_eq!(metered(looks).wants(), want, "{why}");
         }

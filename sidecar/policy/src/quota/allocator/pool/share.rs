@@ -100,28 +100,37 @@ impl Reserve {
     }
 }
 
-/// Max-min fair by weight: nobody gets more than it wants while somebody with less wants more. Half of what nobody wants
-/// is spread evenly, so that a burst finds some; the other half is there for whoever asks first.
+/// Max-min fair by weight: nobody gets more than it wants while somebody with less wants more.
+///
+/// As long as somebody goes short, everybody counts as wanting five eighths of what it wants: a bucket that refills as
+/// fast as it is used runs over as often as it is empty, and what it spills is lost to all. What is left makes everybody's part larger than it
+/// wants; of what is left then, half is spread evenly, so that a burst finds some, and half is there for who asks first.
 pub(super) fn divide(all: u64, wants: &[Want]) -> Vec<u64> {
-    let mut order: Vec<usize> = (0..wants.len()).collect();
-    let per_weight = |at: &usize| wants[*at].most.max(wants[*at].least) / u64::from(wants[*at].weight);
-    order.sort_by_key(per_weight);
-    let mut rest = all.saturating_sub(wants.iter().map(|want| want.least).fold(0, u64::saturating_add));
-    let mut weights: u64 = wants.iter().map(|want| u64::from(want.weight)).sum();
     let mut parts: Vec<u64> = wants.iter().map(|want| want.least).collect();
-    for at in order {
-        let Want { weight, least, most } = wants[at];
-        let fair = u128::from(rest) * u128::from(weight) / u128::from(weights.max(1));
-        let more = most.saturating_sub(least).min(u64::try_from(fair).unwrap_or(u64::MAX));
-        parts[at] += more;
-        rest -= more;
-        weights -= u64::from(weight);
-    }
+    let rest = all.saturating_sub(parts.iter().copied().fold(0, u64::saturating_add));
+    let rest = fill(rest, wants, &mut parts, |wants| wants - wants / 8 * 3);
+    let rest = fill(rest, wants, &mut parts, |wants| wants.saturating_add(wants / 4));
     let weights: u64 = wants.iter().map(|want| u64::from(want.weight)).sum::<u64>().max(1);
     for (part, want) in parts.iter_mut().zip(wants) {
         *part += rest / 2 / weights * u64::from(want.weight);
     }
     parts
+}
+
+/// Raises everybody to what it wants, or to the same level by weight. Gives what is left.
+fn fill(mut rest: u64, wants: &[Want], parts: &mut [u64], most: impl Fn(u64) -> u64) -> u64 {
+    let mut order: Vec<usize> = (0..wants.len()).collect();
+    order.sort_by_key(|at| most(wants[*at].most).max(parts[*at]) / u64::from(wants[*at].weight));
+    let mut weights: u64 = wants.iter().map(|want| u64::from(want.weight)).sum();
+    for at in order {
+        let weight = wants[at].weight;
+        let fair = u128::from(rest) * u128::from(weight) / u128::from(weights.max(1));
+        let more = most(wants[at].most).saturating_sub(parts[at]).min(u64::try_from(fair).unwrap_or(u64::MAX));
+        parts[at] += more;
+        rest -= more;
+        weights -= u64::from(weight);
+    }
+    rest
 }
 
 /// How long this is at most for somebody whose clock is slower.
@@ -141,10 +150,10 @@ mod tests {
     fn nobody_gets_more_than_it_wants_while_somebody_wants_more() {
         let want = |weight, least, most| Want { weight, least, most };
         for (all, wants, parts) in [
-            (100, vec![want(1, 0, 10), want(1, 0, 80), want(1, 0, 80)], vec![10, 45, 45]),
-            (100, vec![want(1, 0, 100), want(3, 0, 100)], vec![25, 75]),
-            (100, vec![want(1, 20, 0), want(1, 20, 100)], vec![20, 80]),
-            (100, vec![want(1, 0, 10), want(1, 0, 10)], vec![30, 30]),
+            (100, vec![want(1, 0, 10), want(1, 0, 80), want(1, 0, 80)], vec![7, 46, 47]),
+            (60, vec![want(1, 0, 100), want(3, 0, 100)], vec![15, 45]),
+            (80, vec![want(1, 20, 0), want(1, 20, 100)], vec![20, 60]),
+            (100, vec![want(1, 0, 10), want(1, 0, 10)], vec![31, 31]),
             (0, vec![want(1, 0, 10)], vec![0]),
             (10, vec![], vec![]),
         ] {
