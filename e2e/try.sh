@@ -19,15 +19,9 @@ python_side() {
   "$venv/bin/pip" install --quiet -r e2e/llm/requirements.txt -r e2e/app/requirements.txt
   touch "$venv/ready"
 }
-model() {
-  python3 -m venv "$CACHE/model-venv"
-  "$CACHE/model-venv/bin/pip" install --quiet -r e2e/llm/requirements-model.txt
-  "$CACHE/model-venv/bin/python" e2e/llm/tiny_gguf.py "$CACHE/tiny.gguf"
-  rm -rf "$CACHE/model-venv"
-}
 python3 -c 'import ensurepip, venv' 2>/dev/null || die "Python's venv module is missing: install the package python3-venv"
 [ "$venv/ready" -nt e2e/llm/requirements.txt ] && [ "$venv/ready" -nt e2e/app/requirements.txt ] || work "Python packages" python_side
-[ -s "$CACHE/tiny.gguf" ] || work "the tiny model" model
+[ -s "$CACHE/tiny.gguf" ] || work "the tiny model" tiny_model
 work "spillway and spillway-sidecar (cargo build)" cargo build --locked -p spillway-operator -p spillway-sidecar
 
 # --- two LLM servers ----------------------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ trap cleanup EXIT
 python_side() {
   rm -rf "$venv"
   python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet -r requirements.txt
+  "$venv/bin/pip" install --quiet -r requirements.txt -r "$ROOT/e2e/llm/requirements.txt"
   # The SDK's own tests come with its sources, of the very version that is installed.
   rm -rf "$openai" && mkdir -p "$openai"
   "$venv/bin/pip" download --quiet --no-deps --no-binary openai --dest "$openai" "$(grep '^openai==' requirements.txt)"
@@ -33,23 +33,18 @@ node_side() {
   cp package.json package-lock.json "$js/"
   (cd "$js" && "$NODE" "$NPM" ci --no-audit --no-fund --ignore-scripts)
 }
-model() {
-  python3 -m venv "$CACHE/model-venv"
-  "$CACHE/model-venv/bin/pip" install --quiet -r "$ROOT/e2e/llm/requirements-model.txt"
-  "$CACHE/model-venv/bin/python" "$ROOT/e2e/llm/tiny_gguf.py" "$CACHE/tiny.gguf"
-  rm -rf "$CACHE/model-venv"
-}
 build() { (cd "$ROOT" && cargo build --locked -p spillway-operator -p spillway-sidecar); }
 
 python_tools
 cmp -s requirements.txt "$home/requirements.txt" || work "Python clients" python_side
+[ -s "$CACHE/tiny.gguf" ] || work "the tiny model" tiny_model
 [ -x "$NODE" ] || work "Node" node_tools
 cmp -s package-lock.json "$js/package-lock.json" || work "Node clients" node_side
 work "spillway and spillway-sidecar (cargo build)" build
 cp ./*.mjs cases.json "$js/" # modules look for others beside themselves
 
 # --- what all of it shares ----------------------------------------------------------------------------------------------
-# serve NAME COMMAND…: a server that prints its port as its first line; the port is in PORT.
+# serve NAME COMMAND…: a server that prints its port as its first line, or an address; the port is in PORT.
 serve() {
   local name=$1
   shift
@@ -98,6 +93,23 @@ families() {
   "$venv/bin/python" judge.py "$CACHE"/log/clients-families.{rows,seen} "$run/direct.rows" "http://127.0.0.1:$PORT"
 }
 
+# A random model repeats itself, and is told to call a tool in vain: the server has no grammar for calls by this model's
+# template, and says what comes to its mind. So there is text here, and objects, to which its grammar holds it.
+llama() {
+  local url
+  PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+  url=http://127.0.0.1:$PORT
+  serve llama "$venv/bin/python" "$ROOT/e2e/llm/serve.py" "$CACHE/tiny.gguf" --alias tiny --context 8192 --port "$PORT"
+  for _ in $(seq 100); do
+    get "$url/health" >/dev/null 2>&1 && break
+    sleep 0.1
+  done
+  mkdir "$run/llama"
+  sed "s#http://LLAMA#$url#" llama.yaml >"$run/llama/llama.yaml"
+  ASK_A_REAL_MODEL=1 dev "$run/llama" bash "$run/ask" "$run/llama.rows" llama >"$CACHE/log/clients-llama.rows"
+  "$venv/bin/python" judge.py "$CACHE/log/clients-llama.rows"
+}
+
 TESTS=(tests/api_resources/chat/test_completions.py tests/api_resources/test_{completions,embeddings,models,responses}.py)
 openai_tests() {
   local folder=$PWD/openai_tests way
@@ -124,8 +136,9 @@ suite() {
   printf '\n%s[%s] %s%s\n' "$BOLD" "$(elapsed)" "$1" "$PLAIN"
   "$2" || failed=1
 }
-for suite in "${@:-families openai-tests}"; do
+for suite in "${@:-families llama openai-tests}"; do
   case " $suite " in *" families "*) suite "every client, every family of providers" families ;; esac
+  case " $suite " in *" llama "*) suite "every client, a real llama.cpp" llama ;; esac
   case " $suite " in *" openai-tests "*) suite "OpenAI's own tests, directly and through Spillway" openai_tests ;; esac
 done
 [ "$failed" = 0 ] || die "real clients do not get what they would get directly"

@@ -100,7 +100,10 @@ const ROUTE: &[Row] = &[
         "{backends: [{name: a, providerRef: {name: p}, model: m, role: Shadow}]}",
         "at least one backend the role Primary",
     ),
-    ("{backends: [{name: a, providerRef: {name: p}, model: m}], request: {passThrough: [Files, Batches]}}", ""),
+    (
+        "{backends: [{name: a, providerRef: {name: p}, model: m}], request: {passThrough: [Files, Batches, Responses, ChatCompletions, Models]}}",
+        "",
+    ),
     ("{strategy: Weighted, backends: [{name: a, providerRef: {name: p}, model: m, weight: 9}]}", ""),
     (
         "{strategy: Weighted, backends: [{name: a, providerRef: {name: p}, model: m}]}",

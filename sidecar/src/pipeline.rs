@@ -11,6 +11,7 @@ mod fallback;
 mod form;
 mod hedge;
 mod hint;
+mod items;
 mod limit;
 mod once;
 mod outgoing;
@@ -74,7 +75,7 @@ async fn drive(api: Api, request: Request<Incoming>, settle: &mut Settle) -> Res
     }
     let mut plan = fallback::first(&runtime, &mut call, settle).await?;
     let mut cascade = Cascade::default();
-    let reply = loop {
+    let mut reply = loop {
         let outcome = hedge::run(&runtime, &call, &mut plan, settle).await;
         structure.restore(&mut call);
         let failure = match outcome {
@@ -97,5 +98,6 @@ async fn drive(api: Api, request: Request<Incoming>, settle: &mut Settle) -> Res
         }
     };
     shadow::send(&runtime, &mut call);
+    items::listen(&runtime, &call, &mut reply);
     Ok(reply)
 }

@@ -5,6 +5,7 @@ mod aside;
 mod connections;
 mod gate;
 mod generation;
+mod items;
 mod keys;
 mod learnt;
 mod limits;
@@ -29,6 +30,7 @@ pub(crate) use connections::Connected;
 pub(crate) use gate::{Admission, Failed, OfKey, Rest, View as GateView, Who};
 pub use generation::Generation;
 pub(crate) use generation::{Backend, Check, HoldRule, Provider, RequestRules, Route, Strategy};
+pub(crate) use items::Items;
 pub(crate) use keys::KeySlot;
 pub(crate) use limits::{Asked, Hold as LimitHold, LimitRule, Limits as RouteLimits, Load, Per};
 pub(crate) use live::InFlight;
@@ -56,6 +58,8 @@ pub struct Runtime {
     pub telemetry: Arc<Telemetry>,
     pub(crate) memory: Memory,
     pub(crate) aside: Aside,
+    /// What answers said, for requests that only name it.
+    pub(crate) items: Items,
     limits: Limits,
     connections: Connections,
     in_flight: AtomicUsize,
@@ -128,6 +132,7 @@ impl Runtime {
             telemetry,
             memory: Memory::new(limits.buffered_bytes),
             aside: Aside::new(),
+            items: Items::default(),
             limits,
             connections: Connections::of(limits.requests),
             in_flight: AtomicUsize::new(0),

@@ -180,8 +180,12 @@ impl<'a> Door<'a> {
         if *method == allowed || (*method == Method::HEAD && allowed == Method::GET) {
             return Ok(door);
         }
-        let allowed = if allowed == Method::GET { "GET, HEAD" } else { "POST" };
-        Self::other_method(request, api, allowed.to_owned())
+        let own = if allowed == Method::GET { "GET, HEAD" } else { "POST" };
+        match Pass::find(method.as_str(), path) {
+            Found::Pass(pass) => Ok(Door::Call(Api::Pass(pass))),
+            Found::Methods(others) => Self::other_method(request, api, format!("{own}, {others}")),
+            Found::Nothing => Self::other_method(request, api, own.to_owned()),
+        }
     }
 
     /// To what is passed on as it is.

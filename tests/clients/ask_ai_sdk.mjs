@@ -3,7 +3,7 @@ import assert from "node:assert";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { generateText, isStepCount, jsonSchema, Output, streamText, tool as declare } from "ai";
-import { askAll, City, resultOf, tool } from "./asking.mjs";
+import { askAll, MAX_TOKENS, resultOf, schema, tool } from "./asking.mjs";
 
 const openai = createOpenAI({});
 const compatible = createOpenAICompatible({
@@ -15,8 +15,8 @@ const compatible = createOpenAICompatible({
 });
 
 const ask = (provide) => async (model, name, prompt, stream) => {
-  const request = { model: provide(model), system: "Be brief.", prompt, maxRetries: 0 };
-  if (name === "object") request.output = Output.object({ schema: City });
+  const request = { model: provide(model), system: "Be brief.", prompt, maxRetries: 0, maxOutputTokens: MAX_TOKENS };
+  if (name === "object") request.output = Output.object({ schema });
   if (name === "tool" || name === "tools") {
     // The SDK calls the tool and goes on by itself.
     const inputSchema = jsonSchema(tool.parameters);

@@ -2,7 +2,7 @@
 
 import anthropic
 
-from asking import TOOL, City, ask_all, result_of
+from asking import MAX_TOKENS, SCHEMA, TOOL, ask_all, result_of
 
 client = anthropic.Anthropic(max_retries=0, timeout=30)
 
@@ -10,7 +10,7 @@ client = anthropic.Anthropic(max_retries=0, timeout=30)
 def messages(model, case, prompt, stream):
     turns = [{"role": "user", "content": prompt}]
     if case == "object":
-        return told([message(model, turns, stream, output_format=City)])
+        return told([message(model, turns, stream, output_format=SCHEMA)])
     if case == "text":
         return told([message(model, turns, stream)])
     declared = {"name": TOOL["name"], "description": TOOL["description"], "input_schema": TOOL["parameters"]}
@@ -25,7 +25,7 @@ def messages(model, case, prompt, stream):
 
 
 def message(model, turns, stream, **more):
-    more |= {"model": model, "messages": turns, "system": "Be brief.", "max_tokens": 500}
+    more |= {"model": model, "messages": turns, "system": "Be brief.", "max_tokens": MAX_TOKENS}
     if not stream:
         return (client.messages.parse if "output_format" in more else client.messages.create)(**more)
     with client.messages.stream(**more) as events:

@@ -5,16 +5,22 @@ import functools
 from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from langchain_openai import ChatOpenAI
 
-from asking import TOOL, City, ask_all, result_of
+from asking import MAX_TOKENS, SCHEMA, TOOL, ask_all, result_of
 
 
 def ask(model, case, prompt, stream, by_responses):
     llm = ChatOpenAI(
-        model=model, max_retries=0, timeout=30, use_responses_api=by_responses, stream_usage=True, streaming=stream
+        model=model,
+        max_retries=0,
+        timeout=30,
+        max_tokens=MAX_TOKENS,
+        use_responses_api=by_responses,
+        stream_usage=True,
+        streaming=stream,
     )
     turns = [SystemMessage("Be brief."), HumanMessage(prompt)]
     if case == "object":
-        structured = llm.with_structured_output(City, method="json_schema", include_raw=True)
+        structured = llm.with_structured_output(SCHEMA, method="json_schema", include_raw=True)
         if not stream:
             answer = structured.invoke(turns)
             return told([answer["raw"]], answer["parsed"])

@@ -2,7 +2,7 @@
 import assert from "node:assert";
 import OpenAI from "openai";
 import { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
-import { askAll, City, resultOf, tool } from "./asking.mjs";
+import { askAll, MAX_TOKENS, resultOf, schema, tool } from "./asking.mjs";
 
 const client = new OpenAI({ maxRetries: 0, timeout: 30_000 });
 
@@ -12,7 +12,7 @@ async function chat(model, name, prompt, stream) {
   const messages = [{ role: "system", content: "Be brief." }, { role: "user", content: prompt }];
   if (name === "text") return toldChat([await completion({ model, messages }, stream)]);
   if (name === "object") {
-    const response_format = zodResponseFormat(City, "city");
+    const response_format = zodResponseFormat(schema, "answer");
     return toldChat([await completion({ model, messages, response_format }, stream)]);
   }
   const tools = [{ type: "function", function: tool }];
@@ -27,6 +27,7 @@ async function chat(model, name, prompt, stream) {
 }
 
 async function completion(request, stream) {
+  request.max_completion_tokens = MAX_TOKENS;
   if (!stream) return client.chat.completions[request.response_format ? "parse" : "create"](request);
   const events = client.chat.completions.stream({ ...request, stream_options: { include_usage: true } });
   let text = "";
@@ -59,7 +60,7 @@ async function responses(model, name, prompt, stream) {
   const input = [{ role: "user", content: prompt }];
   if (name === "text") return toldResponses([await response({ model, input }, stream)]);
   if (name === "object") {
-    const text = { format: zodTextFormat(City, "city") };
+    const text = { format: zodTextFormat(schema, "answer") };
     return toldResponses([await response({ model, input, text }, stream)]);
   }
   const tools = [{ type: "function", ...tool, strict: true }];
@@ -73,7 +74,7 @@ async function responses(model, name, prompt, stream) {
 }
 
 async function response(request, stream) {
-  request.instructions = "Be brief.";
+  Object.assign(request, { instructions: "Be brief.", max_output_tokens: MAX_TOKENS });
   if (!stream) return client.responses[request.text ? "parse" : "create"](request);
   const events = client.responses.stream(request);
   let text = "";

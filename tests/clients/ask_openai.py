@@ -4,7 +4,7 @@ import json
 
 import openai
 
-from asking import TOOL, City, ask_all, result_of
+from asking import MAX_TOKENS, SCHEMA, TOOL, ask_all, result_of
 
 client = openai.OpenAI(max_retries=0, timeout=30)
 
@@ -14,9 +14,9 @@ client = openai.OpenAI(max_retries=0, timeout=30)
 def chat(model, case, prompt, stream):
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": prompt}]
     if case == "object":
-        return told_chat([completion(model, messages, stream, response_format=City)])
+        return told_chat([completion(model, messages, stream, response_format=SCHEMA)])
     if case == "text":
-        return told_chat([completion(model, messages, stream)])
+        return pieces(model, messages) if stream else told_chat([completion(model, messages, stream)])
     tools = [{"type": "function", "function": TOOL}]
     first = completion(model, messages, stream, tools=tools)
     calls = first.choices[0].message.tool_calls
@@ -29,6 +29,7 @@ def chat(model, case, prompt, stream):
 
 
 def completion(model, messages, stream, **more):
+    more["max_completion_tokens"] = MAX_TOKENS
     if not stream:
         make = client.chat.completions.parse if "response_format" in more else client.chat.completions.create
         return make(model=model, messages=messages, **more)
@@ -38,6 +39,20 @@ def completion(model, messages, stream, **more):
     final = events.get_final_completion()
     assert "".join(deltas) == (final.choices[0].message.content or "")
     return final
+
+
+def pieces(model, messages):
+    """A stream as it comes, without the SDK's help."""
+    told = {"models": [], "text": "", "calls": [], "object": None, "finish": [], "usage": []}
+    options = {"max_completion_tokens": MAX_TOKENS, "stream": True, "stream_options": {"include_usage": True}}
+    for chunk in client.chat.completions.create(model=model, messages=messages, **options):
+        told["models"] = [chunk.model]
+        for choice in chunk.choices:
+            told["text"] += choice.delta.content or ""
+            told["finish"] += [choice.finish_reason] if choice.finish_reason else []
+        if chunk.usage:
+            told["usage"].append([chunk.usage.prompt_tokens, chunk.usage.completion_tokens])
+    return told
 
 
 def told_chat(answers):
@@ -61,9 +76,9 @@ def told_chat(answers):
 def responses(model, case, prompt, stream):
     items = [{"role": "user", "content": prompt}]
     if case == "object":
-        return told_responses([response(model, items, stream, text_format=City)])
+        return told_responses([response(model, items, stream, text_format=SCHEMA)])
     if case == "text":
-        return told_responses([response(model, items, stream)])
+        return told_responses([events_of(model, items) if stream else response(model, items, stream)])
     tools = [{"type": "function", **TOOL, "strict": True}]
     first = response(model, items, stream, tools=tools)
     items += [item.model_dump(exclude_none=True, exclude={"parsed_arguments"}) for item in first.output]
@@ -74,7 +89,7 @@ def responses(model, case, prompt, stream):
 
 
 def response(model, items, stream, **more):
-    more |= {"instructions": "Be brief."}
+    more |= {"instructions": "Be brief.", "max_output_tokens": MAX_TOKENS}
     if not stream:
         make = client.responses.parse if "text_format" in more else client.responses.create
         return make(model=model, input=items, **more)
@@ -83,6 +98,17 @@ def response(model, items, stream, **more):
         final = events.get_final_response()
     assert "".join(deltas) == final.output_text
     return final
+
+
+def events_of(model, items):
+    """A stream as it comes, without the SDK's help."""
+    given = {"instructions": "Be brief.", "max_output_tokens": MAX_TOKENS, "stream": True}
+    events = list(client.responses.create(model=model, input=items, **given))
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
+    assert events[-1].type in ("response.completed", "response.incomplete"), events[-1].type
+    assert "".join(deltas) == events[-1].response.output_text
+    return events[-1].response
 
 
 def calls_of(answer):

@@ -4,12 +4,16 @@ import { z } from "zod";
 
 export const cases = JSON.parse(readFileSync(new URL("cases.json", import.meta.url)));
 export const tool = cases.tool_declaration;
-export const City = z.object({
+const isReal = "ASK_A_REAL_MODEL" in process.env;
+const City = z.object({
   name: z.string(),
   population: z.int(),
   rivers: z.array(z.string()),
   country: z.object({ code: z.string(), landlocked: z.boolean() }),
 });
+const Weather = z.object({ sky: z.enum(["clear", "cloudy"]), windy: z.boolean() });
+export const schema = isReal ? Weather : City;
+export const MAX_TOKENS = 300;
 const AT_ONCE = 8;
 
 export const resultOf = ({ city }) => cases.results[city];
@@ -18,7 +22,7 @@ export const resultOf = ({ city }) => cases.results[city];
 export async function askAll(client, ask) {
   const rows = [];
   for (const model of process.argv.slice(2)) {
-    for (const name of ["text", "tool", "tools", "object"]) {
+    for (const name of isReal ? ["text", "object"] : ["text", "tool", "tools", "object"]) {
       for (const stream of [false, true]) rows.push({ client, model, case: name, stream });
     }
   }

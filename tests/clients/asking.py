@@ -5,14 +5,19 @@ Each program is `python ask_….py MODEL…` and takes its addresses from the en
 
 import concurrent.futures
 import json
+import os
 import pathlib
 import sys
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 CASES = json.loads(pathlib.Path(__file__).with_name("cases.json").read_text())
 TOOL = CASES["tool_declaration"]
-CASE_NAMES = ["text", "tool", "tools", "object"]
+# A real model, and a tiny one: it says what it likes, calls nothing, and is held to a schema by its server alone.
+IS_REAL = "ASK_A_REAL_MODEL" in os.environ
+CASE_NAMES = ["text", "object"] if IS_REAL else ["text", "tool", "tools", "object"]
+MAX_TOKENS = 300
 
 
 class Country(BaseModel):
@@ -29,6 +34,17 @@ class City(BaseModel):
     population: int
     rivers: list[str]
     country: Country
+
+
+class Weather(BaseModel):
+    """Short whoever writes it."""
+
+    model_config = ConfigDict(extra="forbid")
+    sky: Literal["clear", "cloudy"]
+    windy: bool
+
+
+SCHEMA = Weather if IS_REAL else City
 
 
 def result_of(call):

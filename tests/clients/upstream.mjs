@@ -17,7 +17,8 @@ const mock = new LLMock({ port: 0, host: "127.0.0.1", chunkSize: 3, journalMaxEn
 const asked = (name) => ({ userMessage: cases[name].prompt });
 mock.on(asked("text"), { content: cases.text.answer, usage });
 for (const name of ["tool", "tools"]) {
-  mock.on({ ...asked(name), hasToolResult: false }, { toolCalls: cases[name].calls, usage });
+  const { before, calls } = cases[name];
+  mock.on({ ...asked(name), hasToolResult: false }, { ...(before && { content: before }), toolCalls: calls, usage });
   mock.on({ ...asked(name), hasToolResult: true }, { content: cases[name].answer, usage });
 }
 // A model that was given one tool, and no other way to answer with an object, calls it.

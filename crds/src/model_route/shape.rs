@@ -40,15 +40,18 @@ pub struct RequestRules {
     #[schemars(length(max = 4))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub hints: Vec<Hint>,
-    /// What a provider keeps that applications may reach: `Files` (`/v1/files`) and `Batches` (`/v1/batches`, whose input and
-    /// results are files). It is kept by the first Primary backend that speaks OpenAI's API.
+    /// What a provider keeps that applications may reach: `Files` (`/v1/files`), `Batches` (`/v1/batches`, whose input and
+    /// results are files), `Responses` (`/v1/responses/…`, and what goes on from them: `previous_response_id`, `conversation`,
+    /// `background`, `prompt`), `ChatCompletions` (those asked for with `store`) and `Models` (fine-tuned ones can be deleted).
+    /// It is kept by the first Primary backend that speaks OpenAI's API.
     ///
     /// A provider knows its accounts, not your applications: every pod with this route, and whoever else has the key, can list,
-    /// read and delete all files of the account, and list, read and cancel all of its batches. A batch may name any model of
-    /// the account; its requests are no requests of this route's, so no limit, budget or rule sees them, and their cost is not
-    /// counted. Give such a route a provider with a key of a project of its own. Default: none.
+    /// read and delete all files of the account, and so on. A batch may name any model of the account; its requests are no
+    /// requests of this route's, so no limit, budget or rule sees them, and their cost is not counted. What a response goes on
+    /// from is not seen either: it counts for no window and no limit before it is answered. Give such a route a provider with a
+    /// key of a project of its own. Default: none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 2))]
+    #[schemars(length(max = 5))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub pass_through: Vec<PassThrough>,
 }
@@ -58,6 +61,9 @@ pub struct RequestRules {
 pub enum PassThrough {
     Files,
     Batches,
+    Responses,
+    ChatCompletions,
+    Models,
 }
 
 /// What an application may decide for a single request.

@@ -133,6 +133,10 @@ fn what_a_provider_keeps_is_reached_only_where_the_route_says_so() {
         ("", json!(null)),
         ("request: {passThrough: [Batches, Files]}, ", json!(["Files", "Batches"])),
         ("request: {passThrough: [Files]}, ", json!(["Files"])),
+        (
+            "request: {passThrough: [Models, ChatCompletions, Responses]}, ",
+            json!(["Responses", "ChatCompletions", "Models"]),
+        ),
     ];
     for (request, want) in rows {
         let spec = format!("{{{request}backends: [{{name: a, providerRef: {{name: openai}}, model: gpt-4o}}]}}");

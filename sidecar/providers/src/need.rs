@@ -31,6 +31,8 @@ pub struct Need {
     pub hosted_tool: Option<String>,
     /// How many messages (or prompts, or inputs).
     pub messages: usize,
+    /// Why only a provider that keeps answers can serve it, if that is so.
+    pub kept: Option<BadRequest>,
 }
 
 /// Reads what the request needs. Refuses what no backend could serve.
@@ -38,13 +40,13 @@ pub fn read(api: Api, body: &Body) -> Result<Need, BadRequest> {
     if let Api::Pass(pass) = api {
         return passed(pass, body);
     }
-    if api == Api::Responses {
-        state::refuse(body)?;
-    }
+    let mut kept = if api == Api::Responses { state::refuse(body).err() } else { None };
     format::check(api, body)?;
+    let model = left_out(api, model(body), "model", body, &mut kept)?;
+    let messages = left_out(api, messages(api, body), "input", body, &mut kept)?;
     let tools = body.array_len("tools").unwrap_or(0) + body.array_len("functions").unwrap_or(0) > 0;
     Ok(Need {
-        model: model(body)?,
+        model,
         stream: !matches!(api, Api::Embeddings | Api::CountTokens) && flag(body, "stream")?.unwrap_or(false),
         wants_stream_usage: is_anthropic(api) || api == Api::Responses || wants_stream_usage(body)?,
         max_output_tokens: max_output_tokens(api, body)?,
@@ -54,8 +56,26 @@ pub fn read(api: Api, body: &Body) -> Result<Need, BadRequest> {
         images: has_images(api, body),
         json_schema: wants_schema(body),
         hosted_tool: if api == Api::Responses { state::hosted_tool(body) } else { None },
-        messages: messages(api, body)?,
+        messages,
+        kept,
     })
+}
+
+/// A response may leave out what the provider has kept: the model is its template's, the input is all that was said before.
+fn left_out<T: Default>(
+    api: Api,
+    read: Result<T, BadRequest>,
+    key: &str,
+    body: &Body,
+    kept: &mut Option<BadRequest>,
+) -> Result<T, BadRequest> {
+    match read {
+        Err(missing) if api == Api::Responses && matches!(body.get_bytes(key), None | Some(b"null")) => {
+            kept.get_or_insert(missing);
+            Ok(T::default())
+        }
+        read => read,
+    }
 }
 
 /// Of what is passed on, the provider judges everything but the model. `n` is read because it multiplies the bill.
@@ -128,7 +148,7 @@ fn max_output_tokens(api: Api, body: &Body) -> Result<Option<u64>, BadRequest> {
         Api::Messages => whole(body, "max_tokens", 1),
         Api::Responses => whole(body, "max_output_tokens", 1),
         Api::ChatCompletions => {
-            let (old, new) = (whole(body, "max_tokens", 1)?, whole(body, "max_completion_tokens", 1)?);
+            let (old, new) = (whole(body, "max_tokens", 0)?, whole(body, "max_completion_tokens", 0)?);
             Ok(new.or(old))
         }
     }
@@ -275,6 +295,7 @@ mod tests {
             json_schema: true,
             hosted_tool: None,
             messages: 2,
+            kept: None,
         };
         assert_eq!(need(Api::ChatCompletions, &body), Ok(want));
     }
@@ -290,7 +311,7 @@ mod tests {
             (json!({"model": "m", "messages": []}), "messages", "empty"),
             (json!({"model": "m", "messages": "hi"}), "messages", "must be an array"),
             (json!({"model": "m", "messages": [{}], "stream": "yes"}), "stream", "not \"yes\""),
-            (json!({"model": "m", "messages": [{}], "max_tokens": -1}), "max_tokens", "at least 1, not -1"),
+            (json!({"model": "m", "messages": [{}], "max_tokens": -1}), "max_tokens", "at least 0, not -1"),
             (json!({"model": "m", "messages": [{}], "max_tokens": 1.5}), "max_tokens", "not 1.5"),
             (json!({"model": "m", "messages": [{}], "max_tokens": u64::MAX}), "max_tokens", "not 18446744073709551615"),
             (json!({"model": "m", "messages": [{}], "n": 0}), "n", "at least 1, not 0"),
@@ -301,6 +322,24 @@ mod tests {
             let error = need(Api::ChatCompletions, &body).expect_err(param);
             assert_eq!(error.param.as_deref(), Some(param), "{body}");
             assert!(error.message.contains(want), "{body}: {}", error.message);
+        }
+    }
+
+    #[test]
+    fn a_response_may_leave_to_its_provider_what_that_has_kept() {
+        let rows = [
+            (json!({"model": "m", "input": "x"}), None),
+            (json!({"model": "m", "previous_response_id": "r"}), Some("previous_response_id")),
+            (json!({"prompt": {"id": "p"}, "input": "x"}), Some("prompt")),
+            (json!({"input": "x"}), Some("model")),
+            (json!({"model": "m"}), Some("input")),
+        ];
+        for (body, want) in rows {
+            let need = need(Api::Responses, &body).unwrap();
+            assert_eq!(need.kept.and_then(|why| why.param).as_deref(), want, "{body}");
+        }
+        for body in [json!({"model": 7, "input": "x"}), json!({"model": "m", "input": []})] {
+            assert!(need(Api::Responses, &body).is_err(), "{body}");
         }
     }
 

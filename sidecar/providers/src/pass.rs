@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::openai::answer::parse;
-use crate::openai::table::Path;
+use crate::openai::table::{Path, Row};
 use crate::path::segment;
 use crate::{Answer, BadRequest, Body, Dialect, Fault, Host, Outgoing, Speech, Target, Usage, fault};
 
@@ -54,6 +54,12 @@ pub enum ModelIn {
 pub enum Kept {
     Files,
     Batches,
+    /// Answers of the Responses API, and what goes on from them.
+    Responses,
+    /// Chat completions that were asked for with `store`.
+    ChatCompletions,
+    /// Fine-tuned models, which can be deleted.
+    Models,
 }
 
 /// What comes back.
@@ -88,6 +94,9 @@ pub enum Found {
 // === impl Pass ===
 
 impl Pass {
+    /// What whoever goes on from an answer asks for as well: that it was kept.
+    pub const STORED_RESPONSE: &'static Self = &table::RESPONSE;
+
     /// Every path there is, for a message.
     #[must_use]
     pub fn paths() -> String {
@@ -126,12 +135,13 @@ impl Pass {
 
     #[must_use]
     pub fn is_served_by(&self, speech: &Speech) -> bool {
-        self.is_at(speech.dialect, speech.host)
+        self.is_at(speech.dialect, speech.host, speech.row)
     }
 
     /// Others that serve models of a maker do not have all else that it has.
-    fn is_at(&self, dialect: Dialect, host: Host) -> bool {
-        host == Host::Own && self.dialects.contains(&dialect)
+    fn is_at(&self, dialect: Dialect, host: Host, row: &Row) -> bool {
+        let has_api = row.responses.is_some() || !self.upstream.starts_with(RESPONSES);
+        host == Host::Own && self.dialects.contains(&dialect) && has_api
     }
 
     /// Where it is behind the target's base URL. `id` is plain text, `query` is as the application wrote it.
@@ -141,8 +151,10 @@ impl Pass {
         let mut query = query.map(Cow::Borrowed);
         if let (Path::Deployment, Some(version)) = (target.row.path, target.api_version) {
             let deployment = match self.model {
-                ModelIn::Json | ModelIn::Form => format!("/deployments/{}", segment(target.model)),
-                ModelIn::Nowhere(_) => String::new(),
+                ModelIn::Json | ModelIn::Form if !self.upstream.starts_with(RESPONSES) => {
+                    format!("/deployments/{}", segment(target.model))
+                }
+                _ => String::new(),
             };
             path = format!("/openai{deployment}{path}");
             let more = query.map(|query| format!("&{query}")).unwrap_or_default();
@@ -157,6 +169,8 @@ impl Pass {
 
 /// What stands in a path for a name that a provider gave.
 const ID: &str = "{id}";
+/// How the paths begin that only a provider with a Responses API has.
+const RESPONSES: &str = "/responses";
 
 fn fits(pattern: &str, path: &str) -> bool {
     let (mut ours, mut theirs) = (pattern.split('/'), path.split('/'));
@@ -172,7 +186,7 @@ fn fits(pattern: &str, path: &str) -> bool {
 
 /// The request, if it is JSON: everything passes but the model's name.
 pub(crate) fn encode(pass: &Pass, body: &Body, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
-    if !pass.is_at(target.dialect, target.host) {
+    if !pass.is_at(target.dialect, target.host, target.row) {
         let message = format!("{:?} is at a provider that has no {}", target.model, pass.upstream);
         return Err(BadRequest::at("model", message));
     }
@@ -193,7 +207,9 @@ pub(crate) fn decode(dialect: Dialect, shown_model: &str, bytes: Bytes) -> Resul
         };
     }
     let mut body = parse(bytes.clone())?;
-    if let Some(error) = body.value("error") {
+    // A response that failed is one that was asked for, not a failure to answer.
+    let is_kept = body.get_bytes("object") == Some(b"\"response\"");
+    if let Some(error) = body.value("error").filter(|_| !is_kept) {
         let error = fault::inside(dialect, &serde_json::json!({ "error": error }));
         return Err(error.unwrap_or_else(|| Fault::garbage("answer is an error", &bytes)));
     }

@@ -63,6 +63,8 @@ pub struct Target<'a> {
     /// What is known of what the model takes.
     pub abilities: Abilities,
     pub unsupported: Unsupported,
+    /// The provider may keep answers, if it does so by itself.
+    pub keeps: bool,
 }
 
 /// A request as the provider gets it.
@@ -122,6 +124,7 @@ impl<'a> Target<'a> {
             schema_by_tool: false,
             abilities: Abilities::default(),
             unsupported: Unsupported::Drop,
+            keeps: false,
         }
     }
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header, uri::PathAndQuery};
 use http_body_util::Full;
-use spillway_providers::{Dialect, Outgoing, Target, encode};
+use spillway_providers::{Dialect, Outgoing, Target, encode, pass::Kept};
 use spillway_wire::AuthScheme;
 
 use super::{pass::Sent, resolve::Call};
@@ -36,6 +36,7 @@ fn target(call: &Call, index: usize) -> Target<'_> {
         schema_by_tool: backend.schema_by_tool,
         abilities: backend.abilities,
         unsupported: call.hints.unsupported.unwrap_or(call.route.request.unsupported),
+        keeps: call.route.request.pass_through.contains(&Kept::Responses),
     }
 }
 

@@ -100,70 +100,96 @@ impl Passing {
         Sent { method, path: self.pass.place(self.id.as_deref(), self.query.as_deref(), target), content_type, body }
     }
 
-    /// Which backends of a route cannot take it. What a provider keeps is with the one that was asked for, or else the first
-    /// one that can, and nowhere else.
-    pub(super) fn unable(&self, route: &Route, asked_for: Option<usize>) -> Set {
-        let keeper = asked_for.or_else(|| keeper(self.pass, route));
-        let mut unable = Set::default();
-        for (index, backend) in route.backends.iter().enumerate() {
-            let is_able = self.pass.is_served_by(&backend.speech);
-            if !is_able || (self.is_kept() && keeper != Some(index)) {
-                unable.insert(index);
-            }
-        }
-        unable
-    }
-
-    /// The route of a request that names no model: the one its header names, or the only one that can take it.
+    /// The route of a request that names no model.
     pub(super) fn route<'a>(
         &self,
         generation: &'a Generation,
         headers: &HeaderMap,
     ) -> Result<&'a Arc<Route>, ProxyError> {
-        let refuse = |why| ProxyError::WhichRoute { path: self.pass.path.to_owned(), why };
-        let names =
-            |routes: &[&Arc<Route>]| routes.iter().map(|route| route.name.as_str()).collect::<Vec<_>>().join(", ");
-        if let Some(wanted) = headers.get(ROUTE) {
-            let wanted = String::from_utf8_lossy(wanted.as_bytes());
-            let is_wanted = |route: &&Arc<Route>| {
-                route.name == *wanted || route.name.split_once('/').is_some_and(|(_, name)| name == wanted)
-            };
-            let found: Vec<&Arc<Route>> = generation.routes.iter().filter(is_wanted).collect();
-            return match found[..] {
-                [route] if self.is_allowed_by(route) => Ok(route),
-                [route] => Err(self.forbidden(route.name.clone())),
-                [] => {
-                    let known = names(&generation.routes.iter().collect::<Vec<_>>());
-                    let wanted: String = wanted.chars().take(100).collect();
-                    Err(refuse(format!("header {ROUTE} says {wanted:?}, which is not here (known: {known})")))
-                }
-                _ => Err(refuse(format!("header {ROUTE} says {wanted:?}, which may be {}", names(&found)))),
-            };
-        }
-        let able: Vec<&Arc<Route>> =
-            generation.routes.iter().filter(|route| keeper(self.pass, route).is_some()).collect();
-        let allowed: Vec<&Arc<Route>> = able.iter().copied().filter(|route| self.is_allowed_by(route)).collect();
-        match allowed[..] {
-            [route] => Ok(route),
-            [] if !able.is_empty() => Err(self.forbidden(names(&able))),
-            [] => Err(refuse("no route here has a first choice that speaks OpenAI's API".to_owned())),
-            _ => Err(refuse(format!(
-                "it names no model, so say which route is meant in header {ROUTE}: {}",
-                names(&allowed)
-            ))),
+        route(self.pass, generation, headers)
+    }
+}
+
+/// Which backends of a route cannot take it. What a provider keeps is with the one that was asked for, or else the first one
+/// that can, and nowhere else.
+pub(super) fn unable(pass: &Pass, route: &Route, asked_for: Option<usize>) -> Set {
+    let keeper = asked_for.or_else(|| keeper(pass, route));
+    let mut unable = Set::default();
+    for (index, backend) in route.backends.iter().enumerate() {
+        let is_able = pass.is_served_by(&backend.speech);
+        if !is_able || (pass.kept().is_some() && keeper != Some(index)) {
+            unable.insert(index);
         }
     }
+    unable
+}
 
-    /// The provider cannot tell one application from another, so it is for whoever owns the route to say.
-    fn is_allowed_by(&self, route: &Route) -> bool {
-        self.pass.kept().is_none_or(|kept| route.request.pass_through.contains(&kept))
+/// The route of a request that names no model: the one its header names, or the only one that can take it.
+pub(super) fn route<'a>(
+    pass: &Pass,
+    generation: &'a Generation,
+    headers: &HeaderMap,
+) -> Result<&'a Arc<Route>, ProxyError> {
+    let refuse = |why| ProxyError::WhichRoute { path: pass.path.to_owned(), why };
+    let names = |routes: &[&Arc<Route>]| routes.iter().map(|route| route.name.as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(wanted) = headers.get(ROUTE) {
+        let wanted = String::from_utf8_lossy(wanted.as_bytes());
+        let is_wanted = |route: &&Arc<Route>| {
+            route.name == *wanted || route.name.split_once('/').is_some_and(|(_, name)| name == wanted)
+        };
+        let found: Vec<&Arc<Route>> = generation.routes.iter().filter(is_wanted).collect();
+        return match found[..] {
+            [route] if is_allowed(pass, route) => Ok(route),
+            [route] => Err(forbidden(pass, route.name.clone())),
+            [] => {
+                let known = names(&generation.routes.iter().collect::<Vec<_>>());
+                let wanted: String = wanted.chars().take(100).collect();
+                Err(refuse(format!("header {ROUTE} says {wanted:?}, which is not here (known: {known})")))
+            }
+            _ => Err(refuse(format!("header {ROUTE} says {wanted:?}, which may be {}", names(&found)))),
+        };
     }
+    let able: Vec<&Arc<Route>> = generation.routes.iter().filter(|route| keeper(pass, route).is_some()).collect();
+    let allowed: Vec<&Arc<Route>> = able.iter().copied().filter(|route| is_allowed(pass, route)).collect();
+    match allowed[..] {
+        [route] => Ok(route),
+        [] if !able.is_empty() => Err(forbidden(pass, names(&able))),
+        [] => Err(refuse("no route here has a first choice that speaks OpenAI's API".to_owned())),
+        _ => Err(refuse(format!(
+            "it names no model, so say which route is meant in header {ROUTE}: {}",
+            names(&allowed)
+        ))),
+    }
+}
 
-    fn forbidden(&self, routes: String) -> ProxyError {
-        let Pass { method, path, .. } = self.pass;
-        let value = self.pass.kept().map_or_else(String::new, |kept| format!("{kept:?}"));
-        ProxyError::NotPassed { what: format!("{method} {path}"), routes, value }
+/// The route of a response that names no model, because what the provider keeps does. None: no route has it keep anything.
+pub(super) fn keeping<'a>(
+    generation: &'a Generation,
+    headers: &HeaderMap,
+) -> Result<Option<&'a Arc<Route>>, ProxyError> {
+    if generation.routes.iter().any(|route| is_allowed(Pass::STORED_RESPONSE, route)) {
+        return route(Pass::STORED_RESPONSE, generation, headers).map(Some);
     }
+    Ok(None)
+}
+
+/// The provider cannot tell one application from another, so it is for whoever owns the route to say.
+fn is_allowed(pass: &Pass, route: &Route) -> bool {
+    pass.kept().is_none_or(|kept| route.request.pass_through.contains(&kept))
+}
+
+/// Refuses what goes on from something that is kept, where the route does not have it kept. `why` it would have to be.
+pub(super) fn may_go_on(route: &Route, why: Option<&BadRequest>) -> Result<(), ProxyError> {
+    match why {
+        Some(why) if !is_allowed(Pass::STORED_RESPONSE, route) => Err(why.clone().into()),
+        _ => Ok(()),
+    }
+}
+
+fn forbidden(pass: &Pass, routes: String) -> ProxyError {
+    let Pass { method, path, .. } = pass;
+    let value = pass.kept().map_or_else(String::new, |kept| format!("{kept:?}"));
+    ProxyError::NotPassed { what: format!("{method} {path}"), routes, value }
 }
 
 fn keeper(pass: &Pass, route: &Route) -> Option<usize> {

@@ -12,13 +12,14 @@ use spillway_policy::{
     Tier,
     fallback::{Demand, Output, Question, Set, Sizes},
 };
-use spillway_providers::{Api, Body, Need, Surcharges, read};
+use spillway_providers::{Api, Body, Need, Pass, Surcharges, read};
 
 use super::{
     accept::Accepted,
     count,
     hint::{self, Hints},
-    pass::Passing,
+    items,
+    pass::{self, Passing},
     settle::{Settle, Told},
     when::{Wanted, Words},
 };
@@ -95,7 +96,9 @@ pub(super) async fn call(
     let hints = hint::read(&route, &accepted.headers)?;
     let given = [accepted.patience.timeout, hints.timeout].into_iter().flatten();
     let timeout = given.fold(route.request.timeout, Duration::min);
-    let unable = passing.as_ref().map_or_else(Set::default, |passing| passing.unable(&route, hints.backend));
+    let goes_on = need.kept.as_ref().map(|_| Pass::STORED_RESPONSE);
+    let pass = passing.as_ref().map(|passing| passing.pass).or(goes_on);
+    let unable = pass.map(|pass| pass::unable(pass, &route, hints.backend)).unwrap_or_default();
     let learnt = route.learnt_windows(clock::now());
     settle.routed(&route, need.stream, &sizes);
     Ok(Call {
@@ -144,13 +147,18 @@ async fn understand(
     accepted.weigh(&body)?;
     let kept = match &passing {
         Some(passing) if passing.is_kept() => Some(Arc::clone(passing.route(generation, &accepted.headers)?)),
+        None if api == Api::Responses && body.get_bytes("model").is_none() => {
+            pass::keeping(generation, &accepted.headers)?.map(Arc::clone)
+        }
         _ => None,
     };
     let is_heavy = size + body.values() as u64 * VALUE_WORK > LARGE;
     let heavy = is_heavy.then(|| runtime.aside.heavy(accepted.take_hold(&runtime)));
     let understood = {
-        let generation = Arc::clone(generation);
+        let (generation, runtime) = (Arc::clone(generation), Arc::clone(&runtime));
         move || {
+            let mut body = body;
+            items::fill(&runtime.items, api, &mut body);
             let read = understood(&generation, api, body, kept, size)?;
             let words = if is_heavy { Words::of(&read.route, api, &read.body) } else { None };
             Ok::<_, ProxyError>(Read { words, ..read })
@@ -190,10 +198,12 @@ fn understood(
         _ => bad.into(),
     })?;
     let model = std::mem::take(&mut need.model);
-    let route = match kept {
-        Some(route) => route,
-        None => Arc::clone(generation.route(&model).ok_or_else(|| unknown(model.clone()))?),
+    let route = match (kept, &need.kept) {
+        (Some(route), _) => route,
+        (None, Some(why)) if model.is_empty() => return Err(why.clone().into()),
+        (None, _) => Arc::clone(generation.route(&model).ok_or_else(|| unknown(model.clone()))?),
     };
+    pass::may_go_on(&route, need.kept.as_ref())?;
     if size > route.request.max_body_bytes {
         return Err(ProxyError::TooLarge { size: Some(size), limit: route.request.max_body_bytes });
     }

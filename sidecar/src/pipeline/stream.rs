@@ -36,6 +36,8 @@ pub(super) struct Started {
     memory: Hold,
     /// The answer has to have a form, which only its end can show.
     pub(super) watch: Option<Watch>,
+    /// What it tells is kept.
+    pub(super) is_kept: bool,
 }
 
 /// Comments and empty events before the first content; nobody sends so many.
@@ -45,6 +47,10 @@ const MAX_HEAD_BYTES: usize = 1 << 20;
 const REPEATS: usize = 2;
 
 impl Started {
+    fn new(ready: VecDeque<Bytes>, source: Source, over: bool, memory: Hold) -> Self {
+        Self { ready, source, over, released: clock::now(), memory, watch: None, is_kept: false }
+    }
+
     /// What it used, if the whole of it is here. None: there is more to come.
     pub(super) fn complete(&self) -> Option<Measured> {
         (self.over || self.source.decoder.done()).then(|| self.measured())
@@ -130,7 +136,7 @@ pub(super) async fn start(attempt: &Attempt<'_>, body: UpstreamBody, id: &str) -
             }
         }
         if over || source.decoder.done() || held.is_released(source.decoder.seen_output_bytes()) {
-            return Ok(Started { ready, source, over, released: clock::now(), memory: held.memory, watch: None });
+            return Ok(Started::new(ready, source, over, held.memory));
         }
         if !held.any_content() && held.bytes() > most {
             let message = format!("the answer is larger than {most} bytes and has no content");

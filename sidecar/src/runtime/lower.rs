@@ -356,6 +356,9 @@ fn request_rules(given: &wire::RequestRules) -> RequestRules {
     let kept = |given: &wire::PassThrough| match given {
         wire::PassThrough::Files => Kept::Files,
         wire::PassThrough::Batches => Kept::Batches,
+        wire::PassThrough::Responses => Kept::Responses,
+        wire::PassThrough::ChatCompletions => Kept::ChatCompletions,
+        wire::PassThrough::Models => Kept::Models,
     };
     RequestRules {
         hints: hints.clone(),

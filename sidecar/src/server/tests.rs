@@ -7,6 +7,7 @@ mod counts;
 mod doors;
 mod hedges;
 mod hints;
+mod kept;
 mod keys;
 mod limits;
 mod models;

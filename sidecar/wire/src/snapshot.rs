@@ -235,6 +235,9 @@ pub struct RequestRules {
 pub enum PassThrough {
     Files,
     Batches,
+    Responses,
+    ChatCompletions,
+    Models,
 }
 
 /// What a header of a request may decide.

@@ -79,6 +79,9 @@ fn pass_through(given: &[PassThrough]) -> Vec<wire::PassThrough> {
     let kept = |kept: &PassThrough| match kept {
         PassThrough::Files => wire::PassThrough::Files,
         PassThrough::Batches => wire::PassThrough::Batches,
+        PassThrough::Responses => wire::PassThrough::Responses,
+        PassThrough::ChatCompletions => wire::PassThrough::ChatCompletions,
+        PassThrough::Models => wire::PassThrough::Models,
     };
     let mut all: Vec<wire::PassThrough> = given.iter().map(kept).collect();
     all.sort_unstable();

@@ -2,7 +2,7 @@
 
 use super::{
     Bill, Comes,
-    Kept::{self, Batches, Files},
+    Kept::{self, Batches, ChatCompletions, Files, Models, Responses},
     ModelIn, Pass,
 };
 use crate::Dialect;
@@ -42,6 +42,9 @@ const fn rerank(path: &'static str) -> Pass {
     }
 }
 
+/// One answer of the Responses API.
+pub(super) const RESPONSE: Pass = kept(Responses, "GET", "response", "/v1/responses/{id}", "/responses/{id}");
+
 pub(super) const PASSES: &[Pass] = &[
     Pass { bill: Bill::Tokens, ..post("moderations", "/v1/moderations", "/moderations", ModelIn::Json) },
     rerank("/v1/rerank"),
@@ -61,4 +64,25 @@ pub(super) const PASSES: &[Pass] = &[
     kept(Batches, "GET", "batch_list", "/v1/batches", "/batches"),
     kept(Batches, "GET", "batch", "/v1/batches/{id}", "/batches/{id}"),
     kept(Batches, "POST", "batch_cancel", "/v1/batches/{id}/cancel", "/batches/{id}/cancel"),
+    Pass { bill: Bill::Tokens, ..post("compact", "/v1/responses/compact", "/responses/compact", ModelIn::Json) },
+    Pass {
+        bill: Bill::Nothing,
+        ..post("input_tokens", "/v1/responses/input_tokens", "/responses/input_tokens", ModelIn::Json)
+    },
+    RESPONSE,
+    kept(Responses, "DELETE", "response_delete", "/v1/responses/{id}", "/responses/{id}"),
+    kept(Responses, "POST", "response_cancel", "/v1/responses/{id}/cancel", "/responses/{id}/cancel"),
+    kept(Responses, "GET", "response_items", "/v1/responses/{id}/input_items", "/responses/{id}/input_items"),
+    kept(ChatCompletions, "GET", "chat_list", "/v1/chat/completions", "/chat/completions"),
+    kept(ChatCompletions, "GET", "chat", "/v1/chat/completions/{id}", "/chat/completions/{id}"),
+    kept(ChatCompletions, "POST", "chat_update", "/v1/chat/completions/{id}", "/chat/completions/{id}"),
+    kept(ChatCompletions, "DELETE", "chat_delete", "/v1/chat/completions/{id}", "/chat/completions/{id}"),
+    kept(
+        ChatCompletions,
+        "GET",
+        "chat_messages",
+        "/v1/chat/completions/{id}/messages",
+        "/chat/completions/{id}/messages",
+    ),
+    kept(Models, "DELETE", "model_delete", "/v1/models/{id}", "/models/{id}"),
 ];

@@ -22,7 +22,7 @@ pub(crate) fn encode(body: &Body, target: &Target<'_>) -> Result<Outgoing, BadRe
     let mut dropped = Vec::new();
     out.set("model", &target.model.into());
     fit(&mut out, target, &mut dropped)?;
-    if out.value("store").is_none() {
+    if !target.keeps && out.value("store").is_none() {
         out.set("store", &false.into());
         stateless(&mut out, target.family());
     }

@@ -10,10 +10,15 @@ const KEPT: [(&str, &str); 3] = [
     (
         "previous_response_id",
         "answers are not kept here, and the next one may come from another backend (send the whole conversation as \
-         \"input\", the output items of earlier answers included)",
+         \"input\", the output items of earlier answers included; or let the provider keep them, by Responses in \
+         spec.request.passThrough of the ModelRoute)",
     ),
-    ("conversation", "conversations are not kept here (send all of it as \"input\")"),
-    ("prompt", "prompt templates are kept at their provider and not here (send their text as \"instructions\")"),
+    ("conversation", "conversations are not kept here (send all of it as \"input\", or see spec.request.passThrough)"),
+    (
+        "prompt",
+        "prompt templates are kept at their provider and not here (send their text as \"instructions\", or see \
+         spec.request.passThrough)",
+    ),
 ];
 
 /// Refuses what needs a memory.
@@ -40,7 +45,10 @@ fn references(body: &Body) -> Result<(), BadRequest> {
     match input.as_array().into_iter().flatten().position(|item| item["type"] == "item_reference") {
         Some(index) => {
             let at = format!("input[{index}]");
-            let message = format!("{at} refers to an item that is kept elsewhere, if at all (send the item itself)");
+            let message = format!(
+                "{at} refers to an item that is kept elsewhere, if at all: of answers only the newest are here, and none with \
+                 \"store\": false (send the item itself; SDKs do if told \"store\": false)"
+            );
             Err(BadRequest::at(at, message))
         }
         None => Ok(()),

@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     convert::Infallible,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -13,6 +14,7 @@ use spillway_providers::{Fault, render};
 
 use super::{
     super::{
+        items,
         settle::{Settle, Waste},
         structure::{Watch, Watched},
     },
@@ -21,7 +23,7 @@ use super::{
 };
 use crate::{
     error::{INVALID_OUTPUT, class_of, of_class},
-    runtime::Hold,
+    runtime::{Hold, Runtime},
     telemetry::OpenStream,
 };
 
@@ -39,6 +41,8 @@ pub(crate) struct StreamReply {
     judging: bool,
     /// The provider has nothing more to say.
     over: bool,
+    /// Who keeps what goes out, because it may be named again.
+    keeper: Option<Arc<Runtime>>,
     _open: OpenStream,
 }
 
@@ -46,12 +50,13 @@ pub(crate) struct StreamReply {
 
 impl StreamReply {
     pub(in super::super) fn new(started: Started, mut settle: Settle) -> Self {
-        let Started { ready, source, over, released, memory, mut watch } = started;
+        let Started { ready, source, over, released, memory, mut watch, is_kept } = started;
         if let Some(watch) = &mut watch {
             ready.iter().for_each(|event| watch.hear(event));
         }
         settle.first_content(released);
-        let open = settle.runtime().telemetry.metrics.open_stream();
+        let runtime = settle.runtime();
+        let open = runtime.telemetry.metrics.open_stream();
         let mut reply = Self {
             ready,
             memory: Some(memory),
@@ -61,6 +66,7 @@ impl StreamReply {
             watch,
             judging: false,
             over,
+            keeper: is_kept.then_some(runtime),
             _open: open,
         };
         reply.note();
@@ -181,6 +187,9 @@ impl Body for StreamReply {
         let this = self.get_mut();
         loop {
             if let Some(bytes) = this.ready.pop_front() {
+                if let Some(keeper) = &this.keeper {
+                    items::hear(&keeper.items, &bytes);
+                }
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             this.memory = None;

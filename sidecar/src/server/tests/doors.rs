@@ -7,6 +7,7 @@ use crate::server::*;
 fn open(method: &str, path: &str, host: &str) -> String {
     let request = Request::builder().method(method).uri(path).header("host", host).body(()).unwrap();
     match Door::of(&request) {
+        Ok(Door::Call(Api::Pass(pass))) => pass.operation.to_owned(),
         Ok(door) => format!("{door:?}"),
         Err(refused) => refused.1.shape().code,
     }
@@ -21,7 +22,11 @@ fn every_door_opens_to_its_method_and_to_our_own_name_only() {
         ("POST", "/v1/embeddings", "localhost", "Call(Embeddings)"),
         ("POST", "/v1/messages", "[::1]:4040", "Call(Messages)"),
         ("POST", "/v1/responses", here, "Call(Responses)"),
-        ("GET", "/v1/responses/resp_1", here, "not_found"),
+        ("GET", "/v1/responses/resp_1", here, "response"),
+        ("GET", "/v1/responses", here, "method_not_allowed"),
+        ("GET", "/v1/chat/completions", here, "chat_list"),
+        ("DELETE", "/v1/models/m", here, "model_delete"),
+        ("DELETE", "/v1/models/m", "evil.example", "invalid_request"),
         ("GET", "/v1/models", "LOCALHOST:80", "Models(None)"),
         ("GET", "/v1/models/a/b", "[::1]", "Models(Some(\"a/b\"))"),
         ("GET", "/v1/models/", here, "not_found"),
@@ -39,7 +44,7 @@ fn every_door_opens_to_its_method_and_to_our_own_name_only() {
         ("PUT", "/v1/files", here, "method_not_allowed"),
         ("GET", "/v1/files/a", "evil.example", "invalid_request"),
         ("OPTIONS", "/v1/files", here, "Options(\"POST, GET\")"),
-        ("OPTIONS", "/v1/chat/completions", here, "Options(\"POST\")"),
+        ("OPTIONS", "/v1/chat/completions", here, "Options(\"POST, GET\")"),
         ("OPTIONS", "/v1/models", here, "Options(\"GET, HEAD\")"),
         ("OPTIONS", "/v1/chat/completions", "evil.example", "invalid_request"),
     ];
