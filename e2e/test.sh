@@ -19,6 +19,7 @@ phase() { # NAME COMMAND…
 phase format cargo fmt --all --check
 phase lints cargo clippy --locked --workspace --all-targets -- -D warnings
 phase unit cargo test --locked --workspace --exclude spillway-e2e
+phase clients tests/clients.sh
 phase set-up e2e/setup.sh
 phase chart e2e/chart.sh
 phase e2e e2e/run.sh
