@@ -8,8 +8,18 @@ use std::{
 use clap::{Args, builder::NonEmptyStringValueParser};
 use ipnet::IpNet;
 
+const EXAMPLES: &str = "\
+Examples:
+  spillway operator                                   in a pod: charts/spillway sets everything it needs
+  spillway operator --log-level debug --leader-election false
+  spillway operator --resources config/ --sidecar-token-file token --ca-out ca.pem    without a cluster; see also `spillway dev`
+
+Exit codes: 0 it was asked to end; 1 it could not start or go on (the log's last line says why); 2 the command line was not
+understood.";
+
 /// Flags of `spillway operator`. Every flag has an environment variable, which the chart does not need.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
 pub struct OperatorArgs {
     /// The operator's own namespace: its CA, its Lease and its Service live there.
     #[arg(long, env = "SPILLWAY_NAMESPACE", value_name = "NS", default_value = "spillway-system")]
