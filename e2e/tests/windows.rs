@@ -12,7 +12,7 @@ const PROMPTLY: Duration = Duration::from_secs(5);
 /// Some 700 tokens for the servers' tokenizer in 25 turns: too many for 512, few enough for 8,192.
 fn conversation() -> Vec<Value> {
     let turn = |number: usize| {
-        let role = if number % 2 == 0 { "user" } else { "assistant" };
+        let role = if number.is_multiple_of(2) { "user" } else { "assistant" };
         json!({"role": role, "content": format!("{number}: the customer wrote again about the parcel")})
     };
     (0..25).map(turn).collect()

@@ -6,6 +6,7 @@
 mod checked;
 mod fitting;
 mod price;
+mod totals;
 mod waste;
 
 use std::{
@@ -15,7 +16,6 @@ use std::{
 
 use spillway_policy::{Class, NanoUsd, Usage, fallback::Sizes};
 use spillway_providers::Api;
-use spillway_wire::UsageTotals;
 
 pub(super) use fitting::Told;
 pub(super) use waste::Waste;
@@ -321,35 +321,8 @@ impl Settle {
         Usage { input: count::guess(&self.sizes), output: count::guess_output(output_bytes), ..Usage::default() }
     }
 
-    /// What the provider counted, where we have only estimated.
-    fn calibrate(&self) {
-        let (Some(route), Some(backend), Some(reported)) = (&self.route, self.backend, self.reported) else { return };
-        let Some(candidate) = route.candidates.get(backend) else { return };
-        let counted = self.sizes.counted.get(candidate.tokenizer).copied().flatten();
-        if let (Some(calibration), Some(counted)) = (&candidate.calibration, counted) {
-            calibration.learn(counted.tokens, reported.input);
-        }
-    }
-
-    fn add_up(&self, outcome: Outcome, usage: Option<&Usage>, cost: Option<NanoUsd>) {
-        self.calibrate();
-        let Some(backend) = self.backend() else { return };
-        let failed = matches!(outcome, Outcome::Failed | Outcome::Cut);
-        let totals = UsageTotals {
-            requests: 1,
-            errors: u64::from(failed),
-            input_tokens: usage.map_or(0, |usage| usage.input),
-            output_tokens: usage.map_or(0, |usage| usage.output),
-            cost_nanos: cost.map_or(0, |cost| cost.0),
-            unpriced: u64::from(cost.is_none() && (usage.is_some() || self.is_unmeasured())),
-        };
-        self.place.runtime().usage.add(&backend.series, self.day, totals);
-    }
-}
-
-impl Drop for Settle {
-    fn drop(&mut self) {
-        let now = clock::now();
+    /// What is still under way ends with the request.
+    fn break_off(&mut self, now: Instant) {
         self.go_on(now);
         if let Some((other, progress)) = self.beside.take() {
             self.wasted(other, &progress.waste());
@@ -359,6 +332,13 @@ impl Drop for Settle {
         }
         self.drop_aside();
         self.drop_summary();
+    }
+}
+
+impl Drop for Settle {
+    fn drop(&mut self) {
+        let now = clock::now();
+        self.break_off(now);
         // What is not billed by the token has no number of tokens to guess.
         let usage_estimated = self.usage.is_none() && self.billed && self.api.has_prompt();
         if usage_estimated {

@@ -94,6 +94,8 @@ impl Families {
         let passed_over = "Primary backends that could not be the first choice of a request, and why.";
         let keys = "Attempts with each key of a provider that has several, by their order.";
         let seconds = "Attempts at providers, until the answer's head or the failure.";
+        let overhead = "Time a request spent in the sidecar itself.";
+        let revision = "1 for the revision of the config in use.";
         let age = "Seconds since the source of the config last confirmed that it is current.";
         let wasted = "What of the cost went into answers that nobody got: held streams, hedges, escalations.";
         let skipped = "Events of providers' streams that held no JSON and were left out.";
@@ -118,15 +120,11 @@ impl Families {
             choices: counters(of, "route_choices_total", "First choices, by the strategy that made them.", &choice),
             skipped_events: counters(of, "stream_events_skipped_total", skipped, &["route", "provider"]),
             overhead: {
-                let help = "Time a request spent in the sidecar itself.";
-                let opts = HistogramOpts::new("spillway_sidecar_overhead_seconds", help);
+                let opts = HistogramOpts::new("spillway_sidecar_overhead_seconds", overhead);
                 registered(of, Histogram::with_opts(opts.buckets(OVERHEAD_SECONDS.to_vec())))
             },
             streams: registered(of, IntGauge::with_opts(ours("streams_open", "Streams that are being sent."))),
-            config_info: {
-                let opts = ours("config_info", "1 for the revision of the config in use.");
-                registered(of, IntGaugeVec::new(opts, &["revision"]))
-            },
+            config_info: registered(of, IntGaugeVec::new(ours("config_info", revision), &["revision"])),
             config_age: registered(of, IntGauge::with_opts(ours("config_age_seconds", age))),
             lost_lines: registered(of, IntCounter::with_opts(ours("log_lines_lost_total", lost))),
             registry,
