@@ -52,7 +52,7 @@ fn long() -> Vec<u8> {
     let text = "all work and no play ".repeat(4);
     let message = |number: usize| {
         let mut message = said.clone();
-        message["role"] = if number % 2 == 0 { "user" } else { "assistant" }.into();
+        message["role"] = if number.is_multiple_of(2) { "user" } else { "assistant" }.into();
         message["content"] = format!("{number} {text}").into();
         message
     };

@@ -1,10 +1,9 @@
 //! Prompts that do not fit, through real processes: every strategy, plain and streamed, in the words of three APIs. The
 //! provider refuses what does not fit it, so an answer proves that what it got did.
 
-use std::time::Instant;
-
 use serde_json::{Value, json};
 use spillway_tests::client::{CHAT, MESSAGES, RESPONSES, Reply, post};
+use spillway_tests::clock::now;
 use spillway_tests::process::program;
 use spillway_tests::provider::{ANSWER, Provider};
 use spillway_tests::sidecar::Sidecar;
@@ -48,7 +47,7 @@ async fn serving(dialect: Dialect, routes: Vec<Route>) -> anyhow::Result<(Provid
 fn conversation(path: &str, model: &str, stream: bool) -> Value {
     let words = |number: usize| format!("turn {number} {}", "word ".repeat(200));
     let turn = |number: usize| {
-        let role = if number % 2 == 0 { "user" } else { "assistant" };
+        let role = if number.is_multiple_of(2) { "user" } else { "assistant" };
         json!({"role": role, "content": words(number)})
     };
     let turns = (0..11).map(turn);
@@ -181,7 +180,7 @@ async fn the_prompt_it_all_began_with_is_answered_by_whoever_takes_it_and_refuse
     // and not refused.
     let rows = [("larger", 200), ("larger", 200), ("reject", 400)];
     for (model, status) in rows.into_iter().filter(|(_, status)| *status == 200 || !cfg!(debug_assertions)) {
-        let begun = Instant::now();
+        let begun = now();
         let reply = post(sidecar.data, CHAT, &ask(model)).await?;
         let took = begun.elapsed();
         assert_eq!(reply.status, status, "{model}: {reply:?}");

@@ -140,7 +140,8 @@ fn is_messages(messages: &[Value]) -> bool {
         let blocks = message["content"].as_array().into_iter().flatten();
         blocks.filter(|block| block["type"] == kind).map(|block| block[key].clone()).collect::<Vec<_>>()
     };
-    let speaks = |(at, message): (usize, &Value)| is_role(message, if at % 2 == 0 { "user" } else { "assistant" });
+    let speaks =
+        |(at, message): (usize, &Value)| is_role(message, if at.is_multiple_of(2) { "user" } else { "assistant" });
     let answers = |two: &[Value]| ids(&two[0], "tool_use", "id") == ids(&two[1], "tool_result", "tool_use_id");
     messages.iter().enumerate().all(speaks)
         && messages.windows(2).all(answers)
@@ -176,7 +177,10 @@ fn is_gemini(body: &Body) -> bool {
     let sent = encode(Api::ChatCompletions, body, &need, &Target::new(Dialect::Gemini, "gemini-2.5-pro")).unwrap();
     let sent: Value = serde_json::from_slice(&sent.body).unwrap();
     let contents = sent["contents"].as_array().unwrap();
-    contents.iter().enumerate().all(|(at, content)| is_role(content, if at % 2 == 0 { "user" } else { "model" }))
+    contents
+        .iter()
+        .enumerate()
+        .all(|(at, content)| is_role(content, if at.is_multiple_of(2) { "user" } else { "model" }))
 }
 
 type Wrote = fn(&Turn) -> Vec<Value>;

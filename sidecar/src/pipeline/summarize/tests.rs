@@ -6,7 +6,7 @@ use super::*;
 /// A conversation of so many messages, some of them long; one begins as all others do.
 fn talk(count: usize) -> Vec<Value> {
     let word = |number: usize| format!("message {number} {}", "word ".repeat(20 + number % 7 * 10));
-    let role = |number: usize| if number % 2 == 0 { "user" } else { "assistant" };
+    let role = |number: usize| if number.is_multiple_of(2) { "user" } else { "assistant" };
     let talk = (0..count).map(|number| json!({"role": role(number), "content": word(number)}));
     std::iter::once(json!({"role": "system", "content": "be brief"})).chain(talk).collect()
 }

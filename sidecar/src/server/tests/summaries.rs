@@ -7,7 +7,7 @@ use crate::server::fake::*;
 /// So many turns of some 60 tokens.
 fn long(turns: usize) -> Value {
     let turn = |number: usize| {
-        let role = if number % 2 == 0 { "user" } else { "assistant" };
+        let role = if number.is_multiple_of(2) { "user" } else { "assistant" };
         json!({"role": role, "content": format!("turn {number} {}", "word ".repeat(50))})
     };
     let messages: Vec<Value> = (0..turns | 1).map(turn).collect();
