@@ -54,8 +54,16 @@ fn bodies() -> Vec<Door> {
         body("half a character", r#"{"model":"\ud800","messages":[]}"#, "surrogate"),
         body("no messages", r#"{"model":"chat"}"#, "messages"),
         body("messages that are no list", r#"{"model":"chat","messages":"hello"}"#, "messages"),
-        body("a stream that is no flag", r#"{"model":"chat","messages":[],"stream":"yes"}"#, "stream"),
-        body("a number past all bounds", r#"{"model":"chat","messages":[],"max_tokens":1e400}"#, "1e400"),
+        body(
+            "a stream that is no flag",
+            r#"{"model":"chat","messages":[{"role":"user","content":"x"}],"stream":"yes"}"#,
+            "stream",
+        ),
+        body(
+            "a number past all bounds",
+            r#"{"model":"chat","messages":[{"role":"user","content":"x"}],"max_tokens":1e400}"#,
+            "1e400",
+        ),
         body(
             "a negative limit",
             r#"{"model":"chat","messages":[{"role":"user","content":"x"}],"max_tokens":-1}"#,
