@@ -1,7 +1,7 @@
 //! The vocabularies in memory: loaded by the first count that needs one, shared, and given back when nobody has needed it
 //! for a while.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use super::{Encoding, pieces::Pattern, vocabulary::Vocabulary};
 
@@ -46,7 +46,12 @@ impl Shelf {
     pub(super) fn turn(&self) -> usize {
         [&self.o200k, &self.cl100k]
             .into_iter()
-            .filter(|place| place.lock().unwrap_or_else(PoisonError::into_inner).turn())
+            .filter(|place| match place.try_lock() {
+                Ok(mut place) => place.turn(),
+                Err(TryLockError::Poisoned(place)) => place.into_inner().turn(),
+                // It is being loaded, which nobody who keeps time waits for.
+                Err(TryLockError::WouldBlock) => true,
+            })
             .count()
     }
 }
