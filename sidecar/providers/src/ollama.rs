@@ -40,11 +40,13 @@ fn calls(answer: &Value) -> &[Value] {
     answer.pointer("/message/tool_calls").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// Its answers have a time and no id. The time, down to the nanosecond, is exact enough to be one; without it they have ours.
+/// Its answers have a time and no id. Theirs is ours; where nobody gave one it is the time, which two may share.
 fn id(answer: &Value, name: &str) -> String {
+    if !name.is_empty() {
+        return name.to_owned();
+    }
     let time = answer["created_at"].as_str().unwrap_or_default();
-    let id: String = time.chars().filter(char::is_ascii_alphanumeric).take(32).collect();
-    if id.is_empty() { name.to_owned() } else { id }
+    time.chars().filter(char::is_ascii_alphanumeric).take(32).collect()
 }
 
 /// How likely each token was, where that was asked for: in OpenAI's words already.
