@@ -94,7 +94,7 @@ fn envelopes() -> Vec<Door> {
         ),
         door("an unknown path", request("POST", "/v1/chat", &[JSON], good), 404, "not_found", "/v1/chat/completions"),
         door("the wrong method", request("PUT", CHAT, &[JSON], good), 405, "method_not_allowed", "POST"),
-        door("a GET where POST belongs", request("GET", CHAT, &[], b""), 405, "method_not_allowed", "POST"),
+        door("a GET where POST belongs", request("GET", "/v1/embeddings", &[], b""), 405, "method_not_allowed", "POST"),
         door(
             "a form",
             request("POST", CHAT, &[("content-type", "text/plain")], good),
