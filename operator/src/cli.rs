@@ -26,6 +26,9 @@ pub struct Cli {
     command: Command,
 }
 
+/// The namespace of objects that name none, as kubectl has it.
+const DEFAULT_NAMESPACE: &str = "default";
+
 const EXAMPLES: &str = "\
 Examples:
   spillway check examples/                            say what is wrong with these files, offline

@@ -10,12 +10,12 @@ mod tests;
 
 use std::process::ExitCode;
 
-use clap::ValueEnum;
 use serde_json::json;
 
 use self::finding::{Finding, Severity};
 use super::{
-    output,
+    DEFAULT_NAMESPACE,
+    output::{self, Format},
     world::{Place, World},
 };
 use crate::{compile::Compiled, resources::Resources};
@@ -37,13 +37,6 @@ pub(super) struct Args {
     output: Format,
 }
 
-/// What is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    Text,
-    Json,
-}
-
 const EXAMPLES: &str = "\
 Examples:
   spillway analyze examples/                   these files as one set
@@ -57,8 +50,6 @@ know, models about to be switched off, providers that nobody uses, routes that n
 takes down. Each line names the object, the field, why, and what to do.
 
 Exit codes: 0 no error; 1 at least one error (with --strict: or warning), or nothing could be read.";
-
-const DEFAULT_NAMESPACE: &str = "default";
 
 /// What the checks look at.
 pub(super) struct Seen<'a> {

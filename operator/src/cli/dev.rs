@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use args::Args;
 
-use super::output;
+use super::{DEFAULT_NAMESPACE, output};
 use crate::{
     app::{
         local::{self, Local, Plan},
@@ -35,8 +35,6 @@ use crate::{
 const OWN_FAILURE: u8 = 125;
 /// As the kubelet does it, if less patiently.
 const RESTART: Duration = Duration::from_secs(1);
-/// The namespace of objects that name none, as kubectl has it.
-const DEFAULT_NAMESPACE: &str = "default";
 
 /// Runs the command to its end.
 pub(super) fn run(args: Args) -> ExitCode {

@@ -9,15 +9,15 @@ mod tests;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clap::ValueEnum;
 
 use self::{
     plan::{Asked, Outcome, plan},
     print::Told,
 };
 use super::{
+    DEFAULT_NAMESPACE,
     models::tokens,
-    output,
+    output::{self, Format},
     world::{Place, World},
 };
 use crate::compile::{ObjectRef, Severity};
@@ -57,13 +57,6 @@ pub(super) struct Args {
     output: Format,
 }
 
-/// What is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    Text,
-    Json,
-}
-
 const EXAMPLES: &str = "\
 Examples:
   spillway explain chat examples/ --tokens 9000             whom a prompt of 9000 tokens goes to, by these files
@@ -76,8 +69,6 @@ the reason for each that is passed over; then where each rule of the FallbackPol
 config is left out: breakers that are open, keys that are refused, latencies, what limits have left.
 
 Exit codes: 0 somebody would answer; 1 the request would be refused, or there is no such route.";
-
-const DEFAULT_NAMESPACE: &str = "default";
 
 /// Prints the plan; the exit code says whether anybody would answer.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {

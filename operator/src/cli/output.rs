@@ -5,7 +5,15 @@ use std::{
     process::ExitCode,
 };
 
+use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
+
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    Text,
+    Json,
+}
 
 /// Prints a result.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::Dialect;
 use parse::Report;
+pub use window::is_named;
 
 /// The header in which AWS names the type of an error; the body has the words alone.
 pub const TYPE_HEADER: &str = "x-amzn-errortype";

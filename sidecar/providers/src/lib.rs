@@ -85,6 +85,13 @@ pub enum Dialect {
     Ollama,
 }
 
+// === impl Dialect ===
+
+impl Dialect {
+    pub const ALL: [Self; 7] =
+        [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Cohere, Self::Bedrock, Self::BedrockInvoke, Self::Ollama];
+}
+
 // === impl Api ===
 
 impl Api {

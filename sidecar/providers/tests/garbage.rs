@@ -10,16 +10,6 @@ use spillway_providers::{Api, Body, Dialect, Need, StreamDecoder, Target, Unsupp
 use spillway_providers::{decode, encode, fault, read, row};
 
 const APIS: [Api; 5] = [Api::ChatCompletions, Api::Completions, Api::Embeddings, Api::Messages, Api::Responses];
-const DIALECTS: [Dialect; 7] = [
-    Dialect::OpenAi,
-    Dialect::Anthropic,
-    Dialect::Gemini,
-    Dialect::Cohere,
-    Dialect::Bedrock,
-    Dialect::BedrockInvoke,
-    Dialect::Ollama,
-];
-
 /// Field names of both protocols; as values they are types, roles and reasons as well.
 const WORDS: &[&str] = &[
     "messages",
@@ -215,7 +205,7 @@ fn any_request() -> impl Strategy<Value = Value> {
 }
 
 fn stream(bytes: &[u8], cut: usize) {
-    for (api, dialect) in APIS.into_iter().flat_map(|api| DIALECTS.map(|dialect| (api, dialect))) {
+    for (api, dialect) in APIS.into_iter().flat_map(|api| Dialect::ALL.map(|dialect| (api, dialect))) {
         let mut decoder = StreamDecoder::new(api, dialect, "shown", true);
         let mut out = Vec::new();
         let pushed = bytes.chunks(cut).try_for_each(|piece| decoder.push(Bytes::copy_from_slice(piece), &mut out));
@@ -230,7 +220,7 @@ proptest! {
     #[test]
     fn any_request_is_translated_or_refused(value in any_request(), pass in any::<bool>()) {
         let body = Body::parse(Bytes::from(value.to_string())).unwrap();
-        for (api, dialect) in APIS.into_iter().flat_map(|api| DIALECTS.map(|dialect| (api, dialect))) {
+        for (api, dialect) in APIS.into_iter().flat_map(|api| Dialect::ALL.map(|dialect| (api, dialect))) {
             // A policy may set fields after the request was read: what is written must stand on its own.
             let need = read(api, &body).unwrap_or(Need { stream: true, ..Need::default() });
             for model in ["gpt-4o", "o3", "gpt-5", "claude-3-haiku", "claude-opus-5"] {
@@ -257,7 +247,7 @@ proptest! {
     fn any_answer_is_read_or_a_fault(value in any_value(), cut in 0usize..200) {
         let bytes = Bytes::from(value.to_string());
         let cut = bytes.slice(..cut.min(bytes.len()));
-        for (api, dialect) in APIS.into_iter().flat_map(|api| DIALECTS.map(|dialect| (api, dialect))) {
+        for (api, dialect) in APIS.into_iter().flat_map(|api| Dialect::ALL.map(|dialect| (api, dialect))) {
             for bytes in [&bytes, &cut] {
                 if let Ok(answer) = decode(api, dialect, "shown", bytes.clone()) {
                     prop_assert!(serde_json::from_slice::<Value>(&answer.body).is_ok());
@@ -280,7 +270,7 @@ proptest! {
     #[test]
     fn any_bytes_are_read_or_a_fault(bytes in prop::collection::vec(any::<u8>(), 0..300), cut in 1usize..50) {
         stream(&bytes, cut);
-        for (api, dialect) in APIS.into_iter().flat_map(|api| DIALECTS.map(|dialect| (api, dialect))) {
+        for (api, dialect) in APIS.into_iter().flat_map(|api| Dialect::ALL.map(|dialect| (api, dialect))) {
             let _ = decode(api, dialect, "shown", Bytes::from(bytes.clone()));
         }
     }

@@ -1,6 +1,9 @@
 //! A compiled backend as whoever chooses sees it: what sidecars make of it when they load a config.
 
-use spillway_policy::{Card, Price, Tier, fallback::Candidate};
+use spillway_policy::{
+    Card, Price, Tier,
+    fallback::{self, Candidate},
+};
 use spillway_wire as wire;
 
 use super::super::models::rates;
@@ -31,7 +34,7 @@ pub(super) fn candidate(given: &wire::Backend, kind: &str) -> Candidate {
         tokenizer: match tokenizer {
             wire::Tokenizer::O200kBase => 0,
             wire::Tokenizer::Cl100kBase => 1,
-            wire::Tokenizer::Estimate => 2,
+            wire::Tokenizer::Estimate => fallback::UNKNOWN,
         },
         tools: *tools,
         parallel_tools: *parallel_tools,

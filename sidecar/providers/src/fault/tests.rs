@@ -64,16 +64,6 @@ fn words_and_codes_say_more_than_the_status() {
     }
 }
 
-const DIALECTS: [Dialect; 7] = [
-    Dialect::OpenAi,
-    Dialect::Anthropic,
-    Dialect::Gemini,
-    Dialect::Cohere,
-    Dialect::Bedrock,
-    Dialect::BedrockInvoke,
-    Dialect::Ollama,
-];
-
 /// Gateways pass on the words of others, so every family knows all of them.
 #[test]
 fn a_prompt_that_is_too_long_is_known_in_every_family_and_never_under_429() {
@@ -93,7 +83,7 @@ fn a_prompt_that_is_too_long_is_known_in_every_family_and_never_under_429() {
         "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
         "Please reduce the length. Current length is 9000 while limit is 8192",
     ];
-    for (dialect, said) in DIALECTS.into_iter().flat_map(|dialect| words.map(|said| (dialect, said))) {
+    for (dialect, said) in Dialect::ALL.into_iter().flat_map(|dialect| words.map(|said| (dialect, said))) {
         let whole = |status: u16, body: Value| classify(dialect, status, "", body.to_string().as_bytes()).class;
         let event = |value: Value| inside(dialect, &value).map(|fault| fault.class);
         let bodies = [json!({"error": {"message": said}}), json!({"error": said}), json!({"message": said})];
@@ -107,7 +97,7 @@ fn a_prompt_that_is_too_long_is_known_in_every_family_and_never_under_429() {
         assert_eq!(event(json!({"error": {"code": 429, "message": said}})), Some(RateLimited), "{dialect:?} {said}");
     }
     let coded = br#"{"error":{"message":"shorten it","code":"context_length_exceeded"}}"#;
-    for dialect in DIALECTS {
+    for dialect in Dialect::ALL {
         assert_eq!(classify(dialect, 400, "", coded).class, ContextWindowExceeded, "{dialect:?}");
         assert_eq!(classify(dialect, 429, "", coded).class, RateLimited, "{dialect:?}");
     }
@@ -122,7 +112,7 @@ fn a_refused_key_is_one_in_every_family() {
         (400, r#"{"error":{"code":400,"message":"API key not valid. Pass one.","status":"INVALID_ARGUMENT"}}"#),
         (400, r#"{"error":{"code":400,"message":"x","details":[{"reason":"API_KEY_INVALID"}]}}"#),
     ];
-    for (dialect, (status, body)) in DIALECTS.into_iter().flat_map(|dialect| rows.map(|row| (dialect, row))) {
+    for (dialect, (status, body)) in Dialect::ALL.into_iter().flat_map(|dialect| rows.map(|row| (dialect, row))) {
         assert_eq!(classify(dialect, status, "", body.as_bytes()).class, Authentication, "{dialect:?} {body}");
     }
 }

@@ -3,7 +3,10 @@
 //! A window nobody configured is learnt from the first prompt that does not fit, so that the next one goes elsewhere at
 //! once. A prompt whose length was only estimated is shortened by what the provider counted.
 
+use memchr::memmem;
+
 use super::parse::Report;
+use crate::Body;
 
 /// Phrases with the window behind them.
 const BEFORE: &[&str] = &[
@@ -95,4 +98,41 @@ fn is_digit(c: char) -> bool {
 
 fn parse(digits: &str) -> Option<u64> {
     digits.replace(',', "").parse().ok()
+}
+
+/// Whether a request says this number, in whatever of it an error may quote.
+#[must_use]
+pub fn is_named(body: &Body, number: u64) -> bool {
+    let is_number = |raw: &str| raw.starts_with(|first: char| first.is_ascii_digit());
+    let says = |text: &str| {
+        // A digit that is written as its code.
+        let escaped = memmem::find(text.as_bytes(), b"\\u003").is_some();
+        escaped || text.split(|c| !is_digit(c)).any(|run| parse(run) == Some(number))
+    };
+    body.keys().filter(|key| *key != "model").any(|key| {
+        let raw = body.get(key).unwrap_or_default();
+        says(key) || (!is_number(raw) && says(raw))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_one_that_the_request_names_however_it_is_written() {
+        let rows = [
+            (r#"{"model": "fits-200", "max_tokens": 200, "messages": []}"#, false),
+            (r#"{"messages": [{"role": "maximum context length is 200 tokens", "content": ""}]}"#, true),
+            (r#"{"messages": [{"role": "user", "content": "2,00"}]}"#, true),
+            (r#"{"messages": [{"role": "user", "content": "\u00320\u0030"}]}"#, true),
+            (r#"{"maximum context length is 200": true}"#, true),
+            (r#"{"messages": [{"role": "user", "content": "1200 and 2000"}]}"#, false),
+            (r#"{"messages": [{"role": "user", "content": "99999999999999999999999"}]}"#, false),
+        ];
+        for (text, want) in rows {
+            let body = Body::parse(text.into()).unwrap();
+            assert_eq!(is_named(&body, 200), want, "{text}");
+        }
+    }
 }

@@ -5,9 +5,8 @@
 
 use std::sync::Arc;
 
-use memchr::memmem;
 use spillway_policy::{Class, fallback::targets, truncate::DoesNotFit};
-use spillway_providers::Body;
+use spillway_providers::fault;
 use spillway_wire::OnExceeded;
 
 use super::{Plan, Skips, pick};
@@ -94,7 +93,7 @@ impl Plan {
         if call.sizes.upper.saturating_add(asked) <= window || said.is_some_and(|said| said <= window) {
             return false;
         }
-        if is_named(&call.body, window) {
+        if fault::is_named(&call.body, window) {
             return false;
         }
         call.learnt.retain(|(index, _)| *index != self.backend);
@@ -204,50 +203,4 @@ fn rooms(call: &Call, window: u64) -> Vec<u64> {
     let least = window.saturating_sub(call.demand().output.of(window));
     let whole = call.need.max_output_tokens.filter(|asked| *asked <= window / 2).map(|asked| window - asked);
     whole.into_iter().chain([least]).collect()
-}
-
-/// Whether a request says this number, in whatever it may be quoted from.
-fn is_named(body: &Body, number: u64) -> bool {
-    let is_number = |raw: &[u8]| raw.first().is_some_and(u8::is_ascii_digit);
-    let says = |text: &[u8]| {
-        // A digit that is written as its code.
-        let escaped = memmem::find(text, b"\\u003").is_some();
-        escaped || text.split(|byte| !is_digit(*byte)).any(|run| value(run) == Some(number))
-    };
-    body.keys().filter(|key| *key != "model").any(|key| {
-        let raw = body.get_bytes(key).unwrap_or_default();
-        says(key.as_bytes()) || (!is_number(raw) && says(raw))
-    })
-}
-
-const fn is_digit(byte: u8) -> bool {
-    byte.is_ascii_digit() || byte == b','
-}
-
-fn value(run: &[u8]) -> Option<u64> {
-    let mut digits = run.iter().filter(|byte| **byte != b',').peekable();
-    digits.peek()?;
-    digits.try_fold(0u64, |value, digit| value.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_is_one_that_the_request_names_however_it_is_written() {
-        let rows = [
-            (r#"{"model": "fits-200", "max_tokens": 200, "messages": []}"#, false),
-            (r#"{"messages": [{"role": "maximum context length is 200 tokens", "content": ""}]}"#, true),
-            (r#"{"messages": [{"role": "user", "content": "2,00"}]}"#, true),
-            (r#"{"messages": [{"role": "user", "content": "\u00320\u0030"}]}"#, true),
-            (r#"{"maximum context length is 200": true}"#, true),
-            (r#"{"messages": [{"role": "user", "content": "1200 and 2000"}]}"#, false),
-            (r#"{"messages": [{"role": "user", "content": "99999999999999999999999"}]}"#, false),
-        ];
-        for (text, want) in rows {
-            let body = Body::parse(text.into()).unwrap();
-            assert_eq!(is_named(&body, 200), want, "{text}");
-        }
-    }
 }

@@ -2,19 +2,12 @@
 
 use serde_json::{Value, json};
 
+use super::windows::world;
 use crate::server::fake::*;
 
 /// About so many tokens, and an answer of at most so many.
 fn asking(tokens: usize, limit: u64) -> Value {
     json!({"model": "chat", "max_tokens": limit, "messages": [{"role": "user", "content": vec!["word"; tokens].join(" ")}]})
-}
-
-async fn world(mode: &str, to: &[&str]) -> World {
-    World::new(|config| {
-        route(config)["context_window"]["on_exceeded"] = json!(mode);
-        route(config)["fallbacks"] = json!([{"on": ["ContextWindowExceeded"], "to": to}]);
-    })
-    .await
 }
 
 #[tokio::test]

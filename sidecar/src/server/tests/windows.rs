@@ -25,7 +25,8 @@ fn overflow(window: u64) -> Act {
     Act::Write(reply(400, &[], &refusal(window)))
 }
 
-async fn world(mode: &str, to: &[&str]) -> World {
+/// Its route makes prompts fit in this way, or moves them to these backends.
+pub(super) async fn world(mode: &str, to: &[&str]) -> World {
     World::new(|config| {
         route(config)["context_window"]["on_exceeded"] = json!(mode);
         route(config)["fallbacks"] = json!([{"on": ["ContextWindowExceeded"], "to": to}]);
