@@ -142,7 +142,14 @@ impl Compiled {
             routes.values().flat_map(|route| &route.backends).map(|backend| &backend.provider).collect();
         let providers =
             used.into_iter().filter_map(|key| Some((key.clone(), self.providers.get(key)?.clone()))).collect();
-        wire::Snapshot { revision: String::new(), routes, providers, egress: self.egress.clone() }.seal()
+        wire::Snapshot {
+            revision: String::new(),
+            routes,
+            providers,
+            budgets: Default::default(),
+            egress: self.egress.clone(),
+        }
+        .seal()
     }
 
     /// What is to be said about an object.

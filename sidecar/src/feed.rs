@@ -123,7 +123,7 @@ impl Intake {
                 self.acknowledge(|_| ());
             }
             Down::Trust { ca_pem } => self.journal.save(Slot::Trust, &ca_pem),
-            Down::Ping => {}
+            Down::Rights { .. } | Down::Ping => {}
         }
         self.confirm();
     }

@@ -19,6 +19,7 @@ pub fn a_snapshot(routes: Vec<Route>, providers: Vec<(&str, Provider)>) -> Snaps
         revision: String::new(),
         routes: routes.into_iter().map(|route| (key(&route.name), route)).collect(),
         providers: providers.into_iter().map(|(name, provider)| (key(name), provider)).collect(),
+        budgets: Map::new(),
         egress: Egress { allowed_private_ranges: vec!["127.0.0.0/8".into()] },
     }
     .seal()
@@ -52,6 +53,7 @@ pub fn a_provider(name: &str, dialect: Dialect, base_url: &str) -> Provider {
         timeouts: ProviderTimeouts { connect_ms: 1_000, first_byte_ms: 1_000, idle_ms: 1_000, total_ms: 10_000 },
         active_health: None,
         passive_health: None,
+        quota: None,
     }
 }
 
@@ -107,6 +109,7 @@ pub fn a_route(name: &str, backends: Vec<Backend>) -> Route {
             truncate: Truncate { keep_system: true, keep_last: 4, order: DropOrder::OldestFirst },
             summarize: None,
         },
+        budgets: Vec::new(),
         fallbacks: Vec::new(),
         retries: Retries {
             attempts: 0,

@@ -11,7 +11,7 @@ use spillway_tests::process::program;
 use spillway_tests::provider::{ANSWER, INPUT_TOKENS, OUTPUT_TOKENS, Provider};
 use spillway_tests::sidecar::Sidecar;
 use spillway_tests::snapshot::{a_backend, a_provider, a_route, a_snapshot};
-use spillway_wire::{Dialect, Limit, LimitPer, Queue, Route, Snapshot};
+use spillway_wire::{Dialect, Limit, LimitPer, LimitScope, Queue, Route, Snapshot};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -26,6 +26,7 @@ struct World {
 /// A limit on nothing yet.
 fn limit(name: &str) -> Limit {
     Limit {
+        scope: LimitScope::Pod,
         name: name.into(),
         per: LimitPer::Route,
         requests: None,

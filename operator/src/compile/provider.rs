@@ -314,6 +314,7 @@ fn sent(
     let (passive_health, active_health) = rest::health(health.as_ref());
     let mut names = credentials.names.into_iter();
     wire::Provider {
+        quota: None,
         kind: type_.as_str().to_owned(),
         dialect: known.dialect_at(&endpoint),
         base_url: endpoint.to_string(),

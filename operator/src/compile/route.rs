@@ -57,6 +57,7 @@ pub(crate) fn compile(
     // Even without a usable backend the route is sent: an application is told that its model is out of order, not that there
     // is no such model. Each missing backend has its own diagnostic.
     let route = wire::Route {
+        budgets: Vec::new(),
         namespace: object.namespace.clone(),
         name: object.name.clone(),
         models: models.clone(),

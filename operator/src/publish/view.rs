@@ -27,7 +27,7 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn new(snapshot: Snapshot) -> Self {
-        let Snapshot { revision, routes, providers, egress } = &snapshot;
+        let Snapshot { revision, routes, providers, budgets: _, egress } = &snapshot;
         let revision = revision.clone();
         let credentials = providers.values().flat_map(Provider::credentials).cloned().collect();
         let routes = routes.iter().map(|(name, route)| (name.clone(), hash(route, providers, egress))).collect();

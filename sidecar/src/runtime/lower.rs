@@ -48,7 +48,7 @@ const CASCADE_BYTES: u64 = 1 << 20;
 const NO_ROUTE_BODY_BYTES: u64 = 32 << 20;
 
 pub(crate) fn lower(snapshot: wire::Snapshot, parts: &Parts<'_>) -> Result<Generation, Nack> {
-    let wire::Snapshot { revision: _, routes, providers, egress } = &snapshot;
+    let wire::Snapshot { revision: _, routes, providers, budgets: _, egress } = &snapshot;
     let rule = address_rule(egress)?;
     let mut lowered = wire::Map::new();
     for (name, provider) in providers {
@@ -111,6 +111,7 @@ fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Part
         timeouts,
         active_health,
         passive_health,
+        quota: _,
     } = given;
     let wire::ProviderTimeouts { connect_ms: _, first_byte_ms, idle_ms, total_ms } = *timeouts;
     let wire::Headers { set, remove } = headers;
@@ -165,6 +166,7 @@ fn route(
         max_cost_nanos,
         affinity_header,
         validation: wire::Validation { schema },
+        budgets: _,
     } = given;
     let lowered = self::backends(name, backends, providers, parts)?;
     let candidates: Vec<_> = backends.iter().zip(&lowered).map(|(given, backend)| candidate(given, backend)).collect();

@@ -8,8 +8,10 @@
 
 mod abilities;
 mod address;
+mod budget;
 mod price;
 mod provider;
+mod quota;
 mod report;
 mod snapshot;
 mod stream;
@@ -18,9 +20,14 @@ mod validation;
 
 pub use abilities::Abilities;
 pub use address::METADATA;
+pub use budget::{Budget, BudgetPer, Every, OnExhausted, Period, Reserve, Span};
 pub use price::{Card, Price, Rates, ServiceTier};
 pub use provider::{
-    AuthScheme, AwsKey, Cloud, Dialect, Exchange, Headers, Model, Provider, ProviderTimeouts, Tokenizer,
+    AuthScheme, AwsKey, Cloud, Dialect, Exchange, Headers, Model, Provider, ProviderTimeouts, Quota, Tokenizer,
+};
+pub use quota::{
+    AccountName, AccountUse, Counts, Flow, Grant, Permit, PermitAsk, QuotaDelivery, QuotaReport, RateName, RateOf,
+    Rights, RightsDelivery, Share, Stamp,
 };
 pub use report::{Ack, Delivery, Report, RestState, RestingBackend, SidecarIdentity, UsageKey, UsageLine, UsageTotals};
 pub use snapshot::{
@@ -28,7 +35,9 @@ pub use snapshot::{
     Retries, Role, Route, Snapshot, Streaming, Summarize, Truncate, Unsupported,
 };
 pub use stream::{Credential, Down, PROTOCOL, Subscribe, paths};
-pub use traffic::{ActiveHealth, Breaker, Hedge, Limit, LimitPer, PassiveHealth, Queue, RetryBudget, Strategy};
+pub use traffic::{
+    ActiveHealth, Breaker, Hedge, Limit, LimitPer, LimitScope, PassiveHealth, Queue, RetryBudget, Strategy,
+};
 pub use validation::{SchemaCheck, Validation};
 
 /// A map whose order is the order of its keys, so that equal contents are equal bytes.

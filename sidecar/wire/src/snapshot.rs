@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{Breaker, Hedge, Limit, Map, Model, Provider, RetryBudget, Strategy, Validation};
+use crate::{Breaker, Budget, Hedge, Limit, Map, Model, Provider, RetryBudget, Strategy, Validation};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -20,6 +20,9 @@ pub struct Snapshot {
     /// By `namespace/name` of the ModelProvider.
     #[serde(default)]
     pub providers: Map<Provider>,
+    /// By `namespace/name` of the ModelBudget.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub budgets: Map<Budget>,
     #[serde(default)]
     pub egress: Egress,
 }
@@ -66,6 +69,9 @@ pub struct Route {
     /// All are checked, then all are taken from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<Limit>,
+    /// Keys into [`Snapshot::budgets`]: what its requests cost counts towards each of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<String>,
     /// None: no backend is ever left alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub breaker: Option<Breaker>,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Map, Snapshot};
+use crate::{Map, Rights, Snapshot};
 
 /// The version of this protocol that both sides speak.
 pub const PROTOCOL: u32 = 1;
@@ -13,8 +13,15 @@ pub mod paths {
     pub const SUBSCRIBE: &str = "/v1/subscribe";
     /// Body [`crate::Report`]; answer 204.
     pub const REPORT: &str = "/v1/report";
+    /// Body [`crate::QuotaReport`]; answer 204. What it brings comes as [`super::Down::Rights`].
+    pub const QUOTA: &str = "/v1/quota";
     /// Between replicas only: body a list of [`crate::Delivery`]; answer 204.
     pub const RELAY: &str = "/v1/relay";
+    /// Between replicas only: body a list of [`crate::QuotaDelivery`]; answer 204.
+    pub const RELAY_QUOTA: &str = "/v1/relay/quota";
+    /// Between replicas only: no body; answer: a stream of [`crate::RightsDelivery`], `application/x-ndjson`, for the sources
+    /// whose reports the asking replica relays.
+    pub const RIGHTS: &str = "/v1/rights";
 }
 
 /// The first words of a sidecar.
@@ -43,6 +50,8 @@ pub enum Down {
     Credential { credential: Credential },
     /// The CA bundle to trust from the next connection on.
     Trust { ca_pem: String },
+    /// What it may spend. Apart from the config: it changes all the time.
+    Rights { rights: Rights },
     /// Every 10 s, so that a dead connection is noticed.
     Ping,
 }

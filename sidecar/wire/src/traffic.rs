@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 pub struct Limit {
     pub name: String,
     pub per: LimitPer,
+    #[serde(default, skip_serializing_if = "LimitScope::is_pod")]
+    pub scope: LimitScope,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<u64>,
     /// Prompt and answer together.
@@ -37,6 +39,22 @@ pub enum LimitPer {
     Header(String),
     /// Each value of the body's `user` (OpenAI) or `metadata.user_id` (Anthropic).
     User,
+}
+
+/// How far a count reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LimitScope {
+    #[default]
+    Pod,
+    /// Every sidecar counts towards it; each uses the part that comes with [`crate::Rights`].
+    Fleet,
+}
+
+impl LimitScope {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_pod(&self) -> bool {
+        *self == Self::Pod
+    }
 }
 
 /// Where requests wait instead of being refused.

@@ -257,7 +257,7 @@ impl Told<'_> {
 }
 
 fn limit_line(limit: &wire::Limit, needs: u64) -> String {
-    let wire::Limit { name, per, requests, tokens, window_ms, burst, concurrency, queue } = limit;
+    let wire::Limit { name, per, scope: _, requests, tokens, window_ms, burst, concurrency, queue } = limit;
     let most = tokens.map(|tokens| burst.unwrap_or(tokens));
     let amounts = [
         requests.map(|requests| format!("{requests} requests")),

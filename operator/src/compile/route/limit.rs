@@ -73,6 +73,7 @@ fn lower(limit: &Limit, refuse: &mut impl FnMut(&str, String)) -> Option<wire::L
     let per = per(limit, refuse);
     let queue = queue.as_ref().map(|queue| self::queue(queue, refuse));
     Some(wire::Limit {
+        scope: wire::LimitScope::Pod,
         name: name.clone(),
         per: per?,
         requests: requests.map(u64::from),

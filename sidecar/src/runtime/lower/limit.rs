@@ -26,7 +26,7 @@ pub(super) fn rules(given: &[wire::Limit]) -> Result<Vec<LimitRule>, Nack> {
 }
 
 fn rule(given: &wire::Limit) -> Result<LimitRule, Nack> {
-    let wire::Limit { name, per, requests, tokens, window_ms, burst, concurrency, queue } = given;
+    let wire::Limit { name, per, scope: _, requests, tokens, window_ms, burst, concurrency, queue } = given;
     let counted = requests.is_some() || tokens.is_some();
     if counted && *window_ms == 0 {
         return Err("counts over a window of 0ms".to_owned());
