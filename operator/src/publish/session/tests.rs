@@ -20,7 +20,7 @@ fn said(lines: &[Line]) -> String {
             Down::Credential { credential: Credential { key, value: Some(value), .. } } => format!("+{key}={value}"),
             Down::Credential { credential: Credential { key, value: None, .. } } => format!("-{key}"),
             Down::Snapshot { .. } => "snapshot".to_owned(),
-            Down::Trust { .. } | Down::Ping => "other".to_owned(),
+            Down::Trust { .. } | Down::Rights { .. } | Down::Ping => "other".to_owned(),
         });
     }
     words.join(" ")
