@@ -79,20 +79,30 @@ pub fn fit(messages: &[Message], fixed: u64, room: u64, rule: Rule) -> Result<Ve
     Ok(fates)
 }
 
-/// Which messages to leave out to be rid of so many tokens, and how many that are: fewer where no more may go. Oldest first,
-/// what is left out for fewer tokens is part of what is left out for more.
+/// Which messages to leave out to be rid of so many tokens, and how many that are: fewer where no more may go.
 #[must_use]
 pub fn leave_out(messages: &[Message], tokens: u64, rule: Rule) -> (Vec<bool>, u64) {
-    let mut leaving = Leaving { messages, order: rule.order, dropped: vec![false; messages.len()], freed: 0 };
+    let dropped: Vec<bool> =
+        turns(messages, rule).into_iter().map(|turn| turn.is_some_and(|turn| turn < tokens)).collect();
+    let gone = messages.iter().zip(&dropped).filter(|(_, dropped)| **dropped);
+    let freed = gone.fold(0u64, |sum, (message, _)| sum.saturating_add(message.tokens));
+    (dropped, freed)
+}
+
+/// When it is each message's turn: it goes once more than so many tokens are to go. None: it stays. So what is left out for
+/// fewer tokens is part of what is left out for more.
+#[must_use]
+pub fn turns(messages: &[Message], rule: Rule) -> Vec<Option<u64>> {
+    let mut leaving = Leaving { messages, order: rule.order, turns: vec![None; messages.len()], freed: 0 };
     let (free, bound): (Vec<Exchange>, Vec<Exchange>) =
         exchanges(messages, rule).into_iter().partition(|exchange| !exchange.stays());
     for index in rule.order.of(free.len()) {
-        leaving.exchange(&free[index], tokens);
+        leaving.exchange(&free[index]);
     }
     for exchange in &bound {
-        leaving.steps(exchange, tokens);
+        leaving.steps(exchange);
     }
-    (leaving.dropped, leaving.freed)
+    leaving.turns
 }
 
 /// Whether a message may not be left out.
@@ -101,11 +111,12 @@ fn stays(messages: &[Message], index: usize, rule: Rule) -> bool {
     index >= last || (rule.keep_system && messages[index].part == Part::System)
 }
 
-/// What has been left out so far.
+/// Whose turn has come so far.
 struct Leaving<'a> {
     messages: &'a [Message],
     order: Order,
-    dropped: Vec<bool>,
+    turns: Vec<Option<u64>>,
+    /// What those have.
     freed: u64,
 }
 
@@ -125,32 +136,34 @@ impl Order {
 // === impl Leaving ===
 
 impl Leaving<'_> {
-    /// As many steps of an exchange as need be where one of them is left then; else all of it, for a question that nobody
-    /// answered is no part of a conversation.
-    fn exchange(&mut self, exchange: &Exchange, tokens: u64) {
+    /// Its steps one by one where one of them is left then; else all of it, for a question that nobody answered is no part of
+    /// a conversation.
+    fn exchange(&mut self, exchange: &Exchange) {
         let order = self.order.of(exchange.steps.len());
-        let spared = order.split_last().map_or(0, |(_, rest)| {
-            rest.iter().fold(0u64, |sum, step| sum.saturating_add(exchange.steps[*step].tokens(self.messages)))
-        });
-        if spared >= tokens.saturating_sub(self.freed) {
-            self.steps(exchange, tokens);
-        } else {
-            exchange.messages().for_each(|index| self.message(index));
+        let (last, first) = order.split_last().map_or((None, [].as_slice()), |(last, first)| (Some(*last), first));
+        for index in first {
+            self.together(exchange.steps[*index].messages.iter().copied());
         }
+        let last = last.into_iter().flat_map(|index| exchange.steps[index].messages.iter().copied());
+        self.together(exchange.opener.into_iter().chain(last));
     }
 
-    /// Steps that may go, one after the other, until enough have gone.
-    fn steps(&mut self, exchange: &Exchange, tokens: u64) {
+    /// Those of its steps that may go, one by one.
+    fn steps(&mut self, exchange: &Exchange) {
         for index in self.order.of(exchange.steps.len()) {
             let step = &exchange.steps[index];
-            if self.freed < tokens && !step.stays {
-                step.messages.iter().for_each(|index| self.message(*index));
+            if !step.stays {
+                self.together(step.messages.iter().copied());
             }
         }
     }
 
-    fn message(&mut self, index: usize) {
-        self.dropped[index] = true;
-        self.freed = self.freed.saturating_add(self.messages[index].tokens);
+    /// Messages that go at once, when what went before them was not enough.
+    fn together(&mut self, messages: impl Iterator<Item = usize>) {
+        let turn = self.freed;
+        for index in messages {
+            self.turns[index] = Some(turn);
+            self.freed = self.freed.saturating_add(self.messages[index].tokens);
+        }
     }
 }

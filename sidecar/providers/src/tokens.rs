@@ -126,10 +126,11 @@ pub fn count_while(api: Api, body: &Body, encoding: Encoding, goes_on: &dyn Fn()
     counter.total()
 }
 
-/// Counts one message of `messages`, or one item of a response's `input`, the template around it included.
+/// Counts one message of `messages`, or one item of a response's `input`, the template around it included; as
+/// [`count_while`] does.
 #[must_use]
-pub fn count_message(message: &Value, encoding: Encoding) -> u64 {
-    let mut counter = Counter::new(encoding, &|| true);
+pub fn count_message(message: &Value, encoding: Encoding, goes_on: &dyn Fn() -> bool) -> u64 {
+    let mut counter = Counter::new(encoding, goes_on);
     if message["type"].is_string() {
         items::add(message, &mut counter);
     } else {

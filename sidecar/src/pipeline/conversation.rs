@@ -6,19 +6,28 @@ mod items;
 mod part;
 mod text;
 
-use bytes::Bytes;
 use serde_json::{Value, json};
-use spillway_policy::truncate::{self, DoesNotFit, Fate, Message, Part, Rule};
+use spillway_policy::{
+    fallback::Sizes,
+    truncate::{self, DoesNotFit, Fate, Message, Part, Rule},
+};
 use spillway_providers::{
     Api, Body,
     tokens::{self, Encoding},
 };
 
+use super::count;
+
 pub(super) use text::{cut, told};
+
+/// Whether anybody waits for it still. What is not counted by then is estimated, so that whatever is done ends soon.
+pub(super) type GoesOn<'a> = &'a dyn Fn() -> bool;
 
 /// A conversation in one of the APIs' words.
 pub(super) struct Conversation {
+    api: Api,
     key: &'static str,
+    body: Body,
     encoding: Encoding,
     pub(super) messages: Vec<Value>,
     pub(super) sizes: Vec<Message>,
@@ -30,12 +39,10 @@ pub(super) struct Conversation {
     counted: u64,
 }
 
-/// A conversation that has become shorter.
+/// A request whose conversation has become shorter.
 pub(super) struct Shortened {
-    pub(super) key: &'static str,
-    /// The messages that are left, written out.
-    pub(super) messages: Bytes,
-    pub(super) count: usize,
+    pub(super) body: Body,
+    pub(super) sizes: Sizes,
     /// How many were left out, or cut.
     pub(super) changed: u32,
     /// What the prompt is believed to have now.
@@ -46,7 +53,7 @@ pub(super) struct Shortened {
 
 impl Conversation {
     /// Takes a request's apart. `believed`: the tokens of its whole prompt. None: it holds none.
-    pub(super) fn read(api: Api, body: &Body, encoding: Encoding, believed: u64) -> Option<Self> {
+    pub(super) fn read(api: Api, body: Body, encoding: Encoding, believed: u64, goes_on: GoesOn<'_>) -> Option<Self> {
         let key = match api {
             Api::ChatCompletions | Api::Messages => "messages",
             Api::Responses => "input",
@@ -62,17 +69,18 @@ impl Conversation {
             _ => messages.iter().map(part::part).collect::<Vec<Part>>(),
         };
         let measure = |(message, part)| {
-            let tokens = tokens::count_message(message, encoding);
+            let tokens = tokens::count_message(message, encoding, goes_on);
             Message { part, tokens, least: tokens }
         };
         let sizes: Vec<Message> = messages.iter().zip(parts).map(measure).collect();
         let inside = sizes.iter().fold(0u64, |sum, message| sum.saturating_add(message.tokens));
         let counted = match encoding {
-            Encoding::Estimate => tokens::count(api, body, encoding).tokens,
+            Encoding::Estimate => tokens::count_while(api, &body, encoding, goes_on).tokens,
             Encoding::O200k | Encoding::Cl100k => believed,
         };
         let counted = counted.max(inside).max(1);
-        Some(Self { key, encoding, messages, sizes, fixed: counted - inside, believed, counted })
+        let fixed = counted - inside;
+        Some(Self { api, key, body, encoding, messages, sizes, fixed, believed, counted })
     }
 
     /// So many tokens of the provider's in ours.
@@ -81,7 +89,7 @@ impl Conversation {
     }
 
     /// What becomes of each message, so that the prompt has no more than `room` tokens.
-    pub(super) fn fit(&mut self, room: u64, rule: Rule) -> Result<Vec<Fate>, DoesNotFit> {
+    pub(super) fn fit(&mut self, room: u64, rule: Rule, goes_on: GoesOn<'_>) -> Result<Vec<Fate>, DoesNotFit> {
         let room = self.ours(room);
         let fates = truncate::fit(&self.sizes, self.fixed, room, rule);
         if fates.is_ok() {
@@ -89,14 +97,14 @@ impl Conversation {
         }
         // What can be cut is only looked for where something has to be.
         for (message, size) in self.messages.iter_mut().zip(&mut self.sizes) {
-            size.least = text::least(message, size.tokens, self.encoding);
+            size.least = text::least(message, size.tokens, self.encoding, goes_on);
         }
         let needs = |DoesNotFit { needs }| DoesNotFit { needs: scaled(needs, self.believed, self.counted) };
         truncate::fit(&self.sizes, self.fixed, room, rule).map_err(needs)
     }
 
     /// Leaves out and cuts what was decided on.
-    pub(super) fn shorten(mut self, fates: &[Fate]) -> Shortened {
+    pub(super) fn shorten(mut self, fates: &[Fate], goes_on: GoesOn<'_>) -> Shortened {
         let changed = fates.iter().filter(|fate| **fate != Fate::Stay).count();
         let mut tokens = self.fixed;
         let mut left = Vec::with_capacity(self.messages.len());
@@ -105,7 +113,7 @@ impl Conversation {
             match fate {
                 Fate::Stay => tokens += size.tokens,
                 Fate::Drop => continue,
-                Fate::Cut(to) => tokens += cut(&mut message, *to, self.encoding),
+                Fate::Cut(to) => tokens += cut(&mut message, *to, self.encoding, goes_on),
             }
             left.push(message);
         }
@@ -113,11 +121,12 @@ impl Conversation {
     }
 
     /// The same for messages that take the place of its own and have so many tokens, `fixed` included.
-    pub(super) fn written(&self, messages: Vec<Value>, tokens: u64, changed: usize) -> Shortened {
+    pub(super) fn written(self, messages: Vec<Value>, tokens: u64, changed: usize) -> Shortened {
+        let mut body = self.body;
+        body.set(self.key, &Value::Array(messages));
         Shortened {
-            key: self.key,
-            count: messages.len(),
-            messages: Value::Array(messages).to_string().into(),
+            sizes: count::bounds(self.api, &body),
+            body,
             changed: u32::try_from(changed).unwrap_or(u32::MAX),
             tokens: scaled(tokens, self.believed, self.counted),
         }

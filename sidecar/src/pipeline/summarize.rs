@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use spillway_policy::{
     fallback::Counted,
-    truncate::{Message, Part, leave_out},
+    truncate::{self, Message, Part},
 };
 use spillway_providers::tokens;
 use tokio::time::timeout_at;
 
 use super::{
-    conversation::{Conversation, Shortened, told},
+    conversation::{Conversation, GoesOn, Shortened, told},
     count,
     resolve::Call,
     settle::{Settle, Told},
@@ -51,15 +51,17 @@ const AROUND: u64 = 48;
 /// What is to be summarized, and what stays.
 struct Plan {
     conversation: Conversation,
-    dropped: Vec<bool>,
+    /// At which step each message goes. None: it stays.
+    goes: Vec<Option<u64>>,
+    /// Those up to this one are taken.
+    step: u64,
     key: SummaryKey,
-    /// Beginnings of it, the longest first.
-    earlier: Vec<(SummaryKey, Vec<bool>)>,
+    /// Steps before it, the last first.
+    earlier: Vec<(SummaryKey, u64)>,
 }
 
 /// What a plan is made for.
 struct Wanted {
-    believed: Counted,
     window: u64,
     room: u64,
     rule: SummaryRule,
@@ -93,35 +95,26 @@ async fn attempt(
     (rooms, rule): (&[u64], &SummaryRule),
 ) -> Result<&'static str, &'static str> {
     let believed = counted(call, backend).await;
-    let writer = &call.route.backends[rule.backend];
-    let wanted = Wanted {
-        believed,
-        window: call.window(backend).unwrap_or(believed.tokens),
-        room: rooms.last().copied().unwrap_or(0),
-        rule: *rule,
-        author: format!("{}/{}/{}", writer.provider.name, writer.model, rule.max_tokens),
-    };
-    let (api, body, encoding) = (call.api, call.body.clone(), call.route.backends[backend].encoding);
-    let plan = move |_: &dyn Fn() -> bool| {
-        let conversation = Conversation::read(api, &body, encoding, wanted.believed.tokens)?;
-        Plan::new(conversation, &wanted)
-    };
-    let plan = count::heavy(encoding, call.is_heavy(), count::until(call), plan).await;
-    let plan = plan.flatten().ok_or("nothing_to_leave_out")?;
-
+    let room = rooms.last().copied().unwrap_or(0);
+    let plan = plan(call, backend, believed, (room, rule)).await.ok_or("nothing_to_leave_out")?;
     let now = clock::now();
     let until = clock::after(now, (call.left(now) / 2).min(LONGEST));
     settle.wait(now);
     let asked = timeout_at(until.into(), runtime.summaries.get(&plan.key, clock::now)).await;
     settle.go_on(clock::now());
-    let (summary, how) = match asked.map_err(|_| "late")? {
+    let (plan, summary, how) = match asked.map_err(|_| "late")? {
         Waited::Failed => return Err("failed_before"),
-        Waited::Made(summary) => (summary, "found"),
+        Waited::Made(summary) => (plan, summary, "found"),
         Waited::Mine(making) => {
-            let before = plan.earlier.iter().find_map(|(key, dropped)| Some((runtime.summaries.find(key)?, dropped)));
-            let words = plan.words(before.as_ref().map(|(summary, dropped)| (&**summary, *dropped)));
-            match call::write(runtime, call, settle, rule, words, until).await {
-                Ok(summary) => (making.made(summary), "made"),
+            let before = plan.earlier.iter().find_map(|(key, step)| Some((runtime.summaries.find(key)?, *step)));
+            let most = rule.max_tokens;
+            let asking = move |call: &Call| {
+                let words = plan.words(before.as_ref().map(|(summary, step)| (&**summary, *step)));
+                (call::request(call, most, &words, until), plan)
+            };
+            let (request, plan) = call.aside(asking).await.map_err(|_| "late")?;
+            match call::write(runtime, request?, settle, rule.backend, until).await {
+                Ok(summary) => (plan, making.made(summary), "made"),
                 Err(why) => {
                     making.failed(clock::now());
                     return Err(why);
@@ -129,10 +122,9 @@ async fn attempt(
             }
         }
     };
-    let tokens = summary.tokens;
-    let room = rooms.last().copied().unwrap_or(0);
-    let shortened = count::heavy(encoding, call.is_heavy(), count::until(call), move |_| plan.told_by(&summary)).await;
-    let shortened = shortened.ok_or("failed")?;
+    let (encoding, tokens) = (call.route.backends[backend].encoding, summary.tokens);
+    let telling = move |goes_on: &dyn Fn() -> bool| plan.told_by(&summary, goes_on);
+    let shortened = count::heavy(encoding, call.is_heavy(), count::until(call), telling).await.ok_or("failed")?;
     if shortened.tokens > room {
         return Err("too_long");
     }
@@ -141,37 +133,53 @@ async fn attempt(
     Ok(how)
 }
 
+/// None: there is nothing that could be summarized, or not enough of it.
+async fn plan(call: &Call, backend: usize, believed: Counted, (room, rule): (u64, &SummaryRule)) -> Option<Plan> {
+    let writer = &call.route.backends[rule.backend];
+    let author = format!("{}/{}/{}", writer.provider.name, writer.model, rule.max_tokens);
+    let wanted = Wanted { window: call.window(backend).unwrap_or(believed.tokens), room, rule: *rule, author };
+    let (api, body, encoding) = (call.api, call.body.clone(), call.route.backends[backend].encoding);
+    let plan = move |goes_on: &dyn Fn() -> bool| {
+        let conversation = Conversation::read(api, body, encoding, believed.tokens, goes_on)?;
+        Plan::new(conversation, &wanted, goes_on)
+    };
+    count::heavy(encoding, call.is_heavy(), count::until(call), plan).await.flatten()
+}
+
 // === impl Plan ===
 
 impl Plan {
-    /// None: even with all that may go in a summary it does not fit.
-    fn new(conversation: Conversation, wanted: &Wanted) -> Option<Self> {
-        let Wanted { believed: _, window, room, rule, author } = wanted;
+    /// None: even with all that may go in a summary it does not fit, or nobody waits for it any more.
+    fn new(conversation: Conversation, wanted: &Wanted, goes_on: GoesOn<'_>) -> Option<Self> {
+        let Wanted { window, room, rule, author } = wanted;
         let sizes = &conversation.sizes;
         let total = sizes.iter().fold(conversation.fixed, |sum, message| sum.saturating_add(message.tokens));
         let summary = rule.max_tokens.saturating_add(rule.max_tokens / 4).saturating_add(AROUND);
         let too_much = total.saturating_add(summary).saturating_sub(conversation.ours(*room));
-        let step = (conversation.ours(*window) / STEPS).max(1);
-        let steps = too_much.div_ceil(step).max(1);
-        let (dropped, freed) = leave_out(sizes, steps.saturating_mul(step), rule.keep);
-        if freed < too_much {
+        let length = (conversation.ours(*window) / STEPS).max(1);
+        let step = too_much.div_ceil(length).max(1);
+        // A message goes at the first step that is past its turn.
+        let turns = truncate::turns(sizes, rule.keep);
+        let goes: Vec<Option<u64>> = turns.into_iter().map(|turn| Some(turn? / length + 1)).collect();
+        let gone = sizes.iter().zip(&goes).filter(|(_, goes)| goes.is_some_and(|goes| goes <= step));
+        if gone.fold(0u64, |sum, (message, _)| sum.saturating_add(message.tokens)) < too_much {
             return None;
         }
-        let of = |dropped: &[bool]| hash(author, &conversation.messages, dropped);
-        let earlier = (steps.saturating_sub(EARLIER).max(1)..steps).rev();
-        let earlier = earlier.map(|steps| leave_out(sizes, steps * step, rule.keep).0);
-        let earlier = earlier.map(|dropped| (of(&dropped), dropped)).collect();
-        Some(Self { key: of(&dropped), earlier, dropped, conversation })
+        let mut keys = names(author, &conversation.messages, &goes, step, goes_on)?;
+        let (key, _) = keys.pop()?;
+        Some(Self { key, earlier: keys.into_iter().rev().collect(), goes, step, conversation })
     }
 
-    /// What is left out, in words. `before`: a summary of the beginning of it.
-    fn words(&self, before: Option<(&Summary, &Vec<bool>)>) -> String {
+    /// What is left out, in words. `before`: a summary of what was left out at that step.
+    fn words(&self, before: Option<(&Summary, u64)>) -> String {
         let mut words = String::new();
-        if let Some((summary, _)) = before {
+        let mut told_before = 0;
+        if let Some((summary, step)) = before {
             words.push_str(&format!("summary of what came before: {}\n\n", summary.text));
+            told_before = step;
         }
-        for (index, message) in self.conversation.messages.iter().enumerate() {
-            if self.dropped[index] && !before.is_some_and(|(_, told)| told[index]) {
+        for (message, goes) in self.conversation.messages.iter().zip(&self.goes) {
+            if goes.is_some_and(|goes| told_before < goes && goes <= self.step) {
                 words.push_str(&told(message));
             }
         }
@@ -179,8 +187,9 @@ impl Plan {
     }
 
     /// The conversation with the summary in it.
-    fn told_by(self, summary: &Summary) -> Shortened {
-        let Self { mut conversation, dropped, .. } = self;
+    fn told_by(self, summary: &Summary, goes_on: GoesOn<'_>) -> Shortened {
+        let Self { mut conversation, goes, step, .. } = self;
+        let dropped: Vec<bool> = goes.iter().map(|goes| goes.is_some_and(|goes| goes <= step)).collect();
         let text = format!("{OPENING}{}{CLOSING}", summary.text.trim());
         let gone = dropped.iter().filter(|dropped| **dropped).count();
         let messages = std::mem::take(&mut conversation.messages);
@@ -191,7 +200,7 @@ impl Plan {
         if !(asks && put_in_front(&mut left[first], &text)) {
             left.insert(first, json!({"role": "user", "content": text}));
         }
-        let measure = |message| tokens::count_message(message, conversation.encoding());
+        let measure = |message| tokens::count_message(message, conversation.encoding(), goes_on);
         let tokens = left.iter().map(measure).fold(conversation.fixed, u64::saturating_add);
         conversation.written(left, tokens, gone)
     }
@@ -218,18 +227,37 @@ fn put_in_front(message: &mut Value, text: &str) -> bool {
     }
 }
 
-/// Names what is summarized, and by whom: no two conversations have the same name.
-fn hash(author: &str, messages: &[Value], dropped: &[bool]) -> SummaryKey {
+/// Names what is summarized at each of the last steps up to this one, and by whom: no two conversations have the same name.
+/// Each name is of what is new at its step and of the name before, so that all of them take one look at the conversation.
+/// None: nobody waits for it any more.
+fn names(
+    author: &str,
+    messages: &[Value],
+    goes: &[Option<u64>],
+    step: u64,
+    goes_on: GoesOn<'_>,
+) -> Option<Vec<(SummaryKey, u64)>> {
     let mut hash = Sha256::new();
-    let mut add = |text: &str| {
+    let add = |hash: &mut Sha256, text: &str| {
         hash.update((text.len() as u64).to_le_bytes());
         hash.update(text);
     };
-    add(author);
-    for (message, _) in messages.iter().zip(dropped).filter(|(_, dropped)| **dropped) {
-        add(&message.to_string());
+    add(&mut hash, author);
+    let gone = goes.iter().zip(messages).filter_map(|(goes, message)| Some(((*goes)?, message)));
+    let mut gone: Vec<(u64, &Value)> = gone.filter(|(goes, _)| *goes <= step).collect();
+    gone.sort_by_key(|(goes, _)| *goes);
+    let mut gone = gone.into_iter().peekable();
+    let mut names = Vec::new();
+    for at in step.saturating_sub(EARLIER).max(1)..=step {
+        while let Some((_, message)) = gone.next_if(|(goes, _)| *goes <= at) {
+            if !goes_on() {
+                return None;
+            }
+            add(&mut hash, &message.to_string());
+        }
+        names.push((hash.clone().finalize().into(), at));
     }
-    hash.finalize().into()
+    Some(names)
 }
 
 #[cfg(test)]

@@ -15,16 +15,17 @@ pub(super) async fn fit(call: &mut Call, backend: usize, rooms: &[u64]) -> Resul
     let does_not_fit = DoesNotFit { needs: believed.tokens };
     let (api, body, rule) = (call.api, call.body.clone(), call.route.window.truncate);
     let (encoding, rooms) = (call.route.backends[backend].encoding, rooms.to_vec());
-    let work = move |_: &dyn Fn() -> bool| {
-        let mut conversation = Conversation::read(api, &body, encoding, believed.tokens).ok_or(does_not_fit)?;
+    let work = move |goes_on: &dyn Fn() -> bool| {
+        let conversation = Conversation::read(api, body, encoding, believed.tokens, goes_on);
+        let mut conversation = conversation.ok_or(does_not_fit)?;
         let mut fates = Err(does_not_fit);
         for room in rooms {
-            fates = conversation.fit(room, rule);
+            fates = conversation.fit(room, rule, goes_on);
             if fates.is_ok() {
                 break;
             }
         }
-        Ok(conversation.shorten(&fates?))
+        Ok(conversation.shorten(&fates?, goes_on))
     };
     let shortened = count::heavy(encoding, call.is_heavy(), count::until(call), work).await;
     let shortened = shortened.unwrap_or(Err(does_not_fit))?;
@@ -34,10 +35,9 @@ pub(super) async fn fit(call: &mut Call, backend: usize, rooms: &[u64]) -> Resul
 
 /// Makes the conversation what it has become.
 pub(super) fn take(call: &mut Call, backend: usize, shortened: Shortened, exact: bool) {
-    let Shortened { key, messages, count: left, changed, tokens } = shortened;
-    call.body.set_raw(key, messages, left);
+    let Shortened { body, sizes, changed, tokens } = shortened;
+    (call.body, call.sizes) = (body, sizes);
     call.truncated = call.truncated.saturating_add(changed);
-    call.sizes = count::bounds(call.api, &call.body);
     let candidate = &call.route.candidates[backend];
     // Estimates are kept as they were made, and corrected when they are used.
     let calibration = candidate.calibration.as_ref().filter(|_| !exact);

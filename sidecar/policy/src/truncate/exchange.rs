@@ -59,16 +59,4 @@ impl Exchange {
     pub(super) fn stays(&self) -> bool {
         self.opener_stays || self.steps.iter().any(|step| step.stays)
     }
-
-    pub(super) fn messages(&self) -> impl Iterator<Item = usize> {
-        self.opener.into_iter().chain(self.steps.iter().flat_map(|step| &step.messages).copied())
-    }
-}
-
-// === impl Step ===
-
-impl Step {
-    pub(super) fn tokens(&self, messages: &[Message]) -> u64 {
-        self.messages.iter().fold(0, |sum, index| sum.saturating_add(messages[*index].tokens))
-    }
 }

@@ -82,7 +82,8 @@ fn both_dialects_and_every_api_are_counted() {
 fn a_message_counts_as_much_alone_as_among_others() {
     let messages =
         json!([{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hello world", "name": "x"}]);
-    let alone: u64 = messages.as_array().unwrap().iter().map(|message| count_message(message, Encoding::Cl100k)).sum();
+    let alone: u64 =
+        messages.as_array().unwrap().iter().map(|message| count_message(message, Encoding::Cl100k, &|| true)).sum();
     let body = body(&json!({"messages": messages}));
     assert_eq!(count(Api::ChatCompletions, &body, Encoding::Cl100k).tokens, alone + PER_PROMPT);
 }

@@ -4,9 +4,11 @@ use spillway_providers::{Dialect, Target, encode, read};
 
 use super::*;
 
-/// How many conversations of each API are shortened. All of the hundred thousand that a release is tried with: set
-/// `SPILLWAY_CONVERSATIONS`.
+/// How many conversations of each API are shortened. The benchmark sets `SPILLWAY_CONVERSATIONS` to a hundred thousand, which
+/// takes ten minutes where nothing is optimised.
 const USUALLY: u64 = 3_000;
+
+const GOES_ON: GoesOn<'_> = &|| true;
 
 /// Numbers that look like any, the same ones every time.
 struct Dice(u64);
@@ -21,6 +23,11 @@ impl Dice {
         let long = if self.below(12) == 0 { 400 } else { 30 };
         let words = ["where", "is", "my", "parcel", "Grüße", "東京", "🎉", "{}", "\"", "\n"];
         (0..=self.below(long)).map(|_| words[usize::try_from(self.below(10)).unwrap()]).collect::<Vec<_>>().join(" ")
+    }
+
+    fn rule(&mut self) -> Rule {
+        let order = if self.below(3) == 0 { Order::MiddleOut } else { Order::OldestFirst };
+        Rule { keep_system: true, keep_last: 1 + usize::try_from(self.below(4)).unwrap(), order }
     }
 }
 
@@ -210,22 +217,21 @@ fn whatever_is_left_of_a_conversation_fits_and_is_one_in_the_words_of_its_api() 
             // What providers have said of others like it may have corrected the estimate.
             let believed = tokens * (90 + dice.below(30)) / 100;
             let room = believed * dice.below(110) / 100;
-            let order = if dice.below(3) == 0 { Order::MiddleOut } else { Order::OldestFirst };
-            let keep_last = 1 + usize::try_from(dice.below(4)).unwrap();
-            let rule = Rule { keep_system: true, keep_last, order };
-            let mut conversation = Conversation::read(api, &given, Encoding::Estimate, believed).unwrap();
-            let Ok(fates) = conversation.fit(room, rule) else {
+            let rule = dice.rule();
+            let mut conversation =
+                Conversation::read(api, given.clone(), Encoding::Estimate, believed, GOES_ON).unwrap();
+            let Ok(fates) = conversation.fit(room, rule, GOES_ON) else {
                 refused += 1;
                 continue;
             };
-            let Shortened { messages: written, count, tokens, .. } = conversation.shorten(&fates);
-            let left: Vec<Value> = serde_json::from_slice(&written).unwrap();
+            let Shortened { body: written, tokens, .. } = conversation.shorten(&fates, GOES_ON);
+            let left: Vec<Value> = serde_json::from_str(written.get(key).unwrap()).unwrap();
             let at = format!("{number} {api:?} room {room} of {believed}, {rule:?}: {messages:?}\n{left:?}");
-            assert!(left.len() == count && tokens <= room, "{tokens}: {at}");
+            assert!(Some(left.len()) == written.array_len(key) && tokens <= room, "{tokens}: {at}");
             let now = tokens::count(api, &body(key, &left), Encoding::Estimate).tokens;
             assert!(now * believed / tokens::count(api, &given, Encoding::Estimate).tokens <= room, "{now}: {at}");
             assert!(valid(&left), "{at}");
-            let last = messages.iter().rev().zip(left.iter().rev()).take(keep_last);
+            let last = messages.iter().rev().zip(left.iter().rev()).take(rule.keep_last);
             assert!(
                 last.clone().all(|(before, now)| before["role"] == now["role"] && before["type"] == now["type"]),
                 "{at}"
@@ -250,12 +256,13 @@ fn a_text_that_is_a_whole_input_is_cut_and_what_is_no_conversation_is_left() {
     let text = "word ".repeat(1_000);
     let given = Body::parse(json!({"model": "m", "input": text}).to_string().into()).unwrap();
     let tokens = tokens::count(Api::Responses, &given, Encoding::Estimate).tokens;
-    let mut conversation = Conversation::read(Api::Responses, &given, Encoding::Estimate, tokens).unwrap();
+    let mut conversation =
+        Conversation::read(Api::Responses, given.clone(), Encoding::Estimate, tokens, GOES_ON).unwrap();
     let rule = Rule { keep_system: true, keep_last: 4, order: Order::OldestFirst };
-    let fates = conversation.fit(500, rule).unwrap();
-    let short = conversation.shorten(&fates);
+    let fates = conversation.fit(500, rule, GOES_ON).unwrap();
+    let short = conversation.shorten(&fates, GOES_ON);
     assert!((400..=500).contains(&short.tokens) && short.changed == 1, "{}", short.tokens);
     for api in [Api::Completions, Api::Embeddings, Api::CountTokens] {
-        assert!(Conversation::read(api, &given, Encoding::Estimate, tokens).is_none(), "{api:?}");
+        assert!(Conversation::read(api, given.clone(), Encoding::Estimate, tokens, GOES_ON).is_none(), "{api:?}");
     }
 }

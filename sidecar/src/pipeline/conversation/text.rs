@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 use spillway_providers::tokens::{self, Encoding};
 
+use super::GoesOn;
+
 /// Stands where a piece of a text was.
 const MARK: &str = "\n[... a part of this text was left out, it did not fit ...]\n";
 
@@ -16,14 +18,14 @@ const TRIES: u32 = 8;
 const BYTES_PER_TOKEN: u64 = 8;
 
 /// What a message would have if all of its texts were cut as far as may be.
-pub(super) fn least(message: &mut Value, tokens: u64, encoding: Encoding) -> u64 {
+pub(super) fn least(message: &mut Value, tokens: u64, encoding: Encoding, goes_on: GoesOn<'_>) -> u64 {
     let long = |text: &&mut String| text.len() as u64 > LEAST;
-    let spare = |text: &mut String| count(text, encoding).saturating_sub(LEAST);
+    let spare = |text: &mut String| count(text, encoding, goes_on).saturating_sub(LEAST);
     texts(message).into_iter().filter(long).map(spare).fold(tokens, u64::saturating_sub)
 }
 
 /// Cuts the longest texts of a message to one length, so that it has no more than `to` tokens. Returns how many it has.
-pub(in crate::pipeline) fn cut(message: &mut Value, to: u64, encoding: Encoding) -> u64 {
+pub(in crate::pipeline) fn cut(message: &mut Value, to: u64, encoding: Encoding, goes_on: GoesOn<'_>) -> u64 {
     let whole: Vec<String> = texts(message).into_iter().map(|text| text.clone()).collect();
     let longest = whole.iter().map(String::len).max().unwrap_or(0) as u64;
     let mut length = longest.min(to.saturating_mul(BYTES_PER_TOKEN));
@@ -33,7 +35,7 @@ pub(in crate::pipeline) fn cut(message: &mut Value, to: u64, encoding: Encoding)
         for (text, whole) in texts(message).into_iter().zip(&whole) {
             *text = shortened(whole, bytes);
         }
-        now = tokens::count_message(message, encoding);
+        now = tokens::count_message(message, encoding, goes_on);
         if now <= to {
             break;
         }
@@ -53,8 +55,8 @@ fn shortened(text: &str, bytes: usize) -> String {
     format!("{head}{MARK}{tail}")
 }
 
-fn count(text: &str, encoding: Encoding) -> u64 {
-    tokens::count_message(&json!({ "content": text }), encoding)
+fn count(text: &str, encoding: Encoding, goes_on: GoesOn<'_>) -> u64 {
+    tokens::count_message(&json!({ "content": text }), encoding, goes_on)
 }
 
 /// The texts of a message that may be cut: neither the arguments of a call, which are a document, nor thoughts, which are
@@ -162,19 +164,19 @@ mod tests {
         for message in rows {
             for encoding in [Encoding::Estimate, Encoding::Cl100k] {
                 let mut short = message.clone();
-                let tokens = tokens::count_message(&message, encoding);
-                assert!(least(&mut short, tokens, encoding) < tokens / 4, "{message}");
+                let tokens = tokens::count_message(&message, encoding, &|| true);
+                assert!(least(&mut short, tokens, encoding, &|| true) < tokens / 4, "{message}");
                 assert_eq!(short, message);
-                let now = cut(&mut short, 500, encoding);
+                let now = cut(&mut short, 500, encoding, &|| true);
                 assert!((400..=500).contains(&now), "{encoding:?} {now}: {short}");
-                assert_eq!(now, tokens::count_message(&short, encoding));
+                assert_eq!(now, tokens::count_message(&short, encoding, &|| true));
                 assert!(short.to_string().contains("left out"), "{short}");
             }
         }
         let mut call = json!({"role": "assistant", "content": null, "tool_calls": [{"id": "1", "type": "function",
             "function": {"name": "f", "arguments": format!("{{\"a\": \"{}\"}}", "x ".repeat(900))}}]});
-        let tokens = tokens::count_message(&call, Encoding::Estimate);
-        assert_eq!(least(&mut call, tokens, Encoding::Estimate), tokens, "arguments are a document");
+        let tokens = tokens::count_message(&call, Encoding::Estimate, &|| true);
+        assert_eq!(least(&mut call, tokens, Encoding::Estimate, &|| true), tokens, "arguments are a document");
     }
 
     #[test]

@@ -53,7 +53,10 @@ impl Plan {
         (said, counted): (Option<u64>, Option<u64>),
         skips: &mut Skips,
     ) -> bool {
-        let learnt = said.filter(|window| self.learn(call, *window));
+        let learnt = match said {
+            Some(window) => self.learn(call, window).await,
+            None => false,
+        };
         let mode = call.route.window.on_exceeded;
         let moved = match mode {
             // What the route's own rule says, in its order: refusing is for prompts that are known to be too long.
@@ -70,7 +73,7 @@ impl Plan {
             return moved;
         }
         let lowered = call.lowered_limit(self.backend);
-        if learnt.is_some() && self.lower_limit_here(runtime, call, lowered).await {
+        if learnt && self.lower_limit_here(runtime, call, lowered).await {
             return true;
         }
         if matches!(mode, OnExceeded::Reject | OnExceeded::LargerModel) {
@@ -87,15 +90,17 @@ impl Plan {
     /// Remembers a window that is smaller than it was believed to be. A prompt that would have fitted it for certain was
     /// refused for something else, whatever the words; and providers quote what they refuse, so a number that the request
     /// names itself proves nothing.
-    fn learn(&self, call: &mut Call, window: u64) -> bool {
+    async fn learn(&self, call: &mut Call, window: u64) -> bool {
         let (backend, said) = (&call.route.backends[self.backend], call.route.candidates[self.backend].window);
         let asked = call.need.max_output_tokens.or(backend.max_output_tokens).unwrap_or(0);
         if call.sizes.upper.saturating_add(asked) <= window || said.is_some_and(|said| said <= window) {
             return false;
         }
-        if fault::is_named(&call.body, window) {
+        let named = call.aside(move |call| fault::is_named(&call.body, window)).await;
+        if named.unwrap_or(true) {
             return false;
         }
+        let backend = &call.route.backends[self.backend];
         call.learnt.retain(|(index, _)| *index != self.backend);
         call.learnt.push((self.backend, window));
         if backend.model_state.window.teach(window, said, clock::now()) {

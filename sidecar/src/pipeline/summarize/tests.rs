@@ -16,13 +16,13 @@ fn plan(messages: &[Value], room: u64, author: &str) -> Option<Plan> {
     let tokens = tokens::count(Api::ChatCompletions, &body, Encoding::Estimate).tokens;
     let keep = Rule { keep_system: true, keep_last: 4, order: Order::OldestFirst };
     let wanted = Wanted {
-        believed: Counted { tokens, exact: false },
         window: 2_000,
         room,
         rule: SummaryRule { backend: 0, keep, max_tokens: 100 },
         author: author.to_owned(),
     };
-    Plan::new(Conversation::read(Api::ChatCompletions, &body, Encoding::Estimate, tokens)?, &wanted)
+    let conversation = Conversation::read(Api::ChatCompletions, body, Encoding::Estimate, tokens, &|| true)?;
+    Plan::new(conversation, &wanted, &|| true)
 }
 
 #[test]
@@ -47,16 +47,16 @@ fn a_conversation_that_grows_is_summarized_once_per_step_and_each_time_from_wher
 fn a_summary_takes_the_place_of_what_was_left_out_in_front_of_the_oldest_that_stays() {
     let messages = talk(61);
     let plan = plan(&messages, 1_500, "x").unwrap();
-    let gone = plan.dropped.iter().filter(|dropped| **dropped).count();
+    let gone = plan.goes.iter().flatten().filter(|goes| **goes <= plan.step).count();
     let words = plan.words(None);
     assert!(words.starts_with("user: message 0 ") && words.contains("assistant: message 1 "), "{words}");
-    let (_, before) = &plan.earlier[0];
+    let (_, before) = plan.earlier[0];
     let rest = plan.words(Some((&Summary { text: "all so far".into(), tokens: 3 }, before)));
     assert!(rest.starts_with("summary of what came before: all so far\n\nuser: message"), "{rest}");
     assert!(!rest.contains("message 1 ") && rest.len() < words.len(), "{rest}");
 
-    let short = plan.told_by(&Summary { text: "the parcel is lost".into(), tokens: 5 });
-    let left: Vec<Value> = serde_json::from_slice(&short.messages).unwrap();
+    let short = plan.told_by(&Summary { text: "the parcel is lost".into(), tokens: 5 }, &|| true);
+    let left: Vec<Value> = serde_json::from_str(short.body.get("messages").unwrap()).unwrap();
     assert_eq!((left.len(), short.changed), (messages.len() - gone, u32::try_from(gone).unwrap()));
     assert_eq!(left[0], messages[0], "system first");
     assert_eq!(left[2..], messages[gone + 2..], "and the rest as it was");
@@ -76,6 +76,20 @@ fn two_that_began_alike_share_a_summary_and_others_do_not() {
     assert_ne!(key(&talk(61), "x"), key(&talk(61), "y"), "another author");
     other[1]["content"] = json!(other[1]["content"].as_str().unwrap().replace("message 0", "message O"));
     assert_ne!(key(&talk(61), "x"), key(&other, "x"));
+}
+
+#[test]
+fn names_are_found_in_one_look_and_by_nobody_who_has_left() {
+    let messages = talk(400);
+    let asked = std::cell::Cell::new(0);
+    let goes: Vec<Option<u64>> = (1..=401).map(Some).collect();
+    let names = |goes_on: &dyn Fn() -> bool| names("x", &messages, &goes, 401, goes_on);
+    let found = names(&|| asked.replace(asked.get() + 1) < usize::MAX).unwrap();
+    assert_eq!((found.len(), asked.get()), (65, messages.len()), "each message once, for all steps together");
+    let different: std::collections::HashSet<_> = found.iter().map(|(key, _)| *key).collect();
+    assert_eq!(different.len(), found.len());
+    assert!(names(&|| asked.replace(asked.get() + 1) < messages.len() + 5).is_none());
+    assert_eq!(asked.get(), messages.len() + 6, "and then no more");
 }
 
 #[test]
