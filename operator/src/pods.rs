@@ -16,6 +16,11 @@ use tokio::sync::watch;
 /// The name of the injected container.
 pub const SIDECAR_CONTAINER: &str = "spillway-sidecar";
 
+/// The label of a pod that names whom its use is billed to.
+pub const TENANT_LABEL: &str = "spillway.dev/tenant";
+/// What a Deployment, and a StatefulSet or DaemonSet, puts on the pods of one edition.
+const REVISION_LABELS: [&str; 2] = ["pod-template-hash", "controller-revision-hash"];
+
 /// An injected pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodEntry {
@@ -25,6 +30,8 @@ pub struct PodEntry {
     pub labels: BTreeMap<String, String>,
     /// `Deployment/checkout`, `Job/nightly`, `Pod/name`: what people call the thing that costs money.
     pub workload: String,
+    /// The Job it was made for: one of many where the workload is a CronJob.
+    pub job: Option<String>,
     /// Someone asked for its deletion; it may still send its last report.
     pub terminating: bool,
     /// Its sidecar container runs, so it is expected to run the current config.
@@ -57,6 +64,18 @@ pub struct Pods {
 // === impl PodEntry ===
 
 impl PodEntry {
+    /// Which edition of its workload it is, if that has editions.
+    #[must_use]
+    pub fn revision(&self) -> Option<&str> {
+        REVISION_LABELS.iter().find_map(|label| self.labels.get(*label)).map(String::as_str)
+    }
+
+    /// Whom its use is billed to, if somebody said so.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.labels.get(TENANT_LABEL).map(String::as_str).filter(|tenant| !tenant.is_empty())
+    }
+
     /// What the index keeps of a pod. None: it has no sidecar of ours, or it is over.
     #[must_use]
     pub fn from_pod(pod: &Pod) -> Option<Self> {
@@ -78,6 +97,7 @@ impl PodEntry {
             name: meta.name.clone()?,
             labels: meta.labels.clone().unwrap_or_default(),
             workload: workload::of(meta),
+            job: workload::job(meta),
             terminating: meta.deletion_timestamp.is_some(),
             running: statuses.into_iter().any(sidecar_runs),
         })

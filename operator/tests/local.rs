@@ -41,6 +41,7 @@ async fn start(folder: &Path) -> (Local, JoinHandle<anyhow::Result<()>>, Cancell
         name: "app".into(),
         labels: Default::default(),
         workload: "Process/app".into(),
+        job: None,
         terminating: false,
         running: true,
     };

@@ -78,6 +78,7 @@ fn pod(namespace: &str) -> PodEntry {
         name: "standalone".to_owned(),
         labels: BTreeMap::new(),
         workload: "Process/standalone".to_owned(),
+        job: None,
         terminating: false,
         running: true,
     }

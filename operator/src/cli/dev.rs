@@ -174,6 +174,7 @@ fn pod(args: &Args, resources: &Resources) -> PodEntry {
         workload: format!("Process/{name}"),
         name,
         labels: args.labels(),
+        job: None,
         terminating: false,
         running: true,
     }

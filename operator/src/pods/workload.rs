@@ -22,6 +22,12 @@ pub(super) fn of(pod: &ObjectMeta) -> String {
     }
 }
 
+/// The Job that the pod was made for.
+pub(super) fn job(pod: &ObjectMeta) -> Option<String> {
+    let owner = pod.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+    (owner.kind == "Job").then(|| owner.name.clone())
+}
+
 fn template_hash(pod: &ObjectMeta) -> Option<&str> {
     pod.labels.as_ref()?.get("pod-template-hash").map(String::as_str)
 }

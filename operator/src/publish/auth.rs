@@ -177,6 +177,9 @@ fn caller(pod: &PodEntry, expires: Option<Instant>) -> Caller {
         pod: pod.name.clone(),
         uid: pod.uid.clone(),
         workload: pod.workload.clone(),
+        revision: pod.revision().map(str::to_owned),
+        tenant: pod.tenant().map(str::to_owned),
+        job: pod.job.clone(),
     };
     Caller { identity, terminating: pod.terminating, expires }
 }

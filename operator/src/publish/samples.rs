@@ -67,6 +67,7 @@ pub(super) fn pod(uid: &str, app: &str) -> PodEntry {
         name: format!("pod-{uid}"),
         labels: labels(app),
         workload: format!("Deployment/{app}"),
+        job: None,
         terminating: false,
         running: true,
     }
@@ -74,7 +75,7 @@ pub(super) fn pod(uid: &str, app: &str) -> PodEntry {
 
 pub(super) fn identity(uid: &str) -> SidecarIdentity {
     let [namespace, workload] = ["shop", "Deployment/web"].map(str::to_owned);
-    SidecarIdentity { namespace, pod: format!("pod-{uid}"), uid: uid.into(), workload }
+    SidecarIdentity { namespace, pod: format!("pod-{uid}"), uid: uid.into(), workload, ..SidecarIdentity::default() }
 }
 
 pub(super) fn subscribe(boot: &str, revision: Option<&str>) -> Subscribe {

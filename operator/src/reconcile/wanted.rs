@@ -90,7 +90,7 @@ fn entry(object: ObjectRef, metadata: &ObjectMeta, status: Value, current: Value
 }
 
 fn bill(ledger: &Ledger, today: jiff::civil::Date) -> Bill {
-    ledger.sum(today, |_, workload, key| Some((key.route.clone(), workload.to_owned())))
+    ledger.sum(today, |owner, key| Some((key.route.clone(), owner.workload.clone())))
 }
 
 fn spend_of(bill: &Bill, route: &str) -> SpendFigures {

@@ -110,6 +110,7 @@ mod tests {
                 pod: uid.into(),
                 uid: uid.into(),
                 workload: "Pod/x".into(),
+                ..SidecarIdentity::default()
             },
             report: Report { boot: "b".into(), sequence, ack, usage: Vec::new(), last: false, backends: Vec::new() },
         }

@@ -14,7 +14,13 @@ const HOST: &str = "spillway.spillway-system.svc";
 
 fn delivery(uid: &str, sequence: u64) -> Delivery {
     Delivery {
-        from: SidecarIdentity { namespace: "shop".into(), pod: uid.into(), uid: uid.into(), workload: "Pod/x".into() },
+        from: SidecarIdentity {
+            namespace: "shop".into(),
+            pod: uid.into(),
+            uid: uid.into(),
+            workload: "Pod/x".into(),
+            ..SidecarIdentity::default()
+        },
         report: Report {
             boot: "b".into(),
             sequence,

@@ -16,6 +16,7 @@ mod persist;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
 use spillway_wire::{Delivery, Report, SidecarIdentity, UsageKey, UsageTotals};
 
 use crate::pods::Incarnation;
@@ -25,18 +26,29 @@ pub use persist::{Corrupt, decode, encode};
 /// How long a folded source is refused: twice the life of a sidecar's token.
 pub const TOMBSTONE_SECONDS: i64 = 2 * 3600;
 
+/// Who has used something.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Owner {
+    pub namespace: String,
+    /// `Deployment/checkout`.
+    pub workload: String,
+    /// Which edition of the workload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+}
+
 /// A line of the bill.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Row {
-    pub namespace: String,
-    pub workload: String,
+    pub owner: Owner,
     pub key: UsageKey,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Live {
-    namespace: String,
-    workload: String,
+    owner: Owner,
     totals: BTreeMap<UsageKey, UsageTotals>,
 }
 
@@ -62,14 +74,14 @@ impl Ledger {
     /// Takes a report. True: it brought something new.
     pub fn merge(&mut self, delivery: &Delivery) -> bool {
         let Delivery { from, report: Report { boot, usage, sequence: _, ack: _, last: _, backends: _ } } = delivery;
-        let SidecarIdentity { namespace, pod: _, uid, workload } = from;
+        let SidecarIdentity { namespace, pod: _, uid, workload, revision, tenant, job: _ } = from;
         let source = Incarnation { uid: uid.clone(), boot: boot.clone() };
         if usage.is_empty() || self.tombstones.contains_key(&source) {
             return false;
         }
         let live = self.live.entry(source).or_default();
-        live.namespace.clone_from(namespace);
-        live.workload.clone_from(workload);
+        let (namespace, workload) = (namespace.clone(), workload.clone());
+        live.owner = Owner { namespace, workload, revision: revision.clone(), tenant: tenant.clone() };
         let mut grew = false;
         for line in usage {
             match live.totals.get_mut(&line.key) {
@@ -111,8 +123,7 @@ impl Ledger {
                 continue;
             }
             let known = self.live.entry(source).or_default();
-            known.namespace = live.namespace;
-            known.workload = live.workload;
+            known.owner = live.owner;
             for (key, totals) in live.totals {
                 raise(known.totals.entry(key).or_default(), &totals);
             }
@@ -125,39 +136,36 @@ impl Ledger {
     }
 
     /// Every line, live and folded. One row may come more than once.
-    pub fn rows(&self) -> impl Iterator<Item = (&str, &str, &UsageKey, &UsageTotals)> {
-        let live = self.live.values().flat_map(|live| {
-            live.totals.iter().map(|(key, totals)| (live.namespace.as_str(), live.workload.as_str(), key, totals))
-        });
-        live.chain(
-            self.folded.iter().map(|(row, totals)| (row.namespace.as_str(), row.workload.as_str(), &row.key, totals)),
-        )
+    pub fn rows(&self) -> impl Iterator<Item = (&Owner, &UsageKey, &UsageTotals)> {
+        let live = self.live.values();
+        let live = live.flat_map(|live| live.totals.iter().map(|(key, totals)| (&live.owner, key, totals)));
+        live.chain(self.folded.iter().map(|(row, totals)| (&row.owner, &row.key, totals)))
     }
 
     /// Today's and this month's totals by route (`namespace/name`).
     #[must_use]
     pub fn by_route(&self, today: Date) -> BTreeMap<String, Spend> {
-        self.sum(today, |_, _, key| Some(key.route.clone()))
+        self.sum(today, |_, key| Some(key.route.clone()))
     }
 
     /// Today's and this month's totals by namespace.
     #[must_use]
     pub fn by_namespace(&self, today: Date) -> BTreeMap<String, Spend> {
-        self.sum(today, |namespace, _, _| Some(namespace.to_owned()))
+        self.sum(today, |owner, _| Some(owner.namespace.clone()))
     }
 
     /// Today's and this month's totals by (namespace, workload).
     #[must_use]
     pub fn by_workload(&self, today: Date) -> BTreeMap<(String, String), Spend> {
-        self.sum(today, |namespace, workload, _| Some((namespace.to_owned(), workload.to_owned())))
+        self.sum(today, |owner, _| Some((owner.namespace.clone(), owner.workload.clone())))
     }
 
-    /// Today's and this month's totals by whatever `group` says of (namespace, workload, key); None leaves a line out.
-    pub fn sum<K: Ord>(&self, today: Date, group: impl Fn(&str, &str, &UsageKey) -> Option<K>) -> BTreeMap<K, Spend> {
+    /// Today's and this month's totals by whatever `group` says; None leaves a line out.
+    pub fn sum<K: Ord>(&self, today: Date, group: impl Fn(&Owner, &UsageKey) -> Option<K>) -> BTreeMap<K, Spend> {
         let (day, month) = (today.to_string(), today.strftime("%Y-%m-").to_string());
         let mut sums: BTreeMap<K, Spend> = BTreeMap::new();
-        for (namespace, workload, key, totals) in self.rows().filter(|(_, _, key, _)| key.day.starts_with(&month)) {
-            let Some(group) = group(namespace, workload, key) else { continue };
+        for (owner, key, totals) in self.rows().filter(|(_, key, _)| key.day.starts_with(&month)) {
+            let Some(group) = group(owner, key) else { continue };
             let spend = sums.entry(group).or_default();
             add(&mut spend.month, totals);
             if key.day == day {
@@ -170,7 +178,7 @@ impl Ledger {
     fn fold(&mut self, source: &Incarnation, now: i64) {
         let Some(live) = self.live.remove(source) else { return };
         for (key, totals) in live.totals {
-            let row = Row { namespace: live.namespace.clone(), workload: live.workload.clone(), key };
+            let row = Row { owner: live.owner.clone(), key };
             add(self.folded.entry(row).or_default(), &totals);
         }
         self.tombstones.insert(source.clone(), now);
@@ -184,7 +192,7 @@ impl Ledger {
             let past: Vec<UsageKey> = live.totals.keys().filter(|key| *key.day < *keep_from).cloned().collect();
             for key in past {
                 let Some(totals) = live.totals.remove(&key) else { continue };
-                let row = Row { namespace: live.namespace.clone(), workload: live.workload.clone(), key };
+                let row = Row { owner: live.owner.clone(), key };
                 add(self.folded.entry(row).or_default(), &totals);
                 changed = true;
             }
@@ -217,7 +225,7 @@ fn raise(known: &mut UsageTotals, seen: &UsageTotals) -> bool {
     before != *known
 }
 
-fn add(sum: &mut UsageTotals, more: &UsageTotals) {
+pub(crate) fn add(sum: &mut UsageTotals, more: &UsageTotals) {
     let UsageTotals { requests, errors, input_tokens, output_tokens, cost_nanos, unpriced } = more;
     sum.requests = sum.requests.saturating_add(*requests);
     sum.errors = sum.errors.saturating_add(*errors);

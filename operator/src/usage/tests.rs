@@ -16,7 +16,13 @@ pub(super) fn delivery(uid: &str, boot: &str, day: &str, cost: u64) -> Delivery 
     let usage = vec![UsageLine { key, totals: UsageTotals { cost_nanos: cost, ..UsageTotals::default() } }];
     let [namespace, workload] = ["shop", "Deployment/web"].map(str::to_owned);
     Delivery {
-        from: SidecarIdentity { namespace, pod: format!("pod-{uid}"), uid: uid.into(), workload },
+        from: SidecarIdentity {
+            namespace,
+            pod: format!("pod-{uid}"),
+            uid: uid.into(),
+            workload,
+            ..SidecarIdentity::default()
+        },
         report: Report {
             boot: boot.into(),
             sequence: 1,
@@ -40,6 +46,7 @@ fn pods(uids: &[&str]) -> Pods {
         name: format!("pod-{uid}"),
         labels: BTreeMap::new(),
         workload: "Deployment/web".into(),
+        job: None,
         terminating: false,
         running: true,
     }))

@@ -107,13 +107,22 @@ pub struct Delivery {
 }
 
 /// Who a sidecar is, by its verified token and the API server's own record of the pod: never by its own word.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SidecarIdentity {
     pub namespace: String,
     pub pod: String,
     pub uid: String,
-    /// `Deployment/checkout`, `Job/nightly`, or `Pod/name` for a bare pod.
+    /// `Deployment/checkout`, `CronJob/nightly`, or `Pod/name` for a bare pod.
     pub workload: String,
+    /// Which edition of the workload: its pods' `pod-template-hash`, or `controller-revision-hash`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The pod's label `spillway.dev/tenant`: whoever may make pods in a namespace chooses it there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// The Job that the pod belongs to, one of many where the workload is a CronJob: `nightly-29384400`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
 }
 
 // === impl Report ===

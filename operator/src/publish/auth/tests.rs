@@ -109,6 +109,7 @@ fn pod() -> PodEntry {
         name: "web-1".into(),
         labels: [("app".to_owned(), "web".to_owned())].into(),
         workload: "Deployment/web".into(),
+        job: None,
         terminating: false,
         running: true,
     }
@@ -124,7 +125,7 @@ async fn a_good_token_gives_the_identity_the_api_server_knows() {
     let cluster = Cluster::default().lists(&[&signer]).with_pod();
     let caller = cluster.authenticator().sidecar(&headers(&signer.sign(|_| {}))).await.unwrap();
     let [namespace, pod, uid, workload] = ["shop", "web-1", "u1", "Deployment/web"].map(str::to_owned);
-    assert_eq!(caller.identity, SidecarIdentity { namespace, pod, uid, workload });
+    assert_eq!(caller.identity, SidecarIdentity { namespace, pod, uid, workload, ..SidecarIdentity::default() });
     assert_eq!(caller.expires.unwrap(), tokio::time::Instant::now().into_std() + Duration::from_secs(3600));
 }
 

@@ -10,7 +10,7 @@ use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use serde::{Deserialize, Serialize};
 use spillway_wire::{UsageKey, UsageTotals};
 
-use super::{Ledger, Live, Row};
+use super::{Ledger, Live, Owner, Row};
 use crate::pods::Incarnation;
 
 const VERSION: u32 = 1;
@@ -44,13 +44,13 @@ struct StoredIncarnation {
     uid: String,
     boot: String,
     #[serde(flatten)]
-    owner: StoredOwner,
+    bill: StoredOwner,
 }
 
 #[derive(Serialize, Deserialize)]
 struct StoredOwner {
-    namespace: String,
-    workload: String,
+    #[serde(flatten)]
+    owner: Owner,
     lines: Vec<(usize, Numbers)>,
 }
 
@@ -65,22 +65,17 @@ pub fn encode(ledger: &Ledger) -> Vec<u8> {
         let next = index.len();
         (*index.entry(key).or_insert(next), numbers(totals))
     };
-    let live = live.iter().map(|(Incarnation { uid, boot }, Live { namespace, workload, totals })| {
+    let live = live.iter().map(|(Incarnation { uid, boot }, Live { owner, totals })| {
         let lines = totals.iter().map(|(key, totals)| line(key, totals)).collect();
-        let owner = StoredOwner { namespace: namespace.clone(), workload: workload.clone(), lines };
-        StoredIncarnation { uid: uid.clone(), boot: boot.clone(), owner }
+        let bill = StoredOwner { owner: owner.clone(), lines };
+        StoredIncarnation { uid: uid.clone(), boot: boot.clone(), bill }
     });
     let live: Vec<_> = live.collect();
-    let mut owners: BTreeMap<(&str, &str), Vec<(usize, Numbers)>> = BTreeMap::new();
-    for (Row { namespace, workload, key }, totals) in folded {
-        owners.entry((namespace, workload)).or_default().push(line(key, totals));
+    let mut owners: BTreeMap<&Owner, Vec<(usize, Numbers)>> = BTreeMap::new();
+    for (Row { owner, key }, totals) in folded {
+        owners.entry(owner).or_default().push(line(key, totals));
     }
-    let folded = owners.into_iter().map(|((namespace, workload), lines)| StoredOwner {
-        namespace: namespace.to_owned(),
-        workload: workload.to_owned(),
-        lines,
-    });
-    let folded = folded.collect();
+    let folded = owners.into_iter().map(|(owner, lines)| StoredOwner { owner: owner.clone(), lines }).collect();
     let tombstones =
         tombstones.iter().map(|(Incarnation { uid, boot }, at)| (uid.clone(), boot.clone(), *at)).collect();
     let mut keys: Vec<(&UsageKey, usize)> = index.into_iter().collect();
@@ -105,14 +100,14 @@ pub fn decode(bytes: &[u8]) -> Result<Ledger, Corrupt> {
         serde_json::from_slice(&json).map_err(Corrupt::Parse)?;
     let key = |place: usize| keys.get(place).cloned().ok_or(Corrupt::Dangling(place));
     let mut ledger = Ledger::default();
-    for StoredIncarnation { uid, boot, owner: StoredOwner { namespace, workload, lines } } in live {
+    for StoredIncarnation { uid, boot, bill: StoredOwner { owner, lines } } in live {
         let totals = lines.into_iter().map(|(place, numbers)| Ok((key(place)?, totals(numbers))));
         let totals = totals.collect::<Result<_, Corrupt>>()?;
-        ledger.live.insert(Incarnation { uid, boot }, Live { namespace, workload, totals });
+        ledger.live.insert(Incarnation { uid, boot }, Live { owner, totals });
     }
-    for StoredOwner { namespace, workload, lines } in folded {
+    for StoredOwner { owner, lines } in folded {
         for (place, numbers) in lines {
-            let row = Row { namespace: namespace.clone(), workload: workload.clone(), key: key(place)? };
+            let row = Row { owner: owner.clone(), key: key(place)? };
             ledger.folded.insert(row, totals(numbers));
         }
     }

@@ -29,6 +29,7 @@ fn delivery(uid: &str, boot: &str, lines: &[(&str, &str, u64)]) -> Delivery {
         pod: format!("pod-{uid}"),
         uid: uid.into(),
         workload: format!("Deployment/{}", &uid[..1]),
+        ..SidecarIdentity::default()
     };
     Delivery { from, report }
 }
