@@ -10,6 +10,7 @@ mod inject;
 mod models;
 mod output;
 mod reset_breaker;
+mod spend;
 mod world;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ Examples:
   spillway explain chat examples/ --tokens 150k       whom such a prompt goes to, and why not to the others
   spillway dev examples/ -- python app.py             run an application against them on this machine
   spillway models --tools --sort cost                 the cheapest models that take tools
+  spillway spend --by workload,model --period today   what was spent, and by whom
   spillway inject -f deployment.yaml | kubectl apply -f -
   spillway reset-breaker chat -n shop                 its provider is well again, do not wait
   spillway crds | kubectl apply -f -
@@ -62,6 +64,8 @@ enum Command {
     Models(models::Args),
     /// Print manifests with the sidecar added, as the webhook would add it.
     Inject(inject::Args),
+    /// Show who has spent what.
+    Spend(spend::Args),
     /// Have every sidecar try a route's backends again at once.
     ResetBreaker(reset_breaker::Args),
     /// Print the CustomResourceDefinitions.
@@ -82,6 +86,7 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Models(args) => models::run(&args),
             Command::Inject(args) => inject::run(&args),
+            Command::Spend(args) => spend::run(&args),
             Command::ResetBreaker(args) => reset_breaker::run(&args),
             Command::Crds => crds::run(),
         };

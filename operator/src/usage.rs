@@ -22,7 +22,7 @@ use crate::pods::{Incarnation, PodIndex};
 use crate::relay::Relay;
 use ledger::{Ledger, Spend, oldest_reportable};
 
-pub use store::{CONFIG_MAP_NAME, Store};
+pub use store::{CONFIG_MAP_NAME, FIELD as LEDGER_FIELD, Store};
 
 /// A sidecar that is alive reports every ten seconds; a source that was not heard of for this long and has no pod, or
 /// was replaced by a newer boot, will not be heard of again.

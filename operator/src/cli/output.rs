@@ -24,6 +24,29 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Rows as a table whose columns are as wide as they need to be. `right`: whether a column is set flush right.
+pub(super) fn table(rows: &[Vec<String>], right: impl Fn(usize) -> bool) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |at: usize| rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max();
+    let widths: Vec<usize> = (0..columns).map(|at| width(at).unwrap_or(0)).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for ((at, cell), width) in row.iter().enumerate().zip(&widths) {
+            let cell = if right(at) { format!("{cell:>width$}  ") } else { format!("{cell:<width$}  ") };
+            line.push_str(&cell);
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// A cell of comma-separated values as other programs read it.
+pub(super) fn quoted(cell: String) -> String {
+    if cell.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
+}
+
 /// Tells the person at the terminal something that is not the result.
 pub(super) fn note(text: &str) {
     // With stderr gone there is nobody left to tell.

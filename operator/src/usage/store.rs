@@ -18,7 +18,8 @@ use crate::pods::Pods;
 
 /// The ConfigMap in the operator's own namespace.
 pub const CONFIG_MAP_NAME: &str = "spillway-ledger";
-const FIELD: &str = "ledger.json.gz";
+/// Its one entry.
+pub const FIELD: &str = "ledger.json.gz";
 
 /// The API server takes 1 MiB for the whole object.
 const MAX_BYTES: usize = 1_000_000;

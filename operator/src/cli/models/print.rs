@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use spillway_crds::Money;
 
 use super::{
+    super::output,
     Line,
     args::{Args, Format},
 };
@@ -29,21 +30,7 @@ fn table(lines: &[Line], compares: bool) -> String {
     }
     let mut rows = vec![head.into_iter().map(str::to_owned).collect::<Vec<String>>()];
     rows.extend(lines.iter().map(|line| row(line, compares)));
-    let columns = rows.first().map_or(0, Vec::len);
-    let widths: Vec<usize> =
-        (0..columns).map(|at| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0)).collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for ((at, cell), width) in row.iter().enumerate().zip(&widths) {
-            let numbers = matches!(at, 2..=5 | 8);
-            let cell = if numbers { format!("{cell:>width$}  ") } else { format!("{cell:<width$}  ") };
-            line.push_str(&cell);
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
+    output::table(&rows, |at| matches!(at, 2..=5 | 8))
 }
 
 fn row(line: &Line, compares: bool) -> Vec<String> {
@@ -136,14 +123,9 @@ fn csv(lines: &[Line], compares: bool) -> String {
         if compares {
             cells.push(line.cost.map(|cost| cost.to_string()).unwrap_or_default());
         }
-        let cells: Vec<String> = cells.into_iter().map(quoted).collect();
+        let cells: Vec<String> = cells.into_iter().map(output::quoted).collect();
         text.push_str(&cells.join(","));
         text.push('\n');
     }
     text
-}
-
-/// A cell as other programs read it.
-fn quoted(cell: String) -> String {
-    if cell.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
 }
