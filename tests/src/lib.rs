@@ -7,6 +7,7 @@ pub mod client;
 pub mod clock;
 pub mod http1;
 pub mod operator;
+pub mod paced;
 pub mod process;
 pub mod provider;
 pub mod proxy;

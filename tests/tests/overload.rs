@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use spillway_tests::cgroup::MemoryGroup;
 use spillway_tests::client::{CHAT, Reply, chat, request, send};
-use spillway_tests::clock;
+use spillway_tests::paced::{answered, percentile};
 use spillway_tests::process::program;
 use spillway_tests::provider::{ANSWER, Provider};
 use spillway_tests::sidecar::Sidecar;
@@ -125,28 +125,7 @@ async fn what_is_accepted_under_overload_takes_no_longer() -> anyhow::Result<()>
     Ok(())
 }
 
-/// Of the accepted ones among so many requests a second, which come whether or not others are answered.
+/// Of the accepted ones among so many requests a second.
 async fn p99(world: &World, rate: u32) -> anyhow::Result<Duration> {
-    const SECONDS: u32 = 10;
-    let request = prompt();
-    let mut calls = JoinSet::new();
-    let mut every = tokio::time::interval(Duration::from_secs(1) / rate);
-    for _ in 0..rate * SECONDS {
-        every.tick().await;
-        let (to, request) = (world.sidecar.data, Arc::clone(&request));
-        calls.spawn(async move {
-            let from = clock::now();
-            let reply = send(to, &request).await;
-            (clock::now() - from, reply)
-        });
-    }
-    let mut took = Vec::new();
-    while let Some(call) = calls.join_next().await {
-        let (duration, reply) = call?;
-        if reply?.status == 200 {
-            took.push(duration);
-        }
-    }
-    took.sort_unstable();
-    Ok(took[took.len() * 99 / 100])
+    Ok(percentile(&answered(world.sidecar.data, &prompt(), rate, 10).await?, 99))
 }
