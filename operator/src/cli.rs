@@ -11,6 +11,7 @@ mod models;
 mod output;
 mod reset_breaker;
 mod spend;
+mod status;
 mod world;
 
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ Examples:
   spillway explain chat examples/ --tokens 150k       whom such a prompt goes to, and why not to the others
   spillway dev examples/ -- python app.py             run an application against them on this machine
   spillway models --tools --sort cost                 the cheapest models that take tools
+  spillway status                                     are all sidecars in sync, and what is not well
   spillway spend --by workload,model --period today   what was spent, and by whom
   spillway inject -f deployment.yaml | kubectl apply -f -
   spillway reset-breaker chat -n shop                 its provider is well again, do not wait
@@ -64,6 +66,8 @@ enum Command {
     Models(models::Args),
     /// Print manifests with the sidecar added, as the webhook would add it.
     Inject(inject::Args),
+    /// Say whether the cluster runs what its resources say, and what is wrong.
+    Status(status::Args),
     /// Show who has spent what.
     Spend(spend::Args),
     /// Have every sidecar try a route's backends again at once.
@@ -86,6 +90,7 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Models(args) => models::run(&args),
             Command::Inject(args) => inject::run(&args),
+            Command::Status(args) => status::run(&args),
             Command::Spend(args) => spend::run(&args),
             Command::ResetBreaker(args) => reset_breaker::run(&args),
             Command::Crds => crds::run(),

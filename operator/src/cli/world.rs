@@ -114,8 +114,8 @@ impl Place {
     }
 }
 
-/// Everything but Secrets: what is wrong with those is in the conditions, and no key has to travel for it.
-async fn listed(client: &Client) -> anyhow::Result<Resources> {
+/// Everything of the cluster but Secrets: what is wrong with those is in the conditions, and no key has to travel for it.
+pub(super) async fn listed(client: &Client) -> anyhow::Result<Resources> {
     let namespaces = Api::<Namespace>::all(client.clone()).list_metadata(&ListParams::default()).await;
     let labels = |it: &PartialObjectMeta<Namespace>| (it.name_any(), it.labels().clone());
     Ok(Resources {
