@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help setup demo try test check fmt lint unit conformance crds catalogue images clients e2e bench clean
+.PHONY: help setup demo try test check fmt lint unit conformance crds catalogue images clients e2e bench fleet clean
 
 CACHE := $(or $(SPILLWAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spillway)
 
@@ -54,6 +54,10 @@ images: ## localhost/spillway and localhost/spillway-sidecar, FROM scratch
 
 bench: ## the sidecar beside a bare proxy, in one run
 	@tests/bench.sh
+
+fleet: ## 50 sidecars, a budget and a fleet-wide limit, while they and their operators are killed (root; a cluster of its own)
+	@tests/fleet.sh budget
+	tests/fleet.sh rate
 
 clean: ## remove the cluster (what was downloaded and built stays in the cache: rm -rf $(CACHE))
 	@if [ -x $(CACHE)/bin/kind ]; then $(CACHE)/bin/kind delete cluster --name $${SPILLWAY_CLUSTER:-spillway}; fi

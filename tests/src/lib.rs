@@ -5,6 +5,7 @@ pub mod bench;
 pub mod cgroup;
 pub mod client;
 pub mod clock;
+pub mod fleet;
 pub mod http1;
 pub mod operator;
 pub mod paced;
