@@ -29,7 +29,7 @@ use crate::{
     journal::{Journal, Slot},
     link::{Link, LinkError},
     pipeline,
-    report::Reporter,
+    report::{QuotaReporter, Reporter},
     runtime::Runtime,
     server::{self, admin::Admin},
     settings::{OperatorSource, Settings, Source},
@@ -88,10 +88,7 @@ async fn serve(settings: Settings, log: Log) -> Result<(), StartError> {
     tokio::spawn(feed.run(intake));
     tokio::spawn(health::run(Arc::clone(&runtime)));
     tokio::spawn(pipeline::give_back(settings.tokenizer_idle));
-    let reporting = reporter.as_ref().map(|reporter| {
-        let reporter = Arc::clone(reporter);
-        tokio::spawn(async move { reporter.run().await })
-    });
+    let reporting = reporter.as_ref().map(Reports::start);
     let mut serving = JoinSet::new();
     for listener in data {
         serving.spawn(server::serve(listener, Arc::clone(&runtime), draining.clone(), settings.drain));
@@ -114,16 +111,29 @@ async fn serve(settings: Settings, log: Log) -> Result<(), StartError> {
     Ok(())
 }
 
-async fn farewell(reporter: Option<Arc<Reporter>>, reporting: Option<JoinHandle<()>>) {
+async fn farewell(reports: Option<Reports>, reporting: Option<JoinHandle<()>>) {
     if let Some(reporting) = reporting {
         reporting.abort();
     }
-    if let Some(reporter) = reporter {
-        reporter.finish().await;
+    if let Some(Reports { usage, quota }) = reports {
+        tokio::join!(usage.finish(), quota.finish());
     }
 }
 
-type Sources = (Intake, Feed, Option<Arc<Reporter>>);
+/// What goes to the operator.
+struct Reports {
+    usage: Arc<Reporter>,
+    quota: Arc<QuotaReporter>,
+}
+
+impl Reports {
+    fn start(&self) -> JoinHandle<()> {
+        let (usage, quota) = (Arc::clone(&self.usage), Arc::clone(&self.quota));
+        tokio::spawn(async move { _ = tokio::join!(usage.run(), quota.run()) })
+    }
+}
+
+type Sources = (Intake, Feed, Option<Reports>);
 
 /// Where config comes from, and where reports go: a file takes none.
 fn sources(source: Source, journal: Journal, runtime: &Arc<Runtime>, boot: String) -> Result<Sources, StartError> {
@@ -131,15 +141,18 @@ fn sources(source: Source, journal: Journal, runtime: &Arc<Runtime>, boot: Strin
         Source::File { config, credentials } => {
             // What the file says is what is meant, so nothing older is served before it is read.
             let intake = Intake::new(Arc::clone(runtime), Journal::open(None));
+            runtime.rights.without_operator();
             Ok((intake, Feed::File(FileFeed::new(config, credentials)), None))
         }
         Source::Operator(source) => {
+            runtime.rights.restore(journal.quota());
             let mut intake = Intake::new(Arc::clone(runtime), journal.clone());
             intake.restore();
             let link = Arc::new(link(&source, &journal)?);
-            let reporter = reporter(&link, &boot, journal, runtime, intake.ack());
+            let usage = reporter(&link, &boot, journal, runtime, intake.ack());
+            let quota = Arc::new(QuotaReporter::new(Arc::clone(&link), Arc::clone(runtime)));
             let feed = OperatorFeed { link, runtime: Arc::clone(runtime), boot };
-            Ok((intake, Feed::Operator(feed), Some(reporter)))
+            Ok((intake, Feed::Operator(feed), Some(Reports { usage, quota })))
         }
     }
 }

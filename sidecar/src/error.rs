@@ -1,6 +1,7 @@
 //! Why a request failed, worded for the person who sent it, and the one table that turns it into HTTP ([`shape`] says what
 //! that looks like).
 
+mod budget;
 mod exhausted;
 mod limited;
 mod shape;
@@ -12,6 +13,7 @@ use http::StatusCode;
 use spillway_policy::{Class, NanoUsd};
 use spillway_providers::{BadRequest, Pass};
 
+pub use budget::{NoMoney, OverBudget};
 use exhausted::remedy;
 pub use exhausted::{Exhausted, class_of};
 pub use limited::Limited;
@@ -81,6 +83,8 @@ pub enum ProxyError {
         another(*.unruled, *.class), reset_arguments(.route)
     )]
     Unavailable { route: String, class: Class, reasons: String, retry_after: Duration, unruled: bool },
+    #[error("{0}")]
+    OverBudget(Box<OverBudget>),
     #[error("{0}")]
     Limited(Box<Limited>),
     #[error("{0}")]
@@ -165,6 +169,7 @@ impl ProxyError {
             Self::NoCandidate { .. } => Shape::new(S::BAD_REQUEST, kind::REQUEST, "invalid_request"),
             Self::Credentials { .. } => Shape::new(S::SERVICE_UNAVAILABLE, kind::SERVER, "credentials_unavailable"),
             Self::NoBackend { .. } => Shape::new(S::SERVICE_UNAVAILABLE, kind::SERVER, "no_usable_backend"),
+            Self::OverBudget(over) => over.shape(),
             Self::Limited(limited) => limited.shape(),
             Self::Unavailable { class, retry_after, .. } => {
                 let (status, kind, _) = of_class(*class);

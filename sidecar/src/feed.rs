@@ -123,8 +123,10 @@ impl Intake {
                 self.acknowledge(|_| ());
             }
             Down::Trust { ca_pem } => self.journal.save(Slot::Trust, &ca_pem),
-            Down::Rights { .. } | Down::Ping => {}
+            Down::Rights { rights } => self.runtime.rights.take(&rights),
+            Down::Ping => {}
         }
+        self.runtime.rights.heard();
         self.confirm();
     }
 

@@ -5,6 +5,8 @@
 //! mounts: writes are copies in memory, so they are done in place, and there is no disk to flush to. A file that is torn,
 //! corrupt or from another format is ignored: the sidecar then starts empty and waits for its feed.
 
+mod quota;
+
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
@@ -13,6 +15,8 @@ use std::{
 };
 
 use serde::{Serialize, de::DeserializeOwned};
+
+pub use quota::{BudgetName, Line, QuotaFile};
 
 /// Names the format; another one reads as corrupt.
 const MAGIC: [u8; 4] = *b"SPJ1";
@@ -104,6 +108,12 @@ impl Journal {
                 None
             }
         }
+    }
+
+    /// The journal of rights, which is a file of its own kind.
+    #[must_use]
+    pub fn quota(&self) -> Option<QuotaFile> {
+        Some(QuotaFile::at(self.dir.as_ref()?.join("rights")))
     }
 
     /// Replaces what was saved before. A failure is logged and the older state stays.

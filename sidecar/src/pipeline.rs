@@ -21,6 +21,7 @@ mod progress;
 mod prove;
 mod refusal;
 mod reply;
+mod reserve;
 mod resolve;
 mod room;
 mod settle;

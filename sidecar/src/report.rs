@@ -6,6 +6,7 @@
 //! as it is when the report is made.
 
 mod outbox;
+mod quota;
 mod resting;
 
 use std::{
@@ -20,6 +21,7 @@ use tokio::{
 };
 
 use self::outbox::Outbox;
+pub use self::quota::QuotaReporter;
 use crate::{
     backoff::Backoff,
     chain::Chain,

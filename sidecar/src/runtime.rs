@@ -2,6 +2,7 @@
 
 mod admit;
 mod aside;
+mod budgets;
 mod connections;
 mod gate;
 mod generation;
@@ -12,6 +13,7 @@ mod limits;
 mod live;
 mod lower;
 mod memory;
+mod rights;
 mod schemas;
 mod shadows;
 mod summaries;
@@ -26,6 +28,7 @@ use spillway_wire::{Credential, Map, Snapshot};
 use tokio::sync::watch;
 
 pub(crate) use aside::{Aside, Heavy, LARGE};
+pub(crate) use budgets::{Budget, Due};
 pub(crate) use connections::Connected;
 pub(crate) use gate::{Admission, Failed, OfKey, Rest, View as GateView, Who};
 pub use generation::Generation;
@@ -35,6 +38,10 @@ pub(crate) use keys::KeySlot;
 pub(crate) use limits::{Asked, Hold as LimitHold, LimitRule, Limits as RouteLimits, Load, Per};
 pub(crate) use live::InFlight;
 pub(crate) use memory::{Hold, Memory};
+pub use rights::Rights;
+#[cfg(test)]
+pub(crate) use rights::value_of;
+pub(crate) use rights::{Away, Denied, Reserved, unix};
 pub(crate) use shadows::ShadowPlace;
 pub(crate) use summaries::{Summaries, Summary, SummaryKey, Waited};
 pub(crate) use window::SummaryRule;
@@ -60,6 +67,8 @@ pub struct Runtime {
     pub(crate) aside: Aside,
     /// What answers said, for requests that only name it.
     pub(crate) items: Items,
+    /// What it may spend.
+    pub rights: Arc<Rights>,
     limits: Limits,
     connections: Connections,
     in_flight: AtomicUsize,
@@ -133,6 +142,7 @@ impl Runtime {
             memory: Memory::new(limits.buffered_bytes),
             aside: Aside::new(),
             items: Items::default(),
+            rights: Rights::new(&format!("{seed:016x}")),
             limits,
             connections: Connections::of(limits.requests),
             in_flight: AtomicUsize::new(0),
@@ -149,8 +159,8 @@ impl Runtime {
     /// Takes a config if it can be run; the reason if not, and the one before stays.
     pub fn apply(&self, snapshot: Snapshot) -> Result<(), String> {
         let before = self.generation();
-        let Self { dialer, keys, usage, environment, .. } = self;
-        let parts = Parts { dialer, keys, usage, environment, before: before.as_deref() };
+        let Self { dialer, keys, usage, environment, rights, .. } = self;
+        let parts = Parts { dialer, keys, usage, environment, rights, before: before.as_deref() };
         let next = lower::lower(snapshot, &parts)?;
         for route in &next.routes {
             route.state.limits.resize(&route.limits);
@@ -158,6 +168,7 @@ impl Runtime {
         if let Some(before) = &before {
             next.reset_breakers(before, clock::now());
         }
+        self.rights.configure(&next.snapshot);
         // Cannot fail, and nobody waits: requests in flight keep the generation they began with.
         self.generation.send_replace(Some(Arc::new(next)));
         Ok(())

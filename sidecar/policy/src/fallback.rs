@@ -114,6 +114,8 @@ pub enum Skip {
     Out,
     /// It is left alone for a while: a breaker on the way to it is open.
     Open,
+    /// There are no rights to what it may use: of a budget, or of its provider's account.
+    Denied,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,6 +153,8 @@ pub struct Question<'a> {
     pub out: Set,
     /// Nor these, which are left alone for a while.
     pub open: Set,
+    /// Nor these, whose rights are not to be had.
+    pub denied: Set,
     /// Not those whose `when` is false, or fails.
     pub unwanted: Set,
     pub unclear: Set,
@@ -193,6 +197,7 @@ impl Skip {
             Self::Unclear => "when_failed",
             Self::Out => "out",
             Self::Open => "open",
+            Self::Denied => "rights",
         }
     }
 }
@@ -285,6 +290,9 @@ impl Question<'_> {
         }
         if self.open.contains(index) {
             return Check::Skip(Skip::Open);
+        }
+        if self.denied.contains(index) {
+            return Check::Skip(Skip::Denied);
         }
         if tools && !candidate.tools {
             return Check::Skip(Skip::NoTools);

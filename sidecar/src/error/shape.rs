@@ -24,6 +24,8 @@ pub(super) mod kind {
     pub(in crate::error) const PERMISSION: &str = "permission_error";
     pub(in crate::error) const NOT_FOUND: &str = "not_found_error";
     pub(in crate::error) const RATE: &str = "rate_limit_error";
+    /// OpenAI's word for who has no money left.
+    pub(in crate::error) const QUOTA: &str = "insufficient_quota";
     pub(in crate::error) const SERVER: &str = "server_error";
 }
 

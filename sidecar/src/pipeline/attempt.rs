@@ -81,7 +81,7 @@ pub(super) struct Measured {
 pub(super) struct Ready {
     pub(super) index: usize,
     request: Request<Full<Bytes>>,
-    admission: Admission,
+    pub(super) admission: Admission,
     key: Option<Sent>,
 }
 
@@ -103,13 +103,14 @@ pub(super) struct Kept {
 
 /// Makes the attempt that the plan is ready for.
 pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle: &mut Settle) -> Outcome {
-    let ready = match prepare(call, plan.backend, plan.admission.take().unwrap_or_default()).await {
+    let mut ready = match prepare(call, plan.backend, plan.admission.take().unwrap_or_default()).await {
         Ok(ready) => ready,
         Err(error) => return Outcome::Refused(error),
     };
     plan.attempts += 1;
     let progress = Arc::default();
     settle.attempt(plan, call, &progress, clock::now());
+    settle.hold(ready.index, ready.admission.reserved.take());
     let ended = make(runtime, call, ready, &progress).await;
     settle.ended(ended)
 }

@@ -10,6 +10,7 @@ use spillway_policy::{
 use super::{
     count,
     fallback::{Skips, Taken},
+    reserve::Closed,
     resolve::Call,
     when,
 };
@@ -37,9 +38,13 @@ pub(super) async fn primary(runtime: &Runtime, call: &mut Call, skips: &mut Skip
             return None;
         };
         if able.iter().any(|able| able.index == first && able.certain) {
-            let Ok(admission) = route.admit(first, clock::now()) else {
-                open.insert(first);
-                continue;
+            let admission = match call.admit(first).await {
+                Ok(admission) => admission,
+                Err(Closed::Gate) => {
+                    open.insert(first);
+                    continue;
+                }
+                Err(Closed::Rights) => continue,
             };
             passed_over(runtime, call, skips);
             took_turn(&order, &route);

@@ -11,11 +11,11 @@ use spillway_policy::{
     retry::{self, Verdict},
 };
 
-use super::{choose, count, failure::Failure, refusal, resolve::Call, settle::Settle, when};
+use super::{choose, count, failure::Failure, refusal, reserve::Closed, resolve::Call, settle::Settle, when};
 use crate::{
     clock,
     error::{Exhausted, ProxyError},
-    runtime::{Admission, Runtime},
+    runtime::{Admission, Reserved, Runtime},
 };
 
 /// Where a request stands.
@@ -29,6 +29,8 @@ pub(super) struct Plan {
     pub(super) reason: Option<Class>,
     /// It was left because its answer was not good enough.
     pub(super) escalated: bool,
+    /// It was left because a budget had no room for it.
+    pub(super) downgraded: bool,
     /// Attempts on this backend after its first, and the pause before the last of them.
     repeats: u32,
     paused: Duration,
@@ -66,6 +68,9 @@ pub(super) async fn first(runtime: &Runtime, call: &mut Call, settle: &mut Settl
     if down && let Some(plan) = Plan::without_primary(call, &mut skips).await {
         return Ok(plan);
     }
+    if let Some(plan) = Plan::downgraded(call, &mut skips).await {
+        return Ok(plan);
+    }
     let too_long = |&(index, skip): &(usize, Skip)| match skip {
         Skip::TooLong { certain, .. } => Some((index, certain)),
         Skip::NotLarger { .. }
@@ -80,7 +85,8 @@ pub(super) async fn first(runtime: &Runtime, call: &mut Call, settle: &mut Settl
         | Skip::Unwanted
         | Skip::Unclear
         | Skip::Out
-        | Skip::Open => None,
+        | Skip::Open
+        | Skip::Denied => None,
     };
     let Some((backend, certain)) = skips.iter().find_map(too_long) else {
         return Err(refusal::nobody(call, &skips));
@@ -100,7 +106,7 @@ pub(super) async fn first(runtime: &Runtime, call: &mut Call, settle: &mut Settl
         skips.append(&mut larger);
         return Err(refusal::nobody(call, &skips));
     }
-    plan.admitted(call)
+    plan.admitted(call).await
 }
 
 /// The first of `order` that can serve the call and may be asked; counts the prompt if that has to be known.
@@ -112,9 +118,10 @@ async fn pick(call: &mut Call, order: &[usize], out: Set, larger_than: u64, skip
         let question = call.question(out, open, larger_than);
         match question.first_of(order.iter().copied(), |index, skip| skips.push((index, skip))) {
             // Asked last and of the chosen one only: whoever is admitted must be sent to.
-            Choice::Take(backend) => match call.route.admit(backend, clock::now()) {
+            Choice::Take(backend) => match call.admit(backend).await {
                 Ok(admission) => return Some((backend, admission)),
-                Err(_) => open.insert(backend),
+                Err(Closed::Gate) => open.insert(backend),
+                Err(Closed::Rights) => {}
             },
             Choice::Count(backend) => count::count(call, backend).await,
             Choice::Nobody => return None,
@@ -132,6 +139,7 @@ impl Plan {
             attempts: 0,
             reason: None,
             escalated: false,
+            downgraded: false,
             repeats: 0,
             paused: Duration::ZERO,
             turned: 0,
@@ -144,8 +152,8 @@ impl Plan {
     }
 
     /// For one attempt that goes where it goes.
-    pub(super) fn only(backend: usize) -> Self {
-        Self::at((backend, Admission::default()))
+    pub(super) fn only(backend: usize, reserved: Option<Reserved>) -> Self {
+        Self::at((backend, Admission::without_gates(reserved)))
     }
 
     /// Some first choice lacks its key or is left alone, and no other one can serve the request: it is as if they had
@@ -165,13 +173,31 @@ impl Plan {
         None
     }
 
-    /// With leave to ask the backend, which may have been chosen without.
-    fn admitted(mut self, call: &Call) -> Result<Self, ProxyError> {
-        if self.admission.is_none() {
-            let admission = call.route.admit(self.backend, clock::now());
-            self.admission = admission.ok();
+    /// A budget has no room for any first choice, and says whom to ask then. None: it does not, or they cannot be asked.
+    async fn downgraded(call: &mut Call, reasons: &mut Skips) -> Option<Self> {
+        let order = call.spares();
+        if order.is_empty() || call.hints.no_fallback {
+            return None;
         }
-        if self.admission.is_some() { Ok(self) } else { Err(refusal::nobody(call, &vec![(self.backend, Skip::Open)])) }
+        let mut skips = Skips::new();
+        if let Some(taken) = pick(call, &order, call.route.without_key(), 0, &mut skips).await {
+            return Some(Self { downgraded: true, ..Self::at(taken) });
+        }
+        skips.retain(|(index, _)| reasons.iter().all(|(known, _)| known != index));
+        reasons.append(&mut skips);
+        None
+    }
+
+    /// With leave to ask the backend, which may have been chosen without.
+    async fn admitted(mut self, call: &mut Call) -> Result<Self, ProxyError> {
+        if self.admission.is_none() {
+            match call.admit(self.backend).await {
+                Ok(admission) => self.admission = Some(admission),
+                Err(Closed::Gate) => return Err(refusal::nobody(call, &vec![(self.backend, Skip::Open)])),
+                Err(Closed::Rights) => return Err(refusal::nobody(call, &vec![(self.backend, Skip::Denied)])),
+            }
+        }
+        Ok(self)
     }
 
     /// After a failed attempt: waits and stays, moves on, or gives up with the error for the application.
@@ -183,12 +209,13 @@ impl Plan {
         settle: &mut Settle,
     ) -> Result<(), ProxyError> {
         let mut skips = Skips::new();
+        call.rights.denials.clear();
         let now = clock::now();
         let left = call.left(now);
         if left.is_zero() {
             return Err(self.exhausted(call, *failure, &skips));
         }
-        if failure.of_key.is_some() && self.turn_key(call) {
+        if failure.of_key.is_some() && self.turn_key(call).await {
             return Ok(());
         }
         if let Some(pause) = self.pause(call, &failure, left, runtime.roll())
@@ -200,7 +227,7 @@ impl Plan {
             self.repeats += 1;
             self.paused = pause;
             // Others may have failed meanwhile; then the next candidate is better than an error.
-            if let Ok(admission) = call.route.admit(self.backend, clock::now()) {
+            if let Ok(admission) = call.admit(self.backend).await {
                 self.admission = Some(admission);
                 return Ok(());
             }
@@ -303,6 +330,7 @@ impl Plan {
         later.next();
         let later: Vec<usize> = later.collect();
         self.tried.insert(self.backend);
+        call.rights.denials.clear();
         if later.is_empty() || call.hints.no_fallback || call.left(clock::now()).is_zero() {
             return false;
         }
@@ -320,6 +348,7 @@ impl Plan {
         if call.left(clock::now()).is_zero() {
             return false;
         }
+        call.rights.denials.clear();
         let picked = pick(call, &[self.backend], call.route.without_key(), 0, &mut Skips::new()).await;
         self.admission = picked.map(|(_, admission)| admission);
         self.admission.is_some()
@@ -337,7 +366,7 @@ impl Plan {
             class,
             fault,
             attempts: self.attempts,
-            skipped: refusal::describe(&call.route, &skipped),
+            skipped: refusal::describe(call, &skipped),
             unruled: !call.route.rules.iter().any(|rule| rule.on.contains(class)),
             spent: self.spent,
             retry_after: retry_after.or_else(|| refusal::reopening(&call.route, &skipped)),

@@ -23,13 +23,14 @@ pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle:
     let Some(hedge) = call.route.hedge.filter(|_| plan.attempts == 0 && call.api.has_prompt()) else {
         return attempt::run(runtime, call, plan, settle).await;
     };
-    let ready = match attempt::prepare(call, plan.backend, plan.admission.take().unwrap_or_default()).await {
+    let mut ready = match attempt::prepare(call, plan.backend, plan.admission.take().unwrap_or_default()).await {
         Ok(ready) => ready,
         Err(error) => return Outcome::Refused(error),
     };
     plan.attempts += 1;
     let (said, said_beside) = (Arc::<Progress>::default(), Arc::<Progress>::default());
     settle.attempt(plan, call, &said, clock::now());
+    settle.hold(ready.index, ready.admission.reserved.take());
     let mut first = pin!(make(runtime, call, ready, &said));
     tokio::select! {
         biased;
@@ -43,10 +44,11 @@ pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle:
         ended = &mut first => return settle.ended(ended),
         second = attempt::prepare(call, index, admission) => second,
     };
-    let Ok(second) = second else { return settle.ended(first.await) };
+    let Ok(mut second) = second else { return settle.ended(first.await) };
     let (one, two) = (plan.backend, second.index);
     plan.attempts += 1;
     settle.beside(two, plan.attempts, &said_beside);
+    settle.hold(two, second.admission.reserved.take());
     let mut second = pin!(make(runtime, call, second, &said_beside));
     let (ended, other) = tokio::select! {
         biased;

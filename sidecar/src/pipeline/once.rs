@@ -17,6 +17,7 @@ use super::{
     fallback::{Plan, Skips},
     refusal,
     reply::TOKENS,
+    reserve::Closed,
     resolve::Call,
     settle::Settle,
     when,
@@ -42,10 +43,13 @@ async fn kept(runtime: &Runtime, call: &mut Call, settle: &mut Settle) -> Result
     if !call.route.backends[index].provider.has_key() {
         return Err(refusal::nobody(call, &vec![(index, Skip::Out)]));
     }
-    if call.route.admit(index, clock::now()).is_err() {
-        return Err(refusal::nobody(call, &vec![(index, Skip::Open)]));
-    }
-    let mut plan = Plan::only(index);
+    let mut admission = match call.admit(index).await {
+        Ok(admission) => admission,
+        Err(Closed::Gate) => return Err(refusal::nobody(call, &vec![(index, Skip::Open)])),
+        Err(Closed::Rights) => return Err(refusal::nobody(call, &vec![(index, Skip::Denied)])),
+    };
+    let mut plan = Plan::only(index, admission.reserved.take());
+    drop(admission);
     match attempt::run(runtime, call, &mut plan, settle).await {
         Outcome::Answered(reply) => Ok(reply),
         Outcome::Refused(error) => Err(error),
@@ -59,7 +63,7 @@ async fn counted(runtime: &Runtime, call: &mut Call, settle: &mut Settle) -> Res
     let backend = &call.route.backends[index];
     let can_count = backend.speech.dialect == Dialect::Anthropic;
     if can_count && backend.provider.has_key() && call.route.admit(index, clock::now()).is_ok() {
-        let mut plan = Plan::only(index);
+        let mut plan = Plan::only(index, None);
         match attempt::run(runtime, call, &mut plan, settle).await {
             Outcome::Answered(Reply { mut headers, body }) => {
                 headers.push((TOKENS, HeaderValue::from_static(EXACT)));

@@ -1,5 +1,7 @@
 //! Why no backend is asked, in the words that the application reads.
 
+mod money;
+
 use std::time::{Duration, Instant};
 
 use spillway_policy::{
@@ -21,7 +23,8 @@ use crate::{
 };
 
 /// `big takes no images, small rests for 42 s (5 failures in a row)`.
-pub(super) fn describe(route: &Route, skips: &Skips) -> String {
+pub(super) fn describe(call: &Call, skips: &Skips) -> String {
+    let route = &*call.route;
     let now = clock::now();
     let reason = |(index, skip): &(usize, Skip)| {
         let name = &route.backends[*index].name;
@@ -39,6 +42,7 @@ pub(super) fn describe(route: &Route, skips: &Skips) -> String {
             Skip::Unclear => format!("{name} may not be for this request (its when failed)"),
             Skip::Out => format!("{name} has no key"),
             Skip::Open => resting(route, *index, now),
+            Skip::Denied => money::in_words(call, *index),
         }
     };
     skips.iter().map(reason).collect::<Vec<_>>().join(", ")
@@ -119,14 +123,19 @@ pub(super) fn nobody(call: &Call, skips: &Skips) -> ProxyError {
             unruled: !call.route.rules.iter().any(|rule| rule.on.contains(class)),
             route: call.route.name.clone(),
             class,
-            reasons: describe(&call.route, skips),
+            reasons: describe(call, skips),
             retry_after,
         };
+    }
+    if skips.iter().any(|(_, skip)| *skip == Skip::Denied)
+        && let Some(refusal) = money::refusal(call, skips, describe(call, skips))
+    {
+        return refusal;
     }
     if let Some(max) = call.route.max_cost.filter(|_| skips.iter().any(|(_, skip)| is_about_cost(*skip))) {
         return too_expensive(call, max, skips);
     }
-    let mut reasons = describe(&call.route, skips);
+    let mut reasons = describe(call, skips);
     if let Some(tool) =
         call.need.hosted_tool.as_ref().filter(|_| skips.iter().any(|(_, skip)| *skip == Skip::NoHostedTools))
     {
@@ -161,7 +170,7 @@ fn too_expensive(call: &Call, max: NanoUsd, skips: &Skips) -> ProxyError {
         model: call.model.clone(),
         max,
         cheapest: cheapest.map(|(worst, index)| (call.route.backends[index].name.clone(), worst)),
-        reasons: describe(&call.route, skips),
+        reasons: describe(call, skips),
     }
 }
 
@@ -173,7 +182,7 @@ pub(super) fn unfit(call: &Call, plan: &Plan, wrong: String, skipped: &Skips) ->
         backend: call.route.backends[plan.backend].name.clone(),
         wrong,
         attempts: plan.attempts,
-        skipped: describe(&call.route, skipped),
+        skipped: describe(call, skipped),
         unruled: !ruled,
     }))
 }
@@ -185,7 +194,7 @@ pub(super) fn context_length(call: &Call, backend: usize, skips: &Skips, tried: 
     let counted = call.sizes.counted[call.route.candidates[backend].tokenizer];
     let prompt = counted.map_or(call.sizes.lower, |counted| call.route.candidates[backend].corrected(counted));
     let fits = prompt <= window && room < prompt;
-    let larger = describe(&call.route, skips);
+    let larger = describe(call, skips);
     let advice = match (call.route.window.on_exceeded, tried) {
         (OnExceeded::Reject, _) => {
             " (its FallbackPolicy can help: set contextWindow.onExceeded to LargerModel, Truncate or Hybrid)".to_owned()

@@ -42,6 +42,7 @@ const FALLBACK_REASON: HeaderName = HeaderName::from_static("x-spillway-fallback
 const ERROR_CLASS: HeaderName = HeaderName::from_static("x-spillway-error-class");
 const HEDGED: HeaderName = HeaderName::from_static("x-spillway-hedged");
 const COST_USD: HeaderName = HeaderName::from_static("x-spillway-cost-usd");
+const BUDGET_EXHAUSTED: HeaderName = HeaderName::from_static("x-spillway-budget-exhausted");
 const OVERHEAD_US: HeaderName = HeaderName::from_static("x-spillway-overhead-us");
 const SCHEMA: HeaderName = HeaderName::from_static("x-spillway-schema");
 pub(super) const TOKENS: HeaderName = HeaderName::from_static("x-spillway-tokens");
@@ -183,6 +184,9 @@ fn describe(headers: &mut HeaderMap, settle: &mut Settle) {
     }
     if let Some(reason) = settle.reason() {
         headers.insert(FALLBACK_REASON, HeaderValue::from_static(reason));
+    }
+    if let Some(budget) = settle.spared().map(str::to_owned) {
+        insert(headers, BUDGET_EXHAUSTED, &budget);
     }
     if settle.hedged() {
         headers.insert(HEDGED, HeaderValue::from_static("true"));

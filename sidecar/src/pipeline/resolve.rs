@@ -20,13 +20,14 @@ use super::{
     hint::{self, Hints},
     items,
     pass::{self, Passing},
+    reserve::Rights,
     settle::{Settle, Told},
     when::{Wanted, Words},
 };
 use crate::{
     bill, clock,
     error::ProxyError,
-    runtime::{Generation, Heavy, LARGE, RequestRules, Route},
+    runtime::{Generation, Heavy, LARGE, RequestRules, Route, unix},
 };
 
 /// A value takes as long to read, translate and write as so many bytes of a text.
@@ -72,6 +73,8 @@ pub(super) struct Call {
     pub(super) retried: u32,
     /// For everything until the answer, or a stream's first content.
     pub(super) deadline: Instant,
+    /// What it may cost, and whom that counts for.
+    pub(super) rights: Rights,
 }
 
 /// A request's fields, and what they say.
@@ -100,6 +103,8 @@ pub(super) async fn call(
     let pass = passing.as_ref().map(|passing| passing.pass).or(goes_on);
     let unable = pass.map(|pass| pass::unable(pass, &route, hints.backend)).unwrap_or_default();
     let learnt = route.learnt_windows(clock::now());
+    let counts = api.is_billed() && !route.budgets.is_empty();
+    let dues = if counts { route.dues(&accepted.headers, unix()) } else { Vec::new() };
     settle.routed(&route, need.stream, &sizes);
     Ok(Call {
         api,
@@ -124,6 +129,7 @@ pub(super) async fn call(
         forwarded: std::mem::take(&mut accepted.forwarded),
         retried: accepted.patience.retries,
         deadline: clock::after(settle.started(), timeout),
+        rights: Rights::new(dues),
     })
 }
 
@@ -278,8 +284,8 @@ impl Call {
         let Route { candidates, max_cost, .. } = &*self.route;
         let Wanted { unwanted, unclear, .. } = self.wanted;
         let (demand, sizes, max_cost) = (self.demand(), &self.sizes, max_cost.filter(|_| self.api.is_billed()));
-        let learnt = &self.learnt;
-        Question { candidates, learnt, demand, sizes, out, open, unwanted, unclear, larger_than, max_cost }
+        let (learnt, denied) = (&self.learnt, self.rights.denied());
+        Question { candidates, learnt, demand, sizes, out, open, denied, unwanted, unclear, larger_than, max_cost }
     }
 
     /// One backend is asked, once.
@@ -314,6 +320,7 @@ impl Call {
             forwarded: forwarded.clone(),
             retried: 0,
             deadline,
+            rights: self.rights.copy(),
         }
     }
 

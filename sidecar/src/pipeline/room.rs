@@ -51,7 +51,11 @@ impl Call {
 
     /// The limit that a request gets in place of its own.
     pub(super) fn lowered_limit(&self, backend: usize) -> Option<u64> {
-        self.need.max_output_tokens.and_then(|_| self.answer_room(backend))
+        let room = || self.answer_room(backend);
+        match self.need.max_output_tokens {
+            Some(_) => room(),
+            None => self.rights.cap_of(backend).map(|cap| cap.min(room().unwrap_or(cap))),
+        }
     }
 
     /// The request as this backend gets it, as far as its limit is concerned.
@@ -60,7 +64,11 @@ impl Call {
             return (Cow::Borrowed(&self.body), Cow::Borrowed(&self.need));
         };
         let mut body = self.body.clone();
-        for key in LIMITS.into_iter().filter(|key| self.body.get(key).is_some_and(|raw| raw != "null")) {
+        let given = |key: &&str| self.body.get(key).is_some_and(|raw| raw != "null");
+        // Where it set none, every dialect understands the old one.
+        let own = if self.api == Api::Responses { "max_output_tokens" } else { "max_tokens" };
+        let none = !LIMITS.iter().any(|key| given(&key));
+        for key in LIMITS.into_iter().filter(given).chain(none.then_some(own)) {
             body.set(key, &json!(limit));
         }
         (Cow::Owned(body), Cow::Owned(Need { max_output_tokens: Some(limit), ..self.need.clone() }))

@@ -5,6 +5,7 @@
 
 mod checked;
 mod fitting;
+mod held;
 mod price;
 mod totals;
 mod waste;
@@ -35,6 +36,7 @@ use crate::{
     runtime::{Backend, Failed, Place, Route, Runtime},
 };
 use fitting::Fitting;
+use held::Held;
 use waste::{Aside, at_least};
 
 /// What is known so far.
@@ -66,6 +68,8 @@ pub(super) struct Settle {
     wasted: NanoUsd,
     /// Spent waiting for providers, until the answer's head.
     waited: Duration,
+    /// What of it was for rights.
+    stalled: Duration,
     waiting_since: Option<Instant>,
     overhead: Option<Duration>,
     first_token: Option<Duration>,
@@ -80,6 +84,10 @@ pub(super) struct Settle {
     aside: Option<Aside>,
     /// Of the attempt whose answer is on its way.
     kept: Option<Kept>,
+    /// What attempts have set aside that are not settled.
+    held: Held,
+    /// The budget that was used up, where somebody else was asked for that.
+    spared: Option<String>,
     end: Option<End>,
 }
 
@@ -119,6 +127,7 @@ impl Settle {
             schema: None,
             wasted: NanoUsd::default(),
             waited: Duration::ZERO,
+            stalled: Duration::ZERO,
             waiting_since: None,
             overhead: None,
             first_token: None,
@@ -128,6 +137,8 @@ impl Settle {
             hedged: false,
             aside: None,
             kept: None,
+            held: Held::default(),
+            spared: None,
             end: None,
         }
     }
@@ -150,6 +161,11 @@ impl Settle {
 
     pub(super) const fn attempts(&self) -> u32 {
         self.attempts
+    }
+
+    /// The budget that was used up, where somebody else was asked for that.
+    pub(super) fn spared(&self) -> Option<&str> {
+        self.spared.as_deref()
     }
 
     /// Why the first choice was not the last.
@@ -177,7 +193,15 @@ impl Settle {
     pub(super) fn attempt(&mut self, plan: &Plan, call: &Call, progress: &Arc<Progress>, now: Instant) {
         self.backend = Some(plan.backend);
         self.attempts = plan.attempts;
-        self.reason = plan.reason.map(Class::as_str).or(plan.escalated.then_some("Escalated"));
+        let reason = || match (plan.escalated, plan.downgraded) {
+            (true, _) => Some("Escalated"),
+            (false, true) => Some("BudgetExhausted"),
+            (false, false) => None,
+        };
+        self.reason = plan.reason.map(Class::as_str).or_else(reason);
+        self.spared = call.rights.spared.map(|budget| call.route.budgets[budget].budget.name.clone());
+        self.waited += call.rights.waited.saturating_sub(self.stalled);
+        self.stalled = call.rights.waited;
         self.sizes = call.sizes;
         self.fitting.begin(call, plan.backend);
         self.billed = true;
@@ -238,8 +262,9 @@ impl Settle {
             }
             Attempted::Failed(failure) => {
                 self.billed = false;
-                if let Some(waste) = failure.wasted.take() {
-                    self.wasted(index, &waste);
+                match failure.wasted.take() {
+                    Some(waste) => self.wasted(index, &waste),
+                    None => self.charge(index, None, 0),
                 }
             }
             // The provider has answered, and there was no room for it.
@@ -345,6 +370,7 @@ impl Drop for Settle {
             self.usage = Some(self.estimate(self.output_bytes));
         }
         let (overhead, cost) = (self.overhead(now), self.own_cost());
+        self.settle_own(cost);
         // A request that was never sent is none; a failed one was a request that used nothing.
         let tokens = self.usage.map_or(0, |usage| usage.input.saturating_add(usage.output));
         self.passage.end((self.attempts > 0).then_some(tokens));

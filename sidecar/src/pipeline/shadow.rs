@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     bill, clock,
-    runtime::{Admission, Hold, Runtime, ShadowPlace},
+    runtime::{Admission, Hold, Reserved, Runtime, ShadowPlace},
 };
 
 /// Sends the copies that this request is to have.
@@ -36,9 +36,16 @@ pub(super) fn send(runtime: &Arc<Runtime>, call: &mut Call) {
             runtime.telemetry.metrics.shadow(&route.name, &backend.name, "left_out");
             continue;
         };
+        let copy = call.copy(clock::now() + route.request.timeout.min(LONGEST));
+        // A copy that no budget has room for is not made.
+        let Ok((reserved, _)) = copy.reserve(index) else {
+            runtime.telemetry.metrics.shadow(&route.name, &backend.name, "left_out");
+            continue;
+        };
         let copy = Copy {
             runtime: Arc::clone(runtime),
-            call: call.copy(clock::now() + route.request.timeout.min(LONGEST)),
+            call: copy,
+            reserved,
             index,
             sent: false,
             progress: Progress::default(),
@@ -57,11 +64,18 @@ struct Copy {
     runtime: Arc<Runtime>,
     call: Call,
     index: usize,
+    reserved: Option<Reserved>,
     sent: bool,
     progress: Progress,
     /// What came of it, and what is to be paid for it.
     ended: Option<(&'static str, Option<Waste>)>,
     _memory: Hold,
+}
+
+fn settled(reserved: Option<Reserved>, cost: u64, tokens: u64) {
+    if let Some(reserved) = reserved {
+        reserved.settle(cost, tokens);
+    }
 }
 
 // === impl Copy ===
@@ -83,6 +97,9 @@ impl Copy {
             return;
         };
         self.sent = true;
+        if let Some(reserved) = &mut self.reserved {
+            reserved.sent();
+        }
         let attempt::Ended { outcome, measured, kept, .. } =
             attempt::make(&self.runtime, &self.call, ready, &self.progress).await;
         let whole = Waste::whole(measured.usage, measured.output_bytes);
@@ -105,13 +122,17 @@ impl Copy {
 
 impl Drop for Copy {
     fn drop(&mut self) {
-        let Self { runtime, call, index, sent, progress, ended, _memory: _ } = self;
+        let Self { runtime, call, index, reserved, sent, progress, ended, _memory: _ } = self;
         let backend = &call.route.backends[*index];
         let (outcome, waste) = ended.unwrap_or_else(|| ("cut", sent.then(|| progress.waste())));
         runtime.telemetry.metrics.shadow(&call.route.name, &backend.name, outcome);
-        let Some(waste) = waste else { return };
+        let Some(waste) = waste else {
+            // Nobody was asked, or who was asked bills nothing.
+            return if *sent { settled(reserved.take(), 0, 0) } else { drop(reserved.take()) };
+        };
         let usage = waste.usage(&call.sizes);
         let cost = bill::cost(backend.price.as_ref(), &usage, waste.usage.as_ref());
+        settled(reserved.take(), cost.unwrap_or_default().0, usage.input.saturating_add(usage.output));
         let totals = UsageTotals {
             requests: 1,
             errors: u64::from(outcome != "answered"),

@@ -12,6 +12,7 @@ use spillway_policy::{
     retry,
 };
 
+use super::rights::Reserved;
 use crate::clock;
 
 /// One breaker, with a name for the log.
@@ -46,6 +47,8 @@ pub(crate) struct Admission {
     pub(super) provider: Option<Pass>,
     /// Which of the provider's keys it is.
     pub(crate) slot: Option<usize>,
+    /// What was set aside for it.
+    pub(crate) reserved: Option<Reserved>,
 }
 
 /// A backend is left alone for now.
@@ -265,6 +268,11 @@ impl Drop for Pass {
 // === impl Admission ===
 
 impl Admission {
+    /// For what is asked whatever gates say, and says nothing to them.
+    pub(crate) fn without_gates(reserved: Option<Reserved>) -> Self {
+        Self { reserved, ..Self::default() }
+    }
+
     /// An answer, or the beginning of one, has come. What it proves is proved, except that it may still break off: the
     /// backend's own gate waits for the end, unless it waits for a probe.
     pub(crate) fn answered(&mut self) {
@@ -285,7 +293,7 @@ impl Admission {
 
     /// The attempt failed, or its answer broke off. `roll` is any random number.
     pub(crate) fn failed(self, failed: &Failed, roll: u64) {
-        let Self { backend, model, key, quota, provider, slot: _ } = self;
+        let Self { backend, model, key, quota, provider, slot: _, reserved: _ } = self;
         for (pass, outcome) in [backend, model, key, quota, provider].into_iter().zip(failed.outcomes(roll)) {
             if let Some(pass) = pass {
                 if outcome == Outcome::Failure {

@@ -17,10 +17,12 @@ use spillway_providers::{Abilities, Fault, Speech, Unsupported, pass::Kept, toke
 use spillway_wire::{AuthScheme, Dialect, Hint, Map, SchemaCheck, Snapshot};
 
 use super::{
+    budgets::RouteBudget,
     gate::Gate,
     keys::KeySlot,
     limits::LimitRule,
     live::{BackendState, ModelState, ProviderState, RouteState},
+    rights::Rights,
     window::WindowRule,
 };
 use crate::{identity::Identity, secrets, upstream::Upstream, usage::Series};
@@ -77,6 +79,10 @@ pub(crate) struct Route {
     pub(crate) limits: Vec<LimitRule>,
     /// What becomes of answers that have not the form their request asked for.
     pub(crate) schema: SchemaCheck,
+    /// What its requests cost counts towards each of these.
+    pub(crate) budgets: Vec<RouteBudget>,
+    /// Where their rights come from.
+    pub(crate) rights: Arc<Rights>,
     pub(crate) state: Arc<RouteState>,
 }
 
@@ -240,7 +246,7 @@ impl Generation {
 impl Route {
     /// What a request can cost decides who gets it.
     pub(crate) fn compares_cost(&self) -> bool {
-        self.max_cost.is_some() || self.strategy == Strategy::LeastCost
+        self.max_cost.is_some() || self.strategy == Strategy::LeastCost || !self.budgets.is_empty()
     }
 
     /// Which backends have no key yet. They are passed over until it comes.

@@ -11,6 +11,7 @@ use std::{
 };
 
 use spillway_policy::{
+    NanoUsd,
     balance::{Load, PeakEwma},
     calibrate::Calibration,
     retry::budget::{self, Budget, Share},
@@ -37,6 +38,8 @@ pub(crate) struct BackendState {
     /// What its model makes of our estimates.
     pub(crate) calibration: Arc<Calibration>,
     in_flight: AtomicU32,
+    /// What an answer has cost of late, in nano-dollars, and one more. 0: there was none.
+    usual: AtomicU64,
     latency: Mutex<PeakEwma>,
 }
 
@@ -109,6 +112,21 @@ impl BackendState {
 
     pub(crate) fn load(&self, now: Instant) -> Load {
         Load { in_flight: self.in_flight.load(Ordering::Relaxed), micros: self.latency().micros(now) }
+    }
+
+    /// What an answer has cost of late. None: there was none yet.
+    pub(crate) fn usual_cost(&self) -> Option<NanoUsd> {
+        self.usual.load(Ordering::Relaxed).checked_sub(1).map(NanoUsd)
+    }
+
+    /// Learns from what an answer has cost.
+    pub(crate) fn has_cost(&self, NanoUsd(cost): NanoUsd) {
+        let blend = |old: u64| match old.checked_sub(1) {
+            None => cost.saturating_add(1),
+            // Sixteen answers to forget most of what was before them.
+            Some(old) => (old - old / 16).saturating_add(cost / 16).saturating_add(1),
+        };
+        _ = self.usual.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(blend(old)));
     }
 
     fn latency(&self) -> MutexGuard<'_, PeakEwma> {

@@ -2,6 +2,7 @@
 //! whatever was in use stays in use then.
 
 mod abilities;
+mod budget;
 mod expressions;
 mod limit;
 mod rest;
@@ -19,6 +20,7 @@ use super::{
     generation::{Backend, Generation, Glob, HoldRule, Provider, RequestRules, Route, Strategy},
     keys::Keys,
     live,
+    rights::Rights,
     window::WindowRule,
 };
 use crate::{
@@ -34,6 +36,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) keys: &'a Keys,
     pub(crate) usage: &'a UsageTable,
     pub(crate) environment: &'a Arc<Environment>,
+    pub(crate) rights: &'a Arc<Rights>,
     /// Its connections are kept where nothing about them changes.
     pub(crate) before: Option<&'a Generation>,
 }
@@ -48,7 +51,7 @@ const CASCADE_BYTES: u64 = 1 << 20;
 const NO_ROUTE_BODY_BYTES: u64 = 32 << 20;
 
 pub(crate) fn lower(snapshot: wire::Snapshot, parts: &Parts<'_>) -> Result<Generation, Nack> {
-    let wire::Snapshot { revision: _, routes, providers, budgets: _, egress } = &snapshot;
+    let wire::Snapshot { revision: _, routes, providers, budgets, egress } = &snapshot;
     let rule = address_rule(egress)?;
     let mut lowered = wire::Map::new();
     for (name, provider) in providers {
@@ -63,9 +66,11 @@ pub(crate) fn lower(snapshot: wire::Snapshot, parts: &Parts<'_>) -> Result<Gener
         providers: lowered,
         max_body_bytes: 0,
     };
+    let lowered_budgets = budget::budgets(budgets)?;
     for (name, route) in routes {
-        let lowered =
-            self::route(name, route, &generation.providers, parts).map_err(|why| format!("route {name}: {why}"))?;
+        let failed = |why| format!("route {name}: {why}");
+        let mut lowered = self::route(name, route, &generation.providers, parts).map_err(failed)?;
+        lowered.budgets = budget::of_route(route, budgets, &lowered_budgets, parts.rights).map_err(failed)?;
         let lowered = Arc::new(lowered);
         for model in &route.models {
             if model.contains('*') {
@@ -166,6 +171,7 @@ fn route(
         max_cost_nanos,
         affinity_header,
         validation: wire::Validation { schema },
+        // They are added by whoever has all of them.
         budgets: _,
     } = given;
     let lowered = self::backends(name, backends, providers, parts)?;
@@ -194,6 +200,8 @@ fn route(
         max_repeats: streaming.max_repeats.unwrap_or(0),
         limits: limit::rules(limits)?,
         schema: *schema,
+        budgets: Vec::new(),
+        rights: Arc::clone(parts.rights),
         state: live::route(parts.before, name),
     })
 }

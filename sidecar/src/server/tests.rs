@@ -2,6 +2,7 @@
 
 mod attempts;
 mod bills;
+mod budgets;
 mod cascades;
 mod counts;
 mod doors;

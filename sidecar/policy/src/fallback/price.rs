@@ -50,6 +50,32 @@ impl Sizes {
 // === impl Question ===
 
 impl Question<'_> {
+    /// The most that the request can cost at a backend, with so long an answer, or else with the longest that it may have.
+    /// None: its price is unknown, or its answer has no bound.
+    #[must_use]
+    pub fn worst(&self, index: usize, answer: Option<u64>) -> Option<NanoUsd> {
+        let candidate = self.candidates.get(index)?;
+        let output = answer.map_or(self.demand.output, Output::Asked);
+        candidate.worst(self.sizes.most(candidate), &Demand { output, ..self.demand })
+    }
+
+    /// The longest answer, in tokens, with which the request costs no more than this at a backend, however long its prompt
+    /// is. None: not even an empty one.
+    #[must_use]
+    pub fn affordable(&self, index: usize, money: NanoUsd) -> Option<u64> {
+        let fits = |tokens| self.worst(index, Some(tokens)).is_some_and(|worst| worst <= money);
+        let candidate = self.candidates.get(index)?;
+        let (mut least, mut most) = (0, candidate.max_output.or(candidate.window)?);
+        if !fits(least) {
+            return None;
+        }
+        while least < most {
+            let middle = least + (most - least).div_ceil(2);
+            if fits(middle) { least = middle } else { most = middle - 1 }
+        }
+        Some(least)
+    }
+
     /// Whether the worst case stays within the route's bound.
     pub(super) fn check_cost(&self, candidate: &Candidate) -> Check {
         let Some(max) = self.max_cost else { return Check::Fits };
@@ -115,6 +141,51 @@ mod tests {
         }
     }
 
+    fn question<'a>(candidates: &'a [Candidate], sizes: &'a Sizes, output: Output) -> Question<'a> {
+        let demand = Demand { output, ..Demand::default() };
+        let none = Set::default();
+        let (out, open, denied, unwanted, unclear) = (none, none, none, none, none);
+        Question {
+            candidates,
+            learnt: &[],
+            demand,
+            sizes,
+            out,
+            open,
+            denied,
+            unwanted,
+            unclear,
+            larger_than: 0,
+            max_cost: None,
+        }
+    }
+
+    #[test]
+    fn the_longest_answer_that_can_be_paid_costs_no_more_than_there_is() {
+        let sizes = Sizes::bounds(10, 1_000);
+        let candidates = [CANDIDATE];
+        let question = question(&candidates, &sizes, Output::Reserve(1));
+        // The prompt is 1,000,000 nano-dollars at most, and each token of the answer 10,000.
+        let rows = [
+            (0, None),
+            (999_999, None),
+            (1_000_000, Some(0)),
+            (1_009_999, Some(0)),
+            (1_010_000, Some(1)),
+            (3_499_999, Some(249)),
+            (u64::MAX, Some(500)),
+        ];
+        for (money, want) in rows {
+            let found = question.affordable(0, NanoUsd(money));
+            assert_eq!(found, want, "{money}");
+            if let Some(tokens) = found {
+                assert!(question.worst(0, Some(tokens)).unwrap() <= NanoUsd(money), "{money}");
+            }
+        }
+        assert_eq!(question.worst(0, None), Some(NanoUsd(6_000_000)));
+        assert_eq!((question.affordable(1, NanoUsd(9)), question.worst(1, None)), (None, None), "nobody is there");
+    }
+
     #[test]
     fn a_bound_passes_over_what_may_cost_more_and_counts_only_near_it() {
         let counted = |tokens, exact| Sizes {
@@ -141,6 +212,7 @@ mod tests {
                 sizes: &sizes,
                 out: Set::default(),
                 open: Set::default(),
+                denied: Set::default(),
                 unwanted: Set::default(),
                 unclear: Set::default(),
                 larger_than: 0,

@@ -25,6 +25,7 @@ fn question<'a>(candidates: &'a [Candidate], demand: Demand, sizes: &'a Sizes) -
         sizes,
         out: Set::default(),
         open: Set::default(),
+        denied: Set::default(),
         unwanted: Set::default(),
         unclear: Set::default(),
         larger_than: 0,

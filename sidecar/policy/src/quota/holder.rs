@@ -340,6 +340,12 @@ impl Holder {
         }
     }
 
+    /// What can still be set aside of an account here, and what nobody has spent of it fleet-wide, if that was heard.
+    #[must_use]
+    pub fn money(&self, account: Account) -> (u64, Option<u64>) {
+        self.purses.get(&account).map_or((0, None), |purse| (purse.spare(), purse.left))
+    }
+
     /// The operator should hear of something before the next regular report.
     #[must_use]
     pub const fn is_urgent(&self) -> bool {

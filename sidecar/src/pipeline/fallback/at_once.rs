@@ -10,10 +10,10 @@ use crate::{clock, pipeline::resolve::Call};
 
 impl Plan {
     /// To another key of the same backend: that is no retry, and takes nothing from the budget of extra attempts.
-    pub(super) fn turn_key(&mut self, call: &Call) -> bool {
+    pub(super) async fn turn_key(&mut self, call: &mut Call) -> bool {
         self.turned += 1;
         if self.turned < call.route.backends[self.backend].provider.keys.len() {
-            self.admission = call.route.admit(self.backend, clock::now()).ok();
+            self.admission = call.admit(self.backend).await.ok();
         }
         self.admission.is_some()
     }
@@ -30,12 +30,13 @@ impl Plan {
         let order = || route.primaries.iter().chain(targets(&route.rules, Class::Timeout)).copied();
         loop {
             match call.question(out, Set::default(), 0).first_of(order(), |_, _| ()) {
-                Choice::Take(index) => match route.admit(index, clock::now()) {
-                    Ok(admission) => {
+                // Nobody waits for rights, either.
+                Choice::Take(index) => match call.admit_at_once(index) {
+                    Ok(Ok((admission, _))) => {
                         let may = route.state.take_hedge(route.budget.as_ref(), clock::now());
                         return may.then_some((index, admission));
                     }
-                    Err(_) => out.insert(index),
+                    Ok(Err(_)) | Err(_) => out.insert(index),
                 },
                 Choice::Count(index) => out.insert(index),
                 Choice::Nobody => return None,

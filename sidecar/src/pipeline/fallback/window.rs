@@ -83,7 +83,7 @@ impl Plan {
         if self.shorten(runtime, call, settle, &[room]).await.is_err() {
             return false;
         }
-        self.admission = call.route.admit(self.backend, clock::now()).ok();
+        self.admission = call.admit(self.backend).await.ok();
         self.admission.is_some()
     }
 

@@ -58,8 +58,9 @@ impl Settle {
     pub(in super::super) fn summarized(&mut self, waste: Option<&Waste>, now: Instant) {
         self.go_on(now);
         let Some((index, sizes, _)) = self.fitting.under_way.take() else { return };
-        if let Some(waste) = waste {
-            self.book_summary(index, &sizes, waste, true);
+        match waste {
+            Some(waste) => self.book_summary(index, &sizes, waste, true),
+            None => self.charge(index, None, 0),
         }
     }
 
@@ -98,6 +99,7 @@ impl Settle {
             cost_nanos: cost.map_or(0, |cost| cost.0),
             unpriced: u64::from(cost.is_none()),
         };
+        self.charge(index, cost, usage.input.saturating_add(usage.output));
         self.fitting.cost = self.fitting.cost + cost.unwrap_or_default();
         self.passage.wasted = self.passage.wasted.saturating_add(usage.input).saturating_add(usage.output);
         let runtime = self.place.runtime();

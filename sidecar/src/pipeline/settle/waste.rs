@@ -69,11 +69,11 @@ pub(super) const fn at_least(usage: Usage, output: u64) -> Usage {
 impl Settle {
     /// An attempt that a provider bills although nobody gets its answer: what was held of a stream that broke, the loser
     /// of a hedge, an answer that was not good enough. Booked at once, on its own backend.
-    pub(in super::super) fn wasted(&mut self, backend: usize, waste: &Waste) {
+    pub(in super::super) fn wasted(&mut self, index: usize, waste: &Waste) {
         let Some(route) = self.route.clone() else { return };
-        let Some(backend) = route.backends.get(backend) else { return };
+        let Some(backend) = route.backends.get(index) else { return };
         if !self.api.is_billed() {
-            return;
+            return self.charge(index, None, 0);
         }
         // Without a prompt there is nothing to estimate from: what nobody says is unknown, and counted as that.
         let estimate = self.api.has_prompt().then(|| waste.usage(&self.sizes));
@@ -88,6 +88,7 @@ impl Settle {
             cost_nanos: cost.map_or(0, |cost| cost.0),
             unpriced: u64::from(cost.is_none()),
         };
+        self.charge(index, cost, usage.input.saturating_add(usage.output));
         self.wasted = self.wasted + cost.unwrap_or_default();
         self.passage.wasted = self.passage.wasted.saturating_add(usage.input).saturating_add(usage.output);
         let runtime = self.place.runtime();

@@ -35,9 +35,10 @@ pub(super) async fn write(
     until: Instant,
 ) -> Result<Summary, &'static str> {
     let (mut request, admission) = admitted(request, index).await?;
-    let ready = attempt::prepare(&request, index, admission).await.map_err(|_| "refused")?;
+    let mut ready = attempt::prepare(&request, index, admission).await.map_err(|_| "refused")?;
     let progress = Arc::<Progress>::default();
     settle.summarizing(index, request.sizes, &progress, clock::now());
+    settle.hold(index, ready.admission.reserved.take());
     let Ended { outcome, measured, kept, .. } = attempt::make(runtime, &request, ready, &progress).await;
     let whole = Waste::whole(measured.usage, measured.output_bytes);
     let (answer, waste) = match outcome {
@@ -73,7 +74,7 @@ async fn admitted(mut request: Call, index: usize) -> Result<(Call, Admission), 
         let question = request.question(Set::default(), Set::default(), 0);
         match question.first_of([index], |_, skip| skipped = Some(skip)) {
             Choice::Take(_) => {
-                let admission = route.admit(index, clock::now()).map_err(|_| "refused")?;
+                let admission = request.admit(index).await.map_err(|_| "refused")?;
                 return Ok((request, admission));
             }
             Choice::Count(_) => count::count(&mut request, index).await,

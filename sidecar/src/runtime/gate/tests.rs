@@ -6,7 +6,7 @@ const RULE: Rule = Rule { failure_threshold: 1, ..ACCESS };
 fn gates() -> ([Arc<Gate>; 5], Admission) {
     let gates = [(); 5].map(|()| Gate::new("x".into()));
     let [backend, model, key, quota, provider] = gates.each_ref().map(|gate| gate.admit(&RULE, clock::now()).ok());
-    (gates, Admission { backend, model, key, quota, provider, slot: None })
+    (gates, Admission { backend, model, key, quota, provider, slot: None, reserved: None })
 }
 
 fn open(gates: &[Arc<Gate>; 5]) -> [bool; 5] {

@@ -35,7 +35,9 @@ fn route(models: &[&str]) -> Value {
 fn run(snapshot: Value, before: Option<&Generation>) -> Result<Generation, Nack> {
     let (dialer, keys, usage) = (Dialer::new(), Keys::default(), UsageTable::default());
     let environment = Arc::default();
-    let parts = Parts { dialer: &dialer, keys: &keys, usage: &usage, environment: &environment, before };
+    let rights = Rights::new("boot");
+    let parts =
+        Parts { dialer: &dialer, keys: &keys, usage: &usage, environment: &environment, rights: &rights, before };
     lower(serde_json::from_value(snapshot).unwrap(), &parts)
 }
 

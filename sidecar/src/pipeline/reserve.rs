@@ -1,0 +1,246 @@
+//! Rights to what an attempt may cost, asked for together with leave of the gates on its way.
+//!
+//! Every attempt sets aside for itself: a retry and a hop to somebody else may be billed as well. What this sidecar has no
+//! right to at this moment may be granted in the next: that is waited for, for a bounded time in all. Where a budget has too
+//! little left for the longest answer, and the request sets no limit of its own, it gets one that can be paid.
+
+use std::time::{Duration, Instant};
+
+use spillway_policy::{
+    NanoUsd,
+    fallback::Set,
+    quota::{Account, Ask, Refusal, Spend},
+};
+use spillway_providers::Api;
+use spillway_wire::Reserve;
+
+use super::{count, resolve::Call};
+use crate::{
+    clock,
+    runtime::{Admission, Denied, Due, Reserved},
+};
+
+/// Why an attempt has no rights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Denial {
+    /// What it costs at most is not known, and this budget wants to know.
+    Unpriced {
+        budget: usize,
+    },
+    /// This budget has so little left fleet-wide that it cannot be paid in its period.
+    Exhausted {
+        budget: usize,
+        asked: NanoUsd,
+        left: NanoUsd,
+    },
+    /// This budget has enough left, and none of it is here.
+    Short {
+        budget: usize,
+        asked: NanoUsd,
+    },
+    /// Nothing can be written down.
+    Journal,
+    Leaving,
+}
+
+/// Why a backend is not asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closed {
+    Gate,
+    /// [`Call::denials`] says more.
+    Rights,
+}
+
+/// What a request has been told of its rights.
+#[derive(Debug, Default)]
+pub(super) struct Rights {
+    /// What it counts towards.
+    dues: Vec<Due>,
+    pub(super) denials: Vec<(usize, Denial)>,
+    /// The longest answer that can be paid, where that is shorter than it could be.
+    cap: Option<(usize, u64)>,
+    /// The budget that was used up, where somebody else is asked for that.
+    pub(super) spared: Option<usize>,
+    /// Until when it waits for rights.
+    until: Option<Instant>,
+    /// How long it has waited.
+    pub(super) waited: Duration,
+}
+
+/// A report and the grant it brings take some tenths of a second.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+// === impl Rights ===
+
+impl Rights {
+    pub(super) fn new(dues: Vec<Due>) -> Self {
+        Self { dues, ..Self::default() }
+    }
+
+    /// Of a copy that is asked beside the request itself.
+    pub(super) fn copy(&self) -> Self {
+        Self::new(self.dues.clone())
+    }
+
+    /// Who was denied, so far.
+    pub(super) fn denied(&self) -> Set {
+        let mut set = Set::default();
+        self.denials.iter().for_each(|(index, _)| set.insert(*index));
+        set
+    }
+
+    pub(super) fn cap_of(&self, index: usize) -> Option<u64> {
+        self.cap.filter(|(of, _)| *of == index).map(|(_, tokens)| tokens)
+    }
+}
+
+// === impl Call ===
+
+impl Call {
+    /// Leave of the gates on the way to a backend, and rights to what it may cost to ask it, after a wait if need be.
+    pub(super) async fn admit(&mut self, index: usize) -> Result<Admission, Closed> {
+        let mut changes = None;
+        loop {
+            let denial = match self.admit_at_once(index)? {
+                Ok((admission, spared)) => {
+                    self.rights.spared = self.rights.spared.or(spared);
+                    return Ok(admission);
+                }
+                Err(denial) => denial,
+            };
+            let again = match denial {
+                // Once more after it is sure to be told.
+                Denial::Short { .. } if changes.is_none() => {
+                    changes = Some(self.route.rights.changes());
+                    true
+                }
+                Denial::Short { .. } => self.is_granted(changes.as_mut()).await || self.shrink(index, denial).await,
+                Denial::Exhausted { .. } => self.shrink(index, denial).await,
+                Denial::Unpriced { .. } | Denial::Journal | Denial::Leaving => false,
+            };
+            if !again {
+                self.rights.denials.push((index, denial));
+                return Err(Closed::Rights);
+            }
+        }
+    }
+
+    /// The same without a wait, and the request as it is.
+    pub(super) fn admit_at_once(&self, index: usize) -> Result<Result<(Admission, Option<usize>), Denial>, Closed> {
+        let mut admission = self.route.admit(index, clock::now()).map_err(|_| Closed::Gate)?;
+        Ok(self.reserve(index).map(|(reserved, spared)| {
+            admission.reserved = reserved;
+            (admission, spared)
+        }))
+    }
+
+    /// Sets aside what an attempt may cost: for a shadow, which asks no gate.
+    pub(super) fn reserve(&self, index: usize) -> Result<(Option<Reserved>, Option<usize>), Denial> {
+        let Rights { dues, .. } = &self.rights;
+        if dues.is_empty() {
+            return Ok((None, None));
+        }
+        let mut spends = self.spends(index)?;
+        let mut spared = None;
+        loop {
+            let most = spends.iter().map(|spend| spend.amount).max().unwrap_or(0);
+            let ask = Ask { spends: &spends, takes: &[], permits: &[] };
+            let refusal = match self.route.rights.admit(&ask, (most, 0)) {
+                Ok(reserved) => return Ok((Some(reserved), spared)),
+                Err(Denied::By(refusal)) => refusal,
+                Err(Denied::Journal) => return Err(Denial::Journal),
+            };
+            let of = |account: Account| dues.iter().position(|due| due.account == account);
+            match refusal {
+                Refusal::Exhausted { account, asked, left } => {
+                    let Some(at) = of(account) else { return Err(Denial::Leaving) };
+                    let budget = dues[at].budget;
+                    let spares = self.route.budgets[budget].spares.as_ref();
+                    if spends[at].amount > 0 && spares.is_some_and(|spares| spares.contains(&index)) {
+                        // What it costs is counted and not limited.
+                        spends[at].amount = 0;
+                        spared = Some(budget);
+                        continue;
+                    }
+                    return Err(Denial::Exhausted { budget, asked: NanoUsd(asked), left: NanoUsd(left) });
+                }
+                Refusal::Short { account, asked, spare: _ } => {
+                    let Some(at) = of(account) else { return Err(Denial::Leaving) };
+                    return Err(Denial::Short { budget: dues[at].budget, asked: NanoUsd(asked) });
+                }
+                Refusal::Rate { .. } | Refusal::Permit { .. } | Refusal::Leaving => return Err(Denial::Leaving),
+            }
+        }
+    }
+
+    /// What is set aside of each account.
+    fn spends(&self, index: usize) -> Result<Vec<Spend>, Denial> {
+        let question = self.question(Set::default(), Set::default(), 0);
+        let worst = question.worst(index, self.rights.cap_of(index));
+        let spend = |&Due { budget, account, reserve }: &Due| {
+            let amount = match reserve {
+                Reserve::WorstCase => worst.ok_or(Denial::Unpriced { budget })?,
+                // Before anything is known of what is usual, that is the worst.
+                Reserve::Usual => self.route.backends[index].state.usual_cost().or(worst).unwrap_or_default(),
+                Reserve::Nothing => NanoUsd(0),
+            };
+            Ok(Spend { account, amount: amount.0 })
+        };
+        self.rights.dues.iter().map(spend).collect()
+    }
+
+    /// Waits for rights, or for some to be given back. False: there was no time for it, or nobody gives any.
+    async fn is_granted(&mut self, changes: Option<&mut tokio::sync::watch::Receiver<()>>) -> bool {
+        let Some(changes) = changes.filter(|_| self.route.rights.away().is_none()) else { return false };
+        let now = clock::now();
+        let until = *self.rights.until.get_or_insert((now + PATIENCE).min(self.deadline));
+        let changed = tokio::time::timeout_at(until.into(), changes.changed()).await;
+        self.rights.waited += clock::now().saturating_duration_since(now);
+        matches!(changed, Ok(Ok(())))
+    }
+
+    /// Makes the request one that costs less at most. False: it is as small as it gets.
+    async fn shrink(&mut self, index: usize, denial: Denial) -> bool {
+        let (Denial::Exhausted { budget, .. } | Denial::Short { budget, .. }) = denial else { return false };
+        if self.route.budgets[budget].budget.reserve != Reserve::WorstCase {
+            return false;
+        }
+        // Bytes are far more than tokens.
+        let tokenizer = self.route.candidates[index].tokenizer;
+        if self.sizes.counted.get(tokenizer).is_some_and(Option::is_none) {
+            count::count(self, index).await;
+            return true;
+        }
+        let answers = matches!(self.api, Api::ChatCompletions | Api::Completions | Api::Responses | Api::Messages);
+        if self.need.max_output_tokens.is_some() || !answers || self.rights.cap_of(index).is_some() {
+            return false;
+        }
+        self.rights.cap = self.payable(index).map(|tokens| (index, tokens));
+        self.rights.cap.is_some()
+    }
+
+    /// Whom it goes to because budgets have no room for it.
+    pub(super) fn spares(&self) -> Vec<usize> {
+        let budget = |denial: &Denial| match denial {
+            Denial::Exhausted { budget, .. } => Some(*budget),
+            Denial::Unpriced { .. } | Denial::Short { .. } | Denial::Journal | Denial::Leaving => None,
+        };
+        let exhausted = self.rights.denials.iter().filter_map(|(_, denial)| budget(denial));
+        exhausted.filter_map(|budget| self.route.budgets[budget].spares.as_ref()).flatten().copied().collect()
+    }
+
+    /// The longest answer that can be paid from what is here; or the shortest that is of use, from what is left elsewhere.
+    fn payable(&self, index: usize) -> Option<u64> {
+        let strict = self.rights.dues.iter().filter(|due| due.reserve == Reserve::WorstCase);
+        let money = strict.map(|due| self.route.rights.money(due.account));
+        let (spare, left) = money.fold((u64::MAX, u64::MAX), |(spare, left), (here, everywhere)| {
+            (spare.min(here), left.min(here.max(everywhere.unwrap_or(u64::MAX))))
+        });
+        let longest = self.route.candidates[index].max_output.unwrap_or(u64::MAX);
+        let least = self.route.window.reserve_output.min(longest).max(1);
+        let question = self.question(Set::default(), Set::default(), 0);
+        let here = question.affordable(index, NanoUsd(spare)).filter(|tokens| *tokens >= least);
+        let elsewhere = || question.worst(index, Some(least)).filter(|worst| worst.0 <= left).map(|_| least);
+        here.or_else(elsewhere)
+    }
+}
