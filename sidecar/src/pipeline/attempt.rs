@@ -107,12 +107,17 @@ pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle:
         Ok(ready) => ready,
         Err(error) => return Outcome::Refused(error),
     };
-    plan.attempts += 1;
     let progress = Arc::default();
-    settle.attempt(plan, call, &progress, clock::now());
-    settle.hold(ready.index, ready.admission.reserved.take());
+    begin(call, plan, settle, &mut ready, &progress);
     let ended = make(runtime, call, ready, &progress).await;
     settle.ended(ended)
+}
+
+/// The attempt that the plan is at is about to be sent.
+pub(super) fn begin(call: &Call, plan: &mut Plan, settle: &mut Settle, ready: &mut Ready, progress: &Arc<Progress>) {
+    plan.attempts += 1;
+    settle.attempt(plan, call, progress, clock::now());
+    settle.hold(ready.index, ready.admission.reserved.take());
 }
 
 /// The attempt itself. Dropped before it has ended, it is aborted at the provider.

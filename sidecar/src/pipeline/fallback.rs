@@ -71,7 +71,30 @@ pub(super) async fn first(runtime: &Runtime, call: &mut Call, settle: &mut Settl
     if let Some(plan) = Plan::downgraded(call, &mut skips).await {
         return Ok(plan);
     }
-    let too_long = |&(index, skip): &(usize, Skip)| match skip {
+    let Some((backend, certain)) = skips.iter().find_map(too_long) else {
+        return Err(refusal::nobody(call, &skips));
+    };
+    let mut plan = Plan { admission: None, ..Plan::at((backend, Admission::default())) };
+    let mut larger = Skips::new();
+    // An estimate is a reason to look for more room, not one to refuse: then the provider decides.
+    if let Err(needs) = plan.make_room(runtime, call, settle, &mut larger).await
+        && certain
+    {
+        // Where there would be room, had somebody not to be left alone, the prompt is not what is wrong.
+        let rests = skips.iter().chain(&larger).any(|(_, skip)| matches!(skip, Skip::Open | Skip::Denied));
+        if !rests {
+            runtime.telemetry.metrics.overflow(&call.route.name, "refused");
+            return Err(refusal::context_length(call, backend, &larger, needs));
+        }
+        skips.append(&mut larger);
+        return Err(refusal::nobody(call, &skips));
+    }
+    plan.admitted(call).await
+}
+
+/// A backend whose window is too small, and whether that is certain.
+const fn too_long(&(index, skip): &(usize, Skip)) -> Option<(usize, bool)> {
+    match skip {
         Skip::TooLong { certain, .. } => Some((index, certain)),
         Skip::NotLarger { .. }
         | Skip::NoTools
@@ -87,26 +110,7 @@ pub(super) async fn first(runtime: &Runtime, call: &mut Call, settle: &mut Settl
         | Skip::Out
         | Skip::Open
         | Skip::Denied => None,
-    };
-    let Some((backend, certain)) = skips.iter().find_map(too_long) else {
-        return Err(refusal::nobody(call, &skips));
-    };
-    let mut plan = Plan { admission: None, ..Plan::at((backend, Admission::default())) };
-    let mut larger = Skips::new();
-    // An estimate is a reason to look for more room, not one to refuse: then the provider decides.
-    if let Err(needs) = plan.make_room(runtime, call, settle, &mut larger).await
-        && certain
-    {
-        // Where there would be room, had somebody not to be left alone, the prompt is not what is wrong.
-        let rests = skips.iter().chain(&larger).any(|(_, skip)| *skip == Skip::Open);
-        if !rests {
-            runtime.telemetry.metrics.overflow(&call.route.name, "refused");
-            return Err(refusal::context_length(call, backend, &larger, needs));
-        }
-        skips.append(&mut larger);
-        return Err(refusal::nobody(call, &skips));
     }
-    plan.admitted(call).await
 }
 
 /// The first of `order` that can serve the call and may be asked; counts the prompt if that has to be known.

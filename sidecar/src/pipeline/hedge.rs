@@ -15,7 +15,7 @@ use super::{
     resolve::Call,
     settle::Settle,
 };
-use crate::{clock, runtime::Runtime};
+use crate::runtime::Runtime;
 
 /// Makes the attempt that the plan is ready for; the first one of a request has a second beside it if it is silent for too
 /// long.
@@ -27,10 +27,8 @@ pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle:
         Ok(ready) => ready,
         Err(error) => return Outcome::Refused(error),
     };
-    plan.attempts += 1;
     let (said, said_beside) = (Arc::<Progress>::default(), Arc::<Progress>::default());
-    settle.attempt(plan, call, &said, clock::now());
-    settle.hold(ready.index, ready.admission.reserved.take());
+    attempt::begin(call, plan, settle, &mut ready, &said);
     let mut first = pin!(make(runtime, call, ready, &said));
     tokio::select! {
         biased;

@@ -67,8 +67,8 @@ impl Call {
         let given = |key: &&str| self.body.get(key).is_some_and(|raw| raw != "null");
         // Where it set none, every dialect understands the old one.
         let own = if self.api == Api::Responses { "max_output_tokens" } else { "max_tokens" };
-        let none = !LIMITS.iter().any(|key| given(&key));
-        for key in LIMITS.into_iter().filter(given).chain(none.then_some(own)) {
+        let none = !LIMITS.iter().any(&given);
+        for key in LIMITS.into_iter().filter(&given).chain(none.then_some(own)) {
             body.set(key, &json!(limit));
         }
         (Cow::Owned(body), Cow::Owned(Need { max_output_tokens: Some(limit), ..self.need.clone() }))

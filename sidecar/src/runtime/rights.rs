@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use spillway_policy::quota::{Account, Ask, BudgetId, Holder, Nanos, RateId, Refusal};
+use spillway_policy::quota::{Account, Ask, BudgetId, Holder, Nanos, Refusal};
 use spillway_wire as wire;
 use tokio::sync::{Notify, watch};
 
@@ -122,11 +122,6 @@ impl Rights {
     /// What a budget, or one value of its header, is known by here.
     pub(crate) fn budget(&self, budget: &str, value: Option<String>) -> BudgetId {
         self.lock().names.budget(BudgetName { budget: budget.to_owned(), value })
-    }
-
-    /// The same for a rate.
-    pub(crate) fn rate(&self, name: wire::RateName) -> RateId {
-        self.lock().names.rate(name)
     }
 
     /// Sets everything aside that an attempt may use, or nothing. `most` is what it can cost and use at most.
