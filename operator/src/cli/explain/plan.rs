@@ -274,6 +274,7 @@ impl Walk<'_> {
             sizes: &self.sizes,
             out,
             open: Set::default(),
+            denied: Set::default(),
             unwanted: self.unwanted,
             unclear: self.unclear,
             larger_than: 0,

@@ -324,5 +324,6 @@ fn reason(skip: Skip, output: Output) -> String {
         Skip::Unclear => "its when is neither true nor false of this".to_owned(),
         Skip::Out => "it is the one that failed".to_owned(),
         Skip::Open => "left alone".to_owned(),
+        Skip::Denied => "no rights".to_owned(),
     }
 }
