@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use crate::{Unusable, flaw::shortened};
+use crate::{Unusable, circle::Circles, flaw::shortened, walk};
 
 /// Schemas within the schema.
 const MAX_PARTS: usize = 20_000;
@@ -67,7 +67,7 @@ pub(crate) fn check(root: &Value) -> Result<(), Unusable> {
     if !root.is_object() && !root.is_boolean() {
         return Err(Unusable::new("", "the schema must be an object".to_owned()));
     }
-    let mut survey = Survey { root, parts: 0, patterns: 0, deepest: 0, targets: Vec::new() };
+    let mut survey = Survey { root, parts: 0, patterns: 0, deepest: 0, targets: Vec::new(), places: Vec::new() };
     survey.schema(root, &mut String::new(), 1)?;
     let mut total = survey.deepest;
     let mut known = BTreeSet::new();
@@ -84,7 +84,19 @@ pub(crate) fn check(root: &Value) -> Result<(), Unusable> {
             return Err(Unusable::new("", message));
         }
     }
-    Ok(())
+    can_be_followed(root, survey.places)
+}
+
+/// Refuses what no answer could be checked against, before anybody is asked for one.
+fn can_be_followed<'a>(root: &'a Value, places: Vec<(&'a Value, String)>) -> Result<(), Unusable> {
+    let mut circles = Circles::of(root);
+    if let Some((_, path)) = places.into_iter().find(|(schema, _)| circles.hold(schema)) {
+        let message = "$ref leads back to where it stands, without a property or an item in between: following it has no end \
+                       (put what it refers to under properties or items)";
+        return Err(Unusable::new(path, message.to_owned()));
+    }
+    // What even the smallest document takes.
+    walk::steps(root, &Value::Null).map(|_| ()).map_err(|too_much| Unusable::new("", too_much.to_string()))
 }
 
 struct Survey<'a> {
@@ -93,6 +105,8 @@ struct Survey<'a> {
     patterns: usize,
     deepest: usize,
     targets: Vec<&'a str>,
+    /// Where a reference stands.
+    places: Vec<(&'a Value, String)>,
 }
 
 // === impl Survey ===
@@ -109,6 +123,9 @@ impl<'a> Survey<'a> {
         }
         let Value::Object(keywords) = schema else { return Ok(()) };
         self.keywords(keywords, path)?;
+        if keywords.contains_key("$ref") {
+            self.places.push((schema, path.clone()));
+        }
         for (keyword, value) in keywords {
             match (holds(keyword), value) {
                 (Holds::Schemas, Value::Array(list)) => {

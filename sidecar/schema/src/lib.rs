@@ -9,6 +9,7 @@
 //! answer that the application would take is not to be refused here.
 
 mod bounds;
+mod circle;
 mod document;
 mod flaw;
 #[cfg(test)]
