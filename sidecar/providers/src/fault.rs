@@ -5,18 +5,20 @@
 //! prompt is too long" in as many ways. What is passed on is bounded and has no key in it ([`redact`]).
 
 mod parse;
+mod quote;
 mod redact;
 mod rules;
 #[cfg(test)]
 mod tests;
 mod window;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use crate::Dialect;
+use crate::{Body, Dialect};
 use parse::Report;
+use quote::Asked;
 pub use window::is_named;
 
 /// The header in which AWS names the type of an error; the body has the words alone.
@@ -60,6 +62,16 @@ pub struct Fault {
     pub window: Option<u64>,
     /// How many tokens the provider counted in the prompt, where it names them.
     pub prompt: Option<u64>,
+    /// What the class was read from, where that was words alone.
+    pub heard: Option<Arc<Heard>>,
+}
+
+/// Words that made a class, to be weighed again by [`Fault::without_quotes`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct Heard {
+    dialect: Dialect,
+    effective: Option<u16>,
+    report: Report,
 }
 
 // === impl Fault ===
@@ -95,8 +107,28 @@ impl Fault {
     }
 
     pub(crate) fn own(class: Class, message: impl Into<String>) -> Self {
-        let message = redact::cut(message.into(), MAX_MESSAGE_BYTES);
-        Self { class, status: None, code: None, message, window: None, prompt: None }
+        Self::local(class, redact::cut(message.into(), MAX_MESSAGE_BYTES))
+    }
+
+    /// What we saw and no provider said.
+    #[must_use]
+    pub const fn local(class: Class, message: String) -> Self {
+        Self { class, status: None, code: None, message, window: None, prompt: None, heard: None }
+    }
+
+    /// Its class rests on the provider's words, which may be a quotation.
+    #[must_use]
+    pub const fn may_quote(&self) -> bool {
+        self.heard.is_some()
+    }
+
+    /// The same error without what the request put into its words.
+    #[must_use]
+    pub fn without_quotes(&self, request: &Body) -> Self {
+        let Some(heard) = self.heard.as_deref() else { return self.clone() };
+        let report = Report { asked: Asked::of(request), ..heard.report.clone() };
+        let told = fault(heard.dialect, self.status, heard.effective, report);
+        Self { message: self.message.clone(), heard: None, ..told }
     }
 }
 
@@ -107,7 +139,7 @@ pub fn classify(dialect: Dialect, status: u16, kind: &str, body: &[u8]) -> Fault
     let report = Report::from_text(&text).of_type(kind);
     // A gateway's failure around the limit of the provider behind it.
     let effective = if status >= 500 && report.status == Some(429) { 429 } else { status };
-    fault(dialect, Some(status), Some(effective), &report)
+    fault(dialect, Some(status), Some(effective), report)
 }
 
 /// How long the error's own text asks to wait: Google says so there, and in no header. Nonsense is nothing.
@@ -129,12 +161,12 @@ pub fn shown(text: &str) -> String {
 pub(crate) fn inside(dialect: Dialect, value: &Value) -> Option<Fault> {
     let report = Report::from_error(value)?;
     let effective = report.status.or_else(|| rules::status_of_kind(&report.kind, &report.code));
-    Some(fault(dialect, None, effective, &report))
+    Some(fault(dialect, None, effective, report))
 }
 
-fn fault(dialect: Dialect, status: Option<u16>, effective: Option<u16>, report: &Report) -> Fault {
-    let class = rules::class(dialect, effective, report);
-    let overflow = (class == Class::ContextWindowExceeded).then_some(report);
+fn fault(dialect: Dialect, status: Option<u16>, effective: Option<u16>, report: Report) -> Fault {
+    let class = rules::class(dialect, effective, &report);
+    let overflow = (class == Class::ContextWindowExceeded).then_some(&report);
     let (window, prompt) = (overflow.and_then(window::learn), overflow.and_then(window::prompt));
     let code = [&report.code, &report.kind].into_iter().find(|code| !code.is_empty());
     let code = code.map(|code| redact::cut(code.clone(), 64));
@@ -142,5 +174,7 @@ fn fault(dialect: Dialect, status: Option<u16>, effective: Option<u16>, report: 
     if message.is_empty() {
         message = format!("status {} without a message", effective.unwrap_or(500));
     }
-    Fault { class, status, code, message, window, prompt }
+    let words = overflow.is_some() || rules::rests_on_words(dialect, effective, &report);
+    let heard = words.then(|| Arc::new(Heard { dialect, effective, report }));
+    Fault { class, status, code, message, window, prompt, heard }
 }

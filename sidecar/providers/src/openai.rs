@@ -4,6 +4,7 @@
 //! ([`table`]) or the model's name ([`family`]) says it takes otherwise. All else goes through as it came, fields nobody here has heard of included.
 
 pub(crate) mod answer;
+pub(crate) mod calls;
 pub(crate) mod chunk;
 pub(crate) mod chunks;
 pub(crate) mod family;

@@ -18,6 +18,7 @@ use crate::framing::Framing;
 use crate::gemini::stream::FromGemini;
 use crate::messages::stream::ToMessages;
 use crate::ollama::stream::FromOllama;
+use crate::openai::calls::Calls;
 use crate::openai::stand_in::StandIn;
 use crate::openai::stream::PassThrough;
 use crate::repeats::{Piece, Repeats};
@@ -77,6 +78,7 @@ pub struct StreamDecoder {
     /// What translates into OpenAI's chunks goes on from there, where callers read something else.
     onward: Option<Onward>,
     dialect: Dialect,
+    calls: Calls,
     stand_in: StandIn,
     /// The first bytes of lines that belong to no event.
     stray: Vec<u8>,
@@ -124,6 +126,7 @@ impl StreamDecoder {
             events,
             onward,
             dialect,
+            calls: Calls::default(),
             stand_in: StandIn::default(),
             stray: Vec::new(),
             any_data: false,
@@ -134,6 +137,7 @@ impl StreamDecoder {
     /// What translated chunks carry as their `created` and, where the provider names none, as their `id`.
     #[must_use]
     pub fn stamped(mut self, stamp: Stamp<'_>) -> Self {
+        self.calls.stamp(stamp.id());
         match &mut self.events {
             Events::ToChat(events) => events.stamp(stamp),
             Events::Gemini(events) => events.stamp(stamp),
@@ -224,7 +228,7 @@ impl StreamDecoder {
             let room = MAX_STRAY_BYTES - self.stray.len();
             self.stray.extend_from_slice(&event.raw[..event.raw.len().min(room)]);
         }
-        let event = if self.dialect == Dialect::OpenAi { self.stand_in.event(event) } else { event };
+        let event = if self.dialect == Dialect::OpenAi { self.stand_in.event(self.calls.event(event)) } else { event };
         self.translated(out, |events, out| match events {
             Events::OpenAi(events) => events.event(event, out),
             Events::Native(events) => events.event(event, out),

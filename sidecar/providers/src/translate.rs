@@ -287,6 +287,7 @@ pub fn decode_at(
     body: Bytes,
 ) -> Result<Answer, Fault> {
     let created = stamp.created;
+    let body = if dialect == Dialect::OpenAi { openai::calls::named(body, stamp.id()) } else { body };
     let chat = |body| match dialect {
         Dialect::OpenAi => openai::answer::decode(api, shown_model, body),
         Dialect::Anthropic | Dialect::BedrockInvoke => anthropic::response::decode(shown_model, created, body),

@@ -119,14 +119,8 @@ mod tests {
     use crate::error::ProxyError;
 
     fn exhausted(class: spillway_providers::Class, code: Option<&str>, attempts: u32) -> ProxyError {
-        let fault = Fault {
-            class,
-            status: Some(429),
-            code: code.map(str::to_owned),
-            message: "slow down".into(),
-            window: None,
-            prompt: None,
-        };
+        let said = Fault::local(class, "slow down".into());
+        let fault = Fault { status: Some(429), code: code.map(str::to_owned), ..said };
         ProxyError::Upstream(Box::new(Exhausted {
             route: "shop/chat".into(),
             backend: "mini".into(),

@@ -67,6 +67,12 @@ impl Failure {
         })
     }
 
+    /// Forgets what the request put into the provider's words.
+    pub(super) fn hear_again(&mut self, fault: Fault) {
+        self.class = class_of(fault.class);
+        self.fault = fault;
+    }
+
     /// What the gates on the way to the backend need to know. `hurried`: the application's own deadline came first.
     pub(super) const fn for_gates(&self, hurried: bool) -> Failed {
         let Self { class, retry_after, rekeyed, of_key, unproved, .. } = *self;
@@ -88,7 +94,7 @@ impl Failure {
 
 /// A fault that we saw and the provider did not tell.
 pub(super) const fn local(class: spillway_providers::Class, message: String) -> Fault {
-    Fault { class, status: None, code: None, message, window: None, prompt: None }
+    Fault::local(class, message)
 }
 
 /// An error with its causes, which speak for one level each.

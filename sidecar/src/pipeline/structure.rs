@@ -315,14 +315,8 @@ impl Unfit {
     }
 
     fn into_failure(self) -> Box<Failure> {
-        let fault = Fault {
-            class: Class::UnprocessableEntity,
-            status: None,
-            code: Some(INVALID_OUTPUT.to_owned()),
-            message: told(&self.flaws, self.cut),
-            window: None,
-            prompt: None,
-        };
+        let said = Fault::local(Class::UnprocessableEntity, told(&self.flaws, self.cut));
+        let fault = Fault { code: Some(INVALID_OUTPUT.to_owned()), ..said };
         Box::new(Failure { unfit: true, ..*Failure::new(fault) })
     }
 }

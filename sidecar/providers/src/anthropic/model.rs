@@ -1,12 +1,15 @@
 //! What a Claude takes: what the catalogue knows of it, and else what its name says.
 
-use crate::{Abilities, Host, Target};
+use crate::openai::family::is_neutral;
+use crate::{Abilities, BadRequest, Body, Host, Target, Unsupported};
 
 /// What a model takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Traits {
     /// `temperature`, `top_p`, `top_k`.
     pub(super) sampling: bool,
+    /// But not `temperature` and `top_p` at once.
+    pub(super) one_sampling: bool,
     /// Thinks as much as an effort says; older ones are given a budget of tokens.
     pub(super) effort: bool,
     pub(super) efforts: Strongest,
@@ -65,6 +68,7 @@ impl Traits {
         };
         Self {
             sampling: known.sampling.unwrap_or(version < (4, 7)),
+            one_sampling: takes_one_sampling(version),
             effort: known.adaptive_thinking.unwrap_or(version >= (4, 6)),
             efforts: Strongest::of(version, known),
             budget: known.legacy_thinking.unwrap_or(version < (4, 7)),
@@ -94,6 +98,39 @@ impl Strongest {
             _ => effort,
         }
     }
+}
+
+/// Since Opus 4.1, a Claude refuses `temperature` and `top_p` in one request.
+pub(crate) fn takes_one_sampling(version: (u32, u32)) -> bool {
+    version >= (4, 1)
+}
+
+/// Of `temperature` and `top_p`, for a model that takes one of them: whether `key` is the one to leave out. The
+/// temperature is the one that is meant, unless it says nothing.
+pub(crate) fn is_one_too_many(
+    key: &str,
+    body: &Body,
+    target: &Target<'_>,
+    dropped: &mut Vec<String>,
+) -> Result<bool, BadRequest> {
+    let (Some(temperature), Some(top_p)) = (body.value("temperature"), body.value("top_p")) else { return Ok(false) };
+    let heat_says_nothing = is_neutral("temperature", &temperature);
+    if target.unsupported == Unsupported::Pass || key != (if heat_says_nothing { "temperature" } else { "top_p" }) {
+        return Ok(false);
+    }
+    if heat_says_nothing || is_neutral("top_p", &top_p) {
+        return Ok(true);
+    }
+    if target.unsupported == Unsupported::Reject {
+        let model = target.model;
+        let message = format!(
+            "model {model:?} takes \"temperature\" or \"top_p\" and not both (leave one out, or set request.unsupported: \
+             Drop)"
+        );
+        return Err(BadRequest::at(key, message));
+    }
+    dropped.push(key.to_owned());
+    Ok(true)
 }
 
 /// `claude-3-5-sonnet-20240620` is 3.5, `claude-opus-4-6` is 4.6, `claude-sonnet-4-20250514` is 4.0.

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::content::Conversation;
-use super::model::{Schema, Traits};
+use super::model::{Schema, Traits, is_one_too_many};
 use super::{JSON_TOOL, SCHEMA_HEADERS, VERTEX_SEARCH_HEADERS, headers, path, schema, tools, version_in_body};
 use crate::openai::request::unsupported;
 use crate::{BadRequest, Body, Host, Need, Outgoing, Target, Unsupported, refs};
@@ -112,7 +112,7 @@ impl Draft<'_> {
                 }
                 Ok(())
             }
-            "temperature" | "top_p" | "top_k" => self.sampling(key, value),
+            "temperature" | "top_p" | "top_k" => self.sampling(key, value, body),
             "stop" => self.stop(value),
             "user" => self.user(&value),
             "tools" => {
@@ -146,9 +146,12 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn sampling(&mut self, key: &str, value: Value) -> Result<(), BadRequest> {
+    fn sampling(&mut self, key: &str, value: Value, body: &Body) -> Result<(), BadRequest> {
         if !self.traits.sampling {
             return self.refuse(key, value);
+        }
+        if self.traits.one_sampling && is_one_too_many(key, body, self.target, &mut self.dropped)? {
+            return Ok(());
         }
         // OpenAI's scale ends at 2, Anthropic's at 1: as random as can be stays as random as can be.
         let hot = key == "temperature" && value.as_f64().is_some_and(|temperature| temperature > 1.0);

@@ -4,13 +4,15 @@
 //! application's inference profile names nobody: such a model is taken to know what most do.
 
 use super::id;
-use crate::anthropic::model::{Strongest, version};
+use crate::anthropic::model::{Strongest, takes_one_sampling, version};
 use crate::{Abilities, Target};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Traits {
     /// `temperature`, `topP`.
     pub(super) sampling: bool,
+    /// But not both at once.
+    pub(super) one_sampling: bool,
     pub(super) top_k: TopK,
     pub(super) thinking: Thinking,
     /// Takes a choice of tools.
@@ -64,6 +66,7 @@ pub(super) enum Thinking {
 /// What a model of no known maker takes.
 const UNKNOWN: Traits = Traits {
     sampling: true,
+    one_sampling: false,
     top_k: TopK::Nowhere,
     thinking: Thinking::Never,
     choice: true,
@@ -128,6 +131,7 @@ impl Traits {
         let sampling = known.sampling.unwrap_or(version < (4, 7));
         Self {
             sampling,
+            one_sampling: takes_one_sampling(version),
             top_k: if sampling { TopK::Plain } else { TopK::Nowhere },
             thinking,
             parallel: version >= (4, 5),

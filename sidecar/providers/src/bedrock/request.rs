@@ -6,6 +6,7 @@ use super::content::Conversation;
 use super::model::{Thinking, TopK, Traits};
 use super::tools::{self, Choice};
 use super::{STREAM_HEADERS, path};
+use crate::anthropic::model::is_one_too_many;
 use crate::anthropic::schema;
 use crate::openai::fit::budget;
 use crate::{BadRequest, Body, Need, Outgoing, Target, Unsupported};
@@ -100,7 +101,7 @@ impl Draft<'_> {
         }
         let Some(value) = body.value(key) else { return Ok(()) };
         match key {
-            "temperature" | "top_p" => self.sampling(key, value)?,
+            "temperature" | "top_p" => self.sampling(key, value, body)?,
             "top_k" => match self.traits.top_k {
                 TopK::Plain => self.more("top_k", value),
                 TopK::Nova => self.more("inferenceConfig", json!({"topK": value})),
@@ -135,9 +136,12 @@ impl Draft<'_> {
         Ok(())
     }
 
-    fn sampling(&mut self, key: &str, value: Value) -> Result<(), BadRequest> {
+    fn sampling(&mut self, key: &str, value: Value, body: &Body) -> Result<(), BadRequest> {
         if !self.traits.sampling {
             return self.refuse(key, value);
+        }
+        if self.traits.one_sampling && is_one_too_many(key, body, self.target, &mut self.dropped)? {
+            return Ok(());
         }
         let hot = key == "temperature" && value.as_f64().is_some_and(|temperature| temperature > HOTTEST);
         let value = if hot && self.target.unsupported != Unsupported::Pass { HOTTEST.into() } else { value };

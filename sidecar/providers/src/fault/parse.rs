@@ -15,8 +15,10 @@
 
 use serde_json::{Map, Value};
 
+use super::quote::Asked;
+
 /// An error in the words of its provider. Absent parts are empty.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Report {
     pub(super) message: String,
     /// `code`, or the code of an inner error.
@@ -31,6 +33,8 @@ pub(super) struct Report {
     pub(super) prompt: Option<u64>,
     /// Everything that was said, in lower case, for the rules to look through.
     pub(super) text: String,
+    /// What had been asked, whose words prove nothing. Empty until it is looked at.
+    pub(super) asked: Asked,
 }
 
 /// Where the words are, first found first.
@@ -96,6 +100,7 @@ impl Report {
             window: error.get("n_ctx").and_then(Value::as_u64),
             prompt: error.get("n_prompt_tokens").and_then(Value::as_u64),
             text: String::new(),
+            asked: Asked::default(),
         }
     }
 

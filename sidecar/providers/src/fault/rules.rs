@@ -8,6 +8,8 @@ mod families;
 mod kinds;
 mod shared;
 
+use std::ops::Range;
+
 use super::{Class, parse::Report};
 use crate::Dialect;
 
@@ -40,6 +42,12 @@ enum Statuses {
 pub(super) fn class(dialect: Dialect, status: Option<u16>, report: &Report) -> Class {
     let rule = families::table(dialect).iter().find(|rule| rule.matches(status, report));
     rule.map_or_else(|| by_status(status.unwrap_or(500)), |rule| rule.class)
+}
+
+/// Whether that class rests on words, in which whoever is quoted has a say.
+pub(super) fn rests_on_words(dialect: Dialect, status: Option<u16>, report: &Report) -> bool {
+    let rule = families::table(dialect).iter().find(|rule| rule.matches(status, report));
+    rule.is_some_and(|rule| !rule.words.is_empty() && !rule.has_code(report))
 }
 
 /// The end of every table. 402 is a refusal no retry changes; what others call an API error is a server's failure.
@@ -107,16 +115,19 @@ impl Statuses {
 }
 
 fn contains(report: &Report, words: &[&str]) -> bool {
-    words.iter().any(|words| says(&report.text, words))
+    words.iter().any(|words| places(&report.text, words).any(|at| !report.asked.wrote(&report.text, at)))
 }
 
-/// Whether a text holds a phrase. `#` in the phrase is a number in the text.
-fn says(text: &str, phrase: &str) -> bool {
-    let Some((head, tail)) = phrase.split_once('#') else { return text.contains(phrase) };
-    text.match_indices(head).any(|(at, _)| {
-        let rest = text.get(at + head.len()..).unwrap_or_default();
+/// Where a text holds a phrase. `#` in the phrase is a number in the text.
+fn places<'a>(text: &'a str, phrase: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
+    let (head, tail) = phrase.split_once('#').map_or((phrase, None), |(head, tail)| (head, Some(tail)));
+    text.match_indices(head).filter_map(move |(at, _)| {
+        let end = at + head.len();
+        let Some(tail) = tail else { return Some(at..end) };
+        let rest = text.get(end..).unwrap_or_default();
         let behind = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ',');
-        behind.len() < rest.len() && behind.starts_with(tail)
+        let numbered = behind.len() < rest.len() && behind.starts_with(tail);
+        numbered.then(|| at..text.len() - behind.len() + tail.len())
     })
 }
 
@@ -135,7 +146,7 @@ mod tests {
             ("prompt is too long", "prompt is too long", true),
         ];
         for (text, phrase, want) in rows {
-            assert_eq!(says(text, phrase), want, "{text}");
+            assert_eq!(places(text, phrase).next().is_some(), want, "{text}");
         }
     }
 

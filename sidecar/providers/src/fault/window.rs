@@ -56,18 +56,16 @@ const PROMPT_BEHIND: &[&str] = &[" in the messages", " tokens from the input mes
 const PLAUSIBLE: std::ops::RangeInclusive<u64> = 128..=100_000_000;
 
 pub(super) fn learn(report: &Report) -> Option<u64> {
-    let text = report.text.as_str();
-    let stated = report.window.or_else(|| BEFORE.iter().find_map(|phrase| number_behind(text, phrase)));
-    let window =
-        stated.or_else(|| sum_over(text)).or_else(|| BEHIND.iter().find_map(|phrase| number_before(text, phrase)));
+    let stated = report.window.or_else(|| BEFORE.iter().find_map(|phrase| number_behind(report, phrase)));
+    let sum = || sum_over(&report.text);
+    let window = stated.or_else(sum).or_else(|| BEHIND.iter().find_map(|phrase| number_before(report, phrase)));
     window.filter(|window| PLAUSIBLE.contains(window))
 }
 
 /// How long the prompt is, as the provider counts.
 pub(super) fn prompt(report: &Report) -> Option<u64> {
-    let text = report.text.as_str();
-    let behind = || PROMPT_BEHIND.iter().find_map(|phrase| number_before(text, phrase));
-    let before = || PROMPT_BEFORE.iter().find_map(|phrase| number_behind(text, phrase));
+    let behind = || PROMPT_BEHIND.iter().find_map(|phrase| number_before(report, phrase));
+    let before = || PROMPT_BEFORE.iter().find_map(|phrase| number_behind(report, phrase));
     report.prompt.or_else(behind).or_else(before).filter(|prompt| PLAUSIBLE.contains(prompt))
 }
 
@@ -76,13 +74,20 @@ fn sum_over(text: &str) -> Option<u64> {
     text.split(" > ").skip(1).find_map(leading_number)
 }
 
-fn number_behind(text: &str, phrase: &str) -> Option<u64> {
-    let (_, rest) = text.split_once(phrase)?;
-    leading_number(rest.trim_start_matches([' ', '(', ':']))
+/// The first place where the provider itself says something.
+fn said(report: &Report, phrase: &str) -> Option<(usize, usize)> {
+    let mut places = report.text.match_indices(phrase).map(|(at, phrase)| (at, at + phrase.len()));
+    places.find(|(start, end)| !report.asked.wrote(&report.text, *start..*end))
 }
 
-fn number_before(text: &str, phrase: &str) -> Option<u64> {
-    let (front, _) = text.split_once(phrase)?;
+fn number_behind(report: &Report, phrase: &str) -> Option<u64> {
+    let (_, end) = said(report, phrase)?;
+    leading_number(report.text.get(end..)?.trim_start_matches([' ', '(', ':']))
+}
+
+fn number_before(report: &Report, phrase: &str) -> Option<u64> {
+    let (start, _) = said(report, phrase)?;
+    let front = report.text.get(..start)?;
     let digits = front.len() - front.trim_end_matches(is_digit).len();
     parse(front.get(front.len() - digits..)?)
 }

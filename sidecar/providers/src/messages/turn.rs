@@ -101,6 +101,7 @@ fn user(role: &str, blocks: Vec<Value>, dialect: Dialect, at: &str) -> Result<Ve
         let at = format!("{at}.content[{index}]");
         if block["type"] == "tool_result" {
             let (text, images) = result(block["content"].take(), dialect, &at)?;
+            let text = if block["is_error"] == true { failed(text) } else { text };
             let answer = json!({"role": "tool", "tool_call_id": block["tool_use_id"], "content": text});
             messages.push(marked(answer, block.get_mut("cache_control").map(Value::take)));
             parts.extend(images);
@@ -118,6 +119,16 @@ fn user(role: &str, blocks: Vec<Value>, dialect: Dialect, at: &str) -> Result<Ve
     };
     messages.push(json!({"role": role, "content": content}));
     Ok(messages)
+}
+
+/// A tool that failed. Nobody else has a word for it, so it is said in front of what the tool said: a model that takes an
+/// error for the answer goes on from it.
+fn failed(text: Value) -> Value {
+    match text.as_str().unwrap_or_default() {
+        "" => "Error".into(),
+        said if said.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error")) => text,
+        said => format!("Error: {said}").into(),
+    }
 }
 
 /// A tool's result as text; its images, which a tool's message cannot hold, follow in the user's.
@@ -177,4 +188,30 @@ fn document(block: &Value, dialect: Dialect, at: &str) -> Result<Value, BadReque
     }
     let name = block["title"].as_str().unwrap_or("document.pdf");
     Ok(json!({"type": "file", "file": {"filename": name, "file_data": url(source, at)?}}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_that_failed_is_known_to_have_failed_whoever_is_asked() {
+        let rows = [
+            (json!(true), json!("boom"), "Error: boom"),
+            (json!(true), json!([{"type": "text", "text": "no such file"}]), "Error: no such file"),
+            (json!(true), json!("ERROR 7"), "ERROR 7"),
+            (json!(true), json!("é"), "Error: é"),
+            (json!(true), json!(null), "Error"),
+            (json!(false), json!("boom"), "boom"),
+            (json!(null), json!("boom"), "boom"),
+        ];
+        for (is_error, content, want) in rows {
+            let block = json!({"type": "tool_result", "tool_use_id": "c1", "is_error": is_error, "content": content});
+            let turn = json!({"role": "user", "content": [block]});
+            for dialect in [Dialect::OpenAi, Dialect::Gemini, Dialect::Bedrock] {
+                let sent = messages(turn.clone(), dialect, "messages[0]").unwrap();
+                assert_eq!(sent[0]["content"], want, "{turn}");
+            }
+        }
+    }
 }

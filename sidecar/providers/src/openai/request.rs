@@ -162,4 +162,23 @@ mod tests {
         assert_eq!(got["messages"][1]["content"][0]["image_url"], json!({"url": "https://a/b.png"}));
         assert_eq!(sent("OpenAI", "o1", Unsupported::Drop, body).unwrap().0["messages"][0]["role"], "developer");
     }
+    #[test]
+    fn earlier_thoughts_go_only_to_those_who_take_them_back() {
+        let rows = [
+            ("Groq", None, None),
+            ("OpenAI", Some("hm"), None),
+            ("Mistral", None, None),
+            ("Cerebras", None, Some("hm")),
+            ("DeepSeek", Some("hm"), None),
+            ("VLLM", Some("hm"), None),
+            ("OpenRouter", Some("hm"), None),
+        ];
+        for (kind, content, renamed) in rows {
+            let body = json!({"model": "m", "messages": [{"role": "user", "content": "a"},
+                {"role": "assistant", "content": "b", "reasoning_content": "hm"}, {"role": "user", "content": "c"}]});
+            let (got, _) = sent(kind, "m", Unsupported::Drop, body).unwrap();
+            let turn = &got["messages"][1];
+            assert_eq!((turn["reasoning_content"].as_str(), turn["reasoning"].as_str()), (content, renamed), "{kind}");
+        }
+    }
 }

@@ -123,6 +123,8 @@ pub(crate) enum Thoughts {
     Kept,
     /// `reasoning_content` only; signed blocks are Anthropic's.
     Plain,
+    /// The same by another name: `reasoning`.
+    Renamed,
     Left,
 }
 

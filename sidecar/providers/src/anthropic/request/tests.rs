@@ -98,3 +98,34 @@ fn a_schema_that_refers_to_itself_is_asked_for_by_a_tool_which_may() {
     let (got, _) = sent(abilities, Host::Own, &format(&json!({"type": "object"}))).unwrap();
     assert!(got.get("tools").is_none(), "{got}");
 }
+
+#[test]
+fn a_model_that_takes_one_of_two_measures_of_chance_gets_one() {
+    let both = |temperature: f64, top_p: f64| json!({"temperature": temperature, "top_p": top_p});
+    let knows = Abilities { sampling: Some(true), ..Abilities::default() };
+    let rows = [
+        (both(0.2, 0.9), json!(0.2), json!(null), vec!["top_p"]),
+        (both(0.2, 1.0), json!(0.2), json!(null), vec![]),
+        (both(1.0, 0.9), json!(null), json!(0.9), vec![]),
+        (json!({"temperature": null, "top_p": 0.9}), json!(null), json!(0.9), vec![]),
+        (json!({"top_p": 0.9}), json!(null), json!(0.9), vec![]),
+        (json!({"temperature": 0.2}), json!(0.2), json!(null), vec![]),
+    ];
+    for host in [Host::Own, Host::Vertex, Host::Bedrock] {
+        for (more, temperature, top_p, dropped) in &rows {
+            let (got, left_out) = sent(knows, host, more).unwrap();
+            assert_eq!((&got["temperature"], &got["top_p"]), (temperature, top_p), "{host:?} {more}");
+            assert_eq!(left_out, *dropped, "{host:?} {more}");
+        }
+    }
+    let (got, _) = sent_or(Unsupported::Pass, knows, Host::Own, &both(0.2, 0.9)).unwrap();
+    assert_eq!((&got["temperature"], &got["top_p"]), (&json!(0.2), &json!(0.9)));
+    let refused = sent_or(Unsupported::Reject, knows, Host::Own, &both(0.2, 0.9)).unwrap_err().message;
+    assert!(refused.contains("temperature") && refused.contains("top_p"), "{refused}");
+    assert!(sent_or(Unsupported::Reject, knows, Host::Own, &both(0.2, 1.0)).is_ok());
+    for (model, one) in
+        [("claude-opus-4-1", true), ("claude-haiku-4-5", true), ("claude-sonnet-4-0", false), ("m", false)]
+    {
+        assert_eq!(Traits::of(&Target::new(Dialect::Anthropic, model)).one_sampling, one, "{model}");
+    }
+}

@@ -49,3 +49,14 @@ fn a_schema_goes_as_one_to_models_known_to_take_it() {
         assert_eq!((got["outputConfig"].is_object(), got["toolConfig"].is_object()), (native, !native), "{got}");
     }
 }
+
+#[test]
+fn a_claude_gets_one_of_two_measures_of_chance() {
+    let knows = Abilities { sampling: Some(true), ..Abilities::default() };
+    let both = json!({"temperature": 0.2, "top_p": 0.9});
+    let (got, dropped) = sent(Unsupported::Drop, knows, &both).unwrap();
+    assert_eq!((&got["inferenceConfig"], dropped), (&json!({"temperature": 0.2}), vec!["top_p".to_owned()]));
+    let (got, _) = sent(Unsupported::Pass, knows, &both).unwrap();
+    assert_eq!(got["inferenceConfig"], json!({"temperature": 0.2, "topP": 0.9}));
+    assert!(sent(Unsupported::Reject, knows, &both).unwrap_err().message.contains("top_p"));
+}

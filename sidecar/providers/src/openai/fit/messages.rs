@@ -55,8 +55,17 @@ fn fit(message: &mut Map<String, Value>, row: &Row) {
     if row.thoughts != Thoughts::Kept {
         message.shift_remove("thinking_blocks");
     }
-    if row.thoughts == Thoughts::Left {
-        message.shift_remove("reasoning_content");
+    match row.thoughts {
+        Thoughts::Kept | Thoughts::Plain => {}
+        Thoughts::Renamed => {
+            if let Some(thoughts) = message.shift_remove("reasoning_content") {
+                message.entry("reasoning").or_insert(thoughts);
+            }
+        }
+        Thoughts::Left => {
+            message.shift_remove("reasoning_content");
+            message.shift_remove("reasoning");
+        }
     }
     if row.flat_text
         && let Some(text) = message.get("content").and_then(joined)
@@ -93,12 +102,13 @@ fn says_something(message: &Value) -> bool {
 
 /// Messages of a role and a text each, and nothing in them that any row asks about.
 fn is_plain(raw: &[u8]) -> bool {
-    const ASKED: [&[u8]; 6] = [
+    const ASKED: [&[u8]; 7] = [
         b"\"type\"",
         b"\"name\"",
         b"\"cache_control\"",
         b"\"thinking_blocks\"",
         b"\"reasoning_content\"",
+        b"\"reasoning\"",
         b"\"assistant\"",
     ];
     !ASKED.iter().any(|word| memmem::find(raw, word).is_some())

@@ -72,6 +72,7 @@ pub(super) const ROWS: &[Row] = &[
             "verbosity",
         ],
         renames: OLD_BOUND,
+        thoughts: Thoughts::Renamed,
         ..public("Cerebras", "https://api.cerebras.ai/v1")
     },
     account("Cloudflare"),
@@ -157,6 +158,7 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         drops: NEW_BUT_EFFORT,
         renames: OLD_BOUND,
+        thoughts: Thoughts::Left,
         search_tool: Some("browser_search"),
         ..chats(public("Groq", "https://api.groq.com/openai/v1"))
     },

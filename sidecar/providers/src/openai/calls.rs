@@ -1,0 +1,251 @@
+//! Calls of tools, each with a name of its own.
+//!
+//! Servers that copy OpenAI's API leave out a call's `id` now and then, or send an empty one, and some number no call of a
+//! stream. Whoever translates an answer, and every SDK that sends the tool's result back, goes by both. What is missing is
+//! made up where the call begins; an answer that lacks nothing keeps its bytes.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use memchr::memmem;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::stream::frame;
+use crate::sse::Event;
+
+/// No model calls a quarter as many at once. What comes beyond is taken as it is.
+const MAX_CALLS: usize = 512;
+
+/// Names the calls of a stream, event by event.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    /// What no other answer is called.
+    answer: String,
+    /// Choice and call of those that have begun.
+    begun: Vec<(u64, u64)>,
+}
+
+#[derive(Deserialize)]
+struct Chunk<'a> {
+    #[serde(borrow, default)]
+    choices: Vec<Choice<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Choice<'a> {
+    #[serde(default)]
+    index: Option<u64>,
+    #[serde(borrow, default)]
+    delta: Option<Delta<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Delta<'a> {
+    #[serde(borrow, default)]
+    tool_calls: Option<Vec<Call<'a>>>,
+}
+
+#[derive(Deserialize)]
+struct Call<'a> {
+    #[serde(default)]
+    index: Option<u64>,
+    #[serde(borrow, default)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    function: Option<Function<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Function<'a> {
+    #[serde(borrow, default)]
+    name: Option<Cow<'a, str>>,
+}
+
+/// What a piece of a call lacks.
+struct Lack {
+    choice: usize,
+    call: usize,
+    index: u64,
+    id: Option<String>,
+}
+
+/// A whole answer whose calls all have names.
+pub(crate) fn named(bytes: Bytes, answer: &str) -> Bytes {
+    if !calls_tools(&bytes) {
+        return bytes;
+    }
+    let Ok(mut body) = serde_json::from_slice::<Value>(&bytes) else { return bytes };
+    let mut count = 0;
+    let mut changed = false;
+    for choice in body["choices"].as_array_mut().into_iter().flatten() {
+        let calls = choice.pointer_mut("/message/tool_calls").and_then(Value::as_array_mut);
+        for call in calls.into_iter().flatten().filter(|call| call.is_object()) {
+            if call["id"].as_str().is_none_or(str::is_empty) {
+                call["id"] = name(answer, count).into();
+                changed = true;
+            }
+            count += 1;
+        }
+    }
+    if changed { body.to_string().into() } else { bytes }
+}
+
+fn calls_tools(json: &[u8]) -> bool {
+    memmem::find(json, b"\"tool_calls\"").is_some()
+}
+
+fn name(answer: &str, count: usize) -> String {
+    format!("call_{answer}_{count}")
+}
+
+// === impl Calls ===
+
+impl Calls {
+    pub(crate) fn stamp(&mut self, answer: &str) {
+        answer.clone_into(&mut self.answer);
+    }
+
+    pub(crate) fn event(&mut self, event: Event) -> Event {
+        let Some(data) = event.data.as_ref().filter(|data| calls_tools(data)) else { return event };
+        let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else { return event };
+        let lacks = self.lacks(&chunk);
+        if lacks.is_empty() {
+            return event;
+        }
+        let Ok(mut chunk) = serde_json::from_slice::<Value>(data) else { return event };
+        for Lack { choice, call, index, id } in lacks {
+            let call = &mut chunk["choices"][choice]["delta"]["tool_calls"][call];
+            call["index"] = index.into();
+            if let Some(id) = id {
+                call["id"] = id.into();
+            }
+        }
+        let json = chunk.to_string();
+        Event { raw: frame(json.as_bytes()), data: Some(json.into()) }
+    }
+
+    fn lacks(&mut self, chunk: &Chunk<'_>) -> Vec<Lack> {
+        let mut lacks = Vec::new();
+        for (at, choice) in chunk.choices.iter().enumerate() {
+            let calls = choice.delta.as_ref().and_then(|delta| delta.tool_calls.as_ref());
+            for (number, call) in calls.into_iter().flatten().enumerate() {
+                let (index, id) = self.piece(choice.index.unwrap_or(0), call);
+                if id.is_some() || call.index.is_none() {
+                    lacks.push(Lack { choice: at, call: number, index, id });
+                }
+            }
+        }
+        lacks
+    }
+
+    /// The number of the call that a piece belongs to, and the name it should have had.
+    fn piece(&mut self, choice: u64, call: &Call<'_>) -> (u64, Option<String>) {
+        let names_tool = call.function.as_ref().and_then(|function| function.name.as_ref()).is_some();
+        let last = self.begun.iter().filter(|(of, _)| *of == choice).map(|(_, index)| *index).max();
+        let next = last.map_or(0, |last| last.saturating_add(1));
+        let index = call.index.unwrap_or(if names_tool { next } else { last.unwrap_or(0) });
+        if self.begun.contains(&(choice, index)) || self.begun.len() == MAX_CALLS {
+            return (index, None);
+        }
+        self.begun.push((choice, index));
+        let nameless = call.id.as_deref().is_none_or(str::is_empty);
+        (index, nameless.then(|| name(&self.answer, self.begun.len() - 1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Api, Body, Dialect, Need, Stamp, StreamDecoder, Target, decode_at, encode, read};
+
+    const STAMP: Stamp<'static> = Stamp { created: 7, id: "r-1" };
+
+    /// A whole answer that calls two tools, with these ids.
+    fn whole(api: Api, ids: [Value; 2]) -> String {
+        let call = |id| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}});
+        let message = json!({"role": "assistant", "content": null, "tool_calls": ids.map(call)});
+        let body = json!({"id": "1", "choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]});
+        let answer = decode_at(api, Dialect::OpenAi, "m", STAMP, body.to_string().into()).unwrap();
+        String::from_utf8(answer.body.to_vec()).unwrap()
+    }
+
+    fn stream(api: Api, pieces: &[Value]) -> String {
+        let chunk = |delta: &Value, reason: Value| json!({"id": "1", "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]});
+        let mut events: Vec<_> = pieces.iter().map(|call| chunk(&json!({"tool_calls": [call]}), Value::Null)).collect();
+        events.push(chunk(&json!({}), "tool_calls".into()));
+        let text: String =
+            events.iter().map(|event| format!("data: {event}\n\n")).chain(["data: [DONE]\n\n".into()]).collect();
+        let mut decoder = StreamDecoder::new(api, Dialect::OpenAi, "m", false).stamped(STAMP);
+        let mut out = Vec::new();
+        decoder.push(text.into(), &mut out).unwrap();
+        out.iter().map(|frame| String::from_utf8_lossy(&frame.bytes).into_owned()).collect()
+    }
+
+    #[test]
+    fn a_call_without_a_name_gets_one_in_every_api() {
+        let piece = |id: Value, index: Value, name: Option<&str>| {
+            let mut function = json!({"arguments": "{}"});
+            if let Some(name) = name {
+                function["name"] = name.into();
+            }
+            json!({"index": index, "id": id, "function": function})
+        };
+        for api in [Api::ChatCompletions, Api::Messages, Api::Responses] {
+            for missing in [Value::Null, json!("")] {
+                let text = whole(api, [missing.clone(), missing.clone()]);
+                assert!(text.contains("\"call_r-1_0\"") && text.contains("\"call_r-1_1\""), "{text}");
+                let pieces = [
+                    piece(missing.clone(), json!(0), Some("f")),
+                    piece(missing.clone(), json!(0), None),
+                    piece(missing.clone(), json!(1), Some("g")),
+                ];
+                let numbered = stream(api, &pieces);
+                let pieces = [
+                    piece(missing.clone(), json!(null), Some("f")),
+                    piece(missing.clone(), json!(null), None),
+                    piece(missing.clone(), json!(null), Some("g")),
+                ];
+                assert_eq!(numbered, stream(api, &pieces).replace(r#""index":null"#, ""), "{api:?}");
+                assert!(numbered.contains("\"call_r-1_0\"") && numbered.contains("\"call_r-1_1\""), "{numbered}");
+                assert!(!numbered.contains("call_r-1_2"), "a piece of a call is no call: {numbered}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_there_stays_and_so_do_the_bytes() {
+        let raw = r#"{"choices": [ {"message": {"tool_calls": [{"id": "c1"}]}, "finish_reason": "tool_calls"} ]}"#;
+        assert_eq!(named(raw.into(), "r"), raw);
+        let raw =
+            r#"{"choices": [ {"delta": {"tool_calls": [{"index": 0, "id": "c1", "function": {"name": "f"}}]}} ]}"#;
+        let event = Event { raw: frame(raw.as_bytes()), data: Some(raw.into()) };
+        assert_eq!(Calls::default().event(event).data.unwrap(), raw);
+        for odd in [r#"{"choices": {"tool_calls": 1}}"#, r#"{"choices": [{"message": {"tool_calls": [1, null]}}]}"#] {
+            assert_eq!(named(odd.into(), "r"), odd);
+        }
+    }
+
+    #[test]
+    fn a_result_that_names_such_a_call_goes_back_with_it() {
+        let message: Value = serde_json::from_str(&whole(Api::Messages, [Value::Null, json!("")])).unwrap();
+        let calls = message["content"].as_array().unwrap();
+        let results =
+            calls.iter().map(|call| json!({"type": "tool_result", "tool_use_id": call["id"], "content": "x"}));
+        let request = json!({"model": "m", "max_tokens": 9, "messages": [
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": calls},
+            {"role": "user", "content": results.collect::<Vec<_>>()}]});
+        let body = Body::parse(request.to_string().into()).unwrap();
+        let need: Need = read(Api::Messages, &body).unwrap();
+        let out = encode(Api::Messages, &body, &need, &Target::new(Dialect::OpenAi, "m")).unwrap();
+        let sent: Value = serde_json::from_slice(&out.body).unwrap();
+        let messages = sent["messages"].as_array().unwrap();
+        for (number, result) in messages[2..].iter().enumerate() {
+            assert_eq!(result["tool_call_id"], messages[1]["tool_calls"][number]["id"], "{sent}");
+            assert_eq!(result["tool_call_id"], name("r-1", number));
+        }
+    }
+}
