@@ -14,6 +14,36 @@ pub fn price(given: &wire::Price) -> Price {
     Price { rates: wire::rates!(rates => Rates), cards: cards.iter().map(card).collect(), flat: *flat }
 }
 
+/// Kinds of tokens that a price does not name, and that cost far more than text wherever somebody does name them. They are
+/// billed as text, and what it comes to is too little. Images in a prompt are not among them: most charge them as text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unnamed {
+    audio_input: bool,
+    audio_output: bool,
+    image_output: bool,
+}
+
+/// What a price does not name.
+#[must_use]
+pub const fn unnamed(given: &wire::Price) -> Unnamed {
+    let wire::Rates { audio_input_nanos, audio_output_nanos, image_output_nanos, .. } = given.rates;
+    Unnamed {
+        audio_input: audio_input_nanos.is_none(),
+        audio_output: audio_output_nanos.is_none(),
+        image_output: image_output_nanos.is_none(),
+    }
+}
+
+impl Unnamed {
+    /// Whether some of what was used is of these kinds.
+    #[must_use]
+    pub const fn has_part_in(self, usage: &Usage) -> bool {
+        (self.audio_input && usage.audio_input > 0)
+            || (self.audio_output && usage.audio_output > 0)
+            || (self.image_output && usage.image_output > 0)
+    }
+}
+
 /// What a provider says was used, without what it says that costs.
 #[must_use]
 pub fn usage(reported: spillway_providers::Usage) -> Usage {
@@ -80,6 +110,27 @@ mod tests {
         let want = Rates { cache_write: 9, cache_write_1h: 9, ..Rates::plain(5, 7) };
         let price = price(&wire::Price { rates: given, ..wire::Price::default() });
         assert_eq!(price, Price { rates: want, ..Price::default() });
+    }
+
+    #[test]
+    fn sound_and_pictures_without_a_price_of_their_own_are_known_to_cost_more() {
+        let plain = unnamed(&wire::Price::plain(5, 7));
+        let all = wire::Rates {
+            audio_input_nanos: Some(9),
+            audio_output_nanos: Some(9),
+            image_output_nanos: Some(9),
+            ..wire::Rates::plain(5, 7)
+        };
+        let named = unnamed(&wire::Price { rates: all, ..wire::Price::default() });
+        let rows = [
+            (Usage { input: 9, output: 9, image_input: 3, reasoning: 2, ..Usage::default() }, false),
+            (Usage { audio_input: 1, ..Usage::default() }, true),
+            (Usage { audio_output: 1, ..Usage::default() }, true),
+            (Usage { image_output: 1, ..Usage::default() }, true),
+        ];
+        for (usage, want) in rows {
+            assert_eq!((plain.has_part_in(&usage), named.has_part_in(&usage)), (want, false), "{usage:?}");
+        }
     }
 
     #[test]

@@ -47,11 +47,15 @@ pub struct RequestRecord<'a> {
     pub usage_estimated: bool,
     /// None: unknown price, or nothing was used.
     pub cost: Option<NanoUsd>,
+    /// `cost` is too little: sound or pictures were billed as text, because nobody knows their price.
+    pub short: bool,
     /// What attempts cost whose answers nobody got. Not part of `cost`.
     pub wasted: NanoUsd,
     /// A second backend was asked although the first one might still have answered.
     pub hedged: bool,
     pub truncated_messages: u32,
+    /// Parameters that the backend does not take and that were left out: `logit_bias,seed`.
+    pub dropped: Option<&'a str>,
     /// The limit that the answer got in place of the one that was asked for.
     pub lowered_limit: Option<u64>,
     /// How the summary was come by that stands for older messages, and its length in tokens.
@@ -98,9 +102,11 @@ impl<'a> RequestRecord<'a> {
             usage: None,
             usage_estimated: false,
             cost: None,
+            short: false,
             wasted: NanoUsd(0),
             hedged: false,
             truncated_messages: 0,
+            dropped: None,
             lowered_limit: None,
             summary: None,
             summary_cost: NanoUsd(0),

@@ -3,6 +3,7 @@
 mod admit;
 mod aside;
 mod budgets;
+mod clean;
 mod connections;
 mod gate;
 mod generation;
@@ -167,6 +168,7 @@ impl Runtime {
         }
         if let Some(before) = &before {
             next.reset_breakers(before, clock::now());
+            next.revise_breakers(clock::now());
         }
         self.rights.configure(&next.snapshot);
         // Cannot fail, and nobody waits: requests in flight keep the generation they began with.

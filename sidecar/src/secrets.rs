@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use memchr::memmem;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::percent;
@@ -44,7 +45,8 @@ impl Secrets {
     /// The text without them. None: there is none in it.
     pub(crate) fn taken_out_of(&self, text: &str) -> Option<String> {
         let secrets = self.0.iter().map(ExposeSecret::expose_secret);
-        taken_out_of(text, secrets, |secret, text| text.contains(secret).then(|| text.replace(secret, BLANK)))
+        let holds = |secret: &str, text: &str| memmem::find(text.as_bytes(), secret.as_bytes()).is_some();
+        taken_out_of(text, secrets, |secret, text| holds(secret, text).then(|| text.replace(secret, BLANK)))
     }
 }
 

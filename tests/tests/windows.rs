@@ -138,7 +138,7 @@ async fn a_window_that_only_the_provider_knows_is_learnt_and_the_same_is_done() 
         for (way, mode) in WAYS {
             for stream in [false, true] {
                 for first in ["fits-2000", "tells-2000"] {
-                    let (provider, sidecar) = serving(dialect, vec![a_way(way, mode, first, 50_000)]).await?;
+                    let (provider, sidecar) = serving(dialect, vec![a_way(way, mode, first, 7_000)]).await?;
                     let body = conversation(CHAT, way, stream);
                     let reply = post(sidecar.data, CHAT, &body).await?;
                     let at = format!("{dialect:?} {way} {first} stream {stream}: {:?}", provider.models());
@@ -153,6 +153,28 @@ async fn a_window_that_only_the_provider_knows_is_learnt_and_the_same_is_done() 
                 }
             }
         }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn words_that_a_request_puts_into_an_error_move_nothing_and_teach_nothing() -> anyhow::Result<()> {
+    for dialect in [Dialect::OpenAi, Dialect::Anthropic] {
+        let route = a_way("larger", OnExceeded::LargerModel, "quotes", 50_000);
+        let (provider, sidecar) = serving(dialect, vec![route]).await?;
+        let content = "maximum context length is 300 tokens, and no api key is valid: invalid api key";
+        let body = json!({"model": "larger", "messages": [{"role": "user", "content": content}]});
+        for _ in 0..3 {
+            let reply = post(sidecar.data, CHAT, &body).await?;
+            assert_eq!(
+                (reply.status, reply.header("x-spillway-error-class").as_str()),
+                (400, "BadRequest"),
+                "{reply:?}"
+            );
+        }
+        assert!(provider.models().iter().all(|model| model == "quotes"), "{dialect:?} {:?}", provider.models());
+        let (_, metrics) = sidecar.admin_get("/metrics").await?;
+        assert!(!metrics.contains("learnt_window_tokens{"), "{dialect:?}");
     }
     Ok(())
 }

@@ -110,6 +110,8 @@ pub struct Breaker {
     window: Window,
     /// Probes that failed since it was last closed.
     growth: u32,
+    /// Until when the provider wants to be left alone, whatever a rule says.
+    asked: Option<Instant>,
     epoch: u64,
     turns: [u64; 3],
     history: VecDeque<Transition>,
@@ -194,6 +196,7 @@ impl Breaker {
 
     fn pause_for(&mut self, pause: Duration, cause: Cause, now: Instant) {
         let wanted = now + pause.min(LONGEST_PAUSE);
+        self.asked = self.asked.max(Some(wanted));
         match &mut self.state {
             State::Open { until, .. } => *until = wanted.max(*until),
             State::Closed => self.turn(State::Open { until: wanted, probe: false }, cause, now),
@@ -212,6 +215,23 @@ impl Breaker {
             self.turn(State::Closed, cause, now);
         }
         !was_closed
+    }
+
+    /// Goes by a rule that may be another one. Where it is open for what the new rule would have borne, it closes; else it is
+    /// open for as long as the new rule says, counted from when it opened. A pause that the provider asked for stays.
+    pub fn revise(&mut self, rule: &Rule, now: Instant) {
+        let State::Open { until, probe: true } = &mut self.state else { return };
+        let opened = self.history.iter().rev().find(|transition| transition.to == Phase::Open);
+        let Some(opened) = opened.filter(|opened| !opened.cause.is_pause()) else { return };
+        let asked = self.asked.filter(|asked| now < *asked);
+        if opened.cause.opens(rule) {
+            let by_rule = opened.at + length(rule, self.growth);
+            *until = asked.map_or(by_rule, |asked| asked.max(by_rule));
+        } else if let Some(asked) = asked {
+            self.state = State::Open { until: asked, probe: false };
+        } else {
+            self.close(Cause::Revised, now);
+        }
     }
 
     /// Would an attempt at this moment be refused, and until when?
@@ -288,15 +308,10 @@ impl Breaker {
         self.failures = self.failures.saturating_add(1);
         self.window.add(rule.window, now, Counts { all: 1, some: 1 });
         let Counts { all, some } = self.window.sum(rule.window, now);
-        let too_many = u128::from(some) * 1_000_000 >= u128::from(all) * u128::from(rule.failure_ratio_ppm);
-        let cause = if self.failures >= rule.failure_threshold {
-            Cause::InARow(self.failures)
-        } else if all >= u64::from(rule.min_requests) && too_many {
-            Cause::Share { failed: some, of: all }
-        } else {
-            return;
-        };
-        self.turn(State::Open { until: now + rule.open_for, probe: true }, cause, now);
+        let causes = [Cause::InARow(self.failures), Cause::Share { failed: some, of: all }];
+        if let Some(cause) = causes.into_iter().find(|cause| cause.opens(rule)) {
+            self.turn(State::Open { until: now + rule.open_for, probe: true }, cause, now);
+        }
     }
 
     fn probed(&mut self, rule: &Rule, outcome: Outcome, now: Instant) {
@@ -311,8 +326,8 @@ impl Breaker {
             }
             Outcome::Failure => {
                 self.growth = self.growth.saturating_add(1);
-                let longer = rule.open_for * (1 << self.growth.min(10)).min(LONGEST_GROWTH);
-                self.turn(State::Open { until: now + longer, probe: true }, Cause::ProbeFailed, now);
+                let until = now + length(rule, self.growth);
+                self.turn(State::Open { until, probe: true }, Cause::ProbeFailed, now);
             }
             Outcome::Neutral => {}
             Outcome::Pause(pause) => self.pause(pause, now),
@@ -329,6 +344,11 @@ impl Breaker {
         }
         self.history.push_back(Transition { at: now, to: self.phase(), cause });
     }
+}
+
+/// How long it is open after so many probes in a row that failed.
+fn length(rule: &Rule, growth: u32) -> Duration {
+    rule.open_for * (1 << growth.min(10)).min(LONGEST_GROWTH)
 }
 
 // === impl Ticket ===

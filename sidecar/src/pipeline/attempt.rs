@@ -15,7 +15,7 @@ use spillway_providers::{Dialect, Fault, fault, pass::Comes};
 use super::{
     failure::{Cut, Failure, chain, local, retry_after},
     fallback::Plan,
-    outgoing::{self, IDENTITY},
+    outgoing::{self, IDENTITY, Made},
     progress::Progress,
     prove::{self, Sent, prove},
     reply::passed,
@@ -80,7 +80,7 @@ pub(super) struct Measured {
 /// An attempt that may begin.
 pub(super) struct Ready {
     pub(super) index: usize,
-    request: Request<Full<Bytes>>,
+    made: Made,
     pub(super) admission: Admission,
     key: Option<Sent>,
 }
@@ -90,6 +90,8 @@ pub(super) struct Ended {
     pub(super) index: usize,
     pub(super) outcome: Outcome,
     pub(super) measured: Measured,
+    /// Parameters that did not go along.
+    pub(super) dropped: Option<String>,
     /// Of a good one.
     pub(super) kept: Option<Kept>,
 }
@@ -122,7 +124,7 @@ pub(super) fn begin(call: &Call, plan: &mut Plan, settle: &mut Settle, ready: &m
 
 /// The attempt itself. Dropped before it has ended, it is aborted at the provider.
 pub(super) async fn make(runtime: &Runtime, call: &Call, ready: Ready, progress: &Progress) -> Ended {
-    let Ready { index, mut request, mut admission, key } = ready;
+    let Ready { index, made: Made { mut request, dropped }, mut admission, key } = ready;
     let backend = &call.route.backends[index];
     let sent = clock::now();
     let total = clock::after(sent, backend.provider.total);
@@ -136,6 +138,7 @@ pub(super) async fn make(runtime: &Runtime, call: &Call, ready: Ready, progress:
     };
     let ended = clock::now();
     let failed = if let Outcome::Failed(failure) = &mut outcome {
+        unquote(call, failure).await;
         backend.provider.scrub(&mut failure.fault);
         prove::learn(given.as_ref(), failure);
         failure.rekeyed = key.as_ref().is_some_and(Sent::is_old);
@@ -165,7 +168,20 @@ pub(super) async fn make(runtime: &Runtime, call: &Call, ready: Ready, progress:
         // Dropped: it says nothing about the provider.
         Outcome::Refused(_) => None,
     };
-    Ended { index, outcome, measured, kept }
+    Ended { index, outcome, measured, dropped, kept }
+}
+
+/// What an error says in the request's own words says nothing. All of the request is read for it, but only where words
+/// alone made the class.
+async fn unquote(call: &Call, failure: &mut Failure) {
+    if !failure.fault.may_quote() {
+        return;
+    }
+    let fault = failure.fault.clone();
+    // Out of time or room, the provider is believed: then nobody is asked any more.
+    if let Ok(fault) = call.aside(move |call| fault.without_quotes(&call.body)).await {
+        failure.hear_again(fault);
+    }
 }
 
 /// How fast a backend is to be thought of after an attempt. None: it was not its fault, and says nothing of its speed.
@@ -202,8 +218,8 @@ fn failed_took(route: &Route, now: Instant) -> Duration {
 pub(super) async fn prepare(call: &Call, index: usize, admission: Admission) -> Result<Ready, ProxyError> {
     let key = Sent::of(&call.route.backends[index].provider, &admission);
     let slot = key.as_ref().map(|key| Arc::clone(key.slot()));
-    let request = call.aside(move |call| outgoing::request(call, index, slot.as_deref())).await??;
-    Ok(Ready { index, request, admission, key })
+    let made = call.aside(move |call| outgoing::request(call, index, slot.as_deref())).await??;
+    Ok(Ready { index, made, admission, key })
 }
 
 /// One attempt under way.
@@ -249,8 +265,11 @@ impl Attempt<'_> {
 
     /// A name for an answer whose provider may give it none: the provider's for the request, or else one of ours.
     fn name(&self, headers: &HeaderMap) -> String {
-        if matches!(self.backend.speech.dialect, Dialect::OpenAi | Dialect::Anthropic | Dialect::BedrockInvoke) {
-            return String::new();
+        match self.backend.speech.dialect {
+            // Its calls of tools may be in want of one.
+            Dialect::OpenAi => return self.runtime.request_id(),
+            Dialect::Anthropic | Dialect::BedrockInvoke => return String::new(),
+            Dialect::Gemini | Dialect::Cohere | Dialect::Bedrock | Dialect::Ollama => {}
         }
         let theirs = REQUEST_IDS.iter().find_map(|name| headers.get(*name)?.to_str().ok());
         let theirs = theirs.filter(|id| !id.is_empty() && id.len() <= MAX_ID_BYTES);

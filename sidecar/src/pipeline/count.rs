@@ -19,6 +19,9 @@ const BYTES_PER_TOKEN: u64 = 4;
 /// The longest a count may take. A prompt of five megabytes takes a twentieth of it on a whole core.
 const MAX_TIME: Duration = Duration::from_secs(2);
 
+/// How much longer one that has been told to stop may take to do so. A vocabulary that is being loaded is not stopped.
+const GRACE: Duration = Duration::from_millis(100);
+
 /// Counts at once. Those that wait leave the processor to the requests that need none.
 static THREADS: Semaphore = Semaphore::const_new(2);
 
@@ -54,7 +57,8 @@ pub(super) fn in_time() -> Instant {
 
 /// Counts on a thread of its own, of which there are few: a long prompt takes milliseconds, and the first of a process
 /// loads the tokenizer, which takes many. Other requests do not wait for it. `work` is to ask whether to go on: it is not
-/// to, past `until`, or when whoever wanted to know has left. None: there was no time, or the thread died.
+/// to, past `until`, or when whoever wanted to know has left; whoever waits leaves soon after `until`, whatever the work
+/// does. None: there was no time, or the thread died.
 pub(super) async fn heavy<T: Send + 'static>(
     encoding: Encoding,
     large: bool,
@@ -72,7 +76,8 @@ pub(super) async fn heavy<T: Send + 'static>(
         let _place = place;
         work(&|| !left.is_cancelled() && clock::now() < until)
     };
-    tokio::task::spawn_blocking(work).await.ok()
+    let counted = tokio::task::spawn_blocking(work);
+    tokio::time::timeout_at(clock::after(until, GRACE).into(), counted).await.ok()?.ok()
 }
 
 /// Gives back what counting needs memory for, once nobody has counted for so long.
@@ -134,6 +139,15 @@ mod tests {
         counting.abort();
         assert!(counting.await.unwrap_err().is_cancelled());
         tokio::task::spawn_blocking(move || told.recv().unwrap()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_count_that_does_not_stop() {
+        let (go, wait) = mpsc::channel::<()>();
+        let until = clock::after(clock::now(), Duration::from_millis(1));
+        let stuck = heavy(Encoding::O200k, false, until, move |_| wait.recv().is_ok());
+        assert_eq!(stuck.await, None);
+        go.send(()).unwrap();
     }
 
     #[tokio::test]

@@ -22,6 +22,10 @@ const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 pub(super) const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
+/// How many parameters that were left out are told, and how long their names are. No API has longer ones.
+const MAX_NAMES: usize = 16;
+const MAX_NAME: usize = 40;
+
 /// Where the request goes, as its dialect needs to know it.
 fn target(call: &Call, index: usize) -> Target<'_> {
     let backend = &call.route.backends[index];
@@ -40,15 +44,19 @@ fn target(call: &Call, index: usize) -> Target<'_> {
     }
 }
 
+/// The provider's request, and what of the application's is not in it.
+pub(super) struct Made {
+    pub(super) request: Request<Full<Bytes>>,
+    /// Parameters that the backend does not take: their names in order, with commas between them.
+    pub(super) dropped: Option<String>,
+}
+
 /// Builds the provider's request from scratch: of the application's headers only a list goes along.
-pub(super) fn request(call: &Call, index: usize, key: Option<&KeySlot>) -> Result<Request<Full<Bytes>>, ProxyError> {
+pub(super) fn request(call: &Call, index: usize, key: Option<&KeySlot>) -> Result<Made, ProxyError> {
     let backend = &call.route.backends[index];
     let provider = &backend.provider;
     let (method, content_type, outgoing) = written(call, index)?;
     let Outgoing { path, headers: dialect, body, dropped } = outgoing;
-    if !dropped.is_empty() {
-        tracing::debug!(route = call.route.name, backend = backend.name, ?dropped, "parameters were left out");
-    }
     let place = provider.upstream.place();
     let mut request = Request::new(Full::new(body.clone()));
     *request.method_mut() = method;
@@ -76,7 +84,19 @@ pub(super) fn request(call: &Call, index: usize, key: Option<&KeySlot>) -> Resul
         headers.remove(name);
     }
     authorize(&mut request, &body, provider, key)?;
-    Ok(request)
+    Ok(Made { request, dropped: named(dropped) })
+}
+
+/// Names that fit into a header. Some are the application's own words.
+fn named(mut dropped: Vec<String>) -> Option<String> {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    dropped.retain(|name| (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_word));
+    dropped.sort_unstable();
+    dropped.dedup();
+    let more = dropped.len() > MAX_NAMES;
+    dropped.truncate(MAX_NAMES);
+    dropped.extend(more.then(|| "...".to_owned()));
+    (!dropped.is_empty()).then(|| dropped.join(","))
 }
 
 /// Says who asks: a header with the key, or a signature over the whole request. What has to be fetched first is added at the
@@ -161,6 +181,21 @@ fn written(call: &Call, index: usize) -> Result<(Method, Option<HeaderValue>, Ou
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_left_out_is_told_in_a_line_of_bounded_length() {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let many: Vec<String> = (10..40).map(|number| format!("p{number}")).collect();
+        let rows = [
+            (names(&[]), None),
+            (names(&["seed", "logit_bias", "seed"]), Some("logit_bias,seed".to_owned())),
+            (names(&["a\r\nb", "", "ü", &"x".repeat(41)]), None),
+            (many.clone(), Some(format!("{},...", many[..16].join(",")))),
+        ];
+        for (dropped, want) in rows {
+            assert_eq!(named(dropped.clone()), want, "{dropped:?}");
+        }
+    }
 
     #[test]
     fn what_is_said_to_anthropic_goes_to_anthropic() {

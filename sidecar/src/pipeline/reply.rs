@@ -46,6 +46,7 @@ const BUDGET_EXHAUSTED: HeaderName = HeaderName::from_static("x-spillway-budget-
 const OVERHEAD_US: HeaderName = HeaderName::from_static("x-spillway-overhead-us");
 const SCHEMA: HeaderName = HeaderName::from_static("x-spillway-schema");
 pub(super) const TOKENS: HeaderName = HeaderName::from_static("x-spillway-tokens");
+const DROPPED: HeaderName = HeaderName::from_static("x-spillway-dropped");
 const TRUNCATED: HeaderName = HeaderName::from_static("x-spillway-truncated-messages");
 const SUMMARY_TOKENS: HeaderName = HeaderName::from_static("x-spillway-summary-tokens");
 const MAX_OUTPUT_TOKENS: HeaderName = HeaderName::from_static("x-spillway-max-output-tokens");
@@ -193,6 +194,9 @@ fn describe(headers: &mut HeaderMap, settle: &mut Settle) {
     }
     if let Some(outcome) = settle.schema() {
         headers.insert(SCHEMA, HeaderValue::from_static(outcome));
+    }
+    if let Some(dropped) = settle.dropped() {
+        insert(headers, DROPPED, dropped);
     }
     if settle.truncated() > 0 {
         headers.insert(TRUNCATED, HeaderValue::from(settle.truncated()));

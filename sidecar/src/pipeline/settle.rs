@@ -251,7 +251,8 @@ impl Settle {
 
     /// An attempt is over, or its answer has begun.
     pub(super) fn ended(&mut self, ended: Ended) -> Attempted {
-        let Ended { index, mut outcome, measured: Measured { usage, output_bytes }, kept } = ended;
+        let Ended { index, mut outcome, measured: Measured { usage, output_bytes }, dropped, kept } = ended;
+        self.fitting.dropped = dropped;
         self.go_on(clock::now());
         self.under_way = None;
         match &mut outcome {
@@ -317,6 +318,9 @@ impl Settle {
 
     /// It ended well.
     pub(super) fn answered(&mut self, status: u16) {
+        if let (Some(usage), Some(backend)) = (self.usage, self.backend()) {
+            backend.model_state.window.answered(usage.input, clock::now());
+        }
         if let Some(Kept { admission, _busy }) = self.kept.take() {
             admission.completed();
         }
@@ -396,9 +400,11 @@ impl Drop for Settle {
             usage: self.usage,
             usage_estimated,
             cost,
+            short: self.is_short(),
             wasted: self.wasted,
             hedged: self.hedged,
             truncated_messages: self.fitting.truncated,
+            dropped: self.fitting.dropped.as_deref(),
             lowered_limit: self.fitting.limit,
             summary: self.fitting.told.map(|told| (told.how, told.tokens)),
             summary_cost: self.fitting.cost,

@@ -108,7 +108,7 @@ pub(super) async fn start(attempt: &Attempt<'_>, body: UpstreamBody, id: &str) -
     let asked = usize::try_from(call.sizes.upper).unwrap_or(usize::MAX);
     let most =
         MAX_HEAD_BYTES.saturating_add(if call.api == Api::Responses { asked.saturating_mul(REPEATS) } else { 0 });
-    let mut source = Source::new(body, decoder, bounds, attempt.runtime.memory.hold());
+    let mut source = Source::new(&backend.provider, body, decoder, bounds, attempt.runtime.memory.hold());
     let mut held = Held::new(call.route.hold, call.deadline, attempt.runtime.memory.hold());
     let (mut frames, mut ready) = (Vec::with_capacity(4), VecDeque::with_capacity(4));
     let mut over = false;

@@ -1,6 +1,6 @@
 //! An answer that comes whole.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
@@ -83,9 +83,11 @@ impl Attempt<'_> {
     async fn decoded(&self, bytes: Bytes, id: String, held: Hold) -> Result<Result<Decoded, Fault>, ProxyError> {
         let Call { api, model, body, .. } = self.call;
         let (api, dialect, created) = (*api, self.backend.speech.dialect, clock::since_epoch().as_secs());
+        let provider = Arc::clone(&self.backend.provider);
+        let cleaned = move |answer: Decoded| Decoded { body: provider.cleaned(answer.body), ..answer };
         if bytes.len() as u64 <= LARGE {
             let decoded = decode_at(api, dialect, model, Stamp { created, id: &id }, bytes);
-            return Ok(decoded.map(|answer| answer.repeating(api, body)));
+            return Ok(decoded.map(|answer| cleaned(answer.repeating(api, body))));
         }
         let (model, body) = (model.clone(), body.clone());
         let work = move || {
@@ -95,7 +97,7 @@ impl Attempt<'_> {
                 return Err(ProxyError::Overloaded { what: MEMORY, limit: held.limit() });
             }
             let decoded = decode_at(api, dialect, &model, Stamp { created, id: &id }, bytes);
-            Ok(decoded.map(|answer| answer.repeating(api, &body)))
+            Ok(decoded.map(|answer| cleaned(answer.repeating(api, &body))))
         };
         self.runtime.aside.run(self.until(), work).await?
     }

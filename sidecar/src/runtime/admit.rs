@@ -13,6 +13,16 @@ use super::{
 // === impl Generation ===
 
 impl Generation {
+    /// Breakers that are open go by these rules too: whoever edits one does so for the trouble at hand.
+    pub(super) fn revise_breakers(&self, now: Instant) {
+        for (route, backend) in self.routes.iter().flat_map(|route| route.backends.iter().map(move |one| (route, one)))
+        {
+            let own = route.breaker.as_ref().map(|rule| (&backend.state.gate, rule));
+            let provider = backend.provider.health.as_ref().map(|rule| (&backend.provider.state.gate, rule));
+            own.into_iter().chain(provider).for_each(|(gate, rule)| gate.revise(rule, now));
+        }
+    }
+
     /// Closes every gate on the way of a route whose `reset` is not what it was.
     pub(super) fn reset_breakers(&self, before: &Self, now: Instant) {
         let reset = |of: &Self, name: &str| of.snapshot.routes.get(name)?.breaker.as_ref()?.reset.clone();

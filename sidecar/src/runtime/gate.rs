@@ -168,6 +168,11 @@ impl Gate {
         self.change(|breaker| breaker.close(cause, now));
     }
 
+    /// Goes by this rule from now on, if it is open too.
+    pub(crate) fn revise(&self, rule: &Rule, now: Instant) {
+        self.change(|breaker| breaker.revise(rule, now));
+    }
+
     /// Closes it if it is not. One that is keeps what it has counted.
     pub(crate) fn close_if_open(&self, cause: Cause, now: Instant) {
         self.change(|breaker| {

@@ -25,7 +25,7 @@ use super::{
     rights::Rights,
     window::WindowRule,
 };
-use crate::{identity::Identity, secrets, upstream::Upstream, usage::Series};
+use crate::{bill::Unnamed, identity::Identity, secrets, upstream::Upstream, usage::Series};
 
 /// More names than this do not help the person who misspelt one.
 const KNOWN_NAMES: usize = 20;
@@ -149,6 +149,7 @@ pub(crate) struct Backend {
     pub(crate) when: Option<Arc<Expression>>,
     pub(crate) encoding: Encoding,
     pub(crate) price: Option<Price>,
+    pub(crate) unnamed: Unnamed,
     pub(crate) series: Arc<Series>,
     pub(crate) state: Arc<BackendState>,
     /// Shared with every backend of the same model at the same provider.
@@ -252,21 +253,18 @@ impl Route {
     /// Which backends have no key yet. They are passed over until it comes.
     pub(crate) fn without_key(&self) -> fallback::Set {
         let mut out = fallback::Set::default();
-        for (index, backend) in self.backends.iter().enumerate() {
-            if !backend.provider.has_key() {
-                out.insert(index);
-            }
-        }
+        let keyless = self.backends.iter().enumerate().filter(|(_, backend)| !backend.provider.has_key());
+        keyless.for_each(|(index, _)| out.insert(index));
         out
     }
 
     /// Windows of its backends that have proved smaller than the config says.
     pub(crate) fn learnt_windows(&self, now: Instant) -> Vec<(usize, u64)> {
         let both = self.backends.iter().zip(&self.candidates).enumerate();
-        let learnt = both.filter_map(|(index, (backend, candidate))| {
+        both.filter_map(|(index, (backend, candidate))| {
             Some((index, backend.model_state.window.window(candidate.window, now)?))
-        });
-        learnt.collect()
+        })
+        .collect()
     }
 
     /// The providers behind them, for a message.

@@ -255,6 +255,7 @@ fn backend(
             wire::Tokenizer::Estimate => Encoding::Estimate,
         },
         price: model.price.as_ref().map(bill::price),
+        unnamed: model.price.as_ref().map(bill::unnamed).unwrap_or_default(),
         series: parts.usage.series(key),
         state: live::backend(parts.before, route, name, (&found.state, &model.name)),
         model_state: found.state.model(provider, &model.name),

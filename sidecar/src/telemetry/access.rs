@@ -34,6 +34,9 @@ struct Line<'a> {
     tokens: Option<Tokens>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cost_nanos: Option<u64>,
+    /// It is too little: the price of some of the tokens is unknown.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cost_short: bool,
     /// What attempts cost whose answers nobody got.
     #[serde(skip_serializing_if = "Option::is_none")]
     wasted_nanos: Option<u64>,
@@ -41,6 +44,8 @@ struct Line<'a> {
     hedged: bool,
     #[serde(skip_serializing_if = "is_zero")]
     truncated_messages: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     lowered_limit: Option<u64>,
     /// `made` or `found`.
@@ -102,9 +107,11 @@ pub(super) fn line(record: &RequestRecord<'_>) -> Vec<u8> {
             estimated: record.usage_estimated,
         }),
         cost_nanos: record.cost.map(|cost| cost.0),
+        cost_short: record.short,
         wasted_nanos: Some(record.wasted.0).filter(|nanos| *nanos > 0),
         hedged: record.hedged,
         truncated_messages: record.truncated_messages,
+        dropped: record.dropped,
         lowered_limit: record.lowered_limit,
         summary: record.summary.map(|(how, _)| how),
         summary_tokens: record.summary.map(|(_, tokens)| tokens),

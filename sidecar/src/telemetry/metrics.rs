@@ -105,6 +105,9 @@ impl Metrics {
         if let Some(reason) = record.fallback_reason {
             self.families.fallbacks.with_label_values(&[labels.route, reason]).inc();
         }
+        if record.dropped.is_some() {
+            self.families.windows.dropped.with_label_values(&[labels.route, labels.provider]).inc();
+        }
         if record.skipped_events > 0 {
             let skipped = u64::from(record.skipped_events);
             self.families.skipped_events.with_label_values(&[labels.route, labels.provider]).inc_by(skipped);
@@ -115,6 +118,9 @@ impl Metrics {
             match record.cost {
                 Some(cost) => series.cost.inc_by(cost.0),
                 None => series.unpriced.inc(),
+            }
+            if record.short && record.cost.is_some() {
+                series.unpriced.inc();
             }
         }
     }

@@ -29,9 +29,11 @@ fn a_record<'a>() -> RequestRecord<'a> {
         usage: Some(Usage { input: 100, output: 20, ..Usage::default() }),
         usage_estimated: false,
         cost: Some(NanoUsd(27_000)),
+        short: false,
         wasted: NanoUsd(0),
         hedged: false,
         truncated_messages: 0,
+        dropped: Some("seed,top_k"),
         lowered_limit: None,
         summary: None,
         summary_cost: NanoUsd(0),
@@ -174,6 +176,7 @@ fn the_access_log_has_decisions_and_no_gaps_are_written() {
         ("first_token_us", "200000"),
         ("error", "null"),
         ("truncated_messages", "null"),
+        ("dropped", "\"seed,top_k\""),
     ];
     for (field, want) in rows {
         assert_eq!(line[field].to_string(), want, "{field}");

@@ -27,6 +27,8 @@ pub enum Fault {
         window: usize,
         in_answer: bool,
     },
+    /// `quotes`: a 400 with the request's last message in its words.
+    Quotes,
     /// `filter`: the prompt is refused by a content policy.
     Filter,
     /// `reset`: a TCP reset before the first byte of the answer.
@@ -119,6 +121,7 @@ impl Fault {
     fn named(model: &str) -> Self {
         match model {
             "window" => Self::Window,
+            "quotes" => Self::Quotes,
             "filter" => Self::Filter,
             "reset" => Self::Reset,
             "close" => Self::Close,

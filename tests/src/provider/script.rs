@@ -48,6 +48,7 @@ pub(super) fn of(seen: &Seen, fault: &Fault) -> Script {
     before_any_answer(dialect, fault)
         .or_else(|| refused_prefill(dialect, seen, fault))
         .or_else(|| refused_length(dialect, seen, fault))
+        .or_else(|| quoted(dialect, seen, fault))
         .unwrap_or_else(|| if stream { streamed(dialect, seen, fault) } else { plain(dialect, seen, fault) })
 }
 
@@ -87,6 +88,7 @@ fn before_any_answer(dialect: Dialect, fault: &Fault) -> Option<Script> {
         Fault::Redirect => answer(307, &[("location", "/v1/elsewhere".into())], b""),
         Fault::None
         | Fault::Fits { .. }
+        | Fault::Quotes
         | Fault::Late(_)
         | Fault::Cut(_)
         | Fault::Stall(_)
@@ -108,6 +110,13 @@ fn refused_prefill(dialect: Dialect, seen: &Seen, fault: &Fault) -> Option<Scrip
     let prefilled = *fault == Fault::NoPrefill && last.is_some_and(|message| message["role"] == "assistant");
     let text = "This model does not support assistant message prefill.";
     prefilled.then(|| error(dialect, 400, &[], "invalid_request_error", text))
+}
+
+/// Providers say what they refuse.
+fn quoted(dialect: Dialect, seen: &Seen, fault: &Fault) -> Option<Script> {
+    let said = seen.body["messages"].as_array().and_then(|messages| messages.last()?["content"].as_str());
+    let said = said.filter(|_| *fault == Fault::Quotes)?;
+    Some(error(dialect, 400, &[], "invalid_value", &format!("Invalid value: '{said}'. Supported values are: 'a'.")))
 }
 
 /// Words are tokens here.

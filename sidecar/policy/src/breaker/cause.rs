@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Rule;
+
 /// Why a breaker changed its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
@@ -21,6 +23,8 @@ pub enum Cause {
     PauseOver,
     Probed,
     Reset,
+    /// By another rule it would not have opened.
+    Revised,
     /// A new key came.
     NewKey,
     /// A health check was answered.
@@ -30,6 +34,18 @@ pub enum Cause {
 // === impl Cause ===
 
 impl Cause {
+    /// Whether a rule opens a breaker for it.
+    pub(super) fn opens(self, rule: &Rule) -> bool {
+        match self {
+            Self::InARow(failures) => failures >= rule.failure_threshold,
+            Self::Share { failed, of } => {
+                let too_many = u128::from(failed) * 1_000_000 >= u128::from(of) * u128::from(rule.failure_ratio_ppm);
+                of >= u64::from(rule.min_requests) && too_many
+            }
+            _ => true,
+        }
+    }
+
     /// Nothing is in doubt: whoever waits for long enough will be served.
     #[must_use]
     pub const fn is_pause(self) -> bool {
@@ -50,6 +66,7 @@ impl fmt::Display for Cause {
             Self::PauseOver => f.write_str("the pause is over"),
             Self::Probed => f.write_str("probes succeeded"),
             Self::Reset => f.write_str("reset by hand"),
+            Self::Revised => f.write_str("its rule has changed"),
             Self::NewKey => f.write_str("a new key came"),
             Self::Checked => f.write_str("a health check was answered"),
         }

@@ -321,3 +321,54 @@ fn who_wants_fewer_requests_and_never_says_for_how_long_is_paused_for_longer_eac
     bench.attempts(&[Good, crowded, crowded]);
     assert_eq!(bench.open_seconds(), None, "one good answer and all is forgotten");
 }
+
+#[test]
+fn a_breaker_that_is_open_goes_by_an_edited_rule_at_once() {
+    let patient = Rule { failure_threshold: 4, min_requests: 100, ..RULE };
+    let rows = [
+        ("the same", RULE, Some(3)),
+        ("shorter", Rule { open_for: 2 * SECOND, ..RULE }, Some(1)),
+        ("longer", Rule { open_for: 60 * SECOND, ..RULE }, Some(59)),
+        ("over by now", Rule { open_for: SECOND / 2, ..RULE }, Some(0)),
+        ("it bears more", patient, None),
+    ];
+    for (row, rule, want) in rows {
+        let mut bench = Bench::new();
+        bench.attempts(&[Bad, Bad, Bad]);
+        bench.second = 1;
+        bench.breaker.revise(&rule, bench.now());
+        bench.breaker.revise(&rule, bench.now());
+        assert_eq!(bench.open_seconds(), want, "{row}");
+        let closed = bench.breaker.phase() == Phase::Closed;
+        assert_eq!((closed, bench.breaker.epoch()), (want.is_none(), 1 + u64::from(closed)), "{row}");
+    }
+}
+
+#[test]
+fn an_edited_rule_shortens_no_pause_that_the_provider_asked_for() {
+    let patient = Rule { failure_threshold: 40, min_requests: 100, ..RULE };
+    let mut bench = Bench::new();
+    bench.attempts(&[Pause(9 * SECOND)]);
+    bench.breaker.revise(&patient, bench.now());
+    assert_eq!(bench.open_seconds(), Some(9));
+    let mut bench = Bench::new();
+    bench.attempts(&[Bad, Bad, Bad]);
+    bench.breaker.pause(9 * SECOND, bench.now());
+    bench.breaker.revise(&Rule { open_for: SECOND, ..RULE }, bench.now());
+    assert_eq!(bench.open_seconds(), Some(9));
+    bench.breaker.revise(&patient, bench.now());
+    assert_eq!(bench.open_seconds(), Some(9));
+    bench.second = 9;
+    assert!(bench.attempt(Good) && bench.breaker.phase() == Phase::Closed, "and then nothing is in doubt");
+}
+
+#[test]
+fn a_longer_time_after_failed_probes_is_that_of_the_edited_rule() {
+    let mut bench = Bench::new();
+    bench.attempts(&[Bad, Bad, Bad]);
+    bench.second = 4;
+    bench.attempts(&[Bad]);
+    assert_eq!(bench.open_seconds(), Some(8));
+    bench.breaker.revise(&Rule { open_for: SECOND, failure_threshold: 40, ..RULE }, bench.now());
+    assert_eq!(bench.open_seconds(), Some(2), "what a probe has shown is no matter of thresholds");
+}

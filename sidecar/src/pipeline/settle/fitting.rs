@@ -28,6 +28,8 @@ pub(super) struct Fitting {
     /// The limit that its answer got in place of the one it asked for.
     pub(super) limit: Option<u64>,
     pub(super) told: Option<Told>,
+    /// Parameters that its backend does not take.
+    pub(super) dropped: Option<String>,
     /// Of summaries that were made for it.
     pub(super) cost: NanoUsd,
     /// Who is writing one, from a prompt of which size.
@@ -79,6 +81,11 @@ impl Settle {
     /// The limit that its answer got in place of the one it asked for.
     pub(in super::super) const fn limit(&self) -> Option<u64> {
         self.fitting.limit
+    }
+
+    /// Parameters that were left out because the backend does not take them.
+    pub(in super::super) fn dropped(&self) -> Option<&str> {
+        self.fitting.dropped.as_deref()
     }
 
     /// The length of the summary that stands for what was left out.

@@ -27,6 +27,13 @@ impl Settle {
         bill::cost(backend.price.as_ref(), usage, reported)
     }
 
+    /// Its cost is known in part: there are tokens of a kind whose price nobody knows, and they were billed as text.
+    pub(super) fn is_short(&self) -> bool {
+        let (Some(backend), Some(usage)) = (self.backend(), &self.usage) else { return false };
+        let charged = self.reported.is_some_and(|reported| reported.cost_nanos.is_some());
+        !charged && backend.unnamed.has_part_in(usage)
+    }
+
     /// It costs something, and nobody says what.
     pub(super) fn is_unmeasured(&self) -> bool {
         self.billed && self.usage.is_none() && matches!(self.api, Api::Pass(pass) if pass.bill != Bill::Nothing)

@@ -19,7 +19,7 @@ impl Settle {
             input_tokens: usage.map_or(0, |usage| usage.input),
             output_tokens: usage.map_or(0, |usage| usage.output),
             cost_nanos: cost.map_or(0, |cost| cost.0),
-            unpriced: u64::from(cost.is_none() && (usage.is_some() || self.is_unmeasured())),
+            unpriced: u64::from(self.is_short() || (cost.is_none() && (usage.is_some() || self.is_unmeasured()))),
         };
         self.place.runtime().usage.add(&backend.series, self.day, totals);
     }

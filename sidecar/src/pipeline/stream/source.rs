@@ -2,6 +2,7 @@
 
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
@@ -12,7 +13,11 @@ use spillway_providers::{Class as P, Fault, Frame, StreamDecoder};
 use tokio::time::Sleep;
 
 use super::super::failure::{chain, local};
-use crate::{clock, runtime::Hold, upstream::UpstreamBody};
+use crate::{
+    clock,
+    runtime::{Hold, Provider},
+    upstream::UpstreamBody,
+};
 
 /// How long a stream may take. Time an application takes to read what it got counts for `until` only.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +35,7 @@ pub(super) struct Bounds {
 /// A stream that is being read. Dropped, it aborts the call at the provider.
 pub(super) struct Source {
     pub(super) decoder: StreamDecoder,
+    provider: Arc<Provider>,
     body: UpstreamBody,
     bounds: Bounds,
     /// For an event that has not come to its end.
@@ -69,10 +75,17 @@ const FINISH_PATIENCE: Duration = Duration::from_secs(3);
 // === impl Source ===
 
 impl Source {
-    pub(super) fn new(body: UpstreamBody, decoder: StreamDecoder, bounds: Bounds, memory: Hold) -> Self {
+    pub(super) fn new(
+        provider: &Arc<Provider>,
+        body: UpstreamBody,
+        decoder: StreamDecoder,
+        bounds: Bounds,
+        memory: Hold,
+    ) -> Self {
         let first = bounds.first_content.min(clock::now() + bounds.idle.min(bounds.content));
         Self {
             decoder,
+            provider: Arc::clone(provider),
             body,
             bounds,
             memory,
@@ -117,6 +130,7 @@ impl Source {
         let before = out.len();
         let was_finished = self.decoder.finished();
         let pushed = self.decoder.push(data, out);
+        self.clean(out, before);
         if out.iter().skip(before).any(|frame| frame.content) {
             self.any_content = true;
             self.contentless = None;
@@ -152,9 +166,19 @@ impl Source {
 
     /// Nothing more will come.
     fn end(&mut self, out: &mut Vec<Frame>) -> Step {
-        match self.decoder.end(out) {
+        let before = out.len();
+        let ended = self.decoder.end(out);
+        self.clean(out, before);
+        match ended {
             Ok(()) => Step::Complete,
             Err(fault) => Step::Broken { fault, silent: false },
+        }
+    }
+
+    /// Takes the keys out of what came since.
+    fn clean(&self, out: &mut [Frame], before: usize) {
+        for frame in out.iter_mut().skip(before) {
+            frame.bytes = self.provider.cleaned(std::mem::take(&mut frame.bytes));
         }
     }
 

@@ -61,3 +61,24 @@ async fn what_a_request_may_cost_is_bound_by_the_tier_it_asks_for() {
         assert!(want == 200 || got.code() == "cost_limit_exceeded", "{tier}: {got:?}");
     }
 }
+
+#[tokio::test]
+async fn sound_without_a_price_of_its_own_is_billed_as_text_and_counted_as_unpriced() {
+    for (rate, cost, unpriced) in [(None, "0.00006", 1), (Some(100_000_000_000u64), "0.000456", 0)] {
+        let world = World::new(|config| {
+            let price = &mut route(config)["backends"][0]["model"]["price"];
+            *price = json!({"input_nanos": 1_000_000_000u64, "output_nanos": 10_000_000_000u64});
+            if let Some(rate) = rate {
+                price["audio_input_nanos"] = rate.into();
+            }
+        })
+        .await;
+        let mut answer: Value = serde_json::from_str(&answer_body()).unwrap();
+        answer["usage"] =
+            json!({"prompt_tokens": 10, "completion_tokens": 5, "prompt_tokens_details": {"audio_tokens": 4}});
+        world.provider.then([Act::Write(reply(200, &[], &answer.to_string()))]);
+        let got = world.chat(&chat()).await;
+        assert_eq!(got.header("x-spillway-cost-usd"), cost, "{got:?}");
+        assert_eq!(world.runtime.usage.lines()[0].totals.unpriced, unpriced, "{rate:?}");
+    }
+}

@@ -1,5 +1,6 @@
 //! Providers that want their requests elsewhere and otherwise, and answer in words of their own.
 
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::server::fake::*;
@@ -143,4 +144,36 @@ async fn an_error_of_another_dialect_has_its_class() {
     let got = world.chat(&chat()).await;
     assert_eq!((got.status.as_u16(), got.code()), (400, "context_length_exceeded".to_owned()), "{got:?}");
     assert_eq!(got.header("x-spillway-error-class"), "ContextWindowExceeded");
+}
+
+#[tokio::test]
+async fn what_a_backend_does_not_take_is_told_in_the_answer_and_counted() {
+    let world = World::new(|config| turn(config, "Groq", "OpenAi", "Bearer")).await;
+    world.provider.then([Act::Write(reply(200, &[], &answer_body())), Act::Write(reply(200, &[], &answer_body()))]);
+    let mut body = chat();
+    body["verbosity"] = "low".into();
+    body["metadata"] = json!({"a": "b"});
+    let got = world.chat(&body).await;
+    assert_eq!((got.status, got.header("x-spillway-dropped")), (StatusCode::OK, "metadata,verbosity"), "{got:?}");
+    let got = world.chat(&chat()).await;
+    assert_eq!((got.status, got.header("x-spillway-dropped")), (StatusCode::OK, ""), "{got:?}");
+    let metrics = world.runtime.telemetry.render();
+    let line = "parameters_dropped_total{provider=\"ai/fake\",route=\"shop/chat\"} 1";
+    assert!(metrics.contains(line), "{metrics}");
+}
+
+#[tokio::test]
+async fn a_key_that_a_provider_repeats_in_a_good_answer_goes_no_further() {
+    let world = World::new(|_| ()).await;
+    let whole = answer_body().replacen("\"usage\"", "\"debug\": \"Bearer sk-canary\", \"usage\"", 1);
+    assert!(whole.contains("sk-canary"), "{whole}");
+    world.provider.then([Act::Write(reply(200, &[], &whole))]);
+    let got = world.chat(&chat()).await;
+    assert!(got.status == 200 && got.text.contains("Bearer [redacted]") && !got.text.contains("sk-canary"), "{got:?}");
+
+    let event = |text: &str, reason: Value| json!({"id": "1", "debug": "got sk-canary", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": reason}]});
+    let (first, last) = (event("hi", Value::Null).to_string(), event("", "stop".into()).to_string());
+    world.provider.then([Act::events(&[&first, &last, "[DONE]"], true)]);
+    let got = world.post("/v1/chat/completions", streamed().to_string().into()).await;
+    assert!(got.whole && got.text.contains("got [redacted]") && !got.text.contains("sk-canary"), "{got:?}");
 }

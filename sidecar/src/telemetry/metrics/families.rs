@@ -57,13 +57,14 @@ pub(super) struct Gates {
     pub(super) estimates: IntGaugeVec,
 }
 
-/// Prompts that do not fit.
+/// Requests that do not fit as they are: prompts a window, parameters a backend.
 #[derive(Debug)]
 pub(super) struct Windows {
     pub(super) overflows: IntCounterVec,
     pub(super) summaries: IntCounterVec,
     pub(super) cost: IntCounterVec,
     pub(super) learnt: IntGaugeVec,
+    pub(super) dropped: IntCounterVec,
 }
 
 /// The families OpenTelemetry names.
@@ -104,7 +105,7 @@ impl Families {
             requests: counters(of, "requests_total", "Requests of applications, by how they ended.", &request),
             cost: counters(of, "cost_nano_dollars_total", "What answers cost, in billionths of a dollar.", &backend),
             wasted: counters(of, "wasted_nano_dollars_total", wasted, &backend),
-            unpriced: counters(of, "unpriced_requests_total", "Answers whose price is unknown.", &backend),
+            unpriced: counters(of, "unpriced_requests_total", "Answers whose price is not fully known.", &backend),
             gen_ai: GenAi::register(of),
             attempts: counters(of, "attempts_total", "Attempts at providers, by class of failure or ok.", &attempt),
             keys: counters(of, "key_attempts_total", keys, &["provider", "key", "outcome"]),
@@ -201,11 +202,13 @@ impl Windows {
         let overflows = "Prompts that did not fit a window, by what was done about it.";
         let summaries = "Summaries that were wanted, by how they were come by or why they were not.";
         let cost = "What of the cost went into summaries.";
+        let dropped = "Requests that went without some of their parameters, because the backend does not take them.";
         let learnt = "Context windows that providers said to be smaller than the config says.";
         Self {
             overflows: counters(of, "overflows_total", overflows, &["route", "outcome"]),
             summaries: counters(of, "summaries_total", summaries, &["route", "backend", "outcome"]),
             cost: counters(of, "summary_nano_dollars_total", cost, &backend),
+            dropped: counters(of, "parameters_dropped_total", dropped, &["route", "provider"]),
             learnt: registered(of, IntGaugeVec::new(ours("learnt_window_tokens", learnt), &["provider", "model"])),
         }
     }
