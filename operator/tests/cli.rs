@@ -12,6 +12,13 @@ const ROUTE: &str =
 const PROVIDER: &str = "apiVersion: spillway.dev/v1alpha1\nkind: ModelProvider\nmetadata: {name: p, namespace: shop}\n\
                         spec: {type: OpenAI, credentials: {none: {}}}\n---\n";
 
+const KEYED: &str = "apiVersion: spillway.dev/v1alpha1\nkind: ModelProvider\nmetadata: {name: p, namespace: shop}\n\
+                     spec: {type: OpenAICompatible, endpoint: \"https://llm.example/v1\", credentials: {secretRef: \
+                     {name: k}}, models: [{name: gpt-4o, contextWindow: 9000}]}\n---\n";
+const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: k, namespace: shop, labels: \
+                      {spillway.dev/provider-key: \"true\"}, annotations: {spillway.dev/allowed-hosts: api.example}}\n\
+                      stringData: {apiKey: sk-1}\n";
+
 fn spillway(arguments: &[&str], input: &str) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_spillway"));
     command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -45,6 +52,21 @@ fn check_exits_by_what_it_finds_and_names_file_object_and_field() {
         ),
         ("a missing reference", vec![], format!("{ROUTE}{missing}"), 0, "warning: "),
         ("the same, strictly", vec!["--strict"], format!("{ROUTE}{missing}"), 1, "elsewhere"),
+        ("a Secret that is not there", vec![], format!("{KEYED}{ROUTE}{sound}"), 0, "warning: ModelProvider shop/p"),
+        (
+            "a Secret that does not give its key",
+            vec![],
+            format!("{SECRET}---\n{KEYED}{ROUTE}{sound}"),
+            1,
+            "may not be sent to llm.example",
+        ),
+        (
+            "a Secret that does",
+            vec![],
+            format!("{}---\n{KEYED}{ROUTE}{sound}", SECRET.replace("api.example", "llm.example")),
+            0,
+            "",
+        ),
         ("no YAML", vec![], "kind: [".to_owned(), 1, "is not YAML"),
         ("somebody else's", vec![], "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n".to_owned(), 0, ""),
     ];
@@ -155,7 +177,13 @@ answered by big; 1 retry there on ConnectionError
             "there is no ModelRoute other/chat; the model \"chat\" is served by shop/chat",
         ),
         (&["explain", "chat", &empty, "--tokens", "1"], 1, "there are no resources of Spillway in "),
-        (&["explain", "chat", "/nonexistent", "--tokens", "1"], 1, "/nonexistent:1: is no file and no directory"),
+        (
+            &["explain", "chat", "/nonexistent", "--tokens", "1"],
+            1,
+            "spillway: /nonexistent cannot be read: No such file",
+        ),
+        (&["analyze", "/nonexistent"], 1, "spillway: /nonexistent cannot be read: No such file"),
+        (&["check", "/nonexistent"], 1, "spillway: /nonexistent cannot be read: No such file"),
         (&["explain", "chat", &path], 2, "--tokens <TOKENS>"),
         (&["explain", "chat", &path, "--tokens", "many"], 2, "is no number of tokens"),
         (&["explain", "chat", "--tokens", "1"], 1, "no cluster to talk to: failed to read kubeconfig from"),

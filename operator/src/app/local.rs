@@ -95,7 +95,7 @@ async fn poll(files: Arc<Files>, changes: Changes) {
         }
         let problems = files.problems();
         for problem in problems.iter().filter(|problem| !told.contains(problem)) {
-            tracing::warn!("{problem}");
+            tracing::warn!("{problem}; what it said before stays in force");
         }
         told = problems;
         tracing::info!("files have changed");

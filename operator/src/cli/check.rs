@@ -34,13 +34,15 @@ Examples:
   spillway check examples/
   spillway check --strict -n shop provider.yaml route.yaml
 
-Each line names the file, the object and the field. An error can never work: the cluster would refuse it. A warning
-may come to work when other objects appear, such as a Secret that is in no file.
+Each line names the file, the object and the field. An error can never work: the cluster would refuse it, or a Secret in
+these files does not give its key for it. A warning may come to work when other objects appear, such as a Secret that is
+in no file.
 
 Exit codes: 0 nothing to object to; 1 at least one error (with --strict: or warning).";
 
 /// Prints every problem; the exit code says whether any of them is an error.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    super::world::exist(&args.paths)?;
     let directory = Directory::new(args.paths.clone(), &args.namespace);
     let files = Files::new(directory, Vec::new(), Vec::new()).with_models(args.catalogue.clone());
     let files = std::sync::Arc::new(files.map_err(|problem| anyhow::anyhow!("--catalogue {problem}"))?);
@@ -55,6 +57,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let line = format!("{}{diagnostic} ({})", file.unwrap_or_default(), diagnostic.reason);
         match diagnostic.severity {
             Severity::Refuse => errors.push(format!("error: {line}")),
+            Severity::Warn if diagnostic.is_settled() => errors.push(format!("error: {line}")),
             Severity::Warn => warnings.push(format!("warning: {line}")),
         }
     }

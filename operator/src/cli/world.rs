@@ -59,6 +59,7 @@ impl Place {
     }
 
     fn files(&self, namespace: &str) -> anyhow::Result<World> {
+        exist(&self.paths)?;
         let directory = Directory::new(self.paths.clone(), namespace);
         let files = Files::new(directory, Vec::new(), Vec::new()).with_models(self.catalogue.clone());
         let files = Arc::new(files.map_err(|problem| anyhow::anyhow!("--catalogue {problem}"))?);
@@ -112,6 +113,14 @@ impl Place {
             }
         }
     }
+}
+
+/// A path that leads nowhere is a mistake on the command line, and nothing in a resource.
+pub(super) fn exist(paths: &[PathBuf]) -> anyhow::Result<()> {
+    for path in paths {
+        std::fs::metadata(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    }
+    Ok(())
 }
 
 /// Everything of the cluster but Secrets: what is wrong with those is in the conditions, and no key has to travel for it.

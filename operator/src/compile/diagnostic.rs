@@ -139,6 +139,13 @@ impl Diagnostic {
         self
     }
 
+    /// Nothing that is yet to come would help: the Secret is there, and it does not give its key for this. In a cluster it may
+    /// be edited at any time; whoever looks at files has all of them in front of him.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        matches!(self.reason, Reason::HostNotAllowed | Reason::SecretKeyNotFound)
+    }
+
     /// The path and the message, as they are shown.
     #[must_use]
     pub fn text(&self) -> String {

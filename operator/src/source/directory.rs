@@ -2,7 +2,8 @@
 //!
 //! It behaves like an API server that people edit with an editor: an object whose new version does not read keeps its
 //! last good one, as a refused `kubectl apply` would have left it, and the problem is told. Polled twice a second rather than
-//! watched: that works on every file system, mounted ConfigMaps and network shares included.
+//! watched: that works on every file system, mounted ConfigMaps and network shares included. A change counts once two looks
+//! agree on it: half of a file is YAML as well, and would take away the routes of the other half.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,6 +28,8 @@ pub struct Directory {
     namespace: String,
     schemas: Schemas,
     seen: Option<Fingerprint>,
+    /// What the last look found, if that was new. Whoever writes may not have finished.
+    unsettled: Option<Fingerprint>,
     files: BTreeMap<PathBuf, Vec<Object>>,
     problems: Vec<Problem>,
 }
@@ -38,14 +41,20 @@ impl Directory {
     #[must_use]
     pub fn new(roots: Vec<PathBuf>, namespace: &str) -> Self {
         let (schemas, namespace) = (Schemas::default(), namespace.to_owned());
-        Self { roots, namespace, schemas, seen: None, files: BTreeMap::new(), problems: Vec::new() }
+        Self { roots, namespace, schemas, seen: None, unsettled: None, files: BTreeMap::new(), problems: Vec::new() }
     }
 
-    /// Reads the files again if any of them changed. True: there is something new to see.
+    /// Reads the files again if any of them changed since the look before the last one, and not since. The first time
+    /// they are read as they are. True: there is something new to see.
     pub fn refresh(&mut self) -> bool {
         let mut problems = Vec::new();
         let now = fingerprint(&self.roots, &mut problems);
         if self.seen.as_ref() == Some(&now) {
+            self.unsettled = None;
+            return false;
+        }
+        if self.seen.is_some() && self.unsettled.as_ref() != Some(&now) {
+            self.unsettled = Some(now);
             return false;
         }
         let mut files = BTreeMap::new();
@@ -54,6 +63,13 @@ impl Directory {
             problems.extend(contents.problems.iter().cloned());
             files.insert(path.clone(), keep_last_good(contents, self.files.get(path)));
         }
+        // Written to while it was read.
+        let after = fingerprint(&self.roots, &mut Vec::new());
+        if self.seen.is_some() && after != now {
+            self.unsettled = Some(after);
+            return false;
+        }
+        self.unsettled = None;
         (self.files, self.problems, self.seen) = (files, problems, Some(now));
         self.drop_duplicates();
         true
@@ -177,17 +193,47 @@ mod tests {
         assert!(directory.refresh());
         assert!(!directory.refresh(), "nothing changed");
         std::fs::write(&file, route("chat", "twotwo")).unwrap();
-        assert!(directory.refresh());
+        assert!(settled(&mut directory));
         assert_eq!(model(&directory), "twotwo");
         for broken in ["spec: [\n".to_owned(), route("chat", "x").replace("backends", "backend")] {
             std::fs::write(&file, &broken).unwrap();
-            assert!(directory.refresh());
+            assert!(settled(&mut directory));
             assert_eq!(model(&directory), "twotwo", "after {broken:?}");
             assert!(!directory.problems().is_empty());
         }
         std::fs::remove_file(&file).unwrap();
-        assert!(directory.refresh());
+        assert!(settled(&mut directory));
         assert!(titles(&directory).is_empty() && directory.problems().is_empty());
+    }
+
+    /// Nobody writes any more.
+    fn settled(directory: &mut Directory) -> bool {
+        !directory.refresh() && directory.refresh()
+    }
+
+    #[test]
+    fn a_file_that_is_still_being_written_is_left_alone_until_it_is_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("all.yaml");
+        let whole = format!("{}---\n{}", route("chat", "one"), route("code", "one"));
+        std::fs::write(&file, &whole).unwrap();
+        let mut directory = Directory::new(vec![folder.path().to_owned()], "shop");
+        directory.refresh();
+        let edited = whole.replace("one", "other");
+        // Truncated first, as editors and shells do, then piece by piece; the first piece reads well on its own.
+        for end in [0, edited.find("---").unwrap(), edited.len() - 9] {
+            std::fs::write(&file, &edited[..end]).unwrap();
+            assert!(!directory.refresh(), "after {end} bytes");
+            assert_eq!((titles(&directory).len(), model(&directory).as_str()), (2, "one"), "after {end} bytes");
+        }
+        std::fs::write(&file, &edited).unwrap();
+        assert!(settled(&mut directory));
+        assert_eq!((titles(&directory).len(), model(&directory).as_str()), (2, "other"));
+        std::fs::write(&file, &whole[..10]).unwrap();
+        assert!(!directory.refresh());
+        std::fs::write(&file, &edited).unwrap();
+        assert!(settled(&mut directory) || directory.problems().is_empty());
+        assert_eq!(titles(&directory).len(), 2, "as it was");
     }
 
     #[test]

@@ -16,6 +16,8 @@ const FILE_BYTES: u64 = 16 << 20;
 pub(super) struct ModelsFile {
     path: PathBuf,
     seen: Option<(u64, Option<SystemTime>)>,
+    /// What the last look found, if that was new.
+    unsettled: Option<(u64, Option<SystemTime>)>,
     held: Held,
     problem: Option<Problem>,
 }
@@ -25,7 +27,7 @@ pub(super) struct ModelsFile {
 impl ModelsFile {
     /// Reads the file for the first time. What is wrong with it then is an error.
     pub(super) fn open(path: PathBuf) -> Result<Self, String> {
-        let mut file = Self { path, seen: None, held: Held::default(), problem: None };
+        let mut file = Self { path, seen: None, unsettled: None, held: Held::default(), problem: None };
         file.refresh();
         match file.problem {
             Some(problem) => Err(problem.to_string()),
@@ -33,13 +35,19 @@ impl ModelsFile {
         }
     }
 
-    /// Reads the file again if it has changed. True: there is something new to see.
+    /// Reads the file again once two looks agree that it has changed. True: there is something new to see.
     pub(super) fn refresh(&mut self) -> bool {
         let found = std::fs::metadata(&self.path).map(|found| (found.len(), found.modified().ok()));
         let now = found.as_ref().ok().copied();
         if now.is_some() && now == self.seen {
+            self.unsettled = None;
             return false;
         }
+        if now.is_some() && self.seen.is_some() && self.unsettled != now {
+            self.unsettled = now;
+            return false;
+        }
+        self.unsettled = None;
         let news = match found {
             Ok((length, _)) if length > FILE_BYTES => Err(format!("has {length} bytes, at most {FILE_BYTES} are read")),
             _ => read(&self.path),
@@ -88,11 +96,12 @@ mod tests {
         assert_eq!(window(&file), Some(9));
         assert!(!file.refresh());
         std::fs::write(&path, r#"{"Groq": {"own": {"contextWindow": "many"}}}"#).unwrap();
+        assert!(!file.refresh(), "it may be half of it");
         assert!(file.refresh());
         assert!(file.problem().unwrap().message.contains("contextWindow: \"many\""));
         assert_eq!(window(&file), Some(9), "the last good one stays");
         std::fs::write(&path, r#"{"Groq": {"own": {"contextWindow": 10000}}}"#).unwrap();
-        assert!(file.refresh());
+        assert!(!file.refresh() && file.refresh());
         assert_eq!((window(&file), file.problem()), (Some(10_000), None));
         std::fs::remove_file(&path).unwrap();
         assert!(file.refresh() && file.problem().is_some() && !file.refresh());

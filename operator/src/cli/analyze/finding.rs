@@ -70,7 +70,8 @@ impl Finding {
             Some((why, fix)) => (why.to_owned(), Some(fix.to_owned())),
             None => (message.clone(), None),
         };
-        let severity = if *severity == Refusal::Refuse { Severity::Error } else { Severity::Warning };
+        let failed = *severity == Refusal::Refuse || diagnostic.is_settled();
+        let severity = if failed { Severity::Error } else { Severity::Warning };
         Self { severity, object: object.to_string(), field: path.clone(), reason: reason.as_str(), why, fix }
     }
 
