@@ -114,8 +114,8 @@ fn refused_prefill(dialect: Dialect, seen: &Seen, fault: &Fault) -> Option<Scrip
 
 /// Providers say what they refuse.
 fn quoted(dialect: Dialect, seen: &Seen, fault: &Fault) -> Option<Script> {
-    let said = seen.body["messages"].as_array().and_then(|messages| messages.last()?["content"].as_str());
-    let said = said.filter(|_| *fault == Fault::Quotes)?;
+    let content = &seen.body["messages"].as_array().filter(|_| *fault == Fault::Quotes)?.last()?["content"];
+    let said = content.as_str().or_else(|| content[0]["text"].as_str())?;
     Some(error(dialect, 400, &[], "invalid_value", &format!("Invalid value: '{said}'. Supported values are: 'a'.")))
 }
 
