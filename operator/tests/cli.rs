@@ -52,7 +52,13 @@ fn check_exits_by_what_it_finds_and_names_file_object_and_field() {
         ),
         ("a missing reference", vec![], format!("{ROUTE}{missing}"), 0, "warning: "),
         ("the same, strictly", vec!["--strict"], format!("{ROUTE}{missing}"), 1, "elsewhere"),
-        ("a Secret that is not there", vec![], format!("{KEYED}{ROUTE}{sound}"), 0, "warning: ModelProvider shop/p"),
+        (
+            "a Secret that is not there",
+            vec![],
+            format!("{KEYED}{ROUTE}{sound}"),
+            0,
+            "ModelProvider shop/p: spec.credentials.secretRef: no Secret shop/k",
+        ),
         (
             "a Secret that does not give its key",
             vec![],
@@ -167,7 +173,7 @@ answered by big; 1 retry there on ConnectionError
     assert_eq!((code, out.as_str()), (0, want), "{error}");
     let nothing = tempfile::tempdir().unwrap();
     let empty = nothing.path().display().to_string();
-    let rows: [(&[&str], i32, &str); 9] = [
+    let rows: [(&[&str], i32, &str); 11] = [
         (&["explain", "shop/chat", &path, "--tokens", "9k", "-o", "json"], 0, "\"backend\": \"mini\""),
         (&["explain", "chat", &path, "--tokens", "2m"], 1, "refused: the prompt does not fit mini"),
         (&["explain", "chta", &path, "--tokens", "1"], 1, "there is no ModelRoute chta (there is shop/chat)"),
