@@ -8,6 +8,7 @@ mod conversation;
 mod count;
 mod failure;
 mod fallback;
+mod fleet;
 mod form;
 mod hedge;
 mod hint;
@@ -71,6 +72,7 @@ async fn drive(api: Api, request: Request<Incoming>, settle: &mut Settle) -> Res
     let mut call = resolve::call(&generation, api, &mut accepted, settle).await?;
     let mut structure = structure::read(&runtime, &call).await?;
     limit::pass(&runtime, &call, settle).await?;
+    fleet::pass(&runtime, &call, settle).await?;
     if call.is_once() {
         return once::answer(&runtime, &mut call, settle).await;
     }

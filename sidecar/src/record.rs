@@ -76,6 +76,8 @@ pub struct RequestRecord<'a> {
     pub queued: Option<Duration>,
     /// The limit that refused it.
     pub limit: Option<&'a str>,
+    /// The budget that had no room for it as it was.
+    pub budget: Option<&'a str>,
 }
 
 // === impl RequestRecord ===
@@ -117,6 +119,7 @@ impl<'a> RequestRecord<'a> {
             first_token: None,
             queued: None,
             limit: None,
+            budget: None,
         }
     }
 }

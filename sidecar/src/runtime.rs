@@ -5,6 +5,7 @@ mod aside;
 mod budgets;
 mod clean;
 mod connections;
+mod fleet;
 mod gate;
 mod generation;
 mod items;
@@ -31,6 +32,7 @@ use tokio::sync::watch;
 pub(crate) use aside::{Aside, Heavy, LARGE};
 pub(crate) use budgets::{Budget, Due};
 pub(crate) use connections::Connected;
+pub(crate) use fleet::{FleetLimit, LinePlace};
 pub(crate) use gate::{Admission, Failed, OfKey, Rest, View as GateView, Who};
 pub use generation::Generation;
 pub(crate) use generation::{Backend, Check, HoldRule, Provider, RequestRules, Route, Strategy};
@@ -42,7 +44,7 @@ pub(crate) use memory::{Hold, Memory};
 pub use rights::Rights;
 #[cfg(test)]
 pub(crate) use rights::value_of;
-pub(crate) use rights::{Away, Denied, Reserved, unix};
+pub(crate) use rights::{AccountView, Away, Denied, Reserved, unix};
 pub(crate) use shadows::ShadowPlace;
 pub(crate) use summaries::{Summaries, Summary, SummaryKey, Waited};
 pub(crate) use window::SummaryRule;
@@ -208,7 +210,12 @@ impl Runtime {
             let mut usable =
                 spillway_policy::fallback::primaries(&route.candidates).filter(|index| !out.contains(*index));
             let why = || format!("no key has arrived for {}", route.providers_without_key());
-            usable.next().is_none().then(|| (route.name.clone(), why()))
+            let needs_operator = || {
+                let named = self.rights.silent().is_none().then(|| route.needs_operator()).flatten()?;
+                Some((route.name.clone(), named))
+            };
+            let no_key = usable.next().is_none().then(|| (route.name.clone(), why()));
+            no_key.or_else(needs_operator)
         };
         generation.routes.iter().filter_map(reason).collect()
     }

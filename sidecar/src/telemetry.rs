@@ -14,7 +14,7 @@ use tracing_subscriber::{Registry, filter::Targets, fmt, layer::SubscriberExt as
 use self::repeats::Repeats;
 pub use self::{
     log::{Log, Writer},
-    metrics::{Metrics, OpenStream},
+    metrics::{BudgetFigures, Metrics, OpenStream},
 };
 use crate::record::RequestRecord;
 

@@ -15,6 +15,8 @@ pub struct Limited {
     /// Of several counts, which kind: ` for this user`. Never whose: what an application sends is not echoed.
     pub whose: String,
     pub refusal: Refusal,
+    /// What else there is to say of the limit.
+    pub note: String,
 }
 
 /// SDKs wait for no `Retry-After` longer than this and retry on their own instead, in vain.
@@ -60,7 +62,7 @@ impl Limited {
 
 impl fmt::Display for Limited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { route, whose, refusal } = self;
+        let Self { route, whose, refusal, note } = self;
         let Refusal { limit, what, why, asked, bound, .. } = refusal;
         if *why == Why::Never {
             return write!(
@@ -90,6 +92,9 @@ impl fmt::Display for Limited {
             Why::Waited { waited } => {
                 write!(f, "; the request has waited for {} in its queue", span(Duration::from_nanos(*waited)))?;
             }
+        }
+        if !note.is_empty() {
+            write!(f, "; {note}")?;
         }
         write!(f, "; try again in {}", span(self.ready_in()))
     }
@@ -126,7 +131,7 @@ mod tests {
             ready_in,
             standing: Standing::default(),
         };
-        Limited { route: "shop/chat".into(), whose: " for this user".into(), refusal }
+        Limited { route: "shop/chat".into(), whose: " for this user".into(), refusal, note: String::new() }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls_pki_types::PrivatePkcs8KeyDer;
-use spillway_wire::{Down, Report, Subscribe, paths};
+use spillway_wire::{Down, QuotaReport, Report, Subscribe, paths};
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_rustls::TlsAcceptor;
 
@@ -52,6 +52,7 @@ struct Rules {
 pub(crate) enum Call {
     Subscribed(Subscribed),
     Reported(Report),
+    Quota(QuotaReport),
 }
 
 pub(crate) struct Subscribed {
@@ -138,7 +139,17 @@ impl FakeOperator {
         loop {
             match self.call().await {
                 Call::Reported(report) if wanted(&report) => return report,
-                Call::Reported(_) | Call::Subscribed(_) => {}
+                Call::Reported(_) | Call::Subscribed(_) | Call::Quota(_) => {}
+            }
+        }
+    }
+
+    /// The next report of rights that `wanted` accepts.
+    pub(crate) async fn quota(&mut self, wanted: impl Fn(&QuotaReport) -> bool) -> QuotaReport {
+        loop {
+            match self.call().await {
+                Call::Quota(report) if wanted(&report) => return report,
+                Call::Reported(_) | Call::Subscribed(_) | Call::Quota(_) => {}
             }
         }
     }
@@ -199,6 +210,15 @@ async fn answer(
         let _ = calls.send(Call::Subscribed(Subscribed { token, words, stream }));
         let lines = stream::unfold(lines, async |mut lines| lines.recv().await.map(|line| (line, lines)));
         return Ok(Response::new(BoxBody::new(StreamBody::new(lines.map(|line| Ok(Frame::data(line)))))));
+    }
+    if path == paths::QUOTA {
+        let status = rules.status;
+        if status == StatusCode::NO_CONTENT {
+            let _ = calls.send(Call::Quota(serde_json::from_slice(&body).unwrap()));
+        }
+        let mut response = Response::new(BoxBody::new(http_body_util::Empty::new()));
+        *response.status_mut() = status;
+        return Ok(response);
     }
     assert_eq!(path, paths::REPORT);
     let report: Report = serde_json::from_slice(&body).unwrap();

@@ -61,15 +61,13 @@ pub(super) async fn first(runtime: &Runtime, call: &mut Call, settle: &mut Settl
         route.state.request(route.hedge.map_or(0, |hedge| hedge.max_ratio_ppm), clock::now());
     }
     let mut skips = Skips::new();
-    if let Some(taken) = choose::primary(runtime, call, &mut skips).await {
-        return Ok(Plan::at(taken));
-    }
-    let down = skips.iter().any(|(_, skip)| matches!(skip, Skip::Out | Skip::Open));
-    if down && let Some(plan) = Plan::without_primary(call, &mut skips).await {
-        return Ok(plan);
-    }
-    if let Some(plan) = Plan::downgraded(call, &mut skips).await {
-        return Ok(plan);
+    loop {
+        if let Some(plan) = Plan::begun(runtime, call, &mut skips).await {
+            return Ok(plan);
+        }
+        if !call.has_room_soon().await {
+            break;
+        }
     }
     let Some((backend, certain)) = skips.iter().find_map(too_long) else {
         return Err(refusal::nobody(call, &skips));
@@ -155,6 +153,18 @@ impl Plan {
         }
     }
 
+    /// At whoever can be asked now. None: nobody, as the prompt is.
+    async fn begun(runtime: &Runtime, call: &mut Call, skips: &mut Skips) -> Option<Self> {
+        if let Some(taken) = choose::primary(runtime, call, skips).await {
+            return Some(Self::at(taken));
+        }
+        let down = skips.iter().any(|(_, skip)| matches!(skip, Skip::Out | Skip::Open)) || call.ready_in().is_some();
+        if down && let Some(plan) = Self::without_primary(call, skips).await {
+            return Some(plan);
+        }
+        Self::downgraded(call, skips).await
+    }
+
     /// For one attempt that goes where it goes.
     pub(super) fn only(backend: usize, reserved: Option<Reserved>) -> Self {
         Self::at((backend, Admission::without_gates(reserved)))
@@ -166,7 +176,7 @@ impl Plan {
         if call.hints.no_fallback {
             return None;
         }
-        let class = refusal::class(&call.route, reasons);
+        let class = refusal::class(call, reasons);
         let order = targets(&call.route.rules, class).to_vec();
         let mut skips = Skips::new();
         if let Some(taken) = pick(call, &order, call.route.without_key(), 0, &mut skips).await {
@@ -373,7 +383,7 @@ impl Plan {
             skipped: refusal::describe(call, &skipped),
             unruled: !call.route.rules.iter().any(|rule| rule.on.contains(class)),
             spent: self.spent,
-            retry_after: retry_after.or_else(|| refusal::reopening(&call.route, &skipped)),
+            retry_after: retry_after.or_else(|| refusal::reopening(call, &skipped)),
             headers,
         }))
     }

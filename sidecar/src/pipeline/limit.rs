@@ -17,13 +17,15 @@ use super::{count, resolve::Call, settle::Settle};
 use crate::{
     clock,
     error::{Limited, ProxyError},
-    runtime::{Asked, LimitHold, LimitRule, Load, Per, RouteLimits, Runtime},
+    runtime::{Asked, LimitHold, LimitRule, Load, Per, Reserved, RouteLimits, Runtime},
 };
 
 /// What a request took of the limits, and what they said.
 #[derive(Debug, Default)]
 pub(super) struct Passage {
     hold: Option<LimitHold>,
+    /// And of those of the whole fleet.
+    pub(super) fleet: Option<Reserved>,
     /// For the headers of the answer.
     pub(super) standing: Standing,
     pub(super) queued: Option<Duration>,
@@ -90,6 +92,11 @@ fn key<'a>(limits: &RouteLimits, limit: &LimitRule, headers: &'a HeaderMap, user
     Key { limit: limit.rule.id, tenant, name }
 }
 
+/// What a request takes of a limit on tokens, until it is known better.
+pub(super) fn reserved(call: &Call) -> u64 {
+    load(call, 0).tokens
+}
+
 fn load(call: &Call, turn: u64) -> Load {
     // No backend takes more of a prompt than its window; what is beyond is shortened or refused, never used.
     let windows = call.route.candidates.iter().map(|candidate| candidate.window.unwrap_or(u64::MAX));
@@ -107,15 +114,20 @@ fn load(call: &Call, turn: u64) -> Load {
 }
 
 fn refuse(call: &Call, refusal: Refusal, settle: &mut Settle) -> ProxyError {
-    let per = call.route.limits.iter().find(|limit| limit.rule.name == refusal.limit).map(|limit| &limit.per);
+    let limit = call.route.limits.iter().find(|limit| limit.rule.name == refusal.limit);
+    refused(call, refusal, limit.map_or(&Per::Pod, |limit| &limit.per), String::new(), settle)
+}
+
+/// A limit of any kind has refused the request. `note`: what else there is to say of it.
+pub(super) fn refused(call: &Call, refusal: Refusal, per: &Per, note: String, settle: &mut Settle) -> ProxyError {
     let whose = match per {
-        None | Some(Per::Pod | Per::Route | Per::Namespace | Per::Workload) => String::new(),
-        Some(Per::Header(header)) => format!(" for this value of header {header}"),
-        Some(Per::User) => " for this user".to_owned(),
+        Per::Pod | Per::Route | Per::Namespace | Per::Workload => String::new(),
+        Per::Header(header) => format!(" for this value of header {header}"),
+        Per::User => " for this user".to_owned(),
     };
     settle.passage.standing = refusal.standing;
     settle.passage.refused_by = Some(refusal.limit.clone());
-    ProxyError::Limited(Box::new(Limited { route: call.route.name.clone(), whose, refusal }))
+    ProxyError::Limited(Box::new(Limited { route: call.route.name.clone(), whose, refusal, note }))
 }
 
 /// A time until something, as OpenAI writes it: `120ms`, `7s`, `6m0s`, `1h0m0s`. Rounded up.
@@ -143,6 +155,10 @@ impl Passage {
 
     /// The request is over. `tokens`: what its answer used; None: no provider saw it.
     pub(super) fn end(&mut self, tokens: Option<u64>) {
+        match (self.fleet.take(), tokens) {
+            (Some(reserved), Some(tokens)) => reserved.settle(0, tokens.saturating_add(self.wasted)),
+            (reserved, _) => drop(reserved),
+        }
         match (self.hold.take(), tokens) {
             (Some(hold), Some(tokens)) => hold.settle(tokens.saturating_add(self.wasted)),
             (hold, _) => drop(hold),

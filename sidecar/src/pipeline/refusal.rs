@@ -84,8 +84,9 @@ fn keys(backend: &Backend, now: Instant) -> String {
 
 /// What it amounts to that none of these is asked: too many requests, where providers asked for a pause and nothing else is
 /// wrong; that there is no such model, where that is why they are left alone; that nobody serves, otherwise.
-pub(super) fn class(route: &Route, skips: &Skips) -> Class {
-    let now = clock::now();
+pub(super) fn class(call: &Call, skips: &Skips) -> Class {
+    let (route, now) = (&call.route, clock::now());
+    // An account that is used up is as good as a provider that says so.
     let down = skips.iter().filter(|(_, skip)| matches!(skip, Skip::Out | Skip::Open));
     let mut classes = down.map(|(index, _)| match route.rest(*index, now) {
         Some(rest) if rest.refusal.cause.is_pause() => Class::RateLimited,
@@ -98,15 +99,16 @@ pub(super) fn class(route: &Route, skips: &Skips) -> Class {
 }
 
 /// How long until one of those that are left alone may be asked again.
-pub(super) fn reopening(route: &Route, skips: &Skips) -> Option<Duration> {
-    let now = clock::now();
+pub(super) fn reopening(call: &Call, skips: &Skips) -> Option<Duration> {
+    let (route, now) = (&call.route, clock::now());
+    let room = call.ready_in().filter(|_| skips.iter().any(|(_, skip)| *skip == Skip::Denied));
     let open = skips.iter().filter(|(_, skip)| *skip == Skip::Open);
     let wait = |(index, _): &(usize, Skip)| {
         let rest = route.rest(*index, now);
         rest.map_or(Duration::ZERO, |rest| rest.refusal.until.saturating_duration_since(now))
     };
     // Whoever is to come back at once comes back in a second.
-    open.map(wait).min().map(|wait| wait.max(Duration::from_secs(1)))
+    open.map(wait).chain(room).min().map(|wait| wait.max(Duration::from_secs(1)))
 }
 
 /// No first choice can serve the call, and its length is not why.
@@ -117,8 +119,8 @@ pub(super) fn nobody(call: &Call, skips: &Skips) -> ProxyError {
     if skips.iter().all(|(_, skip)| *skip == Skip::Out) {
         return ProxyError::Credentials { providers: call.route.providers_without_key() };
     }
-    if let Some(retry_after) = reopening(&call.route, skips) {
-        let class = class(&call.route, skips);
+    if let Some(retry_after) = reopening(call, skips) {
+        let class = class(call, skips);
         return ProxyError::Unavailable {
             unruled: !call.route.rules.iter().any(|rule| rule.on.contains(class)),
             route: call.route.name.clone(),

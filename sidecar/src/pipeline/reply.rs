@@ -118,6 +118,9 @@ pub(super) fn answer(reply: Reply, mut settle: Settle) -> Response<ReplyBody> {
 
 /// An error instead of an answer.
 pub(super) fn refuse(error: &ProxyError, mut settle: Settle) -> Response<ReplyBody> {
+    if let ProxyError::OverBudget(over) = error {
+        settle.is_over(over);
+    }
     let mut response = error_response(settle.api(), error);
     describe(response.headers_mut(), &mut settle);
     settle.refused(response.status().as_u16(), error.shape().code, error.class());
@@ -186,7 +189,7 @@ fn describe(headers: &mut HeaderMap, settle: &mut Settle) {
     if let Some(reason) = settle.reason() {
         headers.insert(FALLBACK_REASON, HeaderValue::from_static(reason));
     }
-    if let Some(budget) = settle.spared().map(str::to_owned) {
+    if let Some(budget) = settle.over_budget().map(str::to_owned) {
         insert(headers, BUDGET_EXHAUSTED, &budget);
     }
     if settle.hedged() {

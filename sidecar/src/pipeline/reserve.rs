@@ -1,4 +1,4 @@
-//! Rights to what an attempt may cost, asked for together with leave of the gates on its way.
+//! Rights to what an attempt may cost, and to its part of what its provider's account allows: asked for together with leave of the gates on its way.
 //!
 //! Every attempt sets aside for itself: a retry and a hop to somebody else may be billed as well. What this sidecar has no
 //! right to at this moment may be granted in the next: that is waited for, for a bounded time in all. Where a budget has too
@@ -9,15 +9,17 @@ use std::time::{Duration, Instant};
 use spillway_policy::{
     NanoUsd,
     fallback::Set,
-    quota::{Account, Ask, Refusal, Spend},
+    limit::Nanos,
+    quota::{Account, Ask, RateId, Refusal, Spend, Take},
 };
 use spillway_providers::Api;
 use spillway_wire::Reserve;
+use tokio::sync::watch;
 
-use super::{count, resolve::Call};
+use super::{count, limit, resolve::Call};
 use crate::{
     clock,
-    runtime::{Admission, Denied, Due, Reserved},
+    runtime::{Admission, Away, Denied, Due, Reserved},
 };
 
 /// Why an attempt has no rights.
@@ -37,6 +39,15 @@ pub(super) enum Denial {
     Short {
         budget: usize,
         asked: NanoUsd,
+    },
+    /// The account of its provider has no room for it.
+    Busy {
+        ready_in: Nanos,
+    },
+    /// The account's part that is here will never have: it takes leave of the operator.
+    Alone {
+        rate: RateId,
+        amount: u64,
     },
     /// Nothing can be written down.
     Journal,
@@ -65,10 +76,14 @@ pub(super) struct Rights {
     until: Option<Instant>,
     /// How long it has waited.
     pub(super) waited: Duration,
+    /// Leave that was asked for, and when.
+    leave: Option<(RateId, u64, Instant)>,
 }
 
 /// A report and the grant it brings take some tenths of a second.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// Leave is used within this time, or not at all.
+const LEAVE: Duration = Duration::from_secs(1);
 
 // === impl Rights ===
 
@@ -110,13 +125,19 @@ impl Call {
             };
             let again = match denial {
                 // Once more after it is sure to be told.
-                Denial::Short { .. } if changes.is_none() => {
+                Denial::Short { .. } | Denial::Alone { .. } if changes.is_none() => {
                     changes = Some(self.route.rights.changes());
                     true
                 }
-                Denial::Short { .. } => self.is_granted(changes.as_mut()).await || self.shrink(index, denial).await,
+                Denial::Short { .. } => {
+                    self.is_granted(changes.as_mut(), PATIENCE).await || self.shrink(index, denial).await
+                }
+                Denial::Alone { rate, amount } => {
+                    let left = self.asks(rate, amount);
+                    !left.is_zero() && self.is_granted(changes.as_mut(), left).await
+                }
                 Denial::Exhausted { .. } => self.shrink(index, denial).await,
-                Denial::Unpriced { .. } | Denial::Journal | Denial::Leaving => false,
+                Denial::Unpriced { .. } | Denial::Busy { .. } | Denial::Journal | Denial::Leaving => false,
             };
             if !again {
                 self.rights.denials.push((index, denial));
@@ -137,15 +158,18 @@ impl Call {
     /// Sets aside what an attempt may cost: for a shadow, which asks no gate.
     pub(super) fn reserve(&self, index: usize) -> Result<(Option<Reserved>, Option<usize>), Denial> {
         let Rights { dues, .. } = &self.rights;
-        if dues.is_empty() {
+        let takes = self.takes(index);
+        if dues.is_empty() && takes.is_empty() {
             return Ok((None, None));
         }
+        let leave: Vec<u64> = self.rights.leave.iter().map(|(_, id, _)| *id).collect();
+        let tokens = takes.iter().filter(|take| take.tokens).map(|take| take.amount).max().unwrap_or(0);
         let mut spends = self.spends(index)?;
         let mut spared = None;
         loop {
             let most = spends.iter().map(|spend| spend.amount).max().unwrap_or(0);
-            let ask = Ask { spends: &spends, takes: &[], permits: &[] };
-            let refusal = match self.route.rights.admit(&ask, (most, 0)) {
+            let ask = Ask { spends: &spends, takes: &takes, permits: &leave };
+            let refusal = match self.route.rights.admit(&ask, (most, tokens)) {
                 Ok(reserved) => return Ok((Some(reserved), spared)),
                 Err(Denied::By(refusal)) => refusal,
                 Err(Denied::Journal) => return Err(Denial::Journal),
@@ -168,9 +192,66 @@ impl Call {
                     let Some(at) = of(account) else { return Err(Denial::Leaving) };
                     return Err(Denial::Short { budget: dues[at].budget, asked: NanoUsd(asked) });
                 }
-                Refusal::Rate { .. } | Refusal::Permit { .. } | Refusal::Leaving => return Err(Denial::Leaving),
+                Refusal::Rate { ready_in, .. } => return Err(Denial::Busy { ready_in }),
+                Refusal::Permit { rate, asked } => return Err(Denial::Alone { rate, amount: asked }),
+                Refusal::Leaving => return Err(Denial::Leaving),
             }
         }
+    }
+
+    /// What is taken of what the provider's account allows.
+    fn takes(&self, index: usize) -> Vec<Take> {
+        let Some(quota) = &self.route.backends[index].provider.quota else { return Vec::new() };
+        // Where nobody shares an account out it is this sidecar's alone, and the provider says when it is used up.
+        if self.route.rights.away() == Some(Away::Never) {
+            return Vec::new();
+        }
+        let rates = quota.rates(&self.route.rights, &[]);
+        // What is more than all of it is refused there, if it is.
+        let amount = limit::reserved(self).min(quota.tokens.unwrap_or(u64::MAX));
+        let requests = rates.requests.map(|rate| Take { rate, amount: 1, tokens: false });
+        let tokens = rates.tokens.filter(|_| amount > 0).map(|rate| Take { rate, amount, tokens: true });
+        requests.into_iter().chain(tokens).collect()
+    }
+
+    /// Asks for leave, once. Gives how long that may take yet.
+    fn asks(&mut self, rate: RateId, amount: u64) -> Duration {
+        let now = clock::now();
+        let asked = match self.rights.leave {
+            Some((of, _, asked)) if of == rate => asked,
+            _ => {
+                let id = self.route.rights.ask(rate, amount, LEAVE);
+                self.rights.leave = Some((rate, id, now));
+                now
+            }
+        };
+        clock::after(asked, LEAVE).saturating_duration_since(now)
+    }
+
+    /// How long until some provider's account has room for it again. None: that is not what stands in its way.
+    pub(super) fn ready_in(&self) -> Option<Duration> {
+        let ready = |denial: &Denial| match denial {
+            Denial::Busy { ready_in } => Some(Duration::from_nanos(*ready_in)),
+            Denial::Alone { .. } => Some(LEAVE),
+            Denial::Unpriced { .. } | Denial::Exhausted { .. } | Denial::Short { .. } => None,
+            Denial::Journal | Denial::Leaving => None,
+        };
+        self.rights.denials.iter().filter_map(|(_, denial)| ready(denial)).min()
+    }
+
+    /// Waits until there may be room at a provider. False: that would take too long.
+    pub(super) async fn has_room_soon(&mut self) -> bool {
+        let Some(ready_in) = self.ready_in().filter(|_| self.route.rights.away().is_none()) else { return false };
+        let now = clock::now();
+        let until = *self.rights.until.get_or_insert((now + PATIENCE).min(self.deadline));
+        let at = clock::after(now, ready_in);
+        if at >= until {
+            return false;
+        }
+        tokio::time::sleep_until(at.into()).await;
+        self.rights.waited += ready_in;
+        self.rights.denials.clear();
+        true
     }
 
     /// What is set aside of each account.
@@ -190,11 +271,11 @@ impl Call {
     }
 
     /// Waits for rights, or for some to be given back. False: there was no time for it, or nobody gives any.
-    async fn is_granted(&mut self, changes: Option<&mut tokio::sync::watch::Receiver<()>>) -> bool {
+    async fn is_granted(&mut self, changes: Option<&mut watch::Receiver<()>>, within: Duration) -> bool {
         let Some(changes) = changes.filter(|_| self.route.rights.away().is_none()) else { return false };
         let now = clock::now();
         let until = *self.rights.until.get_or_insert((now + PATIENCE).min(self.deadline));
-        let changed = tokio::time::timeout_at(until.into(), changes.changed()).await;
+        let changed = tokio::time::timeout_at(until.min(clock::after(now, within)).into(), changes.changed()).await;
         self.rights.waited += clock::now().saturating_duration_since(now);
         matches!(changed, Ok(Ok(())))
     }
@@ -223,7 +304,8 @@ impl Call {
     pub(super) fn spares(&self) -> Vec<usize> {
         let budget = |denial: &Denial| match denial {
             Denial::Exhausted { budget, .. } => Some(*budget),
-            Denial::Unpriced { .. } | Denial::Short { .. } | Denial::Journal | Denial::Leaving => None,
+            Denial::Unpriced { .. } | Denial::Short { .. } | Denial::Busy { .. } | Denial::Alone { .. } => None,
+            Denial::Journal | Denial::Leaving => None,
         };
         let exhausted = self.rights.denials.iter().filter_map(|(_, denial)| budget(denial));
         exhausted.filter_map(|budget| self.route.budgets[budget].spares.as_ref()).flatten().copied().collect()

@@ -86,8 +86,8 @@ pub(super) struct Settle {
     kept: Option<Kept>,
     /// What attempts have set aside that are not settled.
     held: Held,
-    /// The budget that was used up, where somebody else was asked for that.
-    spared: Option<String>,
+    /// The budget that had no room for the request as it was.
+    over_budget: Option<String>,
     end: Option<End>,
 }
 
@@ -138,7 +138,7 @@ impl Settle {
             aside: None,
             kept: None,
             held: Held::default(),
-            spared: None,
+            over_budget: None,
             end: None,
         }
     }
@@ -163,9 +163,9 @@ impl Settle {
         self.attempts
     }
 
-    /// The budget that was used up, where somebody else was asked for that.
-    pub(super) fn spared(&self) -> Option<&str> {
-        self.spared.as_deref()
+    /// The budget that had no room for the request as it was.
+    pub(super) fn over_budget(&self) -> Option<&str> {
+        self.over_budget.as_deref()
     }
 
     /// Why the first choice was not the last.
@@ -199,7 +199,7 @@ impl Settle {
             (false, false) => None,
         };
         self.reason = plan.reason.map(Class::as_str).or_else(reason);
-        self.spared = call.rights.spared.map(|budget| call.route.budgets[budget].budget.name.clone());
+        self.over_budget = call.rights.spared.map(|budget| call.route.budgets[budget].budget.name.clone());
         self.waited += call.rights.waited.saturating_sub(self.stalled);
         self.stalled = call.rights.waited;
         self.sizes = call.sizes;
@@ -415,6 +415,7 @@ impl Drop for Settle {
             first_token: self.first_token,
             queued: self.passage.queued,
             limit: self.passage.refused_by.as_deref(),
+            budget: self.over_budget.as_deref(),
         });
     }
 }

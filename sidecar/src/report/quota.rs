@@ -76,3 +76,85 @@ impl QuotaReporter {
         self.link.post(paths::QUOTA, &report).await.map(drop)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use spillway_wire::{AccountName, AccountUse, Down, Grant, QuotaReport, Rights};
+
+    use super::*;
+    use crate::{
+        feed::{Feed, Intake, OperatorFeed},
+        journal::Journal,
+        link::fake::{Authority, FakeOperator, Subscribed},
+        runtime::unix,
+        server::fake::{World, chat, route},
+    };
+
+    /// A sidecar with a budget, and its operator.
+    async fn start() -> (World, FakeOperator, Subscribed) {
+        let world = World::new(|config| {
+            config["budgets"] = serde_json::json!({"shop/month": {"limit_nanos": 1_000, "per": "Namespace",
+                "period": {"every": "Month"}, "reserve": "WorstCase", "on_exhausted": "Block"}});
+            route(config)["budgets"] = serde_json::json!(["shop/month"]);
+        })
+        .await;
+        let mut operator = FakeOperator::start(&Authority::new()).await;
+        let runtime = Arc::clone(&world.runtime);
+        let intake = Intake::new(Arc::clone(&runtime), Journal::open(None));
+        let feed = OperatorFeed { link: operator.link(), runtime, boot: "b".into() };
+        tokio::spawn(Feed::Operator(feed).run(intake));
+        let stream = operator.subscribed().await;
+        (world, operator, stream)
+    }
+
+    fn month(world: &World) -> i64 {
+        let generation = world.runtime.generation().unwrap();
+        generation.snapshot.budgets["shop/month"].period.at(unix()).unwrap().start
+    }
+
+    fn granted(report: &QuotaReport, period: i64, total_nanos: u64) -> Down {
+        let account = AccountName { budget: "shop/month".into(), value: None, period };
+        let grants = vec![Grant { account, total_nanos, keep_nanos: None, left_nanos: total_nanos }];
+        let (journal, answers) = (report.journal.clone(), report.stamp);
+        let rights = Rights { journal, epoch: 1, serial: report.serial + 1, answers, grants, ..Rights::default() };
+        Down::Rights { rights }
+    }
+
+    #[tokio::test]
+    async fn a_wish_is_reported_at_once_granted_used_and_the_rest_given_back_at_the_end() {
+        const GRANTED: u64 = 1_000_000_000;
+        let (world, mut operator, stream) = start().await;
+        let reporter = Arc::new(QuotaReporter::new(operator.link(), Arc::clone(&world.runtime)));
+        let reporting = tokio::spawn({
+            let reporter = Arc::clone(&reporter);
+            async move { reporter.run().await }
+        });
+        // Nothing is known of any account before somebody asks.
+        assert_eq!(operator.quota(|_| true).await.accounts, []);
+        let period = month(&world);
+        let body = chat();
+        let (got, ()) = tokio::join!(world.chat(&body), async {
+            let wants = operator.quota(|report| !report.accounts.is_empty()).await;
+            assert!(wants.accounts[0].largest_nanos > 0 && wants.accounts[0].wants_nanos > 0, "{wants:?}");
+            stream.send(&granted(&wants, period, GRANTED));
+        });
+        assert_eq!(got.status, 200, "{got:?}");
+        reporting.abort();
+        reporter.finish().await;
+        let last = operator.quota(|report| report.last).await;
+        let AccountUse { granted_nanos, returned_nanos, spent_nanos, open_nanos, .. } = last.accounts[0];
+        assert_eq!((granted_nanos, spent_nanos, open_nanos), (GRANTED, 60_000, 0));
+        assert_eq!(returned_nanos, GRANTED - 60_000);
+        assert_eq!(world.chat(&chat()).await.code(), "budget_unavailable", "and nothing is admitted after that");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_reported_where_there_is_nothing_to_spend() {
+        let world = World::new(|_| {}).await;
+        let mut operator = FakeOperator::start(&Authority::new()).await;
+        let reporter = QuotaReporter::new(operator.link(), Arc::clone(&world.runtime));
+        reporter.report().await.unwrap();
+        reporter.finish().await;
+        assert!(operator.is_quiet());
+    }
+}

@@ -77,6 +77,14 @@ impl Budget {
 // === impl Route ===
 
 impl Route {
+    /// What of it is refused where nobody hands out rights.
+    pub(super) fn needs_operator(&self) -> Option<String> {
+        let strict = self.budgets.iter().find(|of| of.budget.reserve != Reserve::Nothing);
+        let budget = strict.map(|of| format!("budget {}", of.budget.name));
+        let limit = || self.fleet.first().map(|limit| format!("limit {} (scope Fleet)", limit.name));
+        Some(format!("{} needs an operator, and config comes from a file", budget.or_else(limit)?))
+    }
+
     /// The accounts that a request counts towards which begins at `unix`.
     pub(crate) fn dues(&self, headers: &HeaderMap, unix: i64) -> Vec<Due> {
         let due = |(index, of): (usize, &RouteBudget)| {

@@ -18,6 +18,7 @@ use spillway_wire::{AuthScheme, Dialect, Hint, Map, SchemaCheck, Snapshot};
 
 use super::{
     budgets::RouteBudget,
+    fleet::FleetLimit,
     gate::Gate,
     keys::KeySlot,
     limits::LimitRule,
@@ -77,6 +78,8 @@ pub(crate) struct Route {
     /// Of one piece of content in a row. 0: any number.
     pub(crate) max_repeats: u32,
     pub(crate) limits: Vec<LimitRule>,
+    /// Those that every sidecar counts towards.
+    pub(crate) fleet: Vec<FleetLimit>,
     /// What becomes of answers that have not the form their request asked for.
     pub(crate) schema: SchemaCheck,
     /// What its requests cost counts towards each of these.
@@ -184,6 +187,8 @@ pub(crate) struct Provider {
     /// It is judged by requests, and not by its checks alone.
     pub(crate) passive: bool,
     pub(crate) check: Option<Check>,
+    /// What its account allows the whole fleet.
+    pub(crate) quota: Option<FleetLimit>,
     pub(crate) state: Arc<ProviderState>,
 }
 

@@ -17,13 +17,15 @@ use spillway_policy::{
     retry::budget::{self, Budget, Share},
 };
 
-use super::{gate::Gate, generation::Generation, learnt::LearntWindow, limits::Limits};
+use super::{fleet::Lines, gate::Gate, generation::Generation, learnt::LearntWindow, limits::Limits};
 use crate::clock;
 
 /// Of one route.
 #[derive(Debug, Default)]
 pub(crate) struct RouteState {
     pub(crate) limits: Arc<Limits>,
+    /// Who waits for limits of the whole fleet.
+    pub(crate) lines: Lines,
     budget: Mutex<Budget>,
     hedges: Mutex<Share>,
     refused: AtomicU64,

@@ -4,6 +4,7 @@
 mod abilities;
 mod budget;
 mod expressions;
+mod fleet;
 mod limit;
 mod rest;
 mod way;
@@ -116,7 +117,7 @@ fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Part
         timeouts,
         active_health,
         passive_health,
-        quota: _,
+        quota,
     } = given;
     let wire::ProviderTimeouts { connect_ms: _, first_byte_ms, idle_ms, total_ms } = *timeouts;
     let wire::Headers { set, remove } = headers;
@@ -140,6 +141,7 @@ fn provider(name: &str, given: &wire::Provider, rule: &AddressRule, parts: &Part
         health: rest::health(passive_health.as_ref(), active_health.as_ref()),
         passive: passive_health.is_some(),
         check: active_health.as_ref().map(rest::check),
+        quota: fleet::account(name, quota.as_ref(), parts.rights),
         state: live::provider(parts.before, name, base_url),
     })
 }
@@ -199,6 +201,7 @@ fn route(
         hold: hold(streaming, strategy),
         max_repeats: streaming.max_repeats.unwrap_or(0),
         limits: limit::rules(limits)?,
+        fleet: fleet::limits(name, limits, parts.rights)?,
         schema: *schema,
         budgets: Vec::new(),
         rights: Arc::clone(parts.rights),

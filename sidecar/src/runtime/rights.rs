@@ -8,6 +8,7 @@ mod names;
 mod reserved;
 mod speech;
 mod store;
+mod view;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use spillway_policy::quota::{Account, Ask, BudgetId, Holder, Nanos, Refusal};
+use spillway_policy::quota::{Account, Ask, BudgetId, Holder, Nanos, RateId, Refusal};
 use spillway_wire as wire;
 use tokio::sync::{Notify, watch};
 
@@ -23,6 +24,7 @@ use names::Names;
 pub(crate) use names::{period_of, value_of};
 pub(crate) use reserved::Reserved;
 use store::Store;
+pub(crate) use view::AccountView;
 
 use crate::{clock, journal::BudgetName};
 
@@ -124,6 +126,25 @@ impl Rights {
         self.lock().names.budget(BudgetName { budget: budget.to_owned(), value })
     }
 
+    /// The same for a rate.
+    pub(crate) fn rate(&self, name: wire::RateName) -> RateId {
+        self.lock().names.rate(name)
+    }
+
+    /// Asks for leave to take so much once, within this time: [`Self::changes`] says when there is an answer.
+    pub(crate) fn ask(&self, rate: RateId, amount: u64, patience: Duration) -> u64 {
+        let patience = Nanos::try_from(patience.as_nanos()).unwrap_or(Nanos::MAX);
+        let asked = self.lock().holder.ask_permit(self.now(), rate, amount, patience);
+        self.due.notify_one();
+        asked
+    }
+
+    /// How much of a rate is here at this moment, and how long until there can be no more.
+    pub(crate) fn room(&self, rate: RateId) -> (u64, Nanos) {
+        let now = self.now();
+        self.lock().holder.room(now, rate)
+    }
+
     /// Sets everything aside that an attempt may use, or nothing. `most` is what it can cost and use at most.
     pub(crate) fn admit(self: &Arc<Self>, ask: &Ask<'_>, most: (u64, u64)) -> Result<Reserved, Denied> {
         let now = self.now();
@@ -151,15 +172,15 @@ impl Rights {
 
     /// Whether it is of no use to wait for rights, and why.
     pub(crate) fn away(&self) -> Option<Away> {
-        let (giver, heard) = {
-            let inner = self.lock();
-            (inner.giver, inner.heard)
-        };
-        if giver == Giver::Nobody {
-            return Some(Away::Never);
-        }
-        let silent = clock::now().saturating_duration_since(heard.unwrap_or(self.epoch));
+        let Some(silent) = self.silent() else { return Some(Away::Never) };
         (silent >= SILENCE).then_some(Away::Silent(silent))
+    }
+
+    /// For how long nothing has come from the operator. None: there is none.
+    pub(crate) fn silent(&self) -> Option<Duration> {
+        let inner = self.lock();
+        let silent = clock::now().saturating_duration_since(inner.heard.unwrap_or(self.epoch));
+        (inner.giver == Giver::Operator).then_some(silent)
     }
 
     /// Something has come from the operator.

@@ -5,6 +5,7 @@
 
 mod backends;
 mod limits;
+mod rights;
 
 use std::{
     convert::Infallible,
@@ -114,11 +115,12 @@ impl Admin {
             "/debug/config" if is_loopback(peer.ip()) => answer(StatusCode::OK, &JSON, self.config()),
             "/debug/limits" if is_loopback(peer.ip()) => answer(StatusCode::OK, &JSON, limits::page(&self.runtime)),
             "/debug/backends" if is_loopback(peer.ip()) => answer(StatusCode::OK, &JSON, backends::page(&self.runtime)),
-            "/debug/config" | "/debug/limits" | "/debug/backends" => {
+            "/debug/rights" if is_loopback(peer.ip()) => answer(StatusCode::OK, &JSON, rights::page(&self.runtime)),
+            "/debug/config" | "/debug/limits" | "/debug/backends" | "/debug/rights" => {
                 answer(StatusCode::FORBIDDEN, &TEXT, "only answered inside the pod (use kubectl exec)\n")
             }
             _ => {
-                let known = "no such page (there are /livez /readyz /startupz /metrics /debug/config /debug/limits /debug/backends)\n";
+                let known = "no such page (there are /livez /readyz /startupz /metrics /debug/config /debug/limits /debug/backends /debug/rights)\n";
                 answer(StatusCode::NOT_FOUND, &TEXT, known)
             }
         }
@@ -147,6 +149,7 @@ impl Admin {
 
     fn metrics(&self) -> String {
         backends::measure(&self.runtime);
+        rights::measure(&self.runtime);
         if let Some(generation) = self.runtime.generation() {
             let report = |route: &'_ Route| route.state.limits.report(0);
             let routes = generation.routes.iter().map(|route| (route.name.as_str(), report(route)));

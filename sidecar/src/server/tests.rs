@@ -6,6 +6,7 @@ mod budgets;
 mod cascades;
 mod counts;
 mod doors;
+mod fleet;
 mod hedges;
 mod hints;
 mod kept;

@@ -67,6 +67,8 @@ struct Line<'a> {
     queued_us: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -123,6 +125,7 @@ pub(super) fn line(record: &RequestRecord<'_>) -> Vec<u8> {
         first_token_us: record.first_token.map(micros),
         queued_us: record.queued.map(micros),
         limit: record.limit,
+        budget: record.budget,
     };
     let mut bytes = Vec::with_capacity(512);
     serde_json::to_writer(&mut bytes, &line).expect("plain values always serialise");

@@ -4,6 +4,7 @@
 
 mod families;
 mod limits;
+mod rights;
 
 use std::{
     collections::HashMap,
@@ -17,6 +18,7 @@ use spillway_policy::{Class, NanoUsd, breaker::Phase};
 use spillway_providers::Api;
 
 use self::families::Families;
+pub use self::rights::BudgetFigures;
 use crate::{
     clock,
     record::{Outcome, RequestRecord},
@@ -33,6 +35,7 @@ const OUTCOMES: [Outcome; 4] = [Outcome::Answered, Outcome::Failed, Outcome::Cut
 pub struct Metrics {
     families: Families,
     limits: limits::Limits,
+    rights: rights::Rights,
     hasher: RandomState,
     series: Mutex<HashMap<u64, Arc<Series>>>,
     config: Mutex<Config>,
@@ -79,6 +82,7 @@ impl Metrics {
         let families = Families::register();
         Self {
             limits: limits::Limits::register(&families),
+            rights: rights::Rights::register(&families),
             families,
             hasher: RandomState::new(),
             series: Mutex::default(),

@@ -44,6 +44,7 @@ fn a_record<'a>() -> RequestRecord<'a> {
         first_token: Some(Duration::from_millis(200)),
         queued: None,
         limit: None,
+        budget: None,
     }
 }
 

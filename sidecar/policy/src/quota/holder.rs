@@ -3,6 +3,7 @@
 mod bucket;
 mod meter;
 mod purse;
+mod view;
 
 use std::collections::BTreeMap;
 
@@ -338,12 +339,6 @@ impl Holder {
             asks: self.permits.iter().filter(|(_, wish)| !wish.granted).map(|(id, wish)| wish.ask(now, *id)).collect(),
             last: self.leaving && self.purses.values().all(|purse| purse.open == 0),
         }
-    }
-
-    /// What can still be set aside of an account here, and what nobody has spent of it fleet-wide, if that was heard.
-    #[must_use]
-    pub fn money(&self, account: Account) -> (u64, Option<u64>) {
-        self.purses.get(&account).map_or((0, None), |purse| (purse.spare(), purse.left))
     }
 
     /// The operator should hear of something before the next regular report.

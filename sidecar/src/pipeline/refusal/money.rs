@@ -1,5 +1,7 @@
 //! Why no budget pays for a request, in the words that the application reads.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::{
@@ -22,6 +24,17 @@ pub(super) fn in_words(call: &Call, index: usize) -> String {
         Some(Denial::Short { budget: of, asked }) => {
             format!("{name} can cost up to ${asked}, more than this pod has of budget {}", budget(of))
         }
+        Some(Denial::Busy { ready_in }) => {
+            let seconds = Duration::from_nanos(ready_in).as_secs_f64().ceil();
+            let provider = &call.route.backends[index].provider.name;
+            format!("{name} waits for {seconds} s (this pod's part of the quota of provider {provider} is used up)")
+        }
+        Some(Denial::Alone { .. }) => {
+            let provider = &call.route.backends[index].provider.name;
+            format!(
+                "{name} got no leave of the operator (the quota of provider {provider} is used up, or nobody gives it out)"
+            )
+        }
         Some(Denial::Journal) => format!("{name} cannot be charged to a budget"),
         Some(Denial::Leaving) | None => format!("{name} is not asked any more"),
     }
@@ -39,6 +52,7 @@ pub(super) fn refusal(call: &Call, skips: &Skips, reasons: String) -> Option<Pro
         Denial::Exhausted { .. } => 1,
         Denial::Journal | Denial::Leaving => 2,
         Denial::Unpriced { .. } => 3,
+        Denial::Busy { .. } | Denial::Alone { .. } => 4,
     })?;
     let backend = &call.route.backends[index];
     let of = |budget: usize| &*call.route.budgets[budget].budget;
@@ -55,6 +69,8 @@ pub(super) fn refusal(call: &Call, skips: &Skips, reasons: String) -> Option<Pro
         Denial::Exhausted { budget, asked, left } => {
             (of(budget), NoMoney::Exhausted { asked, left, resets: resets(of(budget)) })
         }
+        // Said by whoever says when to come back.
+        Denial::Busy { .. } | Denial::Alone { .. } => return None,
         Denial::Journal => (first()?, NoMoney::Journal),
         Denial::Leaving => (first()?, NoMoney::Leaving),
         Denial::Unpriced { budget } => {

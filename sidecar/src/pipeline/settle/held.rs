@@ -3,7 +3,7 @@
 use spillway_policy::NanoUsd;
 
 use super::Settle;
-use crate::runtime::Reserved;
+use crate::{error::OverBudget, runtime::Reserved};
 
 /// By backend: of one backend no two attempts are open at a time.
 #[derive(Debug, Default)]
@@ -37,6 +37,12 @@ impl Settle {
         }
         let tokens = self.usage.map_or(0, |usage| usage.input.saturating_add(usage.output));
         self.charge(index, cost, tokens);
+    }
+
+    /// A budget has refused the request.
+    pub(in super::super) fn is_over(&mut self, over: &OverBudget) {
+        self.over_budget = Some(over.budget.clone());
+        self.place.runtime().telemetry.metrics.over_budget(&over.budget, over.reason());
     }
 
     /// An attempt at a backend has cost so much.

@@ -15,8 +15,9 @@ pub(super) fn rules(given: &[wire::Limit]) -> Result<Vec<LimitRule>, Nack> {
     if given.len() > MAX_LIMITS {
         return Err(format!("has {} limits, at most {MAX_LIMITS} can be enforced", given.len()));
     }
-    let rules: Vec<LimitRule> = given
-        .iter()
+    // Those of the fleet are counted elsewhere.
+    let own = || given.iter().filter(|limit| limit.scope == wire::LimitScope::Pod);
+    let rules: Vec<LimitRule> = own()
         .map(|limit| rule(limit).map_err(|why| format!("limit {}: {why}", limit.name)))
         .collect::<Result<_, _>>()?;
     match given.iter().enumerate().find(|(index, limit)| given[..*index].iter().any(|other| other.name == limit.name)) {
@@ -35,16 +36,7 @@ fn rule(given: &wire::Limit) -> Result<LimitRule, Nack> {
         return Err("limits nothing".to_owned());
     }
     let mut hasher = DefaultHasher::new();
-    let per = match per {
-        wire::LimitPer::Pod => Per::Pod,
-        wire::LimitPer::Route => Per::Route,
-        wire::LimitPer::Namespace => Per::Namespace,
-        wire::LimitPer::Workload => Per::Workload,
-        wire::LimitPer::Header(name) => {
-            Per::Header(name.parse().map_err(|error| format!("per header {name:?}: {error}"))?)
-        }
-        wire::LimitPer::User => Per::User,
-    };
+    let per = self::per(per)?;
     // What is counted for each of one thing says nothing about each of another: then it is another limit.
     (name, &per).hash(&mut hasher);
     let rule = Rule {
@@ -60,7 +52,20 @@ fn rule(given: &wire::Limit) -> Result<LimitRule, Nack> {
     Ok(LimitRule { rule, per })
 }
 
-fn nanos(ms: u64) -> Nanos {
+pub(super) fn per(given: &wire::LimitPer) -> Result<Per, Nack> {
+    Ok(match given {
+        wire::LimitPer::Pod => Per::Pod,
+        wire::LimitPer::Route => Per::Route,
+        wire::LimitPer::Namespace => Per::Namespace,
+        wire::LimitPer::Workload => Per::Workload,
+        wire::LimitPer::Header(name) => {
+            Per::Header(name.parse().map_err(|error| format!("per header {name:?}: {error}"))?)
+        }
+        wire::LimitPer::User => Per::User,
+    })
+}
+
+pub(super) fn nanos(ms: u64) -> Nanos {
     Nanos::try_from(Duration::from_millis(ms).as_nanos()).unwrap_or(Nanos::MAX)
 }
 

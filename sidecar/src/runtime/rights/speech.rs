@@ -21,10 +21,8 @@ pub(super) fn report(report: &machine::Report, journal: &str, names: &Names) -> 
 
 fn account(usage: &machine::Usage, names: &Names) -> Option<wire::AccountUse> {
     let machine::Usage { account, granted, returned, spent, open, wants, largest } = *usage;
-    let name = names.budget_name(account.budget)?;
-    let period = i64::try_from(account.period.0).unwrap_or(i64::MAX);
     Some(wire::AccountUse {
-        account: wire::AccountName { budget: name.budget.clone(), value: name.value.clone(), period },
+        account: account_name(account, names)?,
         granted_nanos: granted,
         returned_nanos: returned,
         spent_nanos: spent,
@@ -34,7 +32,13 @@ fn account(usage: &machine::Usage, names: &Names) -> Option<wire::AccountUse> {
     })
 }
 
-fn flow(flow: &machine::Flow, names: &Names) -> Option<wire::Flow> {
+pub(super) fn account_name(account: machine::Account, names: &Names) -> Option<wire::AccountName> {
+    let name = names.budget_name(account.budget)?;
+    let period = i64::try_from(account.period.0).unwrap_or(i64::MAX);
+    Some(wire::AccountName { budget: name.budget.clone(), value: name.value.clone(), period })
+}
+
+pub(super) fn flow(flow: &machine::Flow, names: &Names) -> Option<wire::Flow> {
     let machine::Flow { rate, floor, surplus, lasts, wants } = *flow;
     Some(wire::Flow { rate: names.rate_name(rate)?.clone(), floor, surplus, lasts, wants })
 }

@@ -91,6 +91,13 @@ impl Bucket {
         u64::try_from(self.depth(self.milli(now)) / unit).unwrap_or(0)
     }
 
+    /// What is there, and how long until it is full.
+    pub(in crate::quota) fn standing(&self, now: Nanos) -> (u64, Nanos) {
+        let unit = (MILLI * i128::from(self.share.window)).max(1);
+        let there = u64::try_from(self.level.max(0) / unit).unwrap_or(0);
+        (there, self.ready_in(now, self.most(now)).unwrap_or(0))
+    }
+
     pub(in crate::quota) fn has(&self, amount: u64) -> bool {
         self.share.window > 0 && self.level >= self.parts(amount)
     }
