@@ -5,7 +5,7 @@ mod status;
 
 pub use rules::{
     Backoff, BreakerScope, CircuitBreaker, ContextWindow, DropOrder, ErrorClass, FallbackRule, Hedge, OnExceeded,
-    Retries, RetryBudget, Summarize, Truncate,
+    Retries, RetryBudget, Summarize, TokenCounter, Truncate,
 };
 pub use status::{AncestorRef, AncestorStatus, FallbackPolicyStatus};
 

@@ -22,7 +22,7 @@ pub use condition::{ConditionStatus, ConditionType, Reason, condition};
 pub use fallback_policy::{
     AncestorRef, AncestorStatus, Backoff, BreakerScope, CircuitBreaker, ContextWindow, DropOrder, ErrorClass,
     FallbackPolicy, FallbackPolicySpec, FallbackPolicyStatus, FallbackRule, Hedge, OnExceeded, Retries, RetryBudget,
-    Summarize, TargetRef, Truncate,
+    Summarize, TargetRef, TokenCounter, Truncate,
 };
 pub use model_budget::{
     BudgetPer, BudgetSelector, Enforcement, ExhaustedAction, ModelBudget, ModelBudgetSpec, ModelBudgetStatus,

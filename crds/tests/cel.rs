@@ -156,6 +156,7 @@ const LIMIT: &[Row] = &[
 /// Everything of a policy but its target, which is a good one.
 const POLICY: &[Row] = &[
     ("{contextWindow: {onExceeded: Hybrid}}", ""),
+    ("{contextWindow: {count: Provider}}", ""),
     ("{contextWindow: {onExceeded: Summarize, summarize: {backend: a}}}", ""),
     ("{contextWindow: {onExceeded: Summarize}}", "needs contextWindow.summarize"),
     ("{retries: {backoff: {base: 1s, max: 8s}}}", ""),

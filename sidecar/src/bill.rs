@@ -1,18 +1,8 @@
 //! What an answer costs: the price as the operator sends it, the usage as the provider reports it.
 
-use spillway_policy::{Card, NanoUsd, Price, Rates, Tier, Usage};
+pub use spillway_lower::price;
+use spillway_policy::{NanoUsd, Price, Tier, Usage};
 use spillway_wire as wire;
-
-/// A price, ready to be applied.
-#[must_use]
-pub fn price(given: &wire::Price) -> Price {
-    let wire::Price { rates, cards, flat, batch: _ } = given;
-    let card = |card: &wire::Card| {
-        let wire::Card { tier, above_tokens, rates } = card;
-        Card { tier: self::tier(*tier), above: *above_tokens, rates: wire::rates!(rates => Rates) }
-    };
-    Price { rates: wire::rates!(rates => Rates), cards: cards.iter().map(card).collect(), flat: *flat }
-}
 
 /// Kinds of tokens that a price does not name, and that cost far more than text wherever somebody does name them. They are
 /// billed as text, and what it comes to is too little. Images in a prompt are not among them: most charge them as text.
@@ -92,25 +82,9 @@ pub(crate) const fn served(tier: spillway_providers::Tier) -> Tier {
     }
 }
 
-const fn tier(given: wire::ServiceTier) -> Tier {
-    match given {
-        wire::ServiceTier::Standard => Tier::Standard,
-        wire::ServiceTier::Flex => Tier::Flex,
-        wire::ServiceTier::Priority => Tier::Priority,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_rate_nobody_gives_is_that_of_its_kind() {
-        let given = wire::Rates { cache_write_nanos: Some(9), ..wire::Rates::plain(5, 7) };
-        let want = Rates { cache_write: 9, cache_write_1h: 9, ..Rates::plain(5, 7) };
-        let price = price(&wire::Price { rates: given, ..wire::Price::default() });
-        assert_eq!(price, Price { rates: want, ..Price::default() });
-    }
 
     #[test]
     fn sound_and_pictures_without_a_price_of_their_own_are_known_to_cost_more() {

@@ -100,6 +100,7 @@ async fn drive(api: Api, request: Request<Incoming>, settle: &mut Settle) -> Res
             break cascade.or(error, settle)?;
         }
     };
+    settle.waited_for(std::mem::take(&mut call.waited));
     shadow::send(&runtime, &mut call);
     items::listen(&runtime, &call, &mut reply);
     Ok(reply)

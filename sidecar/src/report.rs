@@ -2,12 +2,13 @@
 //!
 //! A report carries totals since the boot, so nothing is lost with a report: the next one says it again. Totals go to the
 //! journal before they go out, at the latest a second after they changed, so a container that dies takes at most its
-//! last second along; the next boot delivers the rest under the old boot's name. Which backends are left alone goes along,
-//! as it is when the report is made.
+//! last second along; the next boot delivers the rest under the old boot's name. Which backends are left alone, and
+//! whose windows proved smaller than they were said to be, goes along as it is when the report is made.
 
 mod outbox;
 mod quota;
 mod resting;
+mod windows;
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
@@ -150,11 +151,15 @@ impl Reporter {
         changed
     }
 
-    /// True if a backend is left alone, or asked again, since the last time.
+    /// True if since the last time a backend is left alone, or asked again, or has another window than it was thought to.
     fn note_backends(&self) -> bool {
         let generation = self.runtime.generation();
-        let resting = |generation| resting::resting(generation, clock::now(), clock::since_epoch());
-        self.lock().note_backends(generation.as_deref().map(resting).unwrap_or_default())
+        let now = clock::now();
+        let resting = |generation| resting::resting(generation, now, clock::since_epoch());
+        let resting = generation.as_deref().map(resting).unwrap_or_default();
+        let windows = generation.as_deref().map(|generation| windows::learnt(generation, now)).unwrap_or_default();
+        let mut outbox = self.lock();
+        outbox.note_backends(resting) | outbox.note_windows(windows)
     }
 
     /// This boot's report, then those of earlier boots.

@@ -137,6 +137,13 @@ impl Place {
         Uri::from_maybe_shared(target).unwrap_or_default()
     }
 
+    /// The request target of what is beside the API instead of in it: below the prefix without its version.
+    #[must_use]
+    pub fn root_uri(&self, path: &str) -> Uri {
+        let prefix = self.prefix.strip_suffix("/v1").unwrap_or(&self.prefix);
+        Uri::from_maybe_shared(Bytes::from([prefix.as_bytes(), path.as_bytes()].concat())).unwrap_or_default()
+    }
+
     /// The same target with its scheme and host before it, as a proxy wants it that speaks for us.
     fn absolute(&self, target: &Uri) -> Uri {
         let text = [b"http://", self.authority.as_bytes(), target.to_string().as_bytes()].concat();

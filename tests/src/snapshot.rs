@@ -1,9 +1,9 @@
 //! Builders for what a sidecar runs, for tests that need no operator.
 
 use spillway_wire::{
-    Abilities, AuthScheme, Backend, ContextWindow, Dialect, DropOrder, Egress, ErrorClass, FallbackRule, Headers, Map,
-    Model, OnExceeded, Price, Provider, ProviderTimeouts, RequestRules, Retries, Role, Route, Snapshot, Strategy,
-    Streaming, Tokenizer, Truncate, Unsupported, Validation,
+    Abilities, AuthScheme, Backend, ContextWindow, Counter, Dialect, DropOrder, Egress, ErrorClass, FallbackRule,
+    Headers, Map, Model, OnExceeded, Price, Provider, ProviderTimeouts, RequestRules, Retries, Role, Route, Snapshot,
+    Strategy, Streaming, Tokenizer, Truncate, Unsupported, Validation,
 };
 
 /// Every route and provider made here lives in this namespace.
@@ -108,6 +108,7 @@ pub fn a_route(name: &str, backends: Vec<Backend>) -> Route {
             reserve_output_tokens: 1_024,
             truncate: Truncate { keep_system: true, keep_last: 4, order: DropOrder::OldestFirst },
             summarize: None,
+            count: Counter::Local,
         },
         budgets: Vec::new(),
         fallbacks: Vec::new(),

@@ -8,7 +8,7 @@ use spillway_tests::process::program;
 use spillway_tests::provider::{ANSWER, Provider};
 use spillway_tests::sidecar::Sidecar;
 use spillway_tests::snapshot::{a_backend, a_model, a_provider, a_route, a_rule, a_snapshot, a_spare};
-use spillway_wire::{Dialect, ErrorClass, OnExceeded, Route, Summarize};
+use spillway_wire::{Dialect, ErrorClass, OnExceeded, Route, Summarize, Tokenizer};
 
 const WINDOW: u64 = 2_000;
 
@@ -174,6 +174,36 @@ async fn words_that_a_request_puts_into_an_error_move_nothing_and_teach_nothing(
         let (_, metrics) = sidecar.admin_get("/metrics").await?;
         assert!(!metrics.contains("learnt_window_tokens{"), "{dialect:?}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn estimates_become_what_the_provider_reports_and_decide_by_that() -> anyhow::Result<()> {
+    let mut route = a_way("larger", OnExceeded::LargerModel, "small", WINDOW);
+    for backend in &mut route.backends {
+        backend.model.tokenizer = Tokenizer::Estimate;
+    }
+    let (_provider, sidecar) = serving(Dialect::OpenAi, vec![route]).await?;
+    let ask =
+        |words: usize| json!({"model": "larger", "messages": [{"role": "user", "content": "word ".repeat(words)}]});
+    let tokens = async || {
+        let reply = post(sidecar.data, "/v1/tokenize", &ask(1_600)).await?;
+        let said: Value = serde_json::from_slice(&reply.body)?;
+        assert_eq!((&said["exact"], &said["encoding"]), (&json!(false), &json!("estimate")), "{said}");
+        anyhow::Ok(said["tokens"].as_u64().unwrap_or_default())
+    };
+    let estimated = tokens().await?;
+    // It reports a dozen tokens whatever it gets: at most half of any estimate is believed to be wrong.
+    for (words, want) in [(1_600, "large"), (1_000, "small"), (1_600, "small")] {
+        let reply = post(sidecar.data, CHAT, &ask(words)).await?;
+        assert_eq!((reply.status, reply.header("x-spillway-model")), (200, want), "{words} words: {reply:?}");
+    }
+    assert_eq!(tokens().await?, estimated.div_ceil(2));
+    let (_, metrics) = sidecar.admin_get("/metrics").await?;
+    let line = "spillway_sidecar_token_estimate_per_mille{backend=\"small\",route=\"shop/larger\"} 500";
+    assert!(metrics.contains(line), "{metrics}");
+    let (_, page) = sidecar.admin_get("/debug/backends").await?;
+    assert!(page.contains("\"token_estimate_per_mille\": 500"), "{page}");
     Ok(())
 }
 

@@ -33,6 +33,21 @@ pub struct ContextWindow {
     /// How the summary is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summarize: Option<Summarize>,
+    /// Who counts a prompt whose length alone does not tell whether it fits. `Local` (default): Spillway, exactly where the
+    /// model's tokenizer is known and by a corrected estimate elsewhere. `Provider`: the provider's own counting endpoint,
+    /// where it has one (Anthropic, Gemini, VertexAI, Bedrock, VLLM, LlamaCpp, and OpenAI for responses); such a question is
+    /// not billed, counts towards the provider's limits and takes two seconds at most, and what began alike is not asked
+    /// about again. Where there is no answer, Spillway counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<TokenCounter>,
+}
+
+/// Who counts a prompt: `Local` or `Provider`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum TokenCounter {
+    #[default]
+    Local,
+    Provider,
 }
 
 /// What happens to a prompt that does not fit.

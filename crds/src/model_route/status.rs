@@ -68,6 +68,11 @@ pub struct BackendStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000_000))]
     pub context_window: Option<u64>,
+    /// The window that the provider says it has, where that is smaller than `contextWindow`: it refused a prompt and named
+    /// it. The smallest that any sidecar was told, used instead of the other one there and forgotten after four hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub learnt_context_window: Option<u64>,
     /// Why it is not asked, or not by every sidecar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]

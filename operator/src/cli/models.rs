@@ -18,7 +18,6 @@ use crate::{
 };
 
 pub(super) use args::{Args, tokens};
-pub(super) use compare::rates;
 
 /// A model that was asked for.
 struct Line {

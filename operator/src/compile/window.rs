@@ -1,6 +1,6 @@
 //! What happens to a prompt that does not fit -> `wire::ContextWindow`.
 
-use spillway_crds::{ConditionType, ContextWindow, DropOrder, OnExceeded, Reason, Summarize, Truncate};
+use spillway_crds::{ConditionType, ContextWindow, DropOrder, OnExceeded, Reason, Summarize, TokenCounter, Truncate};
 use spillway_wire as wire;
 
 use super::diagnostic::{Diagnostic, ObjectRef};
@@ -17,7 +17,7 @@ const SUMMARY_TOKENS: u32 = 800;
 /// The rules for a route with these backends. None given: its defaults.
 pub(super) fn compile(given: Option<&ContextWindow>, backends: &Backends<'_>) -> wire::ContextWindow {
     let nothing = ContextWindow::default();
-    let ContextWindow { on_exceeded, reserve_output_tokens, truncate, summarize } = given.unwrap_or(&nothing);
+    let ContextWindow { on_exceeded, reserve_output_tokens, truncate, summarize, count } = given.unwrap_or(&nothing);
     let Truncate { keep_system, keep_last, drop } = truncate.clone().unwrap_or_default();
     let smallest = backends.usable.iter().filter_map(|backend| backend.model.context_window_tokens).min();
     let fitting = smallest.map_or(RESERVE_OUTPUT_TOKENS, |window| RESERVE_OUTPUT_TOKENS.min(window / RESERVE_PART));
@@ -41,12 +41,16 @@ pub(super) fn compile(given: Option<&ContextWindow>, backends: &Backends<'_>) ->
             },
         },
         summarize: wanted.filter(|given| can_write(&given.backend, backends)).map(summary),
+        count: match count.unwrap_or_default() {
+            TokenCounter::Local => wire::Counter::Local,
+            TokenCounter::Provider => wire::Counter::Provider,
+        },
     }
 }
 
 /// What no route could do anything with.
 pub(super) fn check(given: &ContextWindow, invalid: &mut impl FnMut(String, String)) {
-    let ContextWindow { on_exceeded, reserve_output_tokens, truncate: _, summarize } = given;
+    let ContextWindow { on_exceeded, reserve_output_tokens, truncate: _, summarize, count: _ } = given;
     if let Some(tokens) = reserve_output_tokens.filter(|tokens| *tokens > 1_000_000_000) {
         invalid("spec.contextWindow.reserveOutputTokens".into(), format!("{tokens} is more than 1000000000"));
     }

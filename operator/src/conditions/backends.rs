@@ -14,6 +14,8 @@ pub struct Breakers {
     /// Those of them that have reported.
     reporting: usize,
     by_backend: BTreeMap<String, Tally>,
+    /// The smallest that some of them have found each backend's window to be.
+    windows: BTreeMap<String, u64>,
 }
 
 /// Sidecars that leave one backend alone.
@@ -50,6 +52,14 @@ impl Breakers {
         }
     }
 
+    /// Takes over what one of them has learnt of windows.
+    pub fn learn<'a>(&mut self, windows: impl Iterator<Item = (&'a String, &'a u64)>) {
+        for (backend, window) in windows {
+            let smallest = self.windows.entry(backend.clone()).or_insert(u64::MAX);
+            *smallest = (*smallest).min(*window);
+        }
+    }
+
     /// Gives every backend its state. While fewer than half of those who could know have spoken (the operator has just
     /// started), what was `shown` before is nearer the truth.
     pub(super) fn judge(&self, backends: &mut [BackendStatus], shown: &[BackendStatus], expected: usize) {
@@ -57,12 +67,15 @@ impl Breakers {
         for backend in backends.iter_mut().filter(|backend| backend.state != BackendState::Unresolved) {
             if is_known {
                 let tally = self.by_backend.get(&backend.name);
+                let is_smaller = |window: &u64| backend.context_window.is_none_or(|said| *window < said);
+                backend.learnt_context_window = self.windows.get(&backend.name).copied().filter(is_smaller);
                 (backend.state, backend.message) = match tally {
                     Some(tally) => (tally.state(self.reporting), Some(tally.words(self.reporting))),
                     None => (BackendState::Closed, None),
                 };
             } else if let Some(before) = shown.iter().find(|before| is_same(before, backend)) {
                 (backend.state, backend.message) = (before.state, before.message.clone());
+                backend.learnt_context_window = before.learnt_context_window;
             }
         }
     }
@@ -127,7 +140,16 @@ mod tests {
     fn backend(state: BackendState, message: Option<&str>) -> BackendStatus {
         let [name, provider, model] = ["mini", "shop/openai", "gpt"].map(str::to_owned);
         let message = message.map(str::to_owned);
-        BackendStatus { name, provider, model, role: Role::Primary, state, context_window: None, message }
+        BackendStatus {
+            name,
+            provider,
+            model,
+            role: Role::Primary,
+            state,
+            context_window: None,
+            learnt_context_window: None,
+            message,
+        }
     }
 
     fn told(lines: &[RestingBackend], silent: usize, quiet: usize) -> Breakers {
@@ -212,6 +234,22 @@ mod tests {
             let mut backends = [backend(BackendState::Closed, None)];
             told(&[], 0, 1).judge(&mut backends, &[before], 1);
             assert_eq!(backends[0].state, BackendState::Closed, "that was another backend, or no news of it");
+        }
+    }
+
+    #[test]
+    fn a_window_is_as_small_as_any_sidecar_has_found_it_and_smaller_than_it_is_said_to_be() {
+        let mut breakers = told(&[], 2, 0);
+        for window in [6_000, 4_000, 5_000] {
+            breakers.learn([("mini".to_owned(), window)].iter().map(|(backend, window)| (backend, window)));
+        }
+        for (said, want) in [(Some(8_000), Some(4_000)), (None, Some(4_000)), (Some(4_000), None)] {
+            let mut backends = [BackendStatus { context_window: said, ..backend(BackendState::Closed, None) }];
+            breakers.judge(&mut backends, &[], 2);
+            assert_eq!(backends[0].learnt_context_window, want, "{said:?}");
+            let mut later = [BackendStatus { context_window: said, ..backend(BackendState::Closed, None) }];
+            told(&[], 0, 2).judge(&mut later, &backends, 2);
+            assert_eq!(later[0].learnt_context_window, want, "{said:?}: nobody has reported yet");
         }
     }
 

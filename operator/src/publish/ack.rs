@@ -118,6 +118,7 @@ pub(super) fn tally(
         if is_current {
             let resting = word.and_then(|word| word.resting.as_ref());
             fleet.breakers.count(resting.map(|resting| resting.get(route).into_iter().flat_map(BTreeMap::values)));
+            fleet.breakers.learn(ack.and_then(|ack| ack.learnt_windows.get(route)).into_iter().flatten());
         }
         match (degraded, is_current, refusal) {
             (Some(reason), ..) | (None, false, Some((_, reason))) => {

@@ -45,6 +45,7 @@ fn plan(c: &mut Criterion) {
             let question = Question {
                 candidates: &candidates,
                 learnt: &[],
+                told: &[],
                 demand,
                 sizes: &sizes,
                 out: Set::default(),
@@ -110,6 +111,7 @@ fn plan_with_breakers(c: &mut Criterion) {
             let question = Question {
                 candidates: &[CANDIDATE; 8],
                 learnt: &[],
+                told: &[],
                 demand,
                 sizes: &sizes,
                 out: Set::default(),

@@ -18,7 +18,7 @@ use crate::{Class, Classes, NanoUsd, Price, Tier, calibrate::Calibration};
 pub use sizes::{Counted, Output, Sizes};
 
 /// How many tokenizers there may be; [`Candidate::tokenizer`] is below it.
-pub const TOKENIZERS: usize = 3;
+pub const TOKENIZERS: usize = 4;
 
 /// The one that stands for those nobody knows, which counts by estimates and has no lower bound.
 pub const UNKNOWN: usize = TOKENIZERS - 1;
@@ -149,6 +149,8 @@ pub struct Question<'a> {
     pub learnt: &'a [(usize, u64)],
     pub demand: Demand,
     pub sizes: &'a Sizes,
+    /// The prompt's tokens by the word of these themselves.
+    pub told: &'a [(usize, u64)],
     /// Not these.
     pub out: Set,
     /// Nor these, which are left alone for a while.
@@ -313,7 +315,9 @@ impl Question<'_> {
         if window <= self.larger_than {
             return Check::Skip(Skip::NotLarger { window });
         }
-        match self.sizes.check(candidate, output.of(window), window) {
+        let told = self.told.iter().find(|(told, _)| *told == index);
+        let sizes = told.map_or(*self.sizes, |(_, tokens)| self.sizes.told(candidate.tokenizer, *tokens));
+        match sizes.check(candidate, output.of(window), window) {
             Check::Fits => self.check_cost(candidate),
             other => other,
         }

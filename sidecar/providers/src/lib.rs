@@ -13,6 +13,7 @@ mod bedrock;
 mod body;
 mod cohere;
 mod completions;
+pub mod counting;
 mod embed;
 pub mod fault;
 mod format;

@@ -15,6 +15,7 @@ mod shelf;
 #[cfg(test)]
 mod tests;
 mod text;
+mod told;
 mod vocabulary;
 
 use serde_json::Value;
@@ -23,12 +24,15 @@ use crate::{Api, Body};
 use memory::Kind;
 pub use shelf::IDLE_TURNS;
 use text::Counter;
+pub use told::{Told, remember, told};
 
 /// Which tokenizer counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Encoding {
-    /// Of OpenAI's models since GPT-4o; of gpt-oss, whose encoding `o200k_harmony` differs in what no text can say.
+    /// Of OpenAI's models since GPT-4o.
     O200k,
+    /// Of gpt-oss: the same for any text, in a template that has a system message of its own.
+    Harmony,
     Cl100k,
     /// No tokenizer is known.
     Estimate,
@@ -51,6 +55,11 @@ pub struct Count {
 
 /// What a chat template puts around a message (OpenAI's own: three).
 const PER_MESSAGE: u64 = 3;
+
+/// What Harmony's own system message takes (who the model is, what it knows until when, today's date, how hard to think, the
+/// channels to answer on), and what is around the application's instructions. A server may word it otherwise: it is a guess.
+const HARMONY: u64 = 64;
+const HARMONY_INSTRUCTIONS: u64 = 5;
 
 /// What opens the answer.
 const PER_PROMPT: u64 = 3;
@@ -115,6 +124,9 @@ pub fn count(api: Api, body: &Body, encoding: Encoding) -> Count {
 #[must_use]
 pub fn count_while(api: Api, body: &Body, encoding: Encoding, goes_on: &dyn Fn() -> bool) -> Count {
     let mut counter = Counter::new(encoding, goes_on);
+    if encoding == Encoding::Harmony && !matches!(api, Api::Completions | Api::Embeddings) {
+        counter.guess(HARMONY + HARMONY_INSTRUCTIONS);
+    }
     match api {
         Api::ChatCompletions | Api::Messages | Api::CountTokens => chat(body, &mut counter),
         Api::Completions => prompt(&body.value("prompt").unwrap_or_default(), &mut counter),

@@ -76,7 +76,7 @@ impl Conversation {
         let inside = sizes.iter().fold(0u64, |sum, message| sum.saturating_add(message.tokens));
         let counted = match encoding {
             Encoding::Estimate => tokens::count_while(api, &body, encoding, goes_on).tokens,
-            Encoding::O200k | Encoding::Cl100k => believed,
+            Encoding::O200k | Encoding::Harmony | Encoding::Cl100k => believed,
         };
         let counted = counted.max(inside).max(1);
         let fixed = counted - inside;

@@ -1,5 +1,7 @@
 //! How long a prompt is: bounds for every request, a count only for the few near a limit.
 
+pub(super) mod ask;
+
 use std::time::{Duration, Instant};
 
 use spillway_policy::fallback::{Counted, Sizes};
@@ -34,6 +36,11 @@ pub(super) fn bounds(api: Api, body: &Body) -> Sizes {
 /// Counts the prompt as a backend would. The counts of one tokenizer are kept.
 pub(super) async fn count(call: &mut Call, backend: usize) {
     let (tokenizer, encoding) = (call.route.candidates[backend].tokenizer, call.route.backends[backend].encoding);
+    if let Some(tokens) = told(call, backend).await {
+        call.told.retain(|(index, _)| *index != backend);
+        call.told.push((backend, tokens));
+        return;
+    }
     let (api, body, until) = (call.api, call.body.clone(), until(call));
     let counted =
         heavy(encoding, call.is_heavy(), until, move |goes_on| tokens::count_while(api, &body, encoding, goes_on))
@@ -43,6 +50,14 @@ pub(super) async fn count(call: &mut Call, backend: usize) {
     if let Some(slot) = call.sizes.counted.get_mut(tokenizer) {
         *slot = Some(counted);
     }
+}
+
+/// What the provider says, if the route wants to know.
+pub(super) async fn told(call: &mut Call, backend: usize) -> Option<u64> {
+    let begun = clock::now();
+    let told = ask::ask(call, backend, until(call)).await;
+    call.waited += clock::now().saturating_duration_since(begun);
+    told
 }
 
 /// When to make do with an estimate: a count that takes longer is of no use to whoever waits for an answer.

@@ -56,6 +56,12 @@ pub(super) type Taken = (usize, Admission);
 
 /// The first choice.
 pub(super) async fn first(runtime: &Runtime, call: &mut Call, settle: &mut Settle) -> Result<Plan, ProxyError> {
+    let chosen = choose(runtime, call, settle).await;
+    settle.waited_for(std::mem::take(&mut call.waited));
+    chosen
+}
+
+async fn choose(runtime: &Runtime, call: &mut Call, settle: &mut Settle) -> Result<Plan, ProxyError> {
     if call.retried == 0 {
         let route = &call.route;
         route.state.request(route.hedge.map_or(0, |hedge| hedge.max_ratio_ppm), clock::now());
@@ -258,6 +264,7 @@ impl Plan {
                 self.move_on(call, &order, class, 0, &mut skips).await
             }
         };
+        settle.waited_for(std::mem::take(&mut call.waited));
         if moved { Ok(()) } else { Err(self.exhausted(call, *failure, &skips)) }
     }
 

@@ -74,6 +74,9 @@ async fn counted(runtime: &Runtime, call: &mut Call, settle: &mut Settle) -> Res
             // An estimate is better than none.
             Outcome::Failed(_) => {}
         }
+    } else if let Some(tokens) = count::told(call, index).await {
+        settle.waited_for(std::mem::take(&mut call.waited));
+        return Ok(said(tokens, EXACT));
     }
     Ok(estimate(call, index).await)
 }
@@ -99,7 +102,10 @@ async fn estimate(call: &Call, index: usize) -> Reply {
     let guess = || tokens::Count { tokens: count::guess(&count::bounds(call.api, &call.body)), exact: false };
     let tokens::Count { tokens, exact } = counted.unwrap_or_else(guess);
     let tokens = call.route.candidates[index].corrected(Counted { tokens, exact });
-    let word = if exact { EXACT } else { ESTIMATE };
+    said(tokens, if exact { EXACT } else { ESTIMATE })
+}
+
+fn said(tokens: u64, word: &'static str) -> Reply {
     Reply {
         headers: vec![(TOKENS, HeaderValue::from_static(word))],
         body: Answer::Whole(json!({ "input_tokens": tokens }).to_string().into()),

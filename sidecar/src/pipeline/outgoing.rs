@@ -5,7 +5,12 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header, uri::PathAndQuery};
 use http_body_util::Full;
-use spillway_providers::{Dialect, Outgoing, Target, encode, pass::Kept};
+use spillway_providers::{
+    Dialect, Outgoing, Target,
+    counting::{self, Asking},
+    encode,
+    pass::Kept,
+};
 use spillway_wire::AuthScheme;
 
 use super::{pass::Sent, resolve::Call};
@@ -53,14 +58,41 @@ pub(super) struct Made {
 
 /// Builds the provider's request from scratch: of the application's headers only a list goes along.
 pub(super) fn request(call: &Call, index: usize, key: Option<&KeySlot>) -> Result<Made, ProxyError> {
+    let (method, content_type, outgoing) = written(call, index)?;
+    sealed(call, index, key, (method, content_type), (outgoing, false))
+}
+
+/// What asks the provider how long the prompt is. None: it does not count.
+pub(super) fn counting(call: &Call, index: usize) -> Option<Box<Asking>> {
+    counting::ask(call.api, &call.body, &call.need, &target(call, index))?.ok().map(Box::new)
+}
+
+/// The request that asks so.
+pub(super) fn asking(
+    call: &Call,
+    index: usize,
+    asking: Asking,
+    key: Option<&KeySlot>,
+) -> Result<Request<Full<Bytes>>, ProxyError> {
+    let made = sealed(call, index, key, (Method::POST, Some(JSON)), (asking.outgoing, asking.at_root))?;
+    Ok(made.request)
+}
+
+/// With everything around what is said.
+fn sealed(
+    call: &Call,
+    index: usize,
+    key: Option<&KeySlot>,
+    (method, content_type): (Method, Option<HeaderValue>),
+    (outgoing, at_root): (Outgoing, bool),
+) -> Result<Made, ProxyError> {
     let backend = &call.route.backends[index];
     let provider = &backend.provider;
-    let (method, content_type, outgoing) = written(call, index)?;
     let Outgoing { path, headers: dialect, body, dropped } = outgoing;
     let place = provider.upstream.place();
     let mut request = Request::new(Full::new(body.clone()));
     *request.method_mut() = method;
-    *request.uri_mut() = place.uri(&path);
+    *request.uri_mut() = if at_root { place.root_uri(&path) } else { place.uri(&path) };
     let headers = request.headers_mut();
     headers.reserve(12);
     headers.insert(header::HOST, place.authority().clone());

@@ -193,8 +193,8 @@ pub(super) fn context_length(call: &Call, backend: usize, skips: &Skips, tried: 
     let window = call.window(backend).unwrap_or(u64::MAX);
     let output = call.demand().output.of(window);
     let room = window.saturating_sub(output);
-    let counted = call.sizes.counted[call.route.candidates[backend].tokenizer];
-    let prompt = counted.map_or(call.sizes.lower, |counted| call.route.candidates[backend].corrected(counted));
+    let counted = call.counted(backend);
+    let prompt = counted.map_or(call.sizes.lower, |counted| counted.tokens);
     let fits = prompt <= window && room < prompt;
     let larger = describe(call, skips);
     let advice = match (call.route.window.on_exceeded, tried) {

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     bill, clock,
     error::ProxyError,
-    runtime::{Generation, Heavy, LARGE, RequestRules, Route, unix},
+    runtime::{Generation, Heavy, LARGE, RequestRules, Route, Runtime, unix},
 };
 
 /// A value takes as long to read, translate and write as so many bytes of a text.
@@ -66,6 +66,11 @@ pub(super) struct Call {
     pub(super) strict_tools: bool,
     /// Windows of the route's backends that proved smaller than the config says.
     pub(super) learnt: Vec<(usize, u64)>,
+    /// The prompt's tokens by the word of these backends' providers.
+    pub(super) told: Vec<(usize, u64)>,
+    /// For their word, and not yet booked.
+    pub(super) waited: Duration,
+    pub(super) runtime: Arc<Runtime>,
     /// The application's own, for policies to look at.
     pub(super) headers: HeaderMap,
     pub(super) forwarded: Vec<(HeaderName, HeaderValue)>,
@@ -125,6 +130,9 @@ pub(super) async fn call(
         lowers_limit: false,
         strict_tools: false,
         learnt,
+        told: Vec::new(),
+        waited: Duration::ZERO,
+        runtime: settle.runtime(),
         headers: std::mem::take(&mut accepted.headers),
         forwarded: std::mem::take(&mut accepted.forwarded),
         retried: accepted.patience.retries,
@@ -284,8 +292,21 @@ impl Call {
         let Route { candidates, max_cost, .. } = &*self.route;
         let Wanted { unwanted, unclear, .. } = self.wanted;
         let (demand, sizes, max_cost) = (self.demand(), &self.sizes, max_cost.filter(|_| self.api.is_billed()));
-        let (learnt, denied) = (&self.learnt, self.rights.denied());
-        Question { candidates, learnt, demand, sizes, out, open, denied, unwanted, unclear, larger_than, max_cost }
+        let (learnt, told, denied) = (&*self.learnt, &*self.told, self.rights.denied());
+        Question {
+            candidates,
+            learnt,
+            told,
+            demand,
+            sizes,
+            out,
+            open,
+            denied,
+            unwanted,
+            unclear,
+            larger_than,
+            max_cost,
+        }
     }
 
     /// One backend is asked, once.
@@ -296,7 +317,7 @@ impl Call {
     /// The same request, to be sent to somebody else at the same time.
     pub(super) fn copy(&self, deadline: Instant) -> Self {
         let Self { api, route, body, heavy, passing, unable, need, model, sizes, wanted, words, .. } = self;
-        let Self { hints, surcharges, truncated, summary, lowers_limit, learnt, forwarded, .. } = self;
+        let Self { hints, surcharges, truncated, summary, lowers_limit, learnt, told, runtime, forwarded, .. } = self;
         Self {
             api: *api,
             route: Arc::clone(route),
@@ -316,6 +337,9 @@ impl Call {
             lowers_limit: *lowers_limit,
             strict_tools: false,
             learnt: learnt.clone(),
+            told: told.clone(),
+            waited: Duration::ZERO,
+            runtime: Arc::clone(runtime),
             headers: HeaderMap::new(),
             forwarded: forwarded.clone(),
             retried: 0,
@@ -330,7 +354,7 @@ impl Call {
         let (sizes, surcharges) = (count::bounds(api, &body), Surcharges::default());
         let (unable, wanted, hints) = (Set::default(), Wanted::default(), Hints::default());
         let (truncated, summary, lowers_limit) = (0, None, false);
-        let copy = self.copy(deadline);
+        let copy = Self { told: Vec::new(), ..self.copy(deadline) };
         Self { api, body, need, sizes, surcharges, unable, wanted, hints, truncated, summary, lowers_limit, ..copy }
     }
 

@@ -22,6 +22,23 @@ impl Call {
         self.question(Set::default(), Set::default(), 0).window(backend)
     }
 
+    /// What a prompt for this backend may have.
+    pub(super) fn room(&self, backend: usize) -> u64 {
+        let window = self.window(backend).unwrap_or(u64::MAX);
+        window.saturating_sub(self.demand().output.of(window))
+    }
+
+    /// The prompt as this backend counts: by its own word, or as it was counted here and corrected if that is an estimate.
+    /// None: nobody had to know.
+    pub(super) fn counted(&self, backend: usize) -> Option<Counted> {
+        if let Some((_, tokens)) = self.told.iter().find(|(told, _)| *told == backend) {
+            return Some(Counted { tokens: *tokens, exact: true });
+        }
+        let candidate = &self.route.candidates[backend];
+        let counted = self.sizes.counted.get(candidate.tokenizer).copied().flatten()?;
+        Some(Counted { tokens: candidate.corrected(counted), ..counted })
+    }
+
     /// What is left of a backend's window for the answer, if less is left than it could have. None: nothing stands in its way.
     pub(super) fn answer_room(&self, backend: usize) -> Option<u64> {
         if !self.api.has_prompt() || self.api == Api::Embeddings {
@@ -29,12 +46,9 @@ impl Call {
         }
         let window = self.window(backend)?;
         let candidate = &self.route.candidates[backend];
-        let prompt = match self.sizes.counted.get(candidate.tokenizer).copied().flatten() {
+        let prompt = match self.counted(backend) {
             Some(Counted { tokens, exact: true }) => tokens,
-            Some(estimate) => {
-                let tokens = candidate.corrected(estimate);
-                tokens.saturating_add(tokens / DOUBT).min(self.sizes.upper)
-            }
+            Some(Counted { tokens, exact: false }) => tokens.saturating_add(tokens / DOUBT).min(self.sizes.upper),
             // It fits by far: no text has a token for every byte.
             None => self.sizes.lower.max(self.sizes.upper / 2),
         };

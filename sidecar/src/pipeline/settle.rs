@@ -249,6 +249,11 @@ impl Settle {
         }
     }
 
+    /// A provider was waited for before it was asked for an answer.
+    pub(super) fn waited_for(&mut self, time: Duration) {
+        self.waited += time;
+    }
+
     /// An attempt is over, or its answer has begun.
     pub(super) fn ended(&mut self, ended: Ended) -> Attempted {
         let Ended { index, mut outcome, measured: Measured { usage, output_bytes }, dropped, kept } = ended;

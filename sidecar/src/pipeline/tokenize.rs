@@ -67,6 +67,7 @@ fn said(route: &Route, first: usize, Count { tokens, exact }: Count) -> Bytes {
     let backend = &route.backends[first];
     let encoding = match backend.encoding {
         Encoding::O200k => "o200k_base",
+        Encoding::Harmony => "o200k_harmony",
         Encoding::Cl100k => "cl100k_base",
         Encoding::Estimate => "estimate",
     };

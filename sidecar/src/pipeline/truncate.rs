@@ -39,6 +39,9 @@ pub(super) fn take(call: &mut Call, backend: usize, shortened: Shortened, exact:
     (call.body, call.sizes) = (body, sizes);
     call.truncated = call.truncated.saturating_add(changed);
     let candidate = &call.route.candidates[backend];
+    // Of what a provider has counted itself, what is left is as good as an estimate.
+    let exact = exact && call.told.is_empty();
+    call.told.clear();
     // Estimates are kept as they were made, and corrected when they are used.
     let calibration = candidate.calibration.as_ref().filter(|_| !exact);
     let tokens = calibration.map_or(tokens, |calibration| calibration.undo(tokens));
@@ -47,11 +50,11 @@ pub(super) fn take(call: &mut Call, backend: usize, shortened: Shortened, exact:
 
 /// The prompt's count by this backend's tokenizer, made now if need be, and corrected if it is an estimate.
 pub(super) async fn counted(call: &mut Call, backend: usize) -> Counted {
-    let tokenizer = call.route.candidates[backend].tokenizer;
-    if call.sizes.counted[tokenizer].is_none() {
+    if call.counted(backend).is_none() {
         count::count(call, backend).await;
     }
-    let guess = || Counted { tokens: count::guess(&call.sizes), exact: false };
-    let counted = call.sizes.counted[tokenizer].unwrap_or_else(guess);
-    Counted { tokens: call.route.candidates[backend].corrected(counted), ..counted }
+    call.counted(backend).unwrap_or_else(|| {
+        let guess = Counted { tokens: count::guess(&call.sizes), exact: false };
+        Counted { tokens: call.route.candidates[backend].corrected(guess), ..guess }
+    })
 }

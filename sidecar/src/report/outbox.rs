@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use spillway_wire::{Ack, Report, RestingBackend, UsageKey, UsageLine, UsageTotals};
+use spillway_wire::{Ack, Map, Report, RestingBackend, UsageKey, UsageLine, UsageTotals};
 
 /// Earlier boots whose totals wait for the operator: a container that restarts in a loop must not fill its journal.
 const MAX_EARLIER: usize = 256;
@@ -32,6 +32,7 @@ pub(super) struct Outbox {
     /// Kept here and not only where it is counted, because a day is forgotten there when the third one begins.
     usage: BTreeMap<UsageKey, UsageTotals>,
     backends: Vec<RestingBackend>,
+    windows: Map<Map<u64>>,
     earlier: Vec<Account>,
 }
 
@@ -54,7 +55,8 @@ impl Outbox {
         earlier.retain(|account| !account.usage.is_empty() && account.boot != boot);
         let surplus = earlier.len().saturating_sub(MAX_EARLIER);
         earlier.drain(..surplus);
-        Self { boot, sequence: 0, usage: BTreeMap::new(), backends: Vec::new(), earlier }
+        let (usage, backends, windows) = Default::default();
+        Self { boot, sequence: 0, usage, backends, windows, earlier }
     }
 
     /// Takes over the totals as they are now. True if one of them is new.
@@ -76,11 +78,18 @@ impl Outbox {
         !same
     }
 
+    /// Takes over which windows have proved smaller than the config says. True if that is new.
+    pub(super) fn note_windows(&mut self, windows: Map<Map<u64>>) -> bool {
+        let same = self.windows == windows;
+        self.windows = windows;
+        !same
+    }
+
     /// The next report of this boot: everything it ever counted.
     pub(super) fn report(&mut self, ack: Ack, last: bool) -> Report {
         self.sequence += 1;
         let usage = self.usage.iter().map(|(key, totals)| UsageLine { key: key.clone(), totals: *totals }).collect();
-        let backends = self.backends.clone();
+        let (backends, ack) = (self.backends.clone(), Ack { learnt_windows: self.windows.clone(), ..ack });
         Report { boot: self.boot.clone(), sequence: self.sequence, ack, usage, last, backends }
     }
 

@@ -101,7 +101,7 @@ pub(super) mod tests {
         serde_json::from_value(snapshot).unwrap()
     }
 
-    fn a_generation() -> Arc<Generation> {
+    pub(in crate::report) fn a_generation() -> Arc<Generation> {
         let telemetry = Arc::new(Telemetry::new(Log::default(), &"off".parse().unwrap()));
         let runtime = Runtime::new(Limits::default(), telemetry, Arc::new(UsageTable::default()), 7);
         runtime.apply(a_snapshot()).unwrap();

@@ -13,6 +13,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
+use spillway_lower::Manner;
 use spillway_policy::{NanoUsd, fallback};
 use spillway_providers::{Dialect, Schemas, Speech, Unsupported, pass::Kept, row, tokens::Encoding};
 use spillway_wire as wire;
@@ -253,6 +254,7 @@ fn backend(
         shadow_ppm: shadow_ppm.unwrap_or(1_000_000),
         when: when.as_deref().map(|source| expressions::when(source, parts.before)).transpose()?,
         encoding: match model.tokenizer {
+            wire::Tokenizer::O200kBase if spillway_lower::is_harmony(model) => Encoding::Harmony,
             wire::Tokenizer::O200kBase => Encoding::O200k,
             wire::Tokenizer::Cl100kBase => Encoding::Cl100k,
             wire::Tokenizer::Estimate => Encoding::Estimate,
@@ -313,40 +315,14 @@ fn affinity(header: &str) -> Result<HeaderName, Nack> {
     header.parse().map_err(|error| format!("affinity header {header:?}: {error}"))
 }
 
+/// What `spillway explain` makes of a backend as well, and what only a sidecar knows.
 fn candidate(given: &wire::Backend, lowered: &Backend) -> fallback::Candidate {
-    let wire::Backend { name: _, provider: _, model, role, weight: _, when: _, shadow_ppm: _ } = given;
-    let wire::Model {
-        name: _,
-        context_window_tokens,
-        max_output_tokens,
-        tokenizer,
-        price,
-        tools,
-        parallel_tools,
-        vision,
-        json_schema,
-        // Dialects look at them, not whoever chooses.
-        abilities: _,
-        deprecated_on: _,
-    } = model;
-    fallback::Candidate {
-        primary: matches!(role, wire::Role::Primary),
-        window: *context_window_tokens,
-        tokenizer: match tokenizer {
-            wire::Tokenizer::O200kBase => 0,
-            wire::Tokenizer::Cl100kBase => 1,
-            wire::Tokenizer::Estimate => fallback::UNKNOWN,
-        },
-        calibration: matches!(tokenizer, wire::Tokenizer::Estimate).then(|| Arc::clone(&lowered.state.calibration)),
-        tools: *tools,
-        parallel_tools: *parallel_tools,
-        images: *vision,
-        // What stands in for a schema is better than nobody.
-        json_schema: *json_schema || *tools || !by_model(&lowered.speech),
+    let manner = Manner {
+        any_schema: !by_model(&lowered.speech),
         hosted_tools: lowered.has_responses(),
-        price: price.as_ref().map(bill::price),
-        max_output: *max_output_tokens,
-    }
+        calibration: Some(Arc::clone(&lowered.state.calibration)),
+    };
+    spillway_lower::candidate(given, manner)
 }
 
 /// Whether a schema can be sent depends on the model.

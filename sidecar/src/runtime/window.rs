@@ -11,6 +11,8 @@ pub(crate) struct WindowRule {
     pub(crate) reserve_output: u64,
     pub(crate) truncate: Rule,
     pub(crate) summarize: Option<SummaryRule>,
+    /// Where length alone does not decide, the provider is asked, if it counts.
+    pub(crate) asks_provider: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +27,7 @@ pub(crate) struct SummaryRule {
 
 impl WindowRule {
     pub(super) fn lower(given: &wire::ContextWindow, backends: &[wire::Backend]) -> Result<Self, String> {
-        let wire::ContextWindow { on_exceeded, reserve_output_tokens, truncate, summarize } = given;
+        let wire::ContextWindow { on_exceeded, reserve_output_tokens, truncate, summarize, count } = given;
         let wire::Truncate { keep_system, keep_last, order } = *truncate;
         let order = match order {
             wire::DropOrder::OldestFirst => Order::OldestFirst,
@@ -45,6 +47,7 @@ impl WindowRule {
             reserve_output: *reserve_output_tokens,
             truncate,
             summarize: summarize.as_ref().map(summary).transpose()?,
+            asks_provider: *count == wire::Counter::Provider,
         })
     }
 }

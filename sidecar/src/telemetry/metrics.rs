@@ -164,6 +164,11 @@ impl Metrics {
         self.families.windows.summaries.with_label_values(&[route, backend, outcome]).inc();
     }
 
+    /// Counts a provider that was to count a prompt itself, and how it went.
+    pub fn asked_to_count(&self, route: &str, backend: &str, outcome: &str) {
+        self.families.windows.asked.with_label_values(&[route, backend, outcome]).inc();
+    }
+
     /// Counts what a summary cost: under its own backend, like any answer.
     pub fn summary_cost(&self, place: [&str; 4], cost: NanoUsd) {
         self.families.cost.with_label_values(&place).inc_by(cost.0);

@@ -31,8 +31,8 @@ pub use quota::{
 };
 pub use report::{Ack, Delivery, Report, RestState, RestingBackend, SidecarIdentity, UsageKey, UsageLine, UsageTotals};
 pub use snapshot::{
-    Backend, ContextWindow, DropOrder, Egress, ErrorClass, FallbackRule, Hint, OnExceeded, PassThrough, RequestRules,
-    Retries, Role, Route, Snapshot, Streaming, Summarize, Truncate, Unsupported,
+    Backend, ContextWindow, Counter, DropOrder, Egress, ErrorClass, FallbackRule, Hint, OnExceeded, PassThrough,
+    RequestRules, Retries, Role, Route, Snapshot, Streaming, Summarize, Truncate, Unsupported,
 };
 pub use stream::{Credential, Down, PROTOCOL, Subscribe, paths};
 pub use traffic::{

@@ -63,6 +63,10 @@ pub struct Ack {
     /// Route names (`namespace/name`) with a reason why they cannot serve here although the snapshot was taken.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub degraded: Map<String>,
+    /// Context windows that proved smaller than the config says, in tokens, by route and then by backend:
+    /// [`Report::MAX_BACKENDS`] backends at most.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub learnt_windows: Map<Map<u64>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -127,6 +127,25 @@ pub struct ContextWindow {
     /// Of [`OnExceeded::Summarize`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub summarize: Option<Summarize>,
+    #[serde(default, skip_serializing_if = "Counter::is_local")]
+    pub count: Counter,
+}
+
+/// Who counts a prompt whose length alone does not decide.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Counter {
+    /// The sidecar, exactly or by an estimate.
+    #[default]
+    Local,
+    /// The provider, if it has a way to ask it, and the sidecar otherwise.
+    Provider,
+}
+
+impl Counter {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_local(&self) -> bool {
+        *self == Self::Local
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::run::CONNECTIONS;
+use super::run::{CONNECTIONS, IDLE};
 use super::scenario::{Answer, Scenario};
 
 /// At least this share of the pass-through's throughput.
@@ -120,7 +120,8 @@ impl fmt::Display for Figures {
         let row = format!("after {served} requests");
         writeln!(f, "{row:<24} {:>12.1} {:>12.1}", megabytes(after.0), megabytes(after.1))?;
         writeln!(f, "{:<24} {:>12} {:>12.1}", "with a tokenizer", "", megabytes(*with_tokenizer))?;
-        writeln!(f, "{:<24} {:>12} {:>12.1}\n", "and without it again", "", megabytes(*given_back))?;
+        writeln!(f, "{:<24} {:>12} {:>12.1}", "and without it again", "", megabytes(*given_back))?;
+        writeln!(f, "(nobody has counted for {IDLE:?}, which SPILLWAY_TOKENIZER_IDLE sets in place of ten minutes)\n")?;
         writeln!(
             f,
             "A 200 KB prompt that only a count shows to fit, counted before, adds {:.0} us.\n",

@@ -36,7 +36,7 @@ impl Effort {
 pub const CONNECTIONS: usize = 32;
 
 /// How long the sidecar keeps a tokenizer that nobody needs: longer than a row takes, and no longer than one waits gladly.
-const IDLE: Duration = Duration::from_secs(4);
+pub(super) const IDLE: Duration = Duration::from_secs(4);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Target {

@@ -270,6 +270,7 @@ impl Walk<'_> {
         Question {
             candidates: &self.candidates,
             learnt: &[],
+            told: &[],
             demand,
             sizes: &self.sizes,
             out,

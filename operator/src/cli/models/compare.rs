@@ -108,7 +108,7 @@ fn price(pricing: &Pricing, provider: ProviderType, tier: Tier) -> Option<Price>
     Some(Price { rates: rates(&resolved.rates), cards, flat: resolved.flat })
 }
 
-pub(in crate::cli) fn rates(given: &wire::Rates) -> Rates {
+fn rates(given: &wire::Rates) -> Rates {
     wire::rates!(given => Rates)
 }
 

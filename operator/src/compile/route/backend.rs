@@ -37,6 +37,7 @@ pub(super) fn resolve(
             role,
             state: BackendState::Closed,
             context_window: None,
+            learnt_context_window: None,
             message: None,
         };
         let mut problem = found.as_ref().err().cloned();

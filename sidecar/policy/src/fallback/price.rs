@@ -148,6 +148,7 @@ mod tests {
         Question {
             candidates,
             learnt: &[],
+            told: &[],
             demand,
             sizes,
             out,
@@ -189,7 +190,7 @@ mod tests {
     #[test]
     fn a_bound_passes_over_what_may_cost_more_and_counts_only_near_it() {
         let counted = |tokens, exact| Sizes {
-            counted: [Some(Counted { tokens, exact }), None, None],
+            counted: [Some(Counted { tokens, exact }), None, None, None],
             ..Sizes::bounds(100, 4_000)
         };
         let dear =
@@ -208,6 +209,7 @@ mod tests {
             let question = Question {
                 candidates: &[candidate],
                 learnt: &[],
+                told: &[],
                 demand: Demand { output: Output::Asked(100), ..Demand::default() },
                 sizes: &sizes,
                 out: Set::default(),

@@ -61,6 +61,15 @@ impl Sizes {
         Self { lower, upper, counted: [None; TOKENIZERS] }
     }
 
+    /// The same with what the one says that counts with this tokenizer.
+    pub(super) const fn told(&self, tokenizer: usize, tokens: u64) -> Self {
+        let mut told = Self::bounds(tokens, tokens);
+        if tokenizer < TOKENIZERS {
+            told.counted[tokenizer] = Some(Counted { tokens, exact: true });
+        }
+        told
+    }
+
     /// As few tokens as the prompt can have.
     pub(super) const fn least(&self, tokenizer: usize) -> u64 {
         if tokenizer == UNKNOWN { 0 } else { self.lower }

@@ -24,6 +24,8 @@ pub(super) enum Kind {
     Item,
     System,
     Tools,
+    /// All of a prompt, as its provider counts.
+    Told,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +59,16 @@ struct Halves {
 impl Memory {
     pub(super) fn key(&self, encoding: Encoding, kind: Kind, json: &[u8]) -> Key {
         Key { hash: self.state.hash_one((encoding, kind, json)), length: json.len() }
+    }
+
+    /// What a row of parts begins with.
+    pub(super) fn first(&self, kind: Kind, part: &[u8]) -> Key {
+        Key { hash: self.state.hash_one((kind, part)), length: part.len() }
+    }
+
+    /// The same row with one part more.
+    pub(super) fn after(&self, row: Key, part: &[u8]) -> Key {
+        Key { hash: self.state.hash_one((row, part)), length: row.length.saturating_add(part.len()) }
     }
 
     pub(super) fn get(&self, key: Key) -> Option<Known> {

@@ -33,7 +33,7 @@ impl Shelf {
     /// Loads it if it is not there, while others who want it wait.
     pub(super) fn take(&self, encoding: Encoding) -> Option<Arc<Vocabulary>> {
         let (place, pattern) = match encoding {
-            Encoding::O200k => (&self.o200k, Pattern::O200k),
+            Encoding::O200k | Encoding::Harmony => (&self.o200k, Pattern::O200k),
             Encoding::Cl100k => (&self.cl100k, Pattern::Cl100k),
             Encoding::Estimate => return None,
         };

@@ -211,3 +211,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_template_says_of_its_own_is_guessed_where_there_is_a_conversation() {
+    let chat = Body::parse(r#"{"messages": [{"role": "user", "content": "hello world"}]}"#.into()).unwrap();
+    let text = Body::parse(r#"{"prompt": "hello world"}"#.into()).unwrap();
+    let rows = [(Api::ChatCompletions, &chat, 69, false), (Api::Completions, &text, 0, true)];
+    for (api, body, more, exact) in rows {
+        let plain = count(api, body, Encoding::O200k);
+        assert_eq!(count(api, body, Encoding::Harmony), Count { tokens: plain.tokens + more, exact }, "{api:?}");
+    }
+}

@@ -110,3 +110,111 @@ async fn a_prompt_in_any_words_is_counted_for_the_model_that_would_answer_it() {
         assert!(got.status.as_u16() == status && got.text.contains(words), "{asked}: {got:?}");
     }
 }
+
+/// A route whose providers count where lengths do not decide.
+fn counted_there(config: &mut Value) {
+    anthropic(config);
+    route(config)["context_window"]["count"] = "Provider".into();
+    route(config)["context_window"]["on_exceeded"] = "LargerModel".into();
+    route(config)["fallbacks"] = json!([{"on": ["ContextWindowExceeded"], "to": ["large"]}]);
+}
+
+/// Of some 1,300 bytes, which a window of 1,000 tokens may hold or not.
+fn doubtful(turns: usize) -> Value {
+    let turn = |number: usize| {
+        let role = if number.is_multiple_of(2) { "user" } else { "assistant" };
+        json!({"role": role, "content": format!("{number} {}", "word ".repeat(80))})
+    };
+    json!({"model": "chat", "max_tokens": 10, "messages": (0..turns).map(turn).collect::<Vec<_>>()})
+}
+
+fn message(model: &str) -> Act {
+    let body = json!({"id": "m", "type": "message", "role": "assistant", "model": model, "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": "hi"}], "usage": {"input_tokens": 1, "output_tokens": 1}});
+    Act::Write(reply(200, &[], &body.to_string()))
+}
+
+fn count(tokens: u64) -> Act {
+    Act::Write(reply(200, &[], &json!({ "input_tokens": tokens }).to_string()))
+}
+
+fn paths(world: &World) -> Vec<String> {
+    let path = |seen: &String| seen.split(' ').nth(1).unwrap_or_default().to_owned();
+    world.provider.seen().iter().map(path).collect()
+}
+
+#[tokio::test]
+async fn where_length_does_not_decide_the_provider_does_and_is_not_asked_twice() {
+    for (tokens, backend) in [(900, "small"), (995, "large")] {
+        let world = World::new(counted_there).await;
+        // Names of its own: what providers have said of prompts is the process's.
+        let mut prompt = doubtful(3);
+        prompt["system"] = format!("of {tokens}").into();
+        world.provider.then([count(tokens), message("x"), message("x")]);
+        for _ in 0..2 {
+            let got = world.post("/v1/messages", prompt.to_string().into()).await;
+            assert_eq!((got.status.as_u16(), got.header("x-spillway-backend")), (200, backend), "{tokens}: {got:?}");
+        }
+        assert_eq!(paths(&world), ["/v1/messages/count_tokens", "/v1/messages", "/v1/messages"], "{tokens}");
+        let asked = body_of(&world.provider.seen()[0]);
+        assert!(asked.get("max_tokens").is_none() && asked["model"] == "small-1", "{asked}");
+        let rendered = world.runtime.telemetry.render();
+        for outcome in ["counted", "known"] {
+            let line =
+                format!("provider_counts_total{{backend=\"small\",outcome=\"{outcome}\",route=\"shop/chat\"}} 1");
+            assert!(rendered.contains(&line), "{line}: {rendered}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_conversation_began_with_may_be_enough_to_know() {
+    let world = World::new(counted_there).await;
+    let talk = |turns| {
+        let mut talk = doubtful(turns);
+        talk["system"] = "a longer one".into();
+        talk
+    };
+    world.provider.then([count(500), message("x"), message("x")]);
+    let first = world.post("/v1/messages", talk(3).to_string().into()).await;
+    assert_eq!(first.header("x-spillway-backend"), "small", "{first:?}");
+    // 400 bytes more are at most as many tokens.
+    let second = world.post("/v1/messages", talk(4).to_string().into()).await;
+    assert_eq!(second.header("x-spillway-backend"), "small", "{second:?}");
+    assert_eq!(paths(&world), ["/v1/messages/count_tokens", "/v1/messages", "/v1/messages"]);
+}
+
+#[tokio::test]
+async fn who_does_not_count_is_counted_for_and_short_prompts_are_nobodys_question() {
+    for act in [Act::status(404, &[], "no"), Act::status(529, &[], "busy"), count_of_nothing()] {
+        let world = World::new(counted_there).await;
+        world.provider.then([act.clone(), message("x")]);
+        let got = world.post("/v1/messages", doubtful(3).to_string().into()).await;
+        assert_eq!((got.status.as_u16(), got.header("x-spillway-backend")), (200, "small"), "{act:?}: {got:?}");
+        assert_eq!(paths(&world).len(), 2, "{act:?}");
+    }
+    let world = World::new(counted_there).await;
+    world.provider.then([message("x")]);
+    let short = json!({"model": "chat", "max_tokens": 10, "messages": [{"role": "user", "content": "hi"}]});
+    assert_eq!(world.post("/v1/messages", short.to_string().into()).await.status, 200);
+    assert_eq!(paths(&world), ["/v1/messages"]);
+}
+
+fn count_of_nothing() -> Act {
+    Act::Write(reply(200, &[], "{}"))
+}
+
+#[tokio::test]
+async fn a_count_of_messages_is_asked_of_whoever_counts_in_other_words() {
+    let world = World::new(|config| {
+        route(config)["context_window"]["count"] = "Provider".into();
+        config["providers"]["ai/fake"]["kind"] = "LlamaCpp".into();
+    })
+    .await;
+    world
+        .provider
+        .then([r#"{"prompt": "<s>hi"}"#, r#"{"tokens": [1, 2, 3]}"#].map(|text| Act::Write(reply(200, &[], text))));
+    let got = world.post(PATH, prompt()).await;
+    assert_eq!((got.text.as_str(), got.header("x-spillway-tokens")), (r#"{"input_tokens":3}"#, "exact"), "{got:?}");
+    assert_eq!(paths(&world), ["/apply-template", "/tokenize"], "beside the API and not in it");
+}

@@ -63,6 +63,7 @@ pub(super) struct Windows {
     pub(super) overflows: IntCounterVec,
     pub(super) summaries: IntCounterVec,
     pub(super) cost: IntCounterVec,
+    pub(super) asked: IntCounterVec,
     pub(super) learnt: IntGaugeVec,
     pub(super) dropped: IntCounterVec,
 }
@@ -203,10 +204,12 @@ impl Windows {
         let summaries = "Summaries that were wanted, by how they were come by or why they were not.";
         let cost = "What of the cost went into summaries.";
         let dropped = "Requests that went without some of their parameters, because the backend does not take them.";
+        let asked = "Prompts that a provider was to count itself, by how that went.";
         let learnt = "Context windows that providers said to be smaller than the config says.";
         Self {
             overflows: counters(of, "overflows_total", overflows, &["route", "outcome"]),
             summaries: counters(of, "summaries_total", summaries, &["route", "backend", "outcome"]),
+            asked: counters(of, "provider_counts_total", asked, &["route", "backend", "outcome"]),
             cost: counters(of, "summary_nano_dollars_total", cost, &backend),
             dropped: counters(of, "parameters_dropped_total", dropped, &["route", "provider"]),
             learnt: registered(of, IntGaugeVec::new(ours("learnt_window_tokens", learnt), &["provider", "model"])),

@@ -1,0 +1,107 @@
+//! What providers have said of prompts that they counted themselves. A conversation that has grown since is at least as long
+//! as it was, and at most as much longer as it has bytes more: that may decide, and then nobody is asked again.
+
+use super::{
+    SLACK,
+    memory::{Key, Kind, Known, Memory},
+    text::MEMORY,
+};
+use crate::{Api, Body};
+
+/// So many turns back a prompt is looked for.
+const EARLIER: usize = 32;
+
+/// What is part of a prompt whatever is said in it.
+const AROUND: [&str; 6] = ["system", "instructions", "tools", "tool_choice", "response_format", "text"];
+
+/// A prompt has at least `least` and at most `most` tokens, as its provider counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    pub least: u64,
+    pub most: u64,
+}
+
+/// What is known of a prompt, or of what it began with. `who`: whoever counts.
+#[must_use]
+pub fn told(api: Api, body: &Body, who: &str) -> Option<Told> {
+    MEMORY.told(api, body, who)
+}
+
+/// Remembers a provider's count.
+pub fn remember(api: Api, body: &Body, who: &str, tokens: u64) {
+    MEMORY.remember(api, body, who, tokens);
+}
+
+// === impl Memory ===
+
+impl Memory {
+    fn told(&self, api: Api, body: &Body, who: &str) -> Option<Told> {
+        let turns = self.turns(api, body, who);
+        let mut later = 0;
+        for (back, (key, bytes)) in turns.iter().rev().take(EARLIER).enumerate() {
+            if let Some(known) = self.get(*key) {
+                let least = u64::from(known.tokens);
+                // An image has no length.
+                let most = if back == 0 { Some(least) } else { Some(least + later).filter(|_| body.images() == 0) };
+                return most.map(|most| Told { least, most });
+            }
+            later += bytes + SLACK;
+        }
+        None
+    }
+
+    fn remember(&self, api: Api, body: &Body, who: &str, tokens: u64) {
+        if let (Some((key, _)), Ok(tokens)) = (self.turns(api, body, who).pop(), u32::try_from(tokens)) {
+            self.put(key, Known { tokens, exact: true, is_system: false });
+        }
+    }
+
+    /// What a prompt is after each of its turns, and how long each is.
+    fn turns(&self, api: Api, body: &Body, who: &str) -> Vec<(Key, u64)> {
+        let mut key = self.first(Kind::Told, who.as_bytes());
+        for around in AROUND {
+            key = self.after(key, body.get_bytes(around).unwrap_or_default());
+        }
+        let field = if api == Api::Responses { "input" } else { "messages" };
+        let mut parts = body.elements(field);
+        if parts.is_empty() {
+            parts.extend(body.get_bytes(field));
+        }
+        let turn = |part: &[u8]| {
+            key = self.after(key, part);
+            (key, part.len() as u64)
+        };
+        parts.into_iter().map(turn).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn talk(system: &str, turns: usize) -> Body {
+        let turn = |number: usize| json!({"role": "user", "content": format!("turn {number}")});
+        let messages: Vec<_> = (0..turns).map(turn).collect();
+        Body::parse(json!({"model": "m", "system": system, "messages": messages}).to_string().into()).unwrap()
+    }
+
+    #[test]
+    fn a_conversation_that_has_grown_is_as_long_as_it_was_and_a_little_longer() {
+        let (memory, api) = (Memory::default(), Api::Messages);
+        memory.remember(api, &talk("be told", 4), "x/m", 1_000);
+        assert_eq!(memory.told(api, &talk("be told", 4), "x/m"), Some(Told { least: 1_000, most: 1_000 }));
+        let Told { least, most } = memory.told(api, &talk("be told", 6), "x/m").unwrap();
+        assert!(least == 1_000 && (1_050..1_150).contains(&most), "{most}");
+        let others = [
+            ("another provider", talk("be told", 4), "y/m"),
+            ("another system message", talk("be quiet", 4), "x/m"),
+            ("a shorter one", talk("be told", 3), "x/m"),
+            ("too long ago", talk("be told", 5 + EARLIER), "x/m"),
+        ];
+        for (row, body, who) in others {
+            assert_eq!(memory.told(api, &body, who), None, "{row}");
+        }
+    }
+}

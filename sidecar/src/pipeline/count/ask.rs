@@ -1,0 +1,120 @@
+//! The prompt's tokens by the word of whoever will bill for them, where the route asks for that and the provider counts. It
+//! is asked once, in the time that any count has, and not told to any gate how it went: counts have limits of their own.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use spillway_providers::{
+    counting::{self, Asking, Told},
+    tokens,
+};
+
+use super::super::{
+    outgoing,
+    pieces::Pieces,
+    prove::{Sent, prove},
+    resolve::Call,
+};
+use crate::{clock, runtime::Admission, upstream::UpstreamBody};
+
+/// Some answer with every token of the prompt, as a number of up to six digits.
+const MAX_ANSWER_BYTES: usize = 16 << 20;
+
+/// A conversation is written out before it is counted by some, and nobody asks for more than that.
+const STEPS: usize = 2;
+
+/// The count, by `until` at the latest. None: it is not to be had, and is made here.
+pub(super) async fn ask(call: &Call, backend: usize, until: Instant) -> Option<u64> {
+    let to = &call.route.backends[backend];
+    if !call.route.window.asks_provider {
+        return None;
+    }
+    let who = format!("{}/{}", to.provider.name, to.model);
+    let room = call.room(backend);
+    let asking = {
+        let who = who.clone();
+        call.aside(move |call| known(call, &who, room).or_else(|| Some(Known::Ask(outgoing::counting(call, backend)?))))
+    };
+    let (outcome, tokens) = match asking.await.ok().flatten()? {
+        Known::Told(tokens) => ("known", Some(tokens)),
+        Known::Ask(asking) => match counted(call, backend, asking, until).await {
+            Some(tokens) => {
+                let remembering = call.aside(move |call| tokens::remember(call.api, &call.body, &who, tokens));
+                remembering.await.unwrap_or_default();
+                ("counted", Some(tokens))
+            }
+            None => ("failed", None),
+        },
+    };
+    call.runtime.telemetry.metrics.asked_to_count(&call.route.name, &to.name, outcome);
+    tokens
+}
+
+enum Known {
+    Told(u64),
+    Ask(Box<Asking>),
+}
+
+/// What was said of it before, or of what it began with, where that decides.
+fn known(call: &Call, who: &str, room: u64) -> Option<Known> {
+    let tokens::Told { least, most } = tokens::told(call.api, &call.body, who)?;
+    if most <= room { Some(Known::Told(most)) } else { (least == most || least > room).then_some(Known::Told(least)) }
+}
+
+async fn counted(call: &Call, backend: usize, asking: Box<Asking>, until: Instant) -> Option<u64> {
+    let provider = &call.route.backends[backend].provider;
+    if !provider.has_key() {
+        return None;
+    }
+    // A backend that rests is not asked; what was let through is given back, whatever comes of it.
+    let admission = call.route.admit(backend, clock::now()).ok()?;
+    let mut asking = asking;
+    for _ in 0..STEPS {
+        let answer = tokio::time::timeout_at(until.into(), exchange(call, backend, &admission, &asking, until));
+        let answer = answer.await.ok().flatten()?;
+        let bytes = answer.len() as u64;
+        let told = call.runtime.aside.work(bytes, until, move || counting::told(&asking, answer)).await.ok().flatten();
+        match told? {
+            Told::Tokens(tokens) => return Some(tokens),
+            Told::Next(next) => asking = next,
+        }
+    }
+    None
+}
+
+/// One question and its answer.
+async fn exchange(
+    call: &Call,
+    backend: usize,
+    admission: &Admission,
+    asking: &Asking,
+    until: Instant,
+) -> Option<Bytes> {
+    let provider = &call.route.backends[backend].provider;
+    let key = Sent::of(provider, admission);
+    let slot = key.as_ref().map(|key| key.slot().clone());
+    let asking = asking.clone();
+    let request = call.aside(move |call| outgoing::asking(call, backend, asking, slot.as_deref()));
+    let mut request: Request<Full<Bytes>> = request.await.ok()?.ok()?;
+    prove(provider, key.as_ref(), &mut request, until).await.ok()?;
+    let answer = provider.upstream.send(request, provider.first_byte, until).await.ok()?;
+    if !answer.status().is_success() {
+        tracing::debug!(route = call.route.name, status = answer.status().as_u16(), "the provider did not count");
+        return None;
+    }
+    read(answer).await
+}
+
+async fn read(answer: Response<UpstreamBody>) -> Option<Bytes> {
+    let (mut body, mut pieces) = (answer.into_body(), Pieces::default());
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.ok()?.into_data() else { continue };
+        if pieces.len() + data.len() > MAX_ANSWER_BYTES {
+            return None;
+        }
+        pieces.push(data);
+    }
+    Some(pieces.join())
+}
