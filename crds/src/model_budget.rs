@@ -45,7 +45,7 @@ pub struct ModelBudgetSpec {
     pub limit: Money,
     /// When the count starts again. `Once`: never.
     pub period: Period,
-    /// The time zone in which periods start. Default: `UTC`.
+    /// The time zone in which periods start, such as `Europe/Berlin`, by its present rule. Default: `UTC`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), regex(pattern = r"^[A-Za-z0-9_+/-]+$"))]
     pub time_zone: Option<String>,
@@ -56,7 +56,7 @@ pub struct ModelBudgetSpec {
     /// What happens when the budget is used up. Default: `Block`; under `enforcement: Warn`, `Warn`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_exhausted: Option<OnExhausted>,
-    /// Percentages of the limit at which an Event is written. Default: 50, 80 and 100.
+    /// Percentages of the limit at which an Event is written, once in each period. Default: 50, 80 and 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(range(min = 1, max = 1000)))]
     #[x_kube(merge_strategy = ListMerge::Set)]

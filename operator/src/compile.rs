@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::Date;
 use secrecy::SecretString;
-use spillway_crds::{BackendStatus, LabelSelector};
+use spillway_crds::{BackendStatus, LabelSelector, LossBehaviour, ModelBudget, ModelRoute};
 use spillway_wire as wire;
 
 pub use diagnostic::{Diagnostic, Kind, ObjectRef, Severity};
@@ -47,6 +47,10 @@ pub struct Compiled {
     pub routes: BTreeMap<String, CompiledRoute>,
     /// By `namespace/name`: the providers that may be used, with or without their key.
     pub providers: wire::Map<wire::Provider>,
+    /// By `namespace/name`: the budgets that are kept.
+    pub budgets: wire::Map<wire::Budget>,
+    /// By `namespace/name` of a route and the name of a limit of its: what that is without an operator, where it is said.
+    pub losses: BTreeMap<(String, String), LossBehaviour>,
     /// By what [`wire::Provider::credential`] says.
     pub credentials: BTreeMap<String, SecretString>,
     pub egress: wire::Egress,
@@ -112,10 +116,9 @@ pub fn compile(resources: &Resources) -> Compiled {
         claims.extend(outcome.claim);
     }
     chain::soften(&by_route, &mut diagnostics);
-    let routes = oldest_wins(claims, &mut diagnostics);
-    for given in budgets {
-        budget::check(given, &names, &mut diagnostics);
-    }
+    let losses = routes.iter().flat_map(losses).collect();
+    let mut routes = oldest_wins(claims, &mut diagnostics);
+    let budgets = keep_budgets(budgets, &mut routes, &facts, &mut diagnostics);
     diagnostics.sort();
     diagnostics.dedup();
     let mut allowed_private_ranges = settings.allowed_private_ranges.clone();
@@ -123,7 +126,28 @@ pub fn compile(resources: &Resources) -> Compiled {
     allowed_private_ranges.dedup();
     let egress = wire::Egress { allowed_private_ranges };
     let (providers, credentials) = providers.split();
-    Compiled { routes, providers, credentials, egress, diagnostics, facts }
+    Compiled { routes, providers, budgets, losses, credentials, egress, diagnostics, facts }
+}
+
+fn losses(route: &ModelRoute) -> impl Iterator<Item = ((String, String), LossBehaviour)> {
+    let key = ObjectRef::of(Kind::ModelRoute, route).key();
+    let limits = route.spec.limits.iter();
+    limits.filter_map(move |limit| Some(((key.clone(), limit.name.clone()), limit.on_control_plane_loss?)))
+}
+
+/// Each in the order of its name, which is their order in every route.
+fn keep_budgets(
+    given: &[ModelBudget],
+    sent: &mut BTreeMap<String, CompiledRoute>,
+    facts: &BTreeMap<String, RouteFacts>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> wire::Map<wire::Budget> {
+    let given: BTreeMap<String, &ModelBudget> =
+        given.iter().map(|budget| (ObjectRef::of(Kind::ModelBudget, budget).key(), budget)).collect();
+    let mut routes = budget::Routes { sent, facts };
+    let compiled =
+        given.into_iter().filter_map(|(key, budget)| Some((key, budget::compile(budget, &mut routes, diagnostics)?)));
+    compiled.collect()
 }
 
 // === impl Compiled ===
@@ -142,14 +166,10 @@ impl Compiled {
             routes.values().flat_map(|route| &route.backends).map(|backend| &backend.provider).collect();
         let providers =
             used.into_iter().filter_map(|key| Some((key.clone(), self.providers.get(key)?.clone()))).collect();
-        wire::Snapshot {
-            revision: String::new(),
-            routes,
-            providers,
-            budgets: Default::default(),
-            egress: self.egress.clone(),
-        }
-        .seal()
+        let counting: BTreeSet<&String> = routes.values().flat_map(|route| &route.budgets).collect();
+        let budgets =
+            counting.into_iter().filter_map(|key| Some((key.clone(), self.budgets.get(key)?.clone()))).collect();
+        wire::Snapshot { revision: String::new(), routes, providers, budgets, egress: self.egress.clone() }.seal()
     }
 
     /// What is to be said about an object.

@@ -3,8 +3,8 @@
 use tokio::sync::watch;
 
 use crate::{
-    changes::Changes, clock::Clock, metrics::Metrics, pods::Pods, publish::Publisher, resources::CompileSettings,
-    source::Source, status::Wanted, usage::Intake,
+    changes::Changes, clock::Clock, metrics::Metrics, pods::Pods, publish::Publisher, quota::Bank,
+    resources::CompileSettings, source::Source, status::Wanted, usage::Intake,
 };
 
 /// Handles to the shared parts. Cheap to clone.
@@ -16,6 +16,7 @@ pub struct Context {
     pub publisher: Publisher,
     pub pods: Pods,
     pub usage: Intake,
+    pub bank: Bank,
     pub clock: Clock,
     pub metrics: Metrics,
     /// To the task that writes statuses; without a cluster nobody listens.

@@ -4,15 +4,18 @@
 //! The holder's identity is its pod's name and address, so that the others know where to pass reports on to.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::jiff::Timestamp;
 use kube::api::Api;
 use kube_lease_manager::{LeaseManager, LeaseManagerBuilder, LeaseManagerError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
 
 /// The Lease in the operator's own namespace.
 pub const LEASE_NAME: &str = "spillway-leader";
@@ -22,6 +25,9 @@ const LEASE_SECONDS: u64 = 15;
 const RENEW_BEFORE_SECONDS: u64 = 5;
 /// How often the others look who leads.
 const LOOK: Duration = Duration::from_secs(2);
+const LOOK_PATIENCE: Duration = Duration::from_secs(2);
+/// By how much the clocks of two replicas may differ.
+const CLOCKS_APART: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(2);
 /// Giving the Lease back is a courtesy that must not hold up the end.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(3);
@@ -37,6 +43,9 @@ pub enum Leadership {
     Following { name: String, ip: IpAddr },
 }
 
+/// Until when nobody else can hold the Lease, while this replica does. None: there is no Lease, and nobody else ever leads.
+pub type Tenure = Option<Instant>;
+
 /// This replica's candidacy.
 #[derive(Clone)]
 pub struct Candidate {
@@ -44,6 +53,14 @@ pub struct Candidate {
     pub namespace: String,
     pub pod_name: String,
     pub pod_ip: IpAddr,
+    pub clock: Clock,
+}
+
+/// Where a candidate tells how it stands.
+#[derive(Clone)]
+pub struct Standing {
+    pub leadership: watch::Sender<Leadership>,
+    pub tenure: watch::Sender<Tenure>,
 }
 
 // === impl Leadership ===
@@ -81,13 +98,13 @@ impl Candidate {
     }
 
     /// Competes for the Lease until `stop`, then gives it back.
-    pub async fn run(self, leadership: watch::Sender<Leadership>, stop: CancellationToken) {
+    pub async fn run(self, standing: Standing, stop: CancellationToken) {
         while !stop.is_cancelled() {
             let stood = stop.run_until_cancelled(self.manager()).await;
             match stood {
                 Some(Ok(manager)) => {
                     let (held, task) = manager.watch().await;
-                    self.follow(held, task, &leadership, &stop).await;
+                    self.follow(held, task, &standing, &stop).await;
                 }
                 Some(Err(error)) => {
                     tracing::warn!(%error, "the Lease cannot be used, trying again");
@@ -95,7 +112,7 @@ impl Candidate {
                 }
                 None => {}
             }
-            set(&leadership, Leadership::Unknown);
+            set(&standing.leadership, Leadership::Unknown);
         }
     }
 
@@ -114,7 +131,7 @@ impl Candidate {
         &self,
         mut held: watch::Receiver<bool>,
         mut task: JoinHandle<Result<LeaseManager, LeaseManagerError>>,
-        leadership: &watch::Sender<Leadership>,
+        Standing { leadership, tenure }: &Standing,
         stop: &CancellationToken,
     ) {
         let leases: Api<Lease> = Api::namespaced(self.client.clone(), &self.namespace);
@@ -122,6 +139,8 @@ impl Candidate {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             if *held.borrow_and_update() {
+                // First, so that nobody starts to lead with the end of an earlier tenure.
+                self.measure(&leases, tenure).await;
                 set(leadership, Leadership::Leading);
             } else {
                 self.look(&leases, leadership).await;
@@ -137,6 +156,17 @@ impl Candidate {
         drop(held);
         if timeout(RELEASE_PATIENCE, &mut task).await.is_err() {
             task.abort();
+        }
+    }
+
+    /// Finds out until when this replica leads. Whoever would follow it goes by the time of the last renewal, which is by this
+    /// replica's clock, of before it was asked for.
+    async fn measure(&self, leases: &Api<Lease>, tenure: &watch::Sender<Tenure>) {
+        let (asked, wall) = (self.clock.monotonic(), self.clock.wall());
+        let found = timeout(LOOK_PATIENCE, leases.get_opt(LEASE_NAME)).await;
+        let Ok(Ok(Some(Lease { spec: Some(spec), .. }))) = found else { return };
+        if let Some(left) = left(&spec, &self.identity(), wall) {
+            tenure.send_replace(Some(asked + left));
         }
     }
 
@@ -161,6 +191,17 @@ impl Candidate {
             }
         }
     }
+}
+
+/// How long nobody else can hold this Lease yet. None: this replica does not hold it.
+fn left(spec: &LeaseSpec, identity: &str, now: Timestamp) -> Option<Duration> {
+    if spec.holder_identity.as_deref() != Some(identity) {
+        return None;
+    }
+    let age = now.duration_since(spec.renew_time.as_ref()?.0);
+    // A renewal that has not been yet is that of a clock that was set back meanwhile.
+    let age = Duration::try_from(age).ok()?;
+    Some(Duration::from_secs(LEASE_SECONDS).saturating_sub(CLOCKS_APART).saturating_sub(age))
 }
 
 fn set(leadership: &watch::Sender<Leadership>, seen: Leadership) {

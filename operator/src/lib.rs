@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod models;
 pub mod pods;
 pub mod publish;
+pub mod quota;
 mod quote;
 pub mod reconcile;
 pub mod relay;

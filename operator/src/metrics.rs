@@ -27,6 +27,9 @@ pub struct Metrics {
     /// Size of the stored ledger; it has to stay under 1 MiB.
     pub ledger_bytes: IntGauge,
     pub ledger_failures: IntCounter,
+    /// Size of the stored ledger of rights; it has to stay under 1 MiB.
+    pub rights_bytes: IntGauge,
+    pub rights_failures: IntCounter,
     /// One reconcile, from gathering to status.
     pub reconcile_seconds: Histogram,
     /// Status writes, by result.
@@ -73,6 +76,16 @@ impl Metrics {
             leader: gauge(&r, "leader", "1 if this replica holds the Lease."),
             ledger_bytes: gauge(&r, "ledger_bytes", "Size of the stored usage ledger; it has to stay below 1048576."),
             ledger_failures: counter(&r, "ledger_failures_total", "Attempts to store the usage ledger that failed."),
+            rights_bytes: gauge(
+                &r,
+                "rights_bytes",
+                "Size of the stored ledger of rights; it has to stay below 1048576.",
+            ),
+            rights_failures: counter(
+                &r,
+                "rights_failures_total",
+                "Attempts to read or store the ledger of rights that failed.",
+            ),
             reconcile_seconds: reconcile_seconds(&r),
             status_writes: counters(&r, "status_writes_total", "Writes of status to the API server.", "result"),
             admissions: counters2(&r, "admissions_total", "Admission reviews answered.", ["webhook", "verdict"]),

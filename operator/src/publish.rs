@@ -19,8 +19,9 @@ mod view;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use bytes::Bytes;
 use spillway_wire::{Ack, Delivery, SidecarIdentity, Subscribe};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::changes::Changes;
@@ -34,6 +35,9 @@ use config::Config;
 use view::{RouteHashes, View};
 
 pub use endpoint::Endpoint;
+
+/// Rights that wait for a stream to send them. The oldest make room: what they brought comes again.
+const WAITING_RIGHTS: usize = 8;
 
 /// The newest config and everyone who gets it. Cheap to clone.
 #[derive(Clone)]
@@ -72,6 +76,7 @@ struct Connected {
     pod: Arc<PodEntry>,
     push: watch::Sender<Option<Push>>,
     ack: watch::Sender<Ack>,
+    rights: broadcast::Sender<Bytes>,
     evict: CancellationToken,
 }
 
@@ -82,6 +87,7 @@ struct Slot {
     id: u64,
     push: watch::Receiver<Option<Push>>,
     ack: watch::Receiver<Ack>,
+    rights: broadcast::Receiver<Bytes>,
     evicted: CancellationToken,
 }
 
@@ -161,6 +167,12 @@ impl Publisher {
         fleets
     }
 
+    /// Sends rights, as a line, to this pod's stream. False: it does not end here.
+    pub(crate) fn rights(&self, uid: &str, line: impl FnOnce() -> Bytes) -> bool {
+        let stream = self.state().streams.get(uid).map(|connected| connected.rights.clone());
+        stream.is_some_and(|stream| stream.send(line()).is_ok())
+    }
+
     /// Sidecars with a stream to this replica.
     #[must_use]
     pub fn connected(&self) -> usize {
@@ -238,15 +250,17 @@ impl State {
         self.streams_opened += 1;
         let (id, evict) = (self.streams_opened, CancellationToken::new());
         let (push, ack) = (watch::Sender::new(None), watch::Sender::new(Ack::default()));
+        let (rights, waiting) = broadcast::channel(WAITING_RIGHTS);
         let slot = Slot {
             publisher: publisher.clone(),
             uid: uid.clone(),
             id,
             push: push.subscribe(),
             ack: ack.subscribe(),
+            rights: waiting,
             evicted: evict.clone(),
         };
-        let connected = Connected { id, boot: subscribe.boot.clone(), pod, push, ack, evict };
+        let connected = Connected { id, boot: subscribe.boot.clone(), pod, push, ack, rights, evict };
         if let Some(config) = &self.config {
             connected.offer(config);
         }

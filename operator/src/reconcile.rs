@@ -47,6 +47,7 @@ pub async fn run(context: Context) {
         let gathered = gather(&context.source, &context.compile, Some(context.clock.today()));
         let compiled = Arc::new(compile(&gathered.resources));
         context.publisher.publish(compiled.clone());
+        context.bank.follow(&compiled);
         transitions.tell(&gathered, &compiled);
         leading = context.usage.is_leading().then(|| leading.unwrap_or_else(time::Instant::now));
         hand_over(&context, &gathered, &compiled, leading);

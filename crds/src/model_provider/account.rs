@@ -98,7 +98,7 @@ pub struct Quota {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000_000_u64))]
     pub tokens_per_minute: Option<u64>,
-    /// Requests at one time. Default: no limit.
+    /// Requests at one time. Not kept for a whole fleet: a limit with `concurrency` in a ModelRoute is, in each pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub concurrency: Option<u32>,

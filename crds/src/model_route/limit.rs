@@ -36,7 +36,8 @@ pub struct Limit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9-]+$"))]
     pub header: Option<String>,
-    /// `Pod` (default): one count for each pod. `Fleet`: one for all, which this version does not enforce yet.
+    /// `Pod` (default): one count for each pod. `Fleet`: one for all pods together, kept exactly: each uses the part that the
+    /// operator gives it. For requests and tokens only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<LimitScope>,
     /// Requests in a window. A request that was never sent to a provider is not counted; one that is tried on several is
@@ -69,8 +70,9 @@ pub struct Limit {
     /// route's first limit per `Header` or `User`. Default: they are refused with 429.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<Queue>,
-    /// What happens to a fleet-wide limit when no operator is reachable for five minutes. Default: `Hold` until then, then
-    /// `Floor`.
+    /// What a pod that reaches no operator goes on with, under scope `Fleet`. `Hold` (default): all of its part for five
+    /// minutes, then its share of a fifth of the limit. `Floor`: that share, after ten seconds. `Deny`: nothing, after ten
+    /// seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_control_plane_loss: Option<LossBehaviour>,
 }

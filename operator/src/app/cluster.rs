@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use kube::Client;
+use spillway_wire::QuotaDelivery;
 use tokio::{net::TcpListener, sync::watch, time};
 use tokio_util::sync::CancellationToken;
 
@@ -14,7 +15,7 @@ use crate::{
     clock::Clock,
     context::Context,
     inject::Injection,
-    lease::{self, Candidate, Leadership},
+    lease::{self, Candidate, Leadership, Standing, Tenure},
     metrics::Metrics,
     models::Models,
     pods::Pods,
@@ -22,6 +23,7 @@ use crate::{
         Endpoint, Publisher,
         auth::{ApiServer, Authenticator, TokenVerifier},
     },
+    quota::{self, Bank, Runner},
     reconcile,
     relay::{Link, Relay},
     resources::CompileSettings,
@@ -47,7 +49,10 @@ struct Parts {
     publisher: Publisher,
     tls: Tls,
     leadership: watch::Receiver<Leadership>,
+    tenure: watch::Receiver<Tenure>,
     relay: Relay,
+    bank: Bank,
+    quota_relay: Relay<QuotaDelivery>,
     intake: Intake,
 }
 
@@ -81,6 +86,7 @@ pub(super) async fn start(
         publisher: parts.publisher.clone(),
         pods: parts.pods.clone(),
         usage: parts.intake.clone(),
+        bank: parts.bank.clone(),
         clock: parts.clock,
         metrics: parts.metrics.clone(),
         statuses,
@@ -136,11 +142,27 @@ async fn parts(
 ) -> anyhow::Result<Parts> {
     let clock = Clock::system();
     let tls = certificates(settings, &client, clock).await?;
-    let leadership = compete(settings, &client, &changes, &metrics, tasks);
+    let (leadership, tenure) = compete(settings, &client, (&changes, clock), &metrics, tasks);
     let publisher = Publisher::new(pods.clone(), changes.clone(), metrics.clone());
     let relay = Relay::default();
     let intake = Intake::new(relay.clone(), leadership.clone(), changes.clone(), clock);
-    Ok(Parts { client, clock, metrics, changes, pods, publisher, tls, leadership, relay, intake })
+    let quota_relay = Relay::default();
+    let bank = Bank::new(quota_relay.clone(), leadership.clone(), clock);
+    Ok(Parts {
+        client,
+        clock,
+        metrics,
+        changes,
+        pods,
+        publisher,
+        tls,
+        leadership,
+        tenure,
+        relay,
+        bank,
+        quota_relay,
+        intake,
+    })
 }
 
 /// The shared authority and this replica's certificate. Waits for an API server that is not there yet.
@@ -165,13 +187,13 @@ async fn certificates(settings: &Settings, client: &Client, clock: Clock) -> any
 fn compete(
     settings: &Settings,
     client: &Client,
-    changes: &Changes,
+    (changes, clock): (&Changes, Clock),
     metrics: &Metrics,
     tasks: &mut Tasks,
-) -> watch::Receiver<Leadership> {
+) -> (watch::Receiver<Leadership>, watch::Receiver<Tenure>) {
     let (Some(pod_ip), true) = (settings.pod_ip, settings.leader_election) else {
         metrics.leader.set(1);
-        return lease::always();
+        return (lease::always(), watch::channel(None).1);
     };
     let (sender, leadership) = watch::channel(Leadership::Unknown);
     let candidate = Candidate {
@@ -179,8 +201,11 @@ fn compete(
         namespace: settings.namespace.clone(),
         pod_name: settings.pod_name.clone(),
         pod_ip,
+        clock,
     };
-    tasks.spawn("lease", candidate.run(sender, tasks.stop()));
+    let (until, tenure) = watch::channel(Some(clock.monotonic()));
+    let standing = Standing { leadership: sender, tenure: until };
+    tasks.spawn("lease", candidate.run(standing, tasks.stop()));
     let (mut seen, changes, leader) = (leadership.clone(), changes.clone(), metrics.leader.clone());
     tasks.spawn_forever("leadership", async move {
         while seen.changed().await.is_ok() {
@@ -189,7 +214,7 @@ fn compete(
         }
         std::future::pending::<()>().await;
     });
-    leadership
+    (leadership, tenure)
 }
 
 fn serve_webhooks(settings: &Settings, parts: &Parts, context: &Context, listener: TcpListener, tasks: &mut Tasks) {
@@ -219,6 +244,7 @@ fn serve_sidecars(settings: &Settings, parts: &Parts, listener: TcpListener, tas
         publisher: parts.publisher.clone(),
         authenticator: Authenticator::cluster(verifier, parts.pods.clone(), own_account),
         intake: parts.intake.clone(),
+        bank: parts.bank.clone(),
         tls: parts.tls.clone(),
         metrics: parts.metrics.clone(),
     };
@@ -238,11 +264,31 @@ fn keep_books(settings: &Settings, parts: &Parts, tasks: &mut Tasks) {
         token_file: settings.token_file.clone(),
         metrics: parts.metrics.clone(),
     };
+    hand_out(settings, parts, &link, tasks);
     let (relay, leadership, stop) = (parts.relay.clone(), parts.leadership.clone(), tasks.stop());
     tasks.spawn("relay", async move { relay.run(link, leadership, stop).await });
     let (tls, cluster) = (parts.tls.clone(), (parts.client.clone(), settings.namespace.clone()));
     let stop = tasks.stop();
     tasks.spawn("certificates", async move { tls.keep(Some(cluster), stop).await });
+}
+
+/// Rights: handed out while this replica leads, and otherwise fetched from the one that does.
+fn hand_out(settings: &Settings, parts: &Parts, link: &Link, tasks: &mut Tasks) {
+    let runner = Runner {
+        bank: parts.bank.clone(),
+        store: quota::Store::cluster(parts.client.clone(), &settings.namespace),
+        publisher: parts.publisher.clone(),
+        pods: parts.pods.clone(),
+        tenure: parts.tenure.clone(),
+        metrics: parts.metrics.clone(),
+        instance: format!("{}/{}", settings.pod_name, parts.clock.wall()),
+    };
+    tasks.spawn("rights", runner.run(tasks.stop()));
+    let (relay, leadership, stop) = (parts.quota_relay.clone(), parts.leadership.clone(), tasks.stop());
+    let to_leader = link.clone();
+    tasks.spawn("quota relay", async move { relay.run(to_leader, leadership, stop).await });
+    let following = quota::follow(link.clone(), parts.leadership.clone(), parts.publisher.clone());
+    tasks.spawn_forever("rights from the leader", following);
 }
 
 fn pages(

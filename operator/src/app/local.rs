@@ -17,6 +17,7 @@ use crate::{
     metrics::Metrics,
     pods::{PodEntry, Pods},
     publish::{Endpoint, Publisher, auth::Authenticator},
+    quota::{self, Bank, Runner},
     reconcile,
     relay::Relay,
     resources::CompileSettings,
@@ -58,6 +59,7 @@ pub async fn start(plan: Plan, tasks: &mut Tasks) -> anyhow::Result<Local> {
     let ca_pem = tls.ca_pem();
     let (statuses, told) = watch::channel(Vec::new());
     let usage = Intake::new(Relay::default(), lease::always(), changes.clone(), clock);
+    let bank = Bank::new(Relay::default(), lease::always(), clock);
     let pods = Pods::fixed([pod.clone()]);
     let publisher = Publisher::new(pods.clone(), changes.clone(), metrics.clone());
     let context = Context {
@@ -67,14 +69,32 @@ pub async fn start(plan: Plan, tasks: &mut Tasks) -> anyhow::Result<Local> {
         publisher: publisher.clone(),
         pods: pods.clone(),
         usage: usage.clone(),
+        bank: bank.clone(),
         clock,
         metrics: metrics.clone(),
         statuses,
     };
     let authenticator = Authenticator::fixed(&token, pod);
-    let endpoint =
-        Endpoint { publisher, authenticator, intake: usage.clone(), tls: tls.clone(), metrics: metrics.clone() };
+    let endpoint = Endpoint {
+        publisher: publisher.clone(),
+        authenticator,
+        intake: usage.clone(),
+        bank: bank.clone(),
+        tls: tls.clone(),
+        metrics: metrics.clone(),
+    };
+    let runner = Runner {
+        bank,
+        // Its one sidecar lives no longer than it does.
+        store: quota::Store::memory(),
+        publisher,
+        pods: pods.clone(),
+        tenure: watch::channel(None).1,
+        metrics: metrics.clone(),
+        instance: "local".to_owned(),
+    };
     let stop = tasks.stop();
+    tasks.spawn("rights", runner.run(stop.clone()));
     tasks.spawn("sidecars", endpoint.serve(listener, Limits::default(), stop.clone()));
     tasks.spawn("ledger", Store::nowhere(metrics).run(usage, pods, stop.clone()));
     tasks.spawn("certificates", async move { tls.keep(None, stop).await });

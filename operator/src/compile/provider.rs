@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use secrecy::SecretString;
 use spillway_crds::{
     AllowedNamespaces, ConditionType, Duration, FromNamespaces, ModelProvider, ModelProviderSpec, ProviderModel,
-    ProviderTimeouts, ProviderType, Proxy, Reason,
+    ProviderTimeouts, ProviderType, Proxy, Quota, Reason,
 };
 use spillway_wire as wire;
 
@@ -16,7 +16,7 @@ use super::diagnostic::{Diagnostic, Kind, ObjectRef};
 use super::duration::Bounds;
 use super::endpoint::Endpoint;
 use super::known::{Known, known};
-use super::{credential, public, rest, secret, unsupported};
+use super::{credential, public, rest, secret};
 use crate::{catalogue::Catalogue, resources::CompileSettings};
 
 /// A provider that routes may use.
@@ -37,6 +37,9 @@ const CONNECT_MS: u64 = 5_000;
 const FIRST_BYTE_MS: u64 = 60_000;
 const IDLE_MS: u64 = 60_000;
 const TOTAL_MS: u64 = 600_000;
+/// The most an account's quota may be, as in the schema.
+const REQUESTS_PER_MINUTE: u64 = 1_000_000_000;
+const TOKENS_PER_MINUTE: u64 = 1_000_000_000_000;
 const TIMEOUT: Bounds = Bounds { at_least: 1, at_most: 3_600_000 };
 
 /// Compiles one provider. None: it was refused, and a diagnostic says why.
@@ -47,7 +50,7 @@ pub(crate) fn compile(
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Option<Provider> {
     let object = ObjectRef::of(Kind::ModelProvider, provider);
-    let mut found = unsupported::provider(&object, &provider.spec);
+    let mut found = Vec::new();
     let compiled = Draft { object: &object, found: &mut found }.compile(&provider.spec, secrets, settings);
     let refused = found.iter().any(|one| one.condition == ConditionType::Accepted && !one.reason.is_advice());
     diagnostics.append(&mut found);
@@ -132,6 +135,26 @@ impl Draft<'_> {
         self.check_selector(spec.allowed_namespaces.as_ref());
         if let Some(health) = &spec.health {
             rest::check_health(health, &mut |path, message| self.invalid(path, message));
+        }
+        self.check_quota(spec.quota.as_ref());
+    }
+
+    /// What an account allows at one time cannot be shared out: a pod that is cut off would keep its part for ever.
+    fn check_quota(&mut self, quota: Option<&Quota>) {
+        let Some(Quota { requests_per_minute, tokens_per_minute, concurrency }) = quota else { return };
+        if concurrency.is_some() {
+            let message = "cannot be kept for the whole fleet: remove it, and limit each pod's requests in flight by a \
+                           limit with concurrency in its ModelRoutes";
+            self.invalid("spec.quota.concurrency", message);
+        }
+        let amounts = [
+            ("requestsPerMinute", requests_per_minute.map(u64::from), REQUESTS_PER_MINUTE),
+            ("tokensPerMinute", *tokens_per_minute, TOKENS_PER_MINUTE),
+        ];
+        for (field, amount, most) in amounts {
+            if let Some(amount) = amount.filter(|amount| !(1..=most).contains(amount)) {
+                self.invalid(format!("spec.quota.{field}"), format!("{amount} is outside of 1 to {most}"));
+            }
         }
     }
 
@@ -304,8 +327,7 @@ fn sent(
         credentials: _,
         headers: _,
         proxy: _,
-        // Refused by `unsupported`.
-        quota: _,
+        quota,
         timeouts: _,
         health,
         models: _,
@@ -314,7 +336,10 @@ fn sent(
     let (passive_health, active_health) = rest::health(health.as_ref());
     let mut names = credentials.names.into_iter();
     wire::Provider {
-        quota: None,
+        quota: quota.as_ref().map(|quota| wire::Quota {
+            requests: quota.requests_per_minute.map(u64::from),
+            tokens: quota.tokens_per_minute,
+        }),
         kind: type_.as_str().to_owned(),
         dialect: known.dialect_at(&endpoint),
         base_url: endpoint.to_string(),

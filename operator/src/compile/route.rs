@@ -1,7 +1,7 @@
 //! ModelRoute -> `wire::Route`. A broken backend is left out and said so; a broken spec is refused as a whole.
 
 mod backend;
-mod header;
+pub(super) mod header;
 mod limit;
 mod request;
 mod strategy;

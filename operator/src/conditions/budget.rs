@@ -6,6 +6,8 @@ use jiff::{Timestamp, ToSpan};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use spillway_crds::{ConditionStatus, ConditionType, ModelBudget, ModelBudgetStatus, Money, Period, WorkloadSpend};
 
+use spillway_wire::{OnExhausted, Reserve};
+
 use super::Writer;
 use crate::compile::{Compiled, Diagnostic, Kind, ObjectRef};
 
@@ -31,7 +33,15 @@ pub fn budget_status(
     let found: Vec<&Diagnostic> = compiled.diagnostics_of(&object).collect();
     let previous = budget.status.as_ref().map_or(&[][..], |status| &status.conditions);
     let writer = Writer { generation: budget.metadata.generation, previous, now };
-    let accepted = writer.of(ConditionType::Accepted, &found, "reports what is spent, and blocks nothing");
+    let kept = compiled.budgets.get(&object.key()).map(|budget| (budget.reserve, &budget.on_exhausted));
+    let does = match kept {
+        Some((Reserve::WorstCase, OnExhausted::Block)) => "is never passed, and refuses requests when it is used up",
+        Some((Reserve::WorstCase, OnExhausted::Downgrade(_))) => "is never passed, and downgrades when it is used up",
+        Some((Reserve::Usual, OnExhausted::Block)) => "refuses requests when it is used up",
+        Some((Reserve::Usual, OnExhausted::Downgrade(_))) => "downgrades requests when it is used up",
+        Some((Reserve::Nothing, _)) | None => "reports what is spent, and blocks nothing",
+    };
+    let accepted = writer.of(ConditionType::Accepted, &found, does);
     let is_accepted = accepted.status == ConditionStatus::True.as_str();
     let resolved = writer.of(ConditionType::ResolvedRefs, &found, "every route it names exists");
     let bare = ModelBudgetStatus { conditions: vec![accepted, resolved], ..ModelBudgetStatus::default() };

@@ -156,9 +156,9 @@ fn a_budget_that_warns_counts_and_blocks_nothing() {
 
 #[test]
 fn a_refused_budget_reports_nothing() {
-    let resources = world(&[SHOP, &object("ModelBudget", "{limit: '5', period: Month}")]);
+    let resources = world(&[SHOP, &object("ModelBudget", "{limit: '5', period: Month, alertAt: [0]}")]);
     let status = budget_status(&resources.budgets[0], &compile(&resources), &BudgetFigures::default(), now());
-    assert!(lines(&status.conditions)[0].starts_with("Accepted=False/UnsupportedValue: spec.enforcement: "));
+    assert!(lines(&status.conditions)[0].starts_with("Accepted=False/Invalid: spec.alertAt[0]: "));
     assert_eq!((status.spent, status.exhausted), (None, None));
 }
 

@@ -41,8 +41,12 @@ impl Config {
             compiled.credentials.iter().map(|(name, value)| (name.clone(), Key::new(name, value))).collect();
         let same_keys = before.filter(|before| versions(&before.keys).eq(versions(&keys)));
         let same_views = before.filter(|before| {
-            let Compiled { routes, providers, egress, credentials: _, diagnostics: _, facts: _ } = &*before.compiled;
-            *routes == compiled.routes && *providers == compiled.providers && *egress == compiled.egress
+            let Compiled { routes, providers, budgets, egress, losses: _, credentials: _, diagnostics: _, facts: _ } =
+                &*before.compiled;
+            *routes == compiled.routes
+                && *providers == compiled.providers
+                && *budgets == compiled.budgets
+                && *egress == compiled.egress
         });
         let keys = same_keys.map_or_else(|| Arc::new(keys), |before| before.keys.clone());
         let views = same_views.map_or_else(Arc::default, |before| before.views.clone());

@@ -1,4 +1,4 @@
-//! The HTTP face of the sidecar port: three paths, all POST, all with a bearer token.
+//! The HTTP face of the sidecar port: a few paths, all POST, all with a bearer token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use spillway_wire::{Delivery, PROTOCOL, Report, Subscribe, paths};
+use spillway_wire::{Delivery, PROTOCOL, QuotaDelivery, QuotaReport, Report, Subscribe, paths};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +19,7 @@ use super::auth::{Authenticator, Refusal};
 use super::session::Session;
 use super::stream::Stream;
 use crate::metrics::Metrics;
+use crate::quota::{self, Bank};
 use crate::tls::{Body, Limits, Tls, full, serve};
 use crate::usage::Intake;
 
@@ -30,11 +31,15 @@ const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// A boot's name is a short random string.
 const MAX_BOOT_BYTES: usize = 128;
 
+const PATHS: [&str; 6] =
+    [paths::SUBSCRIBE, paths::REPORT, paths::QUOTA, paths::RELAY, paths::RELAY_QUOTA, paths::RIGHTS];
+
 /// Everything the sidecar port needs.
 pub struct Endpoint {
     pub publisher: Publisher,
     pub authenticator: Authenticator,
     pub intake: Intake,
+    pub bank: Bank,
     pub tls: Tls,
     pub metrics: Metrics,
 }
@@ -44,8 +49,7 @@ pub struct Endpoint {
 enum Problem {
     #[error(transparent)]
     Refused(#[from] Refusal),
-    #[error("there is no {0} here (known: {subscribe}, {report}, {relay})",
-        subscribe = paths::SUBSCRIBE, report = paths::REPORT, relay = paths::RELAY)]
+    #[error("there is no {0} here (known: {known})", known = PATHS.join(", "))]
     NotFound(String),
     #[error("{0} is sent by POST")]
     Method(String),
@@ -91,7 +95,7 @@ impl Endpoint {
     async fn route(&self, request: Request<Incoming>, closing: CancellationToken) -> Result<Response<Body>, Problem> {
         let (head, body) = request.into_parts();
         let path = head.uri.path();
-        if ![paths::SUBSCRIBE, paths::REPORT, paths::RELAY].contains(&path) {
+        if !PATHS.contains(&path) {
             return Err(Problem::NotFound(path.chars().take(64).collect()));
         }
         if head.method != Method::POST {
@@ -100,6 +104,9 @@ impl Endpoint {
         match path {
             paths::SUBSCRIBE => self.subscribe(&head.headers, body, closing).await,
             paths::REPORT => self.report(&head.headers, body).await,
+            paths::QUOTA => self.quota(&head.headers, body).await,
+            paths::RELAY_QUOTA => self.relay_quota(&head.headers, body).await,
+            paths::RIGHTS => self.rights(&head.headers, closing).await,
             _ => self.relay(&head.headers, body).await,
         }
     }
@@ -158,6 +165,37 @@ impl Endpoint {
         self.intake.receive(&mut delivery).map_err(|bad| Problem::Content(bad.to_string()))?;
         self.publisher.record(&delivery);
         Ok(no_content())
+    }
+
+    async fn quota(&self, headers: &HeaderMap, body: Incoming) -> Result<Response<Body>, Problem> {
+        let caller = self.authenticator.sidecar(headers).await?;
+        let report: QuotaReport = read(body, MAX_BODY_BYTES).await?;
+        let delivery = QuotaDelivery { from: caller.identity, report };
+        self.bank.receive(delivery).map_err(|bad| Problem::Content(bad.to_string()))?;
+        Ok(no_content())
+    }
+
+    async fn relay_quota(&self, headers: &HeaderMap, body: Incoming) -> Result<Response<Body>, Problem> {
+        self.authenticator.replica(headers).await?;
+        if !self.bank.is_leading() {
+            return Err(Problem::NotLeading);
+        }
+        let deliveries: Vec<QuotaDelivery> = read(body, MAX_RELAY_BYTES).await?;
+        for delivery in deliveries {
+            if let Err(bad) = self.bank.receive_relayed(&delivery) {
+                tracing::warn!(pod = delivery.from.pod, %bad, "a relayed report is not taken");
+            }
+        }
+        Ok(no_content())
+    }
+
+    async fn rights(&self, headers: &HeaderMap, closing: CancellationToken) -> Result<Response<Body>, Problem> {
+        self.authenticator.replica(headers).await?;
+        if !self.bank.is_leading() {
+            return Err(Problem::NotLeading);
+        }
+        let response = Response::builder().header(header::CONTENT_TYPE, "application/x-ndjson");
+        Ok(response.body(quota::stream(&self.bank, closing)).expect("the header is valid"))
     }
 
     async fn relay(&self, headers: &HeaderMap, body: Incoming) -> Result<Response<Body>, Problem> {

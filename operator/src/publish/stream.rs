@@ -8,7 +8,7 @@ use futures::stream::poll_fn;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use spillway_wire::Down;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{broadcast::error::RecvError, mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval_at, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -99,6 +99,15 @@ impl Stream {
                     Err(_) => return End::Replaced,
                 },
                 Ok(()) = self.slot.ack.changed() => continue,
+                rights = self.slot.rights.recv() => match rights {
+                    Ok(bytes) => match send(lines, bytes).await {
+                        Ok(()) => continue,
+                        Err(end) => return end,
+                    },
+                    // Older ones have made room: what they brought comes again.
+                    Err(RecvError::Lagged(_)) => continue,
+                    Err(RecvError::Closed) => return End::Replaced,
+                },
                 Ok(()) = self.authority.changed() => {
                     Down::Trust { ca_pem: self.authority.borrow_and_update().cert_pem().to_owned() }
                 }

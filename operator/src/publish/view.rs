@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use spillway_wire::{Down, Egress, Map, Provider, Route, Snapshot};
+use spillway_wire::{Budget, Down, Egress, Provider, Route, Snapshot};
 
 /// A hash of each route and all it depends on, by `namespace/name`. Tells whether a sidecar that runs another revision
 /// runs the same of this route: a change of one route does not make its neighbours look outdated.
@@ -27,10 +27,10 @@ pub(super) struct View {
 
 impl View {
     pub(super) fn new(snapshot: Snapshot) -> Self {
-        let Snapshot { revision, routes, providers, budgets: _, egress } = &snapshot;
+        let Snapshot { revision, routes, .. } = &snapshot;
         let revision = revision.clone();
-        let credentials = providers.values().flat_map(Provider::credentials).cloned().collect();
-        let routes = routes.iter().map(|(name, route)| (name.clone(), hash(route, providers, egress))).collect();
+        let credentials = snapshot.providers.values().flat_map(Provider::credentials).cloned().collect();
+        let routes = routes.iter().map(|(name, route)| (name.clone(), hash(route, &snapshot))).collect();
         let line = line(&Down::Snapshot { snapshot: Box::new(snapshot) });
         Self { revision, line, credentials, routes: Arc::new(routes) }
     }
@@ -43,15 +43,18 @@ pub(super) fn line(message: &Down) -> Bytes {
     line.into()
 }
 
-fn hash(route: &Route, providers: &Map<Provider>, egress: &Egress) -> [u8; 8] {
+fn hash(route: &Route, snapshot: &Snapshot) -> [u8; 8] {
     #[derive(Serialize)]
     struct Parts<'a> {
         route: &'a Route,
         providers: BTreeMap<&'a str, Option<&'a Provider>>,
+        budgets: Vec<Option<&'a Budget>>,
         egress: &'a Egress,
     }
+    let Snapshot { revision: _, routes: _, providers, budgets, egress } = snapshot;
     let providers = route.backends.iter().map(|backend| (backend.provider.as_str(), providers.get(&backend.provider)));
-    let parts = Parts { route, providers: providers.collect(), egress };
+    let budgets = route.budgets.iter().map(|name| budgets.get(name)).collect();
+    let parts = Parts { route, providers: providers.collect(), budgets, egress };
     let bytes = serde_json::to_vec(&parts).expect("maps with string keys and plain values always serialise");
     let mut hash = [0; 8];
     hash.copy_from_slice(&Sha256::digest(&bytes)[..8]);

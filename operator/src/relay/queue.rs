@@ -3,40 +3,47 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use spillway_wire::Delivery;
-
+use super::Parcel;
 use crate::pods::Incarnation;
 
 /// What one request carries; the receiver takes twice this much.
 const BATCH_BYTES: usize = 900 << 10;
 
-#[derive(Default)]
-pub(super) struct Queue {
-    newest: BTreeMap<Incarnation, Waiting>,
+pub(super) struct Queue<P> {
+    newest: BTreeMap<Incarnation, Waiting<P>>,
 }
 
-struct Waiting {
-    delivery: Arc<Delivery>,
+struct Waiting<P> {
+    delivery: Arc<P>,
     delivered: bool,
 }
 
 /// Some reports the leader does not have, as JSON.
-#[derive(Default)]
-pub(super) struct Batch {
-    reports: Vec<(Incarnation, Arc<Delivery>)>,
+pub(super) struct Batch<P> {
+    reports: Vec<(Incarnation, Arc<P>)>,
     body: Vec<u8>,
 }
 
 // === impl Queue ===
 
-impl Queue {
-    pub(super) fn offer(&mut self, delivery: Delivery) {
-        let source = Incarnation { uid: delivery.from.uid.clone(), boot: delivery.report.boot.clone() };
-        let is_old = |known: &Waiting| known.delivery.report.sequence > delivery.report.sequence;
+impl<P> Default for Queue<P> {
+    fn default() -> Self {
+        Self { newest: BTreeMap::new() }
+    }
+}
+
+impl<P: Parcel> Queue<P> {
+    pub(super) fn offer(&mut self, delivery: P) {
+        let source = delivery.source();
+        let is_old = |known: &Waiting<P>| delivery.is_older_than(&known.delivery);
         if self.newest.get(&source).is_some_and(is_old) {
             return;
         }
         self.newest.insert(source, Waiting { delivery: Arc::new(delivery), delivered: false });
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<P>> {
+        self.newest.values().map(|waiting| waiting.delivery.clone()).collect()
     }
 
     /// The leader is another one: it has nothing yet.
@@ -51,8 +58,8 @@ impl Queue {
     }
 
     /// What fits into one request, of what the leader does not have.
-    pub(super) fn batch(&self) -> Batch {
-        let mut batch = Batch::default();
+    pub(super) fn batch(&self) -> Batch<P> {
+        let mut batch = Batch { reports: Vec::new(), body: Vec::new() };
         for (source, waiting) in self.newest.iter().filter(|(_, waiting)| !waiting.delivered) {
             let json = serde_json::to_vec(&*waiting.delivery).expect("strings and numbers always serialise");
             if !batch.is_empty() && batch.body.len() + json.len() > BATCH_BYTES {
@@ -66,7 +73,7 @@ impl Queue {
     }
 
     /// Marks what was passed on, unless something newer came meanwhile.
-    pub(super) fn delivered(&mut self, batch: &Batch) {
+    pub(super) fn delivered(&mut self, batch: &Batch<P>) {
         for (source, delivery) in &batch.reports {
             if let Some(waiting) =
                 self.newest.get_mut(source).filter(|waiting| Arc::ptr_eq(&waiting.delivery, delivery))
@@ -79,7 +86,7 @@ impl Queue {
 
 // === impl Batch ===
 
-impl Batch {
+impl<P> Batch<P> {
     pub(super) fn is_empty(&self) -> bool {
         self.reports.is_empty()
     }
@@ -98,7 +105,7 @@ impl Batch {
 
 #[cfg(test)]
 mod tests {
-    use spillway_wire::{Ack, Report, SidecarIdentity};
+    use spillway_wire::{Ack, Delivery, Report, SidecarIdentity};
 
     use super::*;
 
@@ -116,7 +123,7 @@ mod tests {
         }
     }
 
-    fn sequences(batch: &Batch) -> Vec<(String, u64)> {
+    fn sequences(batch: &Batch<Delivery>) -> Vec<(String, u64)> {
         let deliveries: Vec<Delivery> = serde_json::from_slice(&batch.body()).unwrap();
         deliveries.into_iter().map(|delivery| (delivery.from.uid, delivery.report.sequence)).collect()
     }

@@ -3,7 +3,7 @@
 use spillway_expression::SECRET_HEADERS;
 
 /// The header's name in lower case. `instead`: what to do where it is one with credentials.
-pub(super) fn name(given: &str, instead: &str) -> Result<String, String> {
+pub(in crate::compile) fn name(given: &str, instead: &str) -> Result<String, String> {
     let header = given.to_ascii_lowercase();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if !(1..=128).contains(&header.len()) || !header.bytes().all(plain) {

@@ -1,6 +1,6 @@
 //! The limits of a route. One that contradicts itself is refused: a limit that does not hold is worse than none.
 
-use spillway_crds::{ConditionType, Limit, LimitPer, Queue, Reason};
+use spillway_crds::{ConditionType, Limit, LimitPer, LimitScope, Queue, Reason};
 use spillway_wire as wire;
 
 use super::header;
@@ -33,6 +33,7 @@ pub(super) fn compile(object: &ObjectRef, limits: &[Limit], found: &mut Vec<Diag
         };
         check_name(limits, index, &mut refuse);
         check_amounts(limit, &mut refuse);
+        check_scope(limit, &mut refuse);
         lowered.extend(lower(limit, &mut refuse));
         warn_of_one_pod(object, index, limit, found);
     }
@@ -44,8 +45,8 @@ fn lower(limit: &Limit, refuse: &mut impl FnMut(&str, String)) -> Option<wire::L
         name,
         per: _,
         header: _,
-        // Refused by `unsupported`, where they ask for more than one pod can keep.
         scope: _,
+        // The operator's own business: it is in the parts it hands out.
         on_control_plane_loss: _,
         requests,
         tokens,
@@ -73,7 +74,7 @@ fn lower(limit: &Limit, refuse: &mut impl FnMut(&str, String)) -> Option<wire::L
     let per = per(limit, refuse);
     let queue = queue.as_ref().map(|queue| self::queue(queue, refuse));
     Some(wire::Limit {
-        scope: wire::LimitScope::Pod,
+        scope: if is_fleet(limit) { wire::LimitScope::Fleet } else { wire::LimitScope::Pod },
         name: name.clone(),
         per: per?,
         requests: requests.map(u64::from),
@@ -126,6 +127,31 @@ fn check_amounts(limit: &Limit, refuse: &mut impl FnMut(&str, String)) {
     }
 }
 
+fn is_fleet(limit: &Limit) -> bool {
+    limit.scope == Some(LimitScope::Fleet)
+}
+
+/// What cannot be shared by a fleet, and what goes with nothing else.
+fn check_scope(limit: &Limit, refuse: &mut impl FnMut(&str, String)) {
+    if !is_fleet(limit) {
+        if limit.on_control_plane_loss.is_some() {
+            refuse(".onControlPlaneLoss", "goes with scope: Fleet: a pod's own limit needs no operator".to_owned());
+        }
+        return;
+    }
+    if limit.concurrency.is_some() {
+        let message = "cannot be kept for the whole fleet: give each pod its own, in a limit of scope: Pod";
+        refuse(".concurrency", message.to_owned());
+    }
+    if limit.per == Some(LimitPer::Pod) {
+        refuse(".per", "is Pod, and scope: Fleet has one count for all pods: leave one of them out".to_owned());
+    }
+    if limit.burst.is_some() {
+        let message = "is not for scope: Fleet: how much may be used at once follows from each pod's part";
+        refuse(".burst", message.to_owned());
+    }
+}
+
 fn per(limit: &Limit, refuse: &mut impl FnMut(&str, String)) -> Option<wire::LimitPer> {
     let per = limit.per.unwrap_or(LimitPer::Route);
     if per != LimitPer::Header && limit.header.is_some() {
@@ -168,9 +194,9 @@ fn queue(queue: &Queue, refuse: &mut impl FnMut(&str, String)) -> wire::Queue {
 
 /// Two words that promise more than one pod can keep.
 fn warn_of_one_pod(object: &ObjectRef, index: usize, limit: &Limit, found: &mut Vec<Diagnostic>) {
-    if let Some(per @ (LimitPer::Namespace | LimitPer::Workload)) = limit.per {
+    if let Some(per @ (LimitPer::Namespace | LimitPer::Workload)) = limit.per.filter(|_| !is_fleet(limit)) {
         let message =
-            format!("{per:?} is counted in each pod apart, like Pod: limits for all pods together come later");
+            format!("{per:?} is counted in each pod apart, like Pod: for all pods together, set scope: Fleet");
         let advice = (ConditionType::Accepted, Reason::NoEffect);
         found.push(Diagnostic::warn(object, advice, format!("spec.limits[{index}].per"), message));
     }

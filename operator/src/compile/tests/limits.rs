@@ -1,7 +1,7 @@
 //! Limits: what is sent, and what is said.
 
 use serde_json::json;
-use spillway_crds::Reason::{Invalid, NoEffect, UnsupportedValue};
+use spillway_crds::Reason::{Invalid, NoEffect};
 
 use super::diagnostics::{Row, check};
 use crate::compile::compile;
@@ -9,12 +9,14 @@ use crate::resources::world::{SHOP, object, world};
 
 /// Below `limits`.
 const ROWS: &[Row] = &[
-    ("{name: a, concurrency: 5, scope: Fleet}", UnsupportedValue, "spec.limits[0].scope", "use Pod"),
+    ("{name: a, concurrency: 5, scope: Fleet}", Invalid, "spec.limits[0].concurrency", "in a limit of scope: Pod"),
+    ("{name: a, requests: 5, window: 1m, scope: Fleet, per: Pod}", Invalid, "spec.limits[0].per", "leave one of them"),
+    ("{name: a, requests: 5, window: 1m, scope: Fleet, burst: 2}", Invalid, "spec.limits[0].burst", "each pod's part"),
     (
         "{name: a, concurrency: 5, onControlPlaneLoss: Deny}",
-        UnsupportedValue,
+        Invalid,
         "spec.limits[0].onControlPlaneLoss",
-        "remove it",
+        "goes with scope: Fleet",
     ),
     ("{name: A, concurrency: 5}", Invalid, "spec.limits[0].name", "\"A\" is no name"),
     ("{name: a, concurrency: 5}, {name: a, requests: 1, window: 1m}", Invalid, "spec.limits[1].name", "of two limits"),
@@ -80,6 +82,7 @@ fn limits_are_sent_as_they_are_written_with_their_defaults() {
     let spec = "{backends: [{name: b, providerRef: {name: openai}, model: gpt-4o}], limits: [\
         {name: tenant-rpm, per: Header, header: X-Tenant, requests: 60, window: 1m, burst: 10, queue: {}}, \
         {name: user-tpm, per: User, tokens: 200000, window: 744h, queue: {depth: 9, timeout: 5s}}, \
+        {name: team-tpm, scope: Fleet, tokens: 200000, window: 1m, onControlPlaneLoss: Deny}, \
         {name: inflight, concurrency: 32, scope: Pod}]}";
     let compiled = compile(&world(&[SHOP, &object("ModelRoute", spec)]));
     assert_eq!(compiled.diagnostics, []);
@@ -90,6 +93,7 @@ fn limits_are_sent_as_they_are_written_with_their_defaults() {
                 "queue": {"depth": 100, "timeout_ms": 30_000}},
             {"name": "user-tpm", "per": "User", "tokens": 200_000, "window_ms": 2_678_400_000_u64,
                 "queue": {"depth": 9, "timeout_ms": 5_000}},
+            {"name": "team-tpm", "per": "Route", "scope": "Fleet", "tokens": 200_000, "window_ms": 60_000},
             {"name": "inflight", "per": "Route", "window_ms": 0, "concurrency": 32},
         ])
     );

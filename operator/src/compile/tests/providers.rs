@@ -38,7 +38,18 @@ const PROVIDER: &[Row] = &[
         "spec.proxy.url",
         "link-local",
     ),
-    ("{type: OpenAI, credentials: {none: {}}, quota: {concurrency: 5}}", UnsupportedValue, "spec.quota", "remove it"),
+    (
+        "{type: OpenAI, credentials: {none: {}}, quota: {requestsPerMinute: 1, concurrency: 5}}",
+        Invalid,
+        "spec.quota.concurrency",
+        "limit each pod's requests in flight",
+    ),
+    (
+        "{type: OpenAI, credentials: {none: {}}, quota: {requestsPerMinute: 0}}",
+        Invalid,
+        "spec.quota.requestsPerMinute",
+        "0 is outside of 1",
+    ),
     (
         "{type: OpenAI, credentials: {none: {}}, health: {passive: {failures: 0}}}",
         Invalid,

@@ -5,7 +5,7 @@ use futures::stream::BoxStream;
 use secrecy::SecretString;
 use serde::Serialize;
 use serde_json::{Value, json};
-use spillway_wire::{Credential, Down, Snapshot, paths};
+use spillway_wire::{Credential, Down, QuotaReport, Snapshot, paths};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
@@ -13,6 +13,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::lease;
 use crate::publish::auth::Authenticator;
+use crate::quota::Bank;
 use crate::relay::Relay;
 use crate::tls::{Authority, Limits, Tls};
 use crate::usage::Intake;
@@ -47,6 +48,7 @@ impl Operator {
             publisher: publisher.clone(),
             authenticator: Authenticator::fixed(&SecretString::from("secret".to_owned()), pod("u1", "web")),
             intake: intake.clone(),
+            bank: Bank::new(Relay::default(), lease::always(), clock),
             tls: tls.clone(),
             metrics: Metrics::new(),
         };
@@ -210,6 +212,9 @@ async fn bad_requests_are_refused_with_a_reason_and_the_port_stays_up() {
         ("a newer protocol", at(paths::SUBSCRIBE).json(&newer), 400),
         ("no boot", at(paths::SUBSCRIBE).json(&subscribe("", None)), 400),
         ("too much", at(paths::REPORT).body(vec![b' '; (1 << 20) + 1]), 413),
+        ("a report of rights without a journal", at(paths::QUOTA).json(&QuotaReport::default()), 400),
+        ("a sidecar takes nobody's rights", at(paths::RIGHTS), 401),
+        ("a sidecar passes nothing on", at(paths::RELAY_QUOTA).json(&json!([])), 401),
         ("a sidecar is no replica", at(paths::RELAY).json(&json!([])), 401),
     ];
     for (row, request, status) in rows {

@@ -1,0 +1,170 @@
+//! Which accounts there are: one for each part of a budget and each of its periods, opened when somebody speaks of it.
+
+use std::collections::BTreeMap;
+
+use spillway_policy::quota::{Account, Allocator, Period};
+use spillway_wire::{AccountName, Budget, Map, SidecarIdentity, Span};
+
+use super::names::{Source, Subject};
+
+/// How long before it begins a period is opened: for sidecars whose clocks are ahead, and so that rights are there by then.
+const AHEAD: i64 = 30;
+/// How long after its end a period is kept at least, and at most where something stays open.
+const AFTER: i64 = 600;
+const LONGEST_AFTER: i64 = 24 * 3600;
+/// Parts of budgets that never end are forgotten if nobody speaks of them for so long: those of Jobs, and of budgets that
+/// are gone.
+const SILENCE: i64 = 32 * 24 * 3600;
+/// Header values with an account of their own, in each period of a budget.
+const MOST_VALUES: usize = 10_000;
+/// To the hour: it is stored, and must not be a reason to write.
+const COARSE: i64 = 3600;
+
+/// Every account that can be spoken of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Accounts {
+    known: BTreeMap<Account, Named>,
+    /// Budgets that are gone from the config and have accounts yet.
+    past: Map<Budget>,
+    /// How many values of a header have an account, by budget and period.
+    values: BTreeMap<(String, i64), usize>,
+}
+
+/// What an account is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Named {
+    pub(super) name: AccountName,
+    pub(super) subject: Subject,
+    /// When its period ends, in seconds since 1970.
+    pub(super) end: Option<i64>,
+    pub(super) limit: u64,
+    /// When somebody spoke of it last, about.
+    pub(super) touched: i64,
+    /// Percentages of the limit that were told.
+    pub(super) told: Vec<u32>,
+}
+
+// === impl Accounts ===
+
+impl Accounts {
+    pub(super) fn restore(known: BTreeMap<Account, Named>) -> Self {
+        let mut this = Self { known, ..Self::default() };
+        this.count_values();
+        this
+    }
+
+    pub(super) fn get(&self, account: Account) -> Option<&Named> {
+        self.known.get(&account)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Account, &Named)> {
+        self.known.iter()
+    }
+
+    /// Applies limits that have changed, and remembers budgets that are gone.
+    pub(super) fn follow(&mut self, before: &Map<Budget>, now: &Map<Budget>, allocator: &mut Allocator<Source>) {
+        for (key, budget) in before.iter().filter(|(key, _)| !now.contains_key(*key)) {
+            self.past.insert(key.clone(), budget.clone());
+        }
+        self.past.retain(|key, _| !now.contains_key(key) && self.known.values().any(|named| named.name.budget == *key));
+        for (account, named) in &mut self.known {
+            let Some(budget) = now.get(&named.name.budget).filter(|budget| budget.limit_nanos != named.limit) else {
+                continue;
+            };
+            named.limit = budget.limit_nanos;
+            allocator.set_budget(*account, named.limit, None);
+        }
+    }
+
+    /// The account that a sidecar speaks of, opened if it is new. None: it is of no period that counts now, or of no budget
+    /// that this sidecar is under.
+    pub(super) fn find(
+        &mut self,
+        (budgets, allocator): (&Map<Budget>, &mut Allocator<Source>),
+        from: &SidecarIdentity,
+        name: &AccountName,
+        unix: i64,
+    ) -> Option<Account> {
+        let budget = budgets.get(&name.budget).or_else(|| self.past.get(&name.budget))?;
+        let subject = Subject::of(&budget.per, from, name.value.as_deref())?;
+        let period = Period(u64::try_from(name.period).ok()?);
+        let account = Account { budget: subject.budget(&name.budget), period };
+        if let Some(named) = self.known.get_mut(&account) {
+            named.touched = coarse(unix);
+            return Some(account);
+        }
+        let span = due(budget, unix).into_iter().find(|span| span.start == name.period)?;
+        if let Subject::Value(Some(_)) = subject {
+            let values = self.values.entry((name.budget.clone(), name.period)).or_default();
+            if *values >= MOST_VALUES {
+                return None;
+            }
+            *values += 1;
+        }
+        let limit = budget.limit_nanos;
+        let before = before(budget, account, span);
+        allocator.set_budget(account, limit, before);
+        let (name, end, touched) = (name.clone(), span.end, coarse(unix));
+        self.known.insert(account, Named { name, subject, end, limit, touched, told: Vec::new() });
+        Some(account)
+    }
+
+    /// Opens what begins soon, and forgets what is over.
+    pub(super) fn turn_over(&mut self, budgets: &Map<Budget>, allocator: &mut Allocator<Source>, unix: i64) {
+        let mut next = Vec::new();
+        for (account, named) in &self.known {
+            let Some(budget) = budgets.get(&named.name.budget) else { continue };
+            let is_last = named.end.is_some_and(|end| (1..=AHEAD).contains(&(end - unix)));
+            let span = named.end.filter(|_| is_last).and_then(|end| budget.period.at(end));
+            let Some(span) = span else { continue };
+            let Ok(start) = u64::try_from(span.start) else { continue };
+            let after = Account { period: Period(start), ..*account };
+            if !self.known.contains_key(&after) {
+                next.push((after, *account, span, budget.limit_nanos));
+            }
+        }
+        for (after, before, span, limit) in next {
+            let Some(named) = self.known.get(&before).cloned() else { continue };
+            allocator.set_budget(after, limit, Some(before));
+            let name = AccountName { period: span.start, ..named.name.clone() };
+            self.known.insert(after, Named { name, end: span.end, limit, told: Vec::new(), ..named });
+        }
+        self.known.retain(|account, named| {
+            let open = allocator.statement(*account).map_or(0, |statement| statement.open);
+            let lasting = budgets.contains_key(&named.name.budget) && !matches!(named.subject, Subject::Job(_));
+            let keep = match named.end {
+                Some(end) => unix < end + AFTER || open > 0 && unix < end + LONGEST_AFTER,
+                None => lasting || open > 0 || unix < named.touched + SILENCE,
+            };
+            if !keep {
+                allocator.drop_budget(*account);
+            }
+            keep
+        });
+        self.count_values();
+    }
+
+    fn count_values(&mut self) {
+        self.values.clear();
+        for named in self.known.values().filter(|named| matches!(named.subject, Subject::Value(Some(_)))) {
+            *self.values.entry((named.name.budget.clone(), named.name.period)).or_default() += 1;
+        }
+    }
+}
+
+/// The periods that a new account may be of: the present one, and the next one shortly before it begins.
+fn due(budget: &Budget, unix: i64) -> Vec<Span> {
+    let Some(now) = budget.period.at(unix) else { return Vec::new() };
+    let next = now.end.filter(|end| end - unix <= AHEAD).and_then(|end| budget.period.at(end));
+    std::iter::once(now).chain(next).collect()
+}
+
+/// The same part of the budget in the period before.
+fn before(budget: &Budget, account: Account, span: Span) -> Option<Account> {
+    let start = budget.period.at(span.start.checked_sub(1)?)?.start;
+    Some(Account { period: Period(u64::try_from(start).ok()?), ..account }).filter(|before| *before != account)
+}
+
+const fn coarse(unix: i64) -> i64 {
+    unix - unix.rem_euclid(COARSE)
+}

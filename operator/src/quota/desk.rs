@@ -1,0 +1,191 @@
+//! What the leader does: reports in, rights and writes out. Pure: time and pods are arguments.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use spillway_policy::quota::{Account, Allocator, Ledger, Nanos, Statement, Token, Write};
+use spillway_wire::{QuotaDelivery, Rights, SidecarIdentity};
+
+use super::accounts::{Accounts, Named};
+use super::ledger::{Stored, encode};
+use super::names::{Source, pod};
+use super::plan::Plan;
+use super::translate;
+use crate::pods::PodIndex;
+
+/// A sidecar reports every two seconds. Another journal of its pod, silent for this long, will not be heard of again.
+const REPLACED_AFTER: Nanos = 60 * SECOND;
+/// A report may be on its way through another replica while its pod goes away.
+const GONE_AFTER: Nanos = 10 * SECOND;
+/// How long reports of a retired source are refused: twice the life of a sidecar's token.
+const TOMBSTONE_SECONDS: i64 = 2 * 3600;
+const SECOND: Nanos = 1_000_000_000;
+
+/// Both clocks: what durations are counted by, and what periods are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct At {
+    pub now: Nanos,
+    /// Seconds since 1970.
+    pub unix: i64,
+}
+
+/// The leader's desk.
+pub(super) struct Desk {
+    pub(super) allocator: Allocator<Source>,
+    pub(super) accounts: Accounts,
+    clients: BTreeMap<Source, Client>,
+    retired: BTreeMap<Source, i64>,
+    plan: Plan,
+}
+
+/// A source of totals that may still be heard of.
+struct Client {
+    /// None: it is in the stored ledger and has not been heard by this leader.
+    who: Option<Who>,
+    heard: Nanos,
+}
+
+struct Who {
+    from: SidecarIdentity,
+    journal: String,
+    /// Its last report came through another replica.
+    relayed: bool,
+}
+
+/// What there is to do.
+#[derive(Debug)]
+pub(super) struct Turn {
+    pub rights: Vec<Post>,
+    pub write: Option<Write<Source>>,
+}
+
+/// Rights for one pod.
+#[derive(Debug)]
+pub(super) struct Post {
+    pub uid: String,
+    pub rights: Rights,
+    /// Its report came through another replica, so its stream may end there.
+    pub relayed: bool,
+}
+
+// === impl Desk ===
+
+impl Desk {
+    pub(super) fn take_over(name: Arc<str>, stored: Stored, token: Token, plan: Plan, at: At) -> Self {
+        let Stored { ledger, names, retired } = stored;
+        let mut this = Self {
+            allocator: Allocator::take_over(name, &ledger, token),
+            accounts: Accounts::restore(names),
+            clients: ledger.sources.iter().map(|source| (*source, Client { who: None, heard: at.now })).collect(),
+            retired,
+            plan: Plan::default(),
+        };
+        this.follow(plan);
+        this
+    }
+
+    /// Takes another config.
+    pub(super) fn follow(&mut self, plan: Plan) {
+        self.accounts.follow(self.plan.budgets(), plan.budgets(), &mut self.allocator);
+        self.plan = plan;
+    }
+
+    /// Takes a report. True: somebody waits for what it brings about.
+    pub(super) fn hear(&mut self, at: At, delivery: &QuotaDelivery, relayed: bool) -> bool {
+        let QuotaDelivery { from, report } = delivery;
+        let source = Source::new(&from.uid, &report.journal);
+        if self.allocator.retired(&source) {
+            return false;
+        }
+        let client = self.clients.entry(source).or_insert(Client { who: None, heard: at.now });
+        client.heard = at.now;
+        let new = client.who.is_none();
+        client.who = Some(Who { from: from.clone(), journal: report.journal.clone(), relayed });
+        let budgets = (self.plan.budgets(), &mut self.allocator);
+        let report = translate::report(report, |name| self.accounts.find((budgets.0, budgets.1), from, name, at.unix));
+        let urgent = new || translate::is_short(&report);
+        self.allocator.report(at.now, &source, &report);
+        urgent
+    }
+
+    /// What to send and what to store now. `until`: nobody else leads before; None: nobody else ever does.
+    pub(super) fn turn(&mut self, now: Nanos, until: Option<Nanos>) -> Turn {
+        let until = until.unwrap_or(Nanos::MAX);
+        // A tenure that is over takes nothing away from what is lent already, and money does not ask for one.
+        if until > now {
+            self.allocator.lead(now, until);
+        }
+        let output = self.allocator.turn(now);
+        let mut posts = Vec::with_capacity(output.rights.len());
+        for (source, rights) in output.rights {
+            let Some(Who { from, journal, relayed }) = self.clients.get(&source).and_then(|client| client.who.as_ref())
+            else {
+                continue;
+            };
+            let rights = translate::rights(&rights, journal, |account| Some(self.accounts.get(account)?.name.clone()));
+            posts.push(Post { uid: from.uid.clone(), rights, relayed: *relayed });
+        }
+        Turn { rights: posts, write: output.write }
+    }
+
+    /// Lets go of what is over: pods, periods, tombstones.
+    pub(super) fn tidy(&mut self, at: At, pods: &PodIndex) {
+        self.accounts.turn_over(self.plan.budgets(), &mut self.allocator, at.unix);
+        if !pods.is_ready() {
+            return;
+        }
+        for source in self.gone(at.now, pods) {
+            self.clients.remove(&source);
+            self.allocator.retire(&source);
+            self.retired.insert(source, at.unix);
+        }
+        let over = self.retired.extract_if(.., |_, retired| at.unix - *retired >= TOMBSTONE_SECONDS);
+        over.for_each(|(source, _)| self.allocator.forget(&source));
+    }
+
+    fn gone(&self, now: Nanos, pods: &PodIndex) -> Vec<Source> {
+        let alive: HashSet<u64> = pods.iter().map(|entry| pod(&entry.uid)).collect();
+        let mut newest: HashMap<u64, Nanos> = HashMap::new();
+        for (source, client) in self.clients.iter().filter(|(_, client)| client.who.is_some()) {
+            let newest = newest.entry(source.pod).or_default();
+            *newest = client.heard.max(*newest);
+        }
+        let is_gone = |source: &Source, client: &Client| {
+            let silent = now.saturating_sub(client.heard);
+            let is_replaced = newest.get(&source.pod).is_some_and(|newest| *newest > client.heard);
+            silent >= GONE_AFTER && !alive.contains(&source.pod) || silent >= REPLACED_AFTER && is_replaced
+        };
+        self.clients.iter().filter(|(source, client)| is_gone(source, client)).map(|(source, _)| *source).collect()
+    }
+
+    /// The write has succeeded.
+    pub(super) fn written(&mut self, now: Nanos, token: Token) {
+        self.allocator.written(now, token);
+    }
+
+    /// The outcome of the write is not known, and this is stored.
+    pub(super) fn reread(&mut self, now: Nanos, stored: &Ledger<Source>, token: Token) {
+        self.allocator.reread(now, stored, token);
+    }
+
+    /// Somebody else leads.
+    pub(super) fn is_deposed(&self) -> bool {
+        self.allocator.is_deposed()
+    }
+
+    /// A write as bytes.
+    pub(super) fn encode(&self, write: &Write<Source>) -> Vec<u8> {
+        let names: BTreeMap<Account, &Named> = self.accounts.iter().map(|(account, named)| (*account, named)).collect();
+        encode(&write.ledger, &names, &self.retired)
+    }
+
+    /// How the accounts of the present period of this budget stand.
+    pub(super) fn statements(&self, budget: &str, unix: i64) -> Vec<(&Named, Statement)> {
+        let of_now = |named: &Named| {
+            let begun = named.name.period <= unix;
+            named.name.budget == budget && begun && named.end.is_none_or(|end| unix < end)
+        };
+        let accounts = self.accounts.iter().filter(|(_, named)| of_now(named));
+        accounts.filter_map(|(account, named)| Some((named, self.allocator.statement(*account)?))).collect()
+    }
+}

@@ -1,0 +1,214 @@
+//! The stored ledger as bytes: JSON, gzipped, as the ledger of usage is.
+//!
+//! Size: a ConfigMap takes 1 MiB. A sidecar costs some 18 bytes, and each of its rights 14 more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use serde::{Deserialize, Serialize};
+use spillway_policy::quota::{Account, AccountLedger, BudgetId, Epoch, Ledger, Period, RateId, RateLedger, Right};
+use spillway_wire::AccountName;
+
+use super::accounts::Named;
+use super::names::{Source, Subject};
+
+const VERSION: u32 = 1;
+/// No stored ledger unpacks to more; a larger one was not written by us.
+const MAX_UNPACKED_BYTES: u64 = 64 << 20;
+
+/// Why stored bytes are not a ledger.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Corrupt {
+    #[error("it does not unpack")]
+    Unpack(#[source] std::io::Error),
+    #[error("it does not parse")]
+    Parse(#[source] serde_json::Error),
+    #[error("it has format {found}, this version reads {VERSION}")]
+    Version { found: u32 },
+    #[error("it refers to source {0}, which it does not list")]
+    Dangling(usize),
+}
+
+/// All that survives the operator.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Stored {
+    pub(super) ledger: Ledger<Source>,
+    pub(super) names: BTreeMap<Account, Named>,
+    /// When sources were retired, in seconds since 1970.
+    pub(super) retired: BTreeMap<Source, i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Document {
+    version: u32,
+    leader: String,
+    epoch: u64,
+    sources: Vec<(u64, u64)>,
+    retired: Vec<(u64, u64, i64)>,
+    accounts: Vec<AccountDocument>,
+    rates: Vec<(u64, u64, u64)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AccountDocument {
+    budget: u64,
+    period: u64,
+    limit: u64,
+    closed: u64,
+    forfeited: u64,
+    held: u64,
+    block: u64,
+    /// The source's place in the list, granted, returned, spent.
+    rights: Vec<(usize, u64, u64, u64)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<NameDocument>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct NameDocument {
+    budget: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    end: Option<i64>,
+    of: SubjectDocument,
+    touched: i64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    told: Vec<u32>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SubjectDocument {
+    Namespace,
+    Workload(String),
+    Job(String),
+    Value(Option<String>),
+}
+
+/// The ledger as bytes for storage, with what its accounts are called and when its sources were retired.
+pub(super) fn encode(
+    ledger: &Ledger<Source>,
+    names: &BTreeMap<Account, &Named>,
+    retired_at: &BTreeMap<Source, i64>,
+) -> Vec<u8> {
+    let Ledger { leader, epoch, sources, retired, accounts, rates } = ledger;
+    let places: BTreeMap<&Source, usize> = sources.iter().zip(0..).collect();
+    let retired = retired.iter().map(|source| {
+        let at = retired_at.get(source).copied().unwrap_or_default();
+        (source.pod, source.journal, at)
+    });
+    let document = Document {
+        version: VERSION,
+        leader: leader.to_string(),
+        epoch: epoch.0,
+        sources: sources.iter().map(|source| (source.pod, source.journal)).collect(),
+        retired: retired.collect(),
+        accounts: accounts.iter().map(|(account, book)| of_account(account, book, names, &places)).collect(),
+        rates: rates.iter().map(|(rate, RateLedger { aside, lease })| (rate.0, *aside, *lease)).collect(),
+    };
+    pack(&document)
+}
+
+fn of_account(
+    account: &Account,
+    book: &AccountLedger<Source>,
+    names: &BTreeMap<Account, &Named>,
+    places: &BTreeMap<&Source, usize>,
+) -> AccountDocument {
+    let AccountLedger { limit, rights, closed, forfeited, held, block } = book;
+    // A right to nothing needs no line.
+    let rights = rights.iter().filter(|(_, right)| **right != Right::default());
+    let rights = rights.filter_map(|(source, Right { granted, returned, spent })| {
+        Some((*places.get(source)?, *granted, *returned, *spent))
+    });
+    AccountDocument {
+        budget: account.budget.0,
+        period: account.period.0,
+        limit: *limit,
+        closed: *closed,
+        forfeited: *forfeited,
+        held: *held,
+        block: *block,
+        rights: rights.collect(),
+        name: names.get(account).map(|named| of_name(named)),
+    }
+}
+
+fn of_name(named: &Named) -> NameDocument {
+    let Named { name, subject, end, limit: _, touched, told } = named;
+    let of = match subject.clone() {
+        Subject::Namespace => SubjectDocument::Namespace,
+        Subject::Workload(name) => SubjectDocument::Workload(name),
+        Subject::Job(name) => SubjectDocument::Job(name),
+        Subject::Value(value) => SubjectDocument::Value(value),
+    };
+    NameDocument { budget: name.budget.clone(), end: *end, of, touched: *touched, told: told.clone() }
+}
+
+/// The ledger from stored bytes.
+pub(super) fn decode(bytes: &[u8]) -> Result<Stored, Corrupt> {
+    let mut json = Vec::new();
+    GzDecoder::new(bytes).take(MAX_UNPACKED_BYTES).read_to_end(&mut json).map_err(Corrupt::Unpack)?;
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let Versioned { version } = serde_json::from_slice(&json).map_err(Corrupt::Parse)?;
+    if version != VERSION {
+        return Err(Corrupt::Version { found: version });
+    }
+    let document: Document = serde_json::from_slice(&json).map_err(Corrupt::Parse)?;
+    let Document { version: _, leader, epoch, sources, retired, accounts, rates } = document;
+    let sources: Vec<Source> = sources.into_iter().map(|(pod, journal)| Source { pod, journal }).collect();
+    let retired: BTreeMap<Source, i64> =
+        retired.into_iter().map(|(pod, journal, at)| (Source { pod, journal }, at)).collect();
+    let mut names = BTreeMap::new();
+    let mut books = BTreeMap::new();
+    for mut document in accounts {
+        let account = Account { budget: BudgetId(document.budget), period: Period(document.period) };
+        if let Some(name) = document.name.take() {
+            names.insert(account, named(name, &document));
+        }
+        books.insert(account, book(document, &sources)?);
+    }
+    let rates = rates.into_iter().map(|(rate, aside, lease)| (RateId(rate), RateLedger { aside, lease }));
+    let ledger = Ledger {
+        leader: leader.into(),
+        epoch: Epoch(epoch),
+        sources: sources.into_iter().collect::<BTreeSet<_>>(),
+        retired: retired.keys().copied().collect(),
+        accounts: books,
+        rates: rates.collect(),
+    };
+    Ok(Stored { ledger, names, retired })
+}
+
+fn book(document: AccountDocument, sources: &[Source]) -> Result<AccountLedger<Source>, Corrupt> {
+    let AccountDocument { budget: _, period: _, limit, closed, forfeited, held, block, rights, name: _ } = document;
+    let right = |(place, granted, returned, spent): (usize, u64, u64, u64)| {
+        let source = sources.get(place).copied().ok_or(Corrupt::Dangling(place))?;
+        Ok((source, Right { granted, returned, spent }))
+    };
+    let rights = rights.into_iter().map(right).collect::<Result<_, Corrupt>>()?;
+    Ok(AccountLedger { limit, rights, closed, forfeited, held, block })
+}
+
+fn named(document: NameDocument, account: &AccountDocument) -> Named {
+    let NameDocument { budget, end, of, touched, told } = document;
+    let subject = match of {
+        SubjectDocument::Namespace => Subject::Namespace,
+        SubjectDocument::Workload(name) => Subject::Workload(name),
+        SubjectDocument::Job(name) => Subject::Job(name),
+        SubjectDocument::Value(value) => Subject::Value(value),
+    };
+    let value = if let Subject::Value(value) = &subject { value.clone() } else { None };
+    let period = i64::try_from(account.period).unwrap_or(i64::MAX);
+    Named { name: AccountName { budget, value, period }, subject, end, limit: account.limit, touched, told }
+}
+
+fn pack(document: &Document) -> Vec<u8> {
+    let json = serde_json::to_vec(document).expect("strings and numbers always serialise");
+    // It is written often: speed counts for more than the last bytes.
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(&json).and_then(|()| gzip.finish()).expect("writing to memory cannot fail")
+}
