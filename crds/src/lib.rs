@@ -26,7 +26,7 @@ pub use fallback_policy::{
 };
 pub use model_budget::{
     BudgetPer, BudgetSelector, Enforcement, ExhaustedAction, ModelBudget, ModelBudgetSpec, ModelBudgetStatus,
-    OnExhausted, Period, WorkloadSpend,
+    OnExhausted, Period, ValueSpend, WorkloadSpend,
 };
 pub use model_provider::{
     ActiveHealth, AllowedNamespaces, Credentials, Empty, FromNamespaces, HeaderRules, Health, ModelProvider,

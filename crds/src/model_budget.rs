@@ -2,7 +2,7 @@
 
 mod status;
 
-pub use status::{ModelBudgetStatus, WorkloadSpend};
+pub use status::{ModelBudgetStatus, ValueSpend, WorkloadSpend};
 
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;

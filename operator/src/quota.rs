@@ -13,6 +13,7 @@ mod names;
 mod pen;
 mod plan;
 mod run;
+mod standing;
 mod store;
 mod translate;
 
@@ -34,6 +35,7 @@ use plan::Plan;
 pub use check::BadReport;
 pub use follow::{follow, stream};
 pub use run::Runner;
+pub use standing::Standing;
 pub use store::{CONFIG_MAP_NAME, Store};
 
 /// Lines for other replicas that wait to be read: what is lost is asked for again.
@@ -100,6 +102,13 @@ impl Bank {
     #[must_use]
     pub fn is_leading(&self) -> bool {
         self.inner.leadership.borrow().is_leading()
+    }
+
+    /// How a budget stands in its present period. None: nobody has spoken of it, or it is not known here.
+    #[must_use]
+    pub fn standing(&self, budget: &str) -> Option<Standing> {
+        let unix = self.inner.clock.unix();
+        self.desk().as_ref()?.standing(budget, unix)
     }
 
     /// Rights for pods whose streams end at other replicas, one a line.

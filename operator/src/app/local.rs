@@ -53,8 +53,8 @@ pub async fn start(plan: Plan, tasks: &mut Tasks) -> anyhow::Result<Local> {
     let Plan { files, allowed_private_ranges, sidecar_addr, token, pod } = plan;
     let (clock, metrics, changes) = (Clock::system(), Metrics::new(), Changes::default());
     let listener = TcpListener::bind(sidecar_addr).await.with_context(|| format!("listen on {sidecar_addr}"))?;
-    let addr = listener.local_addr()?;
     let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), sidecar_addr.ip().to_string()];
+    let addr = listener.local_addr()?;
     let tls = Tls::new(Authority::generate(clock.wall())?, names, clock)?;
     let ca_pem = tls.ca_pem();
     let (statuses, told) = watch::channel(Vec::new());
@@ -75,24 +75,18 @@ pub async fn start(plan: Plan, tasks: &mut Tasks) -> anyhow::Result<Local> {
         statuses,
     };
     let authenticator = Authenticator::fixed(&token, pod);
-    let endpoint = Endpoint {
-        publisher: publisher.clone(),
-        authenticator,
-        intake: usage.clone(),
-        bank: bank.clone(),
-        tls: tls.clone(),
-        metrics: metrics.clone(),
-    };
     let runner = Runner {
-        bank,
+        bank: bank.clone(),
         // Its one sidecar lives no longer than it does.
         store: quota::Store::memory(),
-        publisher,
+        publisher: publisher.clone(),
         pods: pods.clone(),
         tenure: watch::channel(None).1,
         metrics: metrics.clone(),
         instance: "local".to_owned(),
     };
+    let (intake, tls_here) = (usage.clone(), tls.clone());
+    let endpoint = Endpoint { publisher, authenticator, intake, bank, tls: tls_here, metrics: metrics.clone() };
     let stop = tasks.stop();
     tasks.spawn("rights", runner.run(stop.clone()));
     tasks.spawn("sidecars", endpoint.serve(listener, Limits::default(), stop.clone()));

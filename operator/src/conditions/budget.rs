@@ -1,24 +1,25 @@
-//! The status of a budget that only warns: what is spent, what is left, when the count starts again.
+//! The status of a budget: what is spent, what is left, when the count starts again.
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use spillway_crds::{ConditionStatus, ConditionType, ModelBudget, ModelBudgetStatus, Money, Period, WorkloadSpend};
-
+use spillway_crds::{ConditionStatus, ConditionType, ModelBudget, ModelBudgetStatus, Money, ValueSpend, WorkloadSpend};
 use spillway_wire::{OnExhausted, Reserve};
 
 use super::Writer;
 use crate::compile::{Compiled, Diagnostic, Kind, ObjectRef};
+use crate::quota::Standing;
 
 /// The workloads a status names.
 const TOP: usize = 10;
+const NAME_CHARS: usize = 317;
 
-/// What was spent in a budget's period by the routes it is about, in nano-dollars.
+/// What is known of a budget in its period.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BudgetFigures {
-    /// By workload: `Deployment/checkout`. One that occurs twice counts twice.
+    /// By workload (`Deployment/checkout`), in nano-dollars, from the bill of usage. One that occurs twice counts twice.
     pub by_workload: Vec<(String, u64)>,
+    /// What sidecars say. None: none has yet.
+    pub standing: Option<Standing>,
 }
 
 /// The status of a budget.
@@ -46,60 +47,39 @@ pub fn budget_status(
     let resolved = writer.of(ConditionType::ResolvedRefs, &found, "every route it names exists");
     let bare = ModelBudgetStatus { conditions: vec![accepted, resolved], ..ModelBudgetStatus::default() };
     let (Ok(limit), true) = (budget.spec.limit.nanos(), is_accepted) else { return bare };
-    let spent = figures.by_workload.iter().fold(0_u64, |sum, (_, nanos)| sum.saturating_add(*nanos));
-    let (start, end) = period(budget.spec.period, now);
+    let by_bill = figures.by_workload.iter().fold(0_u64, |sum, (_, nanos)| sum.saturating_add(*nanos));
+    // Before any sidecar has spoken of it, the bill is the only one who knows.
+    let standing = figures.standing.clone().unwrap_or_else(|| Standing {
+        spent: by_bill,
+        remaining: limit.saturating_sub(by_bill),
+        exhausted: by_bill >= limit,
+        ..Standing::default()
+    });
+    let workloads = if standing.workloads.is_empty() { &figures.by_workload } else { &standing.workloads };
+    let span = compiled.budgets.get(&object.key()).and_then(|budget| budget.period.at(now.as_second()));
+    let time = |unix: i64| Timestamp::from_second(unix).ok().map(Time);
     ModelBudgetStatus {
-        spent: Some(Money::from_nanos(spent)),
-        remaining: Some(Money::from_nanos(limit.saturating_sub(spent))),
-        period_start: start.map(Time),
-        resets_at: end.map(Time),
-        exhausted: Some(spent >= limit),
-        top_workloads: top(figures),
+        spent: Some(Money::from_nanos(standing.spent)),
+        reserved: Some(Money::from_nanos(standing.reserved)),
+        stranded: Some(Money::from_nanos(standing.stranded)),
+        remaining: Some(Money::from_nanos(standing.remaining)),
+        period_start: span.filter(|span| span.end.is_some()).and_then(|span| time(span.start)),
+        resets_at: span.and_then(|span| span.end).and_then(time),
+        exhausted: Some(standing.exhausted),
+        top_workloads: top(workloads, |workload, spent| WorkloadSpend { workload, spent }),
+        top_values: top(&standing.values, |value, spent| ValueSpend { value, spent }),
         ..bare
     }
 }
 
-fn top(figures: &BudgetFigures) -> Vec<WorkloadSpend> {
-    let mut spenders: Vec<&(String, u64)> = figures.by_workload.iter().filter(|(_, nanos)| *nanos > 0).collect();
+/// Those that spent the most.
+fn top<T>(spenders: &[(String, u64)], show: impl Fn(String, Money) -> T) -> Vec<T> {
+    let mut spenders: Vec<&(String, u64)> = spenders.iter().filter(|(_, nanos)| *nanos > 0).collect();
     spenders.sort_by(|(one, less), (other, more)| more.cmp(less).then_with(|| one.cmp(other)));
-    let spend = |(workload, nanos): &(String, u64)| WorkloadSpend {
-        workload: workload.clone(),
-        spent: Money::from_nanos(*nanos),
-    };
-    spenders.into_iter().take(TOP).map(spend).collect()
+    spenders.into_iter().take(TOP).map(|(name, nanos)| show(cut(name), Money::from_nanos(*nanos))).collect()
 }
 
-/// When the period of `now` began and when it ends, in UTC.
-fn period(period: Period, now: Timestamp) -> (Option<Timestamp>, Option<Timestamp>) {
-    let today = now.to_zoned(TimeZone::UTC).date();
-    let first = today.first_of_month();
-    let (start, end) = match period {
-        Period::Day => (today, today.checked_add(1.day())),
-        Period::Month => (first, first.checked_add(1.month())),
-        // Refused when the budget is compiled.
-        Period::Hour | Period::Week | Period::Once => return (None, None),
-    };
-    let midnight = |day: Date| day.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
-    (midnight(start), end.ok().and_then(midnight))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn periods_start_and_end_at_midnight_utc() {
-        let rows = [
-            (Period::Day, "2026-11-21T13:14:15Z", Some("2026-11-21T00:00:00Z"), Some("2026-11-22T00:00:00Z")),
-            (Period::Day, "2026-12-31T23:59:59Z", Some("2026-12-31T00:00:00Z"), Some("2027-01-01T00:00:00Z")),
-            (Period::Month, "2026-11-21T13:14:15Z", Some("2026-11-01T00:00:00Z"), Some("2026-12-01T00:00:00Z")),
-            (Period::Month, "2028-02-29T00:00:00Z", Some("2028-02-01T00:00:00Z"), Some("2028-03-01T00:00:00Z")),
-            (Period::Once, "2026-11-21T13:14:15Z", None, None),
-        ];
-        for (kind, now, start, end) in rows {
-            let (got_start, got_end) = period(kind, now.parse().unwrap());
-            assert_eq!(got_start.map(|at| at.to_string()).as_deref(), start, "{kind:?} {now}");
-            assert_eq!(got_end.map(|at| at.to_string()).as_deref(), end, "{kind:?} {now}");
-        }
-    }
+/// A value of a header is anybody's, and the schema has a bound.
+fn cut(name: &str) -> String {
+    name.chars().take(NAME_CHARS).collect()
 }

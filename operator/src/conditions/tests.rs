@@ -143,8 +143,10 @@ fn a_budget_that_warns_counts_and_blocks_nothing() {
         (7_000_000_000, "0.00", true),
     ];
     for (spent, remaining, exhausted) in rows {
-        let figures =
-            BudgetFigures { by_workload: vec![("Job/a".into(), spent / 3), ("Job/b".into(), spent - spent / 3)] };
+        let figures = BudgetFigures {
+            by_workload: vec![("Job/a".into(), spent / 3), ("Job/b".into(), spent - spent / 3)],
+            standing: None,
+        };
         let status = budget_status(&resources.budgets[0], &compiled, &figures, now());
         assert_eq!(status.spent, Some(Money::from_nanos(spent)));
         assert_eq!((status.remaining, status.exhausted), (Some(Money::from(remaining)), Some(exhausted)), "{spent}");

@@ -10,6 +10,7 @@ use super::accounts::{Accounts, Named};
 use super::ledger::{Stored, encode};
 use super::names::{Source, pod};
 use super::plan::Plan;
+use super::standing::Standing;
 use super::translate;
 use crate::pods::PodIndex;
 
@@ -179,8 +180,17 @@ impl Desk {
         encode(&write.ledger, &names, &self.retired)
     }
 
+    /// How this budget stands in its present period. None: nobody has spoken of it in that.
+    pub(super) fn standing(&self, budget: &str, unix: i64) -> Option<Standing> {
+        let mut standing = Standing::default();
+        for (named, statement) in self.statements(budget, unix) {
+            standing.add(&named.subject, &statement);
+        }
+        (standing.accounts > 0).then_some(standing)
+    }
+
     /// How the accounts of the present period of this budget stand.
-    pub(super) fn statements(&self, budget: &str, unix: i64) -> Vec<(&Named, Statement)> {
+    fn statements(&self, budget: &str, unix: i64) -> Vec<(&Named, Statement)> {
         let of_now = |named: &Named| {
             let begun = named.name.period <= unix;
             named.name.budget == budget && begun && named.end.is_none_or(|end| unix < end)

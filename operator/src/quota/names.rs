@@ -1,8 +1,8 @@
 //! Names become numbers, by a hash that every replica and every version agrees on.
 
 use sha2::{Digest, Sha256};
-use spillway_policy::quota::{BudgetId, RateId};
-use spillway_wire::{BudgetPer, Counts, RateOf, SidecarIdentity};
+use spillway_policy::quota::BudgetId;
+use spillway_wire::{BudgetPer, SidecarIdentity};
 
 /// One pod, and one journal of its sidecar: what totals are counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,31 +62,6 @@ impl Subject {
             Self::Value(None) => hash("budget", &[budget, "no value"]),
         })
     }
-
-    /// As people read it.
-    pub(super) fn label(&self) -> String {
-        match self {
-            Self::Namespace | Self::Value(None) => String::new(),
-            Self::Workload(name) | Self::Value(Some(name)) => name.clone(),
-            Self::Job(name) => format!("Job/{name}"),
-        }
-    }
-}
-
-/// The number of a rate. One that is counted over another time is another one, and so is that of another value.
-pub(super) fn rate(of: &RateOf, counts: Counts, window: u64, subject: Option<&str>) -> RateId {
-    let window = window.to_string();
-    let counts = match counts {
-        Counts::Requests => "requests",
-        Counts::Tokens => "tokens",
-    };
-    let mut parts: Vec<&str> = match of {
-        RateOf::Limit { route, limit } => vec!["limit", route, limit],
-        RateOf::Provider(provider) => vec!["provider", provider],
-    };
-    parts.extend([counts, window.as_str()]);
-    parts.extend(subject);
-    RateId(hash("rate", &parts))
 }
 
 /// Lengths are part of it, so that no two lists of parts look alike.
@@ -108,11 +83,15 @@ mod tests {
     /// Stored ledgers and other replicas have these numbers: they never change.
     #[test]
     fn numbers_stay_what_they_are() {
-        assert_eq!(Source::new("uid", "journal"), Source { pod: 1_669_230_819_408_957_130, journal: 11_144_174_649_175_984_922 });
+        assert_eq!(
+            Source::new("uid", "journal"),
+            Source { pod: 1_669_230_819_408_957_130, journal: 11_144_174_649_175_984_922 }
+        );
         assert_eq!(Subject::Namespace.budget("shop/month"), BudgetId(9_604_790_251_923_186_600));
-        assert_eq!(Subject::Workload("Deployment/web".into()).budget("shop/month"), BudgetId(6_116_958_255_220_536_974));
-        let limit = RateOf::Limit { route: "shop/chat".into(), limit: "team".into() };
-        assert_eq!(rate(&limit, Counts::Tokens, 60, None), RateId(17_352_539_671_063_541_533));
+        assert_eq!(
+            Subject::Workload("Deployment/web".into()).budget("shop/month"),
+            BudgetId(6_116_958_255_220_536_974)
+        );
     }
 
     #[test]

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Where the ledger is kept. Cheap to clone.
 #[derive(Clone)]
 pub enum Store {
-    Cluster(Api<ConfigMap>),
+    Cluster(Box<Api<ConfigMap>>),
     /// As long as the process lives.
     Memory(Arc<Mutex<Kept>>),
 }
@@ -70,7 +70,7 @@ impl Store {
     /// In this namespace.
     #[must_use]
     pub fn cluster(client: kube::Client, namespace: &str) -> Self {
-        Self::Cluster(Api::namespaced(client, namespace))
+        Self::Cluster(Box::new(Api::namespaced(client, namespace)))
     }
 
     #[must_use]

@@ -13,6 +13,7 @@ use crate::{
     conditions::{BudgetFigures, SpendFigures, budget_status, policy_status, provider_status, route_status},
     context::Context,
     gather::{Gathered, Unreadable},
+    quota::Standing,
     status::{Key, Wanted},
     usage::ledger::{Ledger, Spend},
 };
@@ -51,7 +52,8 @@ pub(super) fn all(context: &Context, gathered: &Gathered, compiled: &Compiled, h
         all.extend(wanted(Kind::FallbackPolicy, policy, &status, &policy.status));
     }
     for budget in &resources.budgets {
-        let mut status = budget_status(budget, compiled, &figures(budget, &bill), now);
+        let standing = context.bank.standing(&ObjectRef::of(Kind::ModelBudget, budget).key());
+        let mut status = budget_status(budget, compiled, &figures(budget, &bill, standing), now);
         if let Some(shown) = budget.status.as_ref().filter(|_| !complete) {
             status = ModelBudgetStatus { conditions: status.conditions, ..shown.clone() };
         }
@@ -104,7 +106,7 @@ fn spend_of(bill: &Bill, route: &str) -> SpendFigures {
     figures
 }
 
-fn figures(budget: &ModelBudget, bill: &Bill) -> BudgetFigures {
+fn figures(budget: &ModelBudget, bill: &Bill, standing: Option<Standing>) -> BudgetFigures {
     let namespace = ObjectRef::of(Kind::ModelBudget, budget).namespace;
     let routes = budget.spec.selector.as_ref().map_or(&[][..], |selector| &selector.routes);
     let counts = |route: &str| {
@@ -113,15 +115,17 @@ fn figures(budget: &ModelBudget, bill: &Bill) -> BudgetFigures {
     };
     let in_period = |spend: &Spend| match budget.spec.period {
         Period::Day => spend.day.cost_nanos,
-        // Other periods are refused when the budget is compiled.
-        Period::Month | Period::Hour | Period::Week | Period::Once => spend.month.cost_nanos,
+        Period::Month => spend.month.cost_nanos,
+        // The bill is by days and months.
+        Period::Hour | Period::Week | Period::Once => 0,
     };
     let mut by_workload = BTreeMap::<&str, u64>::new();
     for ((_, workload), spend) in bill.iter().filter(|((route, _), _)| counts(route)) {
         let sum = by_workload.entry(workload).or_default();
         *sum = sum.saturating_add(in_period(spend));
     }
-    BudgetFigures { by_workload: by_workload.into_iter().map(|(name, nanos)| (name.to_owned(), nanos)).collect() }
+    let by_workload = by_workload.into_iter().map(|(name, nanos)| (name.to_owned(), nanos)).collect();
+    BudgetFigures { by_workload, standing }
 }
 
 #[cfg(test)]
@@ -162,7 +166,7 @@ mod tests {
             (vec!["embed"], "Month", vec![("Deployment/a", 40)]),
         ];
         for (routes, period, want) in rows {
-            let got = figures(&a_budget(&routes, period), &bill).by_workload;
+            let got = figures(&a_budget(&routes, period), &bill, None).by_workload;
             let want: Vec<(String, u64)> = want.into_iter().map(|(name, nanos)| (name.to_owned(), nanos)).collect();
             assert_eq!(got, want, "{routes:?} {period}");
         }

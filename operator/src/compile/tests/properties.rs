@@ -184,7 +184,8 @@ fn everything(resources: &Resources, compiled: &Compiled) -> String {
         statuses.push(serde_json::to_string(&conditions::policy_status(policy, compiled, now)).unwrap());
     }
     for budget in &resources.budgets {
-        let figures = BudgetFigures { by_workload: vec![("Deployment/a".into(), u64::MAX), ("Job/b".into(), 1)] };
+        let by_workload = vec![("Deployment/a".into(), u64::MAX), ("Job/b".into(), 1)];
+        let figures = BudgetFigures { by_workload, standing: None };
         statuses.push(serde_json::to_string(&conditions::budget_status(budget, compiled, &figures, now)).unwrap());
     }
     for provider in &resources.providers {
