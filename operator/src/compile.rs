@@ -179,7 +179,7 @@ impl Compiled {
         self.diagnostics[start..].iter().take_while(move |one| one.object == *object)
     }
 
-    fn of_namespace(&self, namespace: &str) -> impl Iterator<Item = (&String, &CompiledRoute)> {
+    pub(crate) fn of_namespace(&self, namespace: &str) -> impl Iterator<Item = (&String, &CompiledRoute)> {
         let prefix = format!("{namespace}/");
         self.routes.range(prefix.clone()..).take_while(move |(key, _)| key.starts_with(&prefix))
     }

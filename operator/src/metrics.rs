@@ -1,7 +1,9 @@
 //! What the operator counts. One registry per process, handed down; labels have few, fixed values.
 
 use prometheus::core::{Collector, GenericCounter};
-use prometheus::{Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{
+    Encoder, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+};
 
 /// Handles to every metric of the operator. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,6 +32,8 @@ pub struct Metrics {
     /// Size of the stored ledger of rights; it has to stay under 1 MiB.
     pub rights_bytes: IntGauge,
     pub rights_failures: IntCounter,
+    /// Budgets by what of them, in US dollars. Of the replica that leads.
+    pub budgets: GaugeVec,
     /// One reconcile, from gathering to status.
     pub reconcile_seconds: Histogram,
     /// Status writes, by result.
@@ -86,6 +90,7 @@ impl Metrics {
                 "rights_failures_total",
                 "Attempts to read or store the ledger of rights that failed.",
             ),
+            budgets: budgets(&r),
             reconcile_seconds: reconcile_seconds(&r),
             status_writes: counters(&r, "status_writes_total", "Writes of status to the API server.", "result"),
             admissions: counters2(&r, "admissions_total", "Admission reviews answered.", ["webhook", "verdict"]),
@@ -126,6 +131,12 @@ fn counters(registry: &Registry, name: &str, help: &str, label: &str) -> IntCoun
 
 fn counters2(registry: &Registry, name: &str, help: &str, labels: [&str; 2]) -> IntCounterVec {
     register(registry, IntCounterVec::new(opts(name, help), &labels))
+}
+
+fn budgets(registry: &Registry) -> GaugeVec {
+    let help = "A ModelBudget in its present period, by what of it: limit, spent, reserved, outstanding or stranded.";
+    let labels = ["namespace", "budget", "of"];
+    register(registry, GaugeVec::new(Opts::new("spillway_budget_dollars", help), &labels))
 }
 
 fn reconcile_seconds(registry: &Registry) -> Histogram {

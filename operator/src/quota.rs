@@ -12,6 +12,7 @@ mod ledger;
 mod names;
 mod pen;
 mod plan;
+mod rates;
 mod run;
 mod standing;
 mod store;
@@ -36,6 +37,7 @@ pub use check::BadReport;
 pub use follow::{follow, stream};
 pub use run::Runner;
 pub use standing::Standing;
+pub(crate) use standing::percent;
 pub use store::{CONFIG_MAP_NAME, Store};
 
 /// Lines for other replicas that wait to be read: what is lost is asked for again.

@@ -62,6 +62,9 @@ fn hand_over(context: &Context, gathered: &Gathered, compiled: &Compiled, leadin
     if context.statuses.is_closed() {
         return;
     }
+    if leading.is_none() {
+        context.metrics.budgets.reset();
+    }
     let statuses = leading.map(|since| wanted::all(context, gathered, compiled, since.elapsed() < HEARING));
     context.statuses.send_replace(statuses.unwrap_or_default());
 }

@@ -39,6 +39,10 @@ pub struct ModelBudgetStatus {
     /// Whether the limit is reached; where there are several, any of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exhausted: Option<bool>,
+    /// The percentages of `alertAt` that were reached in this period; where there are several budgets, by any of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub alerted: Vec<u32>,
     /// The workloads that spent the most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 10))]

@@ -7,10 +7,12 @@ use spillway_wire::{OnExhausted, Reserve};
 
 use super::Writer;
 use crate::compile::{Compiled, Diagnostic, Kind, ObjectRef};
-use crate::quota::Standing;
+use crate::quota::{Standing, percent};
 
 /// The workloads a status names.
 const TOP: usize = 10;
+/// Where a budget says nothing else.
+const ALERT_AT: [u32; 3] = [50, 80, 100];
 const NAME_CHARS: usize = 317;
 
 /// What is known of a budget in its period.
@@ -52,24 +54,39 @@ pub fn budget_status(
     let standing = figures.standing.clone().unwrap_or_else(|| Standing {
         spent: by_bill,
         remaining: limit.saturating_sub(by_bill),
+        percent: percent(by_bill, limit),
         exhausted: by_bill >= limit,
         ..Standing::default()
     });
     let workloads = if standing.workloads.is_empty() { &figures.by_workload } else { &standing.workloads };
     let span = compiled.budgets.get(&object.key()).and_then(|budget| budget.period.at(now.as_second()));
+    let begins = span.filter(|span| span.end.is_some()).map(|span| span.start);
     let time = |unix: i64| Timestamp::from_second(unix).ok().map(Time);
     ModelBudgetStatus {
         spent: Some(Money::from_nanos(standing.spent)),
         reserved: Some(Money::from_nanos(standing.reserved)),
         stranded: Some(Money::from_nanos(standing.stranded)),
         remaining: Some(Money::from_nanos(standing.remaining)),
-        period_start: span.filter(|span| span.end.is_some()).and_then(|span| time(span.start)),
+        period_start: begins.and_then(time),
         resets_at: span.and_then(|span| span.end).and_then(time),
         exhausted: Some(standing.exhausted),
+        alerted: alerted(budget, standing.percent, begins),
         top_workloads: top(workloads, |workload, spent| WorkloadSpend { workload, spent }),
         top_values: top(&standing.values, |value, spent| ValueSpend { value, spent }),
         ..bare
     }
+}
+
+/// The percentages that are reached. One that was shown in this period stays: a new leader may not know all at once.
+fn alerted(budget: &ModelBudget, percent: u64, begins: Option<i64>) -> Vec<u32> {
+    let wanted = if budget.spec.alert_at.is_empty() { &ALERT_AT[..] } else { &budget.spec.alert_at };
+    let shown = budget.status.as_ref();
+    let shown = shown.filter(|shown| shown.period_start.as_ref().map(|start| start.0.as_second()) == begins);
+    let shown = shown.map_or(&[][..], |shown| &shown.alerted);
+    let is_reached = |at: &&u32| percent >= u64::from(**at) || shown.contains(at);
+    let mut alerted: Vec<u32> = wanted.iter().filter(is_reached).copied().collect();
+    alerted.sort_unstable();
+    alerted
 }
 
 /// Those that spent the most.

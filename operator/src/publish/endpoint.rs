@@ -27,6 +27,8 @@ use crate::usage::Intake;
 const MAX_BODY_BYTES: usize = 1 << 20;
 /// A batch of reports, or one that was as large as it may be and has its sender's name on it now.
 const MAX_RELAY_BYTES: usize = 2 << 20;
+/// A report of the rights of ten thousand values of a header.
+const MAX_QUOTA_BYTES: usize = 4 << 20;
 const BODY_PATIENCE: Duration = Duration::from_secs(10);
 /// A boot's name is a short random string.
 const MAX_BOOT_BYTES: usize = 128;
@@ -169,7 +171,7 @@ impl Endpoint {
 
     async fn quota(&self, headers: &HeaderMap, body: Incoming) -> Result<Response<Body>, Problem> {
         let caller = self.authenticator.sidecar(headers).await?;
-        let report: QuotaReport = read(body, MAX_BODY_BYTES).await?;
+        let report: QuotaReport = read(body, MAX_QUOTA_BYTES).await?;
         let delivery = QuotaDelivery { from: caller.identity, report };
         self.bank.receive(delivery).map_err(|bad| Problem::Content(bad.to_string()))?;
         Ok(no_content())
@@ -180,7 +182,7 @@ impl Endpoint {
         if !self.bank.is_leading() {
             return Err(Problem::NotLeading);
         }
-        let deliveries: Vec<QuotaDelivery> = read(body, MAX_RELAY_BYTES).await?;
+        let deliveries: Vec<QuotaDelivery> = read(body, MAX_RELAY_BYTES + MAX_QUOTA_BYTES).await?;
         for delivery in deliveries {
             if let Err(bad) = self.bank.receive_relayed(&delivery) {
                 tracing::warn!(pod = delivery.from.pod, %bad, "a relayed report is not taken");

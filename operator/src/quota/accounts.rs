@@ -40,8 +40,6 @@ pub(super) struct Named {
     pub(super) limit: u64,
     /// When somebody spoke of it last, about.
     pub(super) touched: i64,
-    /// Percentages of the limit that were told.
-    pub(super) told: Vec<u32>,
 }
 
 // === impl Accounts ===
@@ -105,7 +103,7 @@ impl Accounts {
         let before = before(budget, account, span);
         allocator.set_budget(account, limit, before);
         let (name, end, touched) = (name.clone(), span.end, coarse(unix));
-        self.known.insert(account, Named { name, subject, end, limit, touched, told: Vec::new() });
+        self.known.insert(account, Named { name, subject, end, limit, touched });
         Some(account)
     }
 
@@ -114,7 +112,9 @@ impl Accounts {
         let mut next = Vec::new();
         for (account, named) in &self.known {
             let Some(budget) = budgets.get(&named.name.budget) else { continue };
-            let is_last = named.end.is_some_and(|end| (1..=AHEAD).contains(&(end - unix)));
+            // Of whom nobody speaks, nobody will.
+            let lives = unix - named.touched < COARSE;
+            let is_last = lives && named.end.is_some_and(|end| (1..=AHEAD).contains(&(end - unix)));
             let span = named.end.filter(|_| is_last).and_then(|end| budget.period.at(end));
             let Some(span) = span else { continue };
             let Ok(start) = u64::try_from(span.start) else { continue };
@@ -127,7 +127,7 @@ impl Accounts {
             let Some(named) = self.known.get(&before).cloned() else { continue };
             allocator.set_budget(after, limit, Some(before));
             let name = AccountName { period: span.start, ..named.name.clone() };
-            self.known.insert(after, Named { name, end: span.end, limit, told: Vec::new(), ..named });
+            self.known.insert(after, Named { name, end: span.end, limit, ..named });
         }
         self.known.retain(|account, named| {
             let open = allocator.statement(*account).map_or(0, |statement| statement.open);

@@ -3,7 +3,7 @@
 use spillway_wire::{QuotaDelivery, QuotaReport, RateName, RateOf, SidecarIdentity};
 
 /// Accounts, rates and waiting requests that one report may speak of.
-const MAX_LINES: usize = 4096;
+const MAX_LINES: usize = 16_384;
 /// Kubernetes names stay far below, and so do values of headers that name somebody.
 const MAX_NAME_BYTES: usize = 1024;
 const MAX_JOURNAL_BYTES: usize = 128;

@@ -1,18 +1,19 @@
 //! What the leader does: reports in, rights and writes out. Pure: time and pods are arguments.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use spillway_policy::quota::{Account, Allocator, Ledger, Nanos, Statement, Token, Write};
-use spillway_wire::{QuotaDelivery, Rights, SidecarIdentity};
+use spillway_wire::{AccountName, QuotaDelivery, Rights, SidecarIdentity};
 
 use super::accounts::{Accounts, Named};
 use super::ledger::{Stored, encode};
 use super::names::{Source, pod};
 use super::plan::Plan;
+use super::rates::Rates;
 use super::standing::Standing;
 use super::translate;
-use crate::pods::PodIndex;
+use crate::pods::{PodEntry, PodIndex};
 
 /// A sidecar reports every two seconds. Another journal of its pod, silent for this long, will not be heard of again.
 const REPLACED_AFTER: Nanos = 60 * SECOND;
@@ -36,6 +37,9 @@ pub(super) struct Desk {
     pub(super) accounts: Accounts,
     clients: BTreeMap<Source, Client>,
     retired: BTreeMap<Source, i64>,
+    rates: Rates,
+    /// Sources of the stored ledger: they may share in rates.
+    registered: BTreeSet<Source>,
     plan: Plan,
 }
 
@@ -79,6 +83,8 @@ impl Desk {
             accounts: Accounts::restore(names),
             clients: ledger.sources.iter().map(|source| (*source, Client { who: None, heard: at.now })).collect(),
             retired,
+            rates: Rates::default(),
+            registered: ledger.sources.clone(),
             plan: Plan::default(),
         };
         this.follow(plan);
@@ -88,6 +94,7 @@ impl Desk {
     /// Takes another config.
     pub(super) fn follow(&mut self, plan: Plan) {
         self.accounts.follow(self.plan.budgets(), plan.budgets(), &mut self.allocator);
+        self.rates.follow(&plan, &mut self.allocator);
         self.plan = plan;
     }
 
@@ -102,8 +109,9 @@ impl Desk {
         client.heard = at.now;
         let new = client.who.is_none();
         client.who = Some(Who { from: from.clone(), journal: report.journal.clone(), relayed });
-        let budgets = (self.plan.budgets(), &mut self.allocator);
-        let report = translate::report(report, |name| self.accounts.find((budgets.0, budgets.1), from, name, at.unix));
+        let account =
+            |name: &AccountName| self.accounts.find((self.plan.budgets(), &mut self.allocator), from, name, at.unix);
+        let report = translate::report(report, account, |name| self.rates.find(&self.plan, from, name));
         let urgent = new || translate::is_short(&report);
         self.allocator.report(at.now, &source, &report);
         urgent
@@ -123,7 +131,8 @@ impl Desk {
             else {
                 continue;
             };
-            let rights = translate::rights(&rights, journal, |account| Some(self.accounts.get(account)?.name.clone()));
+            let account = |account| Some(self.accounts.get(account)?.name.clone());
+            let rights = translate::rights(&rights, journal, account, |rate| self.rates.name(rate).cloned());
             posts.push(Post { uid: from.uid.clone(), rights, relayed: *relayed });
         }
         Turn { rights: posts, write: output.write }
@@ -138,10 +147,24 @@ impl Desk {
         for source in self.gone(at.now, pods) {
             self.clients.remove(&source);
             self.allocator.retire(&source);
+            self.rates.gone(source);
+            self.registered.remove(&source);
             self.retired.insert(source, at.unix);
         }
         let over = self.retired.extract_if(.., |_, retired| at.unix - *retired >= TOMBSTONE_SECONDS);
         over.for_each(|(source, _)| self.allocator.forget(&source));
+        self.join(pods);
+    }
+
+    /// Lets every registered source share in the rates of its pod. None is handed out before the pods are known: whoever may
+    /// have a part of it has to be counted.
+    fn join(&mut self, pods: &PodIndex) {
+        let by_number: HashMap<u64, &Arc<PodEntry>> = pods.iter().map(|entry| (pod(&entry.uid), entry)).collect();
+        for source in &self.registered {
+            if let Some(entry) = by_number.get(&source.pod) {
+                self.rates.join(&self.plan, &mut self.allocator, *source, entry);
+            }
+        }
     }
 
     fn gone(&self, now: Nanos, pods: &PodIndex) -> Vec<Source> {
@@ -159,9 +182,16 @@ impl Desk {
         self.clients.iter().filter(|(source, client)| is_gone(source, client)).map(|(source, _)| *source).collect()
     }
 
-    /// The write has succeeded.
-    pub(super) fn written(&mut self, now: Nanos, token: Token) {
+    /// The write has succeeded. New sources in it share in rates from now on.
+    pub(super) fn written(&mut self, now: Nanos, stored: &Ledger<Source>, token: Token, pods: &PodIndex) {
         self.allocator.written(now, token);
+        let known = |source: &&Source| self.clients.contains_key(source);
+        let registered: BTreeSet<Source> = stored.sources.iter().filter(known).copied().collect();
+        let grows = registered.len() > self.registered.len();
+        self.registered = registered;
+        if grows && pods.is_ready() {
+            self.join(pods);
+        }
     }
 
     /// The outcome of the write is not known, and this is stored.

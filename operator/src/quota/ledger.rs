@@ -72,8 +72,6 @@ struct NameDocument {
     end: Option<i64>,
     of: SubjectDocument,
     touched: i64,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    told: Vec<u32>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -135,14 +133,14 @@ fn of_account(
 }
 
 fn of_name(named: &Named) -> NameDocument {
-    let Named { name, subject, end, limit: _, touched, told } = named;
+    let Named { name, subject, end, limit: _, touched } = named;
     let of = match subject.clone() {
         Subject::Namespace => SubjectDocument::Namespace,
         Subject::Workload(name) => SubjectDocument::Workload(name),
         Subject::Job(name) => SubjectDocument::Job(name),
         Subject::Value(value) => SubjectDocument::Value(value),
     };
-    NameDocument { budget: name.budget.clone(), end: *end, of, touched: *touched, told: told.clone() }
+    NameDocument { budget: name.budget.clone(), end: *end, of, touched: *touched }
 }
 
 /// The ledger from stored bytes.
@@ -194,7 +192,7 @@ fn book(document: AccountDocument, sources: &[Source]) -> Result<AccountLedger<S
 }
 
 fn named(document: NameDocument, account: &AccountDocument) -> Named {
-    let NameDocument { budget, end, of, touched, told } = document;
+    let NameDocument { budget, end, of, touched } = document;
     let subject = match of {
         SubjectDocument::Namespace => Subject::Namespace,
         SubjectDocument::Workload(name) => Subject::Workload(name),
@@ -203,7 +201,7 @@ fn named(document: NameDocument, account: &AccountDocument) -> Named {
     };
     let value = if let Subject::Value(value) = &subject { value.clone() } else { None };
     let period = i64::try_from(account.period).unwrap_or(i64::MAX);
-    Named { name: AccountName { budget, value, period }, subject, end, limit: account.limit, touched, told }
+    Named { name: AccountName { budget, value, period }, subject, end, limit: account.limit, touched }
 }
 
 fn pack(document: &Document) -> Vec<u8> {
@@ -212,3 +210,6 @@ fn pack(document: &Document) -> Vec<u8> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(&json).and_then(|()| gzip.finish()).expect("writing to memory cannot fail")
 }
+
+#[cfg(test)]
+mod tests;

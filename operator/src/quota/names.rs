@@ -1,8 +1,8 @@
 //! Names become numbers, by a hash that every replica and every version agrees on.
 
 use sha2::{Digest, Sha256};
-use spillway_policy::quota::BudgetId;
-use spillway_wire::{BudgetPer, SidecarIdentity};
+use spillway_policy::quota::{BudgetId, RateId};
+use spillway_wire::{BudgetPer, Counts, RateOf, SidecarIdentity};
 
 /// One pod, and one journal of its sidecar: what totals are counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,9 +45,9 @@ impl Subject {
             _ if value.is_some() => None,
             BudgetPer::Namespace => Some(Self::Namespace),
             BudgetPer::Workload => Some(Self::Workload(from.workload.clone())),
-            BudgetPer::JobRun => Some(match from.workload.split_once('/') {
-                Some(("Job", name)) => Self::Job(name.to_owned()),
-                _ => Self::Workload(from.workload.clone()),
+            BudgetPer::JobRun => Some(match &from.job {
+                Some(job) => Self::Job(job.clone()),
+                None => Self::Workload(from.workload.clone()),
             }),
         }
     }
@@ -62,6 +62,22 @@ impl Subject {
             Self::Value(None) => hash("budget", &[budget, "no value"]),
         })
     }
+}
+
+/// The number of a rate. One that is counted over another time is another one, and so is that of another value.
+pub(super) fn rate(of: &RateOf, counts: Counts, window: u64, subject: Option<&str>) -> RateId {
+    let window = window.to_string();
+    let counts = match counts {
+        Counts::Requests => "requests",
+        Counts::Tokens => "tokens",
+    };
+    let mut parts: Vec<&str> = match of {
+        RateOf::Limit { route, limit } => vec!["limit", route, limit],
+        RateOf::Provider(provider) => vec!["provider", provider],
+    };
+    parts.extend([counts, window.as_str()]);
+    parts.extend(subject);
+    RateId(hash("rate", &parts))
 }
 
 /// Lengths are part of it, so that no two lists of parts look alike.
@@ -92,23 +108,29 @@ mod tests {
             Subject::Workload("Deployment/web".into()).budget("shop/month"),
             BudgetId(6_116_958_255_220_536_974)
         );
+        let limit = RateOf::Limit { route: "shop/chat".into(), limit: "team".into() };
+        assert_eq!(rate(&limit, Counts::Tokens, 60, None), RateId(17_352_539_671_063_541_533));
     }
 
     #[test]
     fn what_a_sidecar_is_decides_for_whom_it_counts() {
-        let from = |workload: &str| SidecarIdentity {
+        let from = |workload: &str, job: Option<&str>| SidecarIdentity {
             namespace: "shop".into(),
             pod: "p".into(),
             uid: "u".into(),
             workload: workload.into(),
+            revision: None,
+            tenant: None,
+            job: job.map(str::to_owned),
         };
-        let (web, job) = (from("Deployment/web"), from("Job/nightly"));
+        let web = from("Deployment/web", None);
+        let job = from("CronJob/nightly", Some("nightly-29387520"));
         let header = BudgetPer::Header("x-tenant".into());
         let rows = [
             (&BudgetPer::Namespace, &web, None, Some(Subject::Namespace)),
             (&BudgetPer::Namespace, &web, Some("acme"), None),
             (&BudgetPer::Workload, &web, None, Some(Subject::Workload("Deployment/web".into()))),
-            (&BudgetPer::JobRun, &job, None, Some(Subject::Job("nightly".into()))),
+            (&BudgetPer::JobRun, &job, None, Some(Subject::Job("nightly-29387520".into()))),
             (&BudgetPer::JobRun, &web, None, Some(Subject::Workload("Deployment/web".into()))),
             (&header, &web, Some("acme"), Some(Subject::Value(Some("acme".into())))),
             (&header, &web, None, Some(Subject::Value(None))),

@@ -40,7 +40,7 @@ enum Settled {
 
 /// What the allocator is to be told.
 pub(super) enum News {
-    Written(Token),
+    Written(Arc<Ledger<Source>>, Token),
     /// This is stored, of that version.
     Found(Arc<Ledger<Source>>, Token),
 }
@@ -79,8 +79,9 @@ impl Pen {
         match settled {
             Settled::Done(token) => {
                 self.next = Instant::now() + took * REST;
+                let ledger = writing.ledger.clone();
                 self.writing = None;
-                News::Written(token)
+                News::Written(ledger, token)
             }
             Settled::Read(Read { bytes, token }) => {
                 self.next = Instant::now() + PAUSE;

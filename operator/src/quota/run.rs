@@ -160,8 +160,9 @@ impl Runner {
 
     fn tell(&self, news: News) {
         let now = self.bank.at().now;
+        let pods = self.pods.read();
         self.with(|desk| match news {
-            News::Written(token) => desk.written(now, token),
+            News::Written(stored, token) => desk.written(now, &stored, token, &pods),
             News::Found(stored, token) => desk.reread(now, &stored, token),
         });
     }

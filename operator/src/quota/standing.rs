@@ -15,6 +15,10 @@ pub struct Standing {
     /// What nobody can spend any more, because whoever had the right to it is gone and did not say what became of it.
     pub stranded: u64,
     pub remaining: u64,
+    /// Rights that sidecars hold, what they have set aside included.
+    pub outstanding: u64,
+    /// How much of its limit the account has spent that has spent most of it.
+    pub percent: u64,
     /// Some account is used up.
     pub exhausted: bool,
     pub workloads: Vec<(String, u64)>,
@@ -26,7 +30,7 @@ pub struct Standing {
 
 impl Standing {
     pub(super) fn add(&mut self, subject: &Subject, statement: &Statement) {
-        let Statement { limit, spent, open, granted: _, forfeited, held, free: _ } = *statement;
+        let Statement { limit, spent, open, granted, forfeited, held, free: _ } = *statement;
         let stranded = forfeited.saturating_add(held);
         let used = spent.saturating_add(stranded);
         self.accounts += 1;
@@ -34,6 +38,8 @@ impl Standing {
         self.reserved = self.reserved.saturating_add(open);
         self.stranded = self.stranded.saturating_add(stranded);
         self.remaining = self.remaining.saturating_add(limit.saturating_sub(used).saturating_sub(open));
+        self.outstanding = self.outstanding.saturating_add(granted);
+        self.percent = percent(spent, limit).max(self.percent);
         self.exhausted |= used >= limit;
         match subject {
             Subject::Namespace | Subject::Value(None) => {}
@@ -42,4 +48,9 @@ impl Standing {
             Subject::Value(Some(value)) => self.values.push((value.clone(), spent)),
         }
     }
+}
+
+/// Rounded down.
+pub(crate) fn percent(spent: u64, limit: u64) -> u64 {
+    u64::try_from(u128::from(spent) * 100 / u128::from(limit.max(1))).unwrap_or(u64::MAX)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use spillway_policy::quota::Refusal;
-use spillway_wire::AccountName;
+use spillway_wire::{AccountName, Counts, RateName, RateOf};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -40,6 +40,7 @@ fn pod(uid: &str) -> PodEntry {
         name: format!("pod-{uid}"),
         labels: Default::default(),
         workload: "Deployment/web".into(),
+        job: None,
         terminating: false,
         running: true,
     }
@@ -66,7 +67,11 @@ impl World {
     }
 
     fn budget(&self, spec: &str) {
-        self.bank.follow(&Arc::new(compile(&world(&[SHOP, &object("ModelBudget", spec)]))));
+        self.config(&[SHOP, &object("ModelBudget", spec)]);
+    }
+
+    fn config(&self, documents: &[&str]) {
+        self.bank.follow(&Arc::new(compile(&world(documents))));
     }
 
     fn lead(&self, instance: &str) {
@@ -188,4 +193,107 @@ async fn a_report_counts_in_its_own_namespace_and_in_periods_of_now_only() {
     let _ = foreign.admit(world.now(), &AccountName { budget: "bank/x".into(), ..month() }, 1);
     let told = world.bank.receive(foreign.report(world.now())).unwrap_err().to_string();
     assert_eq!(told, r#"the report speaks of "bank/x", but its pod is in namespace "shop""#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_spent_is_shown() {
+    let mut world = World::new(Store::memory(), "{limit: '5', period: Month}");
+    assert_eq!(world.bank.standing("shop/x"), None);
+    let (mut one, mut other) = (Sidecar::new("u1", "a"), Sidecar::new("u2", "b"));
+    world.spend(&mut [&mut one, &mut other], &month(), DOLLAR).await;
+    let hold = one.admit(world.now(), &month(), DOLLAR);
+    world.round(&mut [&mut one, &mut other]).await;
+    let standing = world.bank.standing("shop/x").unwrap();
+    assert_eq!((standing.spent, standing.remaining, standing.percent), (5 * DOLLAR, 0, 100));
+    assert!(standing.exhausted && hold.is_err(), "{standing:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_workload_has_a_budget_of_its_own() {
+    let mut world = World::new(Store::memory(), "{limit: '1', period: Month, selector: {per: Workload}}");
+    let (mut one, mut other) = (Sidecar::new("u1", "a"), Sidecar::new("u2", "b"));
+    other.from.workload = "Job/nightly".into();
+    assert_eq!(world.spend(&mut [&mut one, &mut other], &month(), DOLLAR / 10).await, 20);
+    let standing = world.bank.standing("shop/x").unwrap();
+    let want = [("Deployment/web", DOLLAR), ("Job/nightly", DOLLAR)].map(|(name, spent)| (name.to_owned(), spent));
+    let mut workloads = standing.workloads;
+    workloads.sort();
+    assert_eq!((standing.accounts, workloads), (2, want.to_vec()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_period_has_the_whole_limit_again_and_is_there_when_it_begins() {
+    let mut world = World::new(Store::memory(), "{limit: '1', period: Hour}");
+    let mut sidecar = Sidecar::new("u1", "a");
+    let hour = |start: &str| AccountName { period: period(start), ..month() };
+    let (noon, one) = (hour("2026-11-21T12:00:00Z"), hour("2026-11-21T13:00:00Z"));
+    assert_eq!(world.spend(&mut [&mut sidecar], &noon, DOLLAR / 10).await, 10);
+    tokio::time::sleep(Duration::from_secs(3600 - 80 - 10)).await;
+    let refused = |sidecar: &mut Sidecar, now| sidecar.admit(now, &one, DOLLAR / 10).is_err();
+    assert!(refused(&mut sidecar, world.now()), "nothing was given yet");
+    world.round(&mut [&mut sidecar]).await;
+    world.round(&mut [&mut sidecar]).await;
+    assert!(!refused(&mut sidecar, world.now()), "given ahead of its time, for a clock that is ahead");
+    tokio::time::sleep(Duration::from_secs(3600)).await;
+    world.round(&mut [&mut sidecar]).await;
+    assert_eq!(world.bank.standing("shop/x"), None, "an hour later nobody has spoken of the third one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_pod_has_left_comes_back_when_it_has_said_so_and_is_forfeited_when_it_has_not() {
+    let mut world = World::new(Store::memory(), "{limit: '5', period: Month}");
+    let mut sidecars = ["u1", "u2", "u3"].map(|uid| Sidecar::new(uid, uid));
+    for _ in 0..8 {
+        for sidecar in &mut sidecars {
+            let now = world.now();
+            if let Ok(hold) = sidecar.admit(now, &month(), DOLLAR / 10) {
+                sidecar.settle(now, hold, DOLLAR / 10);
+            }
+        }
+        let [one, other, third] = &mut sidecars;
+        world.round(&mut [one, other, third]).await;
+    }
+    let [polite, killed, mut alive] = sidecars;
+    let mut polite = polite;
+    polite.holder.leave(&mut Vec::new());
+    world.bank.receive(polite.report(world.now())).unwrap();
+    world.pods.update(|index| index.remove("u1") | index.remove("u2"));
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let held = killed.holder.clone().report(world.now()).accounts[0];
+    let standing = world.bank.standing("shop/x").unwrap();
+    assert!(standing.stranded >= held.granted - held.returned - held.spent, "{standing:?}");
+    assert!(standing.remaining > 2 * DOLLAR, "what the polite one had is there again: {standing:?}");
+    let rest = standing.remaining / (DOLLAR / 10);
+    assert_eq!(world.spend(&mut [&mut alive], &month(), DOLLAR / 10).await, rest);
+    let standing = world.bank.standing("shop/x").unwrap();
+    assert_eq!(standing.spent + standing.stranded + standing.remaining, 5 * DOLLAR, "{standing:?}");
+}
+
+fn limited(requests: u64) -> String {
+    let limit = format!("{{name: team, scope: Fleet, requests: {requests}, window: 10s}}");
+    SHOP.replace("  backends:\n", &format!("  limits: [{limit}]\n  backends:\n"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fleet_wide_limit_is_used_and_never_passed() {
+    let mut world = World::new(Store::memory(), "{limit: '5', period: Month}");
+    world.config(&[&limited(600)]);
+    let of = RateOf::Limit { route: "shop/chat".into(), limit: "team".into() };
+    let team = RateName { of, counts: Counts::Requests, value: None };
+    let (mut one, mut other) = (Sidecar::new("u1", "a"), Sidecar::new("u2", "b"));
+    let mut passed: Vec<u64> = Vec::new();
+    for round in 0..200 {
+        for _ in 0..50 {
+            let now = world.now();
+            // The load moves from one to the other.
+            let busy = if round < 100 { &mut one } else { &mut other };
+            passed.extend(busy.takes(now, &team, 1).then_some(now));
+        }
+        world.round(&mut [&mut one, &mut other]).await;
+    }
+    let busiest = passed.iter().map(|end| passed.iter().filter(|at| **at <= *end && **at + 10 * SECOND > *end).count());
+    let busiest = busiest.max().unwrap();
+    assert!((400..=600).contains(&busiest), "{busiest}");
+    let last = passed.iter().filter(|at| **at + 20 * SECOND > world.now()).count();
+    assert!(last > 800, "the other one uses what the first one does not: {last}");
 }

@@ -1,5 +1,7 @@
 //! Messages with names become messages with numbers, and back.
 
+use std::collections::BTreeSet;
+
 use spillway_policy::quota as policy;
 use spillway_wire as wire;
 
@@ -7,23 +9,19 @@ use spillway_wire as wire;
 pub(super) fn report(
     report: &wire::QuotaReport,
     mut account: impl FnMut(&wire::AccountName) -> Option<policy::Account>,
+    rate: impl Fn(&wire::RateName) -> Option<policy::RateId>,
 ) -> policy::Report {
-    let wire::QuotaReport { journal: _, stamp: given, epoch, serial, accounts, flows: _, asks: _, last } = report;
-    let mut usages: Vec<policy::Usage> = Vec::with_capacity(accounts.len());
-    for given in accounts {
-        let Some(account) = account(&given.account) else { continue };
-        // Of two totals of one account only one can be true, and no sidecar of ours sends two.
-        if !usages.iter().any(|known| known.account == account) {
-            usages.push(usage(account, given));
-        }
-    }
+    let wire::QuotaReport { journal: _, stamp: given, epoch, serial, accounts, flows, asks, last } = report;
+    // Of two totals of one account only one can be true, and no sidecar of ours sends two.
+    let mut seen = BTreeSet::new();
+    let usages = accounts.iter().filter_map(|given| Some(usage(account(&given.account)?, given)));
     policy::Report {
         stamp: stamp(*given),
         epoch: policy::Epoch(*epoch),
         serial: *serial,
-        accounts: usages,
-        flows: Vec::new(),
-        asks: Vec::new(),
+        accounts: usages.filter(|usage| seen.insert(usage.account)).collect(),
+        flows: flows.iter().filter_map(|given| Some(flow(rate(&given.rate)?, given))).collect(),
+        asks: asks.iter().filter_map(|given| Some(ask(rate(&given.rate)?, given))).collect(),
         last: *last,
     }
 }
@@ -40,25 +38,45 @@ const fn usage(account: policy::Account, given: &wire::AccountUse) -> policy::Us
     }
 }
 
+const fn flow(rate: policy::RateId, given: &wire::Flow) -> policy::Flow {
+    let wire::Flow { rate: _, floor, surplus, lasts, wants } = *given;
+    policy::Flow { rate, floor, surplus, lasts, wants }
+}
+
+const fn ask(rate: policy::RateId, given: &wire::PermitAsk) -> policy::PermitAsk {
+    let wire::PermitAsk { rate: _, id, amount, patience } = *given;
+    policy::PermitAsk { rate, id, amount, patience }
+}
+
 /// It has less than a request takes, or waits for leave.
 pub(super) fn is_short(report: &policy::Report) -> bool {
     let is_short = |usage: &policy::Usage| {
         let used = usage.returned.saturating_add(usage.spent).saturating_add(usage.open);
         usage.wants > 0 && usage.granted.saturating_sub(used) < usage.largest
     };
-    report.accounts.iter().any(is_short) || !report.asks.is_empty()
+    let is_stuck = |flow: &policy::Flow| flow.wants > 0 && flow.floor == 0 && flow.surplus == 0;
+    report.accounts.iter().any(is_short) || report.flows.iter().any(is_stuck) || !report.asks.is_empty()
 }
 
 /// Rights for a sidecar. What has no name is left out.
 pub(super) fn rights(
     rights: &policy::Rights,
     journal: &str,
-    name: impl Fn(policy::Account) -> Option<wire::AccountName>,
+    account: impl Fn(policy::Account) -> Option<wire::AccountName>,
+    rate: impl Fn(policy::RateId) -> Option<wire::RateName>,
 ) -> wire::Rights {
-    let policy::Rights { epoch, serial, answers, grants, shares: _, permits: _ } = rights;
+    let policy::Rights { epoch, serial, answers, grants, shares, permits } = rights;
     let grant = |grant: &policy::Grant| {
-        let policy::Grant { account, total, keep, left } = *grant;
-        Some(wire::Grant { account: name(account)?, total_nanos: total, keep_nanos: keep, left_nanos: left })
+        let policy::Grant { account: of, total, keep, left } = *grant;
+        Some(wire::Grant { account: account(of)?, total_nanos: total, keep_nanos: keep, left_nanos: left })
+    };
+    let share = |share: &policy::Share| {
+        let policy::Share { rate: of, window, floor, surplus, least, lease } = *share;
+        Some(wire::Share { rate: rate(of)?, window, floor, surplus, least, lease })
+    };
+    let permit = |permit: &policy::Permit| {
+        let policy::Permit { rate: of, id, amount } = *permit;
+        Some(wire::Permit { rate: rate(of)?, id, amount })
     };
     wire::Rights {
         journal: journal.to_owned(),
@@ -66,8 +84,8 @@ pub(super) fn rights(
         serial: *serial,
         answers: wire::Stamp { life: answers.life, sent: answers.sent },
         grants: grants.iter().filter_map(grant).collect(),
-        shares: Vec::new(),
-        permits: Vec::new(),
+        shares: shares.iter().filter_map(share).collect(),
+        permits: permits.iter().filter_map(permit).collect(),
     }
 }
 

@@ -51,8 +51,10 @@ pub(super) fn all(context: &Context, gathered: &Gathered, compiled: &Compiled, h
         let status = policy_status(policy, compiled, now);
         all.extend(wanted(Kind::FallbackPolicy, policy, &status, &policy.status));
     }
+    context.metrics.budgets.reset();
     for budget in &resources.budgets {
         let standing = context.bank.standing(&ObjectRef::of(Kind::ModelBudget, budget).key());
+        measure(context, budget, standing.as_ref());
         let mut status = budget_status(budget, compiled, &figures(budget, &bill, standing), now);
         if let Some(shown) = budget.status.as_ref().filter(|_| !complete) {
             status = ModelBudgetStatus { conditions: status.conditions, ..shown.clone() };
@@ -61,6 +63,25 @@ pub(super) fn all(context: &Context, gathered: &Gathered, compiled: &Compiled, h
     }
     all.extend(gathered.unreadable.iter().filter_map(|unreadable| refused(unreadable, now)));
     all
+}
+
+fn measure(context: &Context, budget: &ModelBudget, standing: Option<&Standing>) {
+    let ObjectRef { kind: _, namespace, name } = ObjectRef::of(Kind::ModelBudget, budget);
+    let none = Standing::default();
+    let Standing { spent, reserved, outstanding, stranded, .. } = standing.unwrap_or(&none);
+    let limit = budget.spec.limit.nanos().unwrap_or_default();
+    let figures = [
+        ("limit", &limit),
+        ("spent", spent),
+        ("reserved", reserved),
+        ("outstanding", outstanding),
+        ("stranded", stranded),
+    ];
+    for (of, nanos) in figures {
+        #[expect(clippy::cast_precision_loss, reason = "a metric needs no more than 53 bits")]
+        let dollars = *nanos as f64 / 1e9;
+        context.metrics.budgets.with_label_values(&[namespace.as_str(), name.as_str(), of]).set(dollars);
+    }
 }
 
 fn wanted<K, S>(kind: Kind, object: &K, status: &S, current: &Option<S>) -> Option<Wanted>

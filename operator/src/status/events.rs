@@ -1,5 +1,5 @@
 //! Kubernetes Events for what has turned wrong, and for what has turned right again: never for a state that merely goes on.
-//! That is conditions, and backends that are left alone.
+//! That is conditions, backends that are left alone, and percentages of budgets.
 
 use kube::{
     Client,
@@ -17,10 +17,10 @@ pub(super) struct Events {
     recorder: Recorder,
 }
 
-/// A condition or a backend that has turned.
+/// A condition or a backend that has turned, or a percentage that is reached.
 #[derive(Debug, PartialEq, Eq)]
 struct Turn<'a> {
-    /// The type of the condition, or `Backend` with its name. Events of one reason about one thing become a series.
+    /// The type of the condition, `Backend` with its name, or `Spent` with a percentage. Events of one reason about one thing become a series.
     about: String,
     wrong: bool,
     reason: &'a str,
@@ -37,7 +37,8 @@ impl Events {
 
     /// Tells of the conditions and backends that differ between what was shown and what has just been written.
     pub(super) async fn tell(&self, shown: &Value, written: &Wanted) {
-        for turn in turns(shown, &written.status).into_iter().chain(backend_turns(shown, &written.status)) {
+        let (conditions, backends) = (turns(shown, &written.status), backend_turns(shown, &written.status));
+        for turn in conditions.into_iter().chain(backends).chain(alerts(shown, &written.status)) {
             let event = Event {
                 type_: if turn.wrong { EventType::Warning } else { EventType::Normal },
                 reason: turn.reason.to_owned(),
@@ -93,6 +94,24 @@ fn backend_turns(shown: &Value, written: &Value) -> Vec<Turn<'static>> {
         }
     };
     backends(written).into_iter().filter_map(turn).collect()
+}
+
+/// Percentages of a budget that were not reached and now are.
+fn alerts(shown: &Value, written: &Value) -> Vec<Turn<'static>> {
+    let alerted = |status: &Value| status["alerted"].as_array().cloned().unwrap_or_default();
+    let before = if shown["periodStart"] == written["periodStart"] { alerted(shown) } else { Vec::new() };
+    let new = alerted(written).into_iter().filter(|percent| !before.contains(percent));
+    let text = |name: &str| written[name].as_str().unwrap_or("?").to_owned();
+    let turn = |percent: Value| {
+        let resets = written["resetsAt"].as_str().map(|at| format!("; it starts again at {at}")).unwrap_or_default();
+        Turn {
+            about: format!("Spent {percent}%"),
+            wrong: percent.as_u64().is_some_and(|percent| percent >= 100),
+            reason: "BudgetAlert",
+            note: format!("{percent} % is spent: ${} with ${} left{resets}", text("spent"), text("remaining")),
+        }
+    };
+    new.map(turn).collect()
 }
 
 fn is_wrong(condition: &Value) -> bool {
@@ -178,6 +197,25 @@ mod tests {
             let want = want.map(|(reason, note)| (reason, note, reason == "BackendOpen"));
             assert_eq!(told, Vec::from_iter(want), "{shown} -> {written}");
         }
+    }
+
+    #[test]
+    fn a_budget_tells_of_each_percentage_once_in_a_period() {
+        let with = |start: &str, alerted: &[u32]| json!({"periodStart": start, "alerted": alerted, "spent": "4.00", "remaining": "1.00"});
+        let rows = [
+            (json!({}), with("1", &[]), vec![]),
+            (json!({}), with("1", &[50, 80]), vec!["Spent 50%", "Spent 80%"]),
+            (with("1", &[50]), with("1", &[50, 80]), vec!["Spent 80%"]),
+            (with("1", &[50]), with("1", &[50]), vec![]),
+            (with("1", &[50]), with("2", &[]), vec![]),
+            (with("1", &[50]), with("2", &[50]), vec!["Spent 50%"]),
+        ];
+        for (shown, written, want) in rows {
+            let told: Vec<_> = alerts(&shown, &written).into_iter().map(|turn| turn.about).collect();
+            assert_eq!(told, want, "{shown} -> {written}");
+        }
+        let told = alerts(&json!({}), &with("1", &[100]));
+        assert_eq!((told[0].wrong, told[0].note.as_str()), (true, "100 % is spent: $4.00 with $1.00 left"));
     }
 
     #[test]

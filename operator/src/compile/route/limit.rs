@@ -146,6 +146,11 @@ fn check_scope(limit: &Limit, refuse: &mut impl FnMut(&str, String)) {
     if limit.per == Some(LimitPer::Pod) {
         refuse(".per", "is Pod, and scope: Fleet has one count for all pods: leave one of them out".to_owned());
     }
+    if matches!(limit.per, Some(LimitPer::Header | LimitPer::User)) {
+        let message = "counts each value apart, which this version cannot do for the whole fleet: use scope: Pod, or \
+                       per: Route, Namespace or Workload";
+        refuse(".per", message.to_owned());
+    }
     if limit.burst.is_some() {
         let message = "is not for scope: Fleet: how much may be used at once follows from each pod's part";
         refuse(".burst", message.to_owned());

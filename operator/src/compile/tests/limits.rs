@@ -11,6 +11,7 @@ use crate::resources::world::{SHOP, object, world};
 const ROWS: &[Row] = &[
     ("{name: a, concurrency: 5, scope: Fleet}", Invalid, "spec.limits[0].concurrency", "in a limit of scope: Pod"),
     ("{name: a, requests: 5, window: 1m, scope: Fleet, per: Pod}", Invalid, "spec.limits[0].per", "leave one of them"),
+    ("{name: a, requests: 5, window: 1m, scope: Fleet, per: User}", Invalid, "spec.limits[0].per", "use scope: Pod"),
     ("{name: a, requests: 5, window: 1m, scope: Fleet, burst: 2}", Invalid, "spec.limits[0].burst", "each pod's part"),
     (
         "{name: a, concurrency: 5, onControlPlaneLoss: Deny}",

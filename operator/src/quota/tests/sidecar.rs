@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use spillway_policy::quota as policy;
-use spillway_policy::quota::{Account, Ask, BudgetId, Entry, Epoch, Hold, Holder, Outcome, Period, Refusal, Spend};
+use spillway_policy::quota::{
+    Account, Ask, BudgetId, Entry, Epoch, Hold, Holder, Outcome, Period, RateId, Refusal, Spend, Take,
+};
 use spillway_wire as wire;
-use spillway_wire::{AccountName, QuotaDelivery, SidecarIdentity};
+use spillway_wire::{AccountName, QuotaDelivery, RateName, SidecarIdentity};
 
 pub(in crate::quota) struct Sidecar {
     pub(in crate::quota) from: SidecarIdentity,
@@ -13,15 +15,25 @@ pub(in crate::quota) struct Sidecar {
     pub(in crate::quota) holder: Holder,
     /// Its own numbers.
     accounts: BTreeMap<AccountName, Account>,
+    rates: Vec<RateName>,
     entries: Vec<Entry>,
 }
 
 impl Sidecar {
     pub(in crate::quota) fn new(uid: &str, journal: &str) -> Self {
         let [namespace, workload] = ["shop", "Deployment/web"].map(str::to_owned);
-        let from = SidecarIdentity { namespace, pod: format!("pod-{uid}"), uid: uid.into(), workload };
+        let (revision, tenant, job) = (None, None, None);
+        let from =
+            SidecarIdentity { namespace, pod: format!("pod-{uid}"), uid: uid.into(), workload, revision, tenant, job };
         let holder = Holder::new(1);
-        Self { from, journal: journal.into(), holder, accounts: BTreeMap::new(), entries: Vec::new() }
+        Self {
+            from,
+            journal: journal.into(),
+            holder,
+            accounts: BTreeMap::new(),
+            rates: Vec::new(),
+            entries: Vec::new(),
+        }
     }
 
     pub(in crate::quota) fn account(&mut self, name: &AccountName) -> Account {
@@ -35,12 +47,27 @@ impl Sidecar {
         self.holder.admit(now, &ask, &mut self.entries)
     }
 
+    fn rate(&mut self, name: &RateName) -> RateId {
+        let known = self.rates.iter().position(|known| known == name);
+        let place = known.unwrap_or_else(|| {
+            self.rates.push(name.clone());
+            self.rates.len() - 1
+        });
+        RateId(place as u64)
+    }
+
+    /// Whether a request may pass that takes so much of the rate.
+    pub(in crate::quota) fn takes(&mut self, now: u64, name: &RateName, amount: u64) -> bool {
+        let takes = [Take { rate: self.rate(name), amount, tokens: false }];
+        self.holder.admit(now, &Ask { takes: &takes, ..Ask::default() }, &mut self.entries).is_ok()
+    }
+
     pub(in crate::quota) fn settle(&mut self, now: u64, hold: Hold, cost: u64) {
         self.holder.settle(now, hold, Outcome::Done { cost, tokens: 0 }, &mut self.entries);
     }
 
     pub(in crate::quota) fn report(&mut self, now: u64) -> QuotaDelivery {
-        let policy::Report { stamp, epoch, serial, accounts, flows: _, asks: _, last } = self.holder.report(now);
+        let policy::Report { stamp, epoch, serial, accounts, flows, asks, last } = self.holder.report(now);
         let name = |account| self.accounts.iter().find(|(_, known)| **known == account).unwrap().0.clone();
         let line = |usage: policy::Usage| wire::AccountUse {
             account: name(usage.account),
@@ -51,14 +78,28 @@ impl Sidecar {
             wants_nanos: usage.wants,
             largest_nanos: usage.largest,
         };
+        let flow = |policy::Flow { rate, floor, surplus, lasts, wants }| wire::Flow {
+            rate: self.rates[rate.0 as usize].clone(),
+            floor,
+            surplus,
+            lasts,
+            wants,
+        };
+        let ask = |policy::PermitAsk { rate, id, amount, patience }| wire::PermitAsk {
+            rate: self.rates[rate.0 as usize].clone(),
+            id,
+            amount,
+            patience,
+        };
         let report = wire::QuotaReport {
             journal: self.journal.clone(),
             stamp: wire::Stamp { life: stamp.life, sent: stamp.sent },
             epoch: epoch.0,
             serial,
             accounts: accounts.into_iter().map(line).collect(),
+            flows: flows.into_iter().map(flow).collect(),
+            asks: asks.into_iter().map(ask).collect(),
             last,
-            ..wire::QuotaReport::default()
         };
         QuotaDelivery { from: self.from.clone(), report }
     }
@@ -67,21 +108,35 @@ impl Sidecar {
         if rights.journal != self.journal {
             return;
         }
-        let grants = rights.grants.iter().map(|grant| policy::Grant {
-            account: self
-                .accounts
-                .get(&grant.account)
-                .copied()
-                .unwrap_or(Account { budget: BudgetId(0), period: Period(0) }),
-            total: grant.total_nanos,
-            keep: grant.keep_nanos,
-            left: grant.left_nanos,
+        let grants: Vec<policy::Grant> = rights
+            .grants
+            .iter()
+            .map(|grant| policy::Grant {
+                account: self
+                    .accounts
+                    .get(&grant.account)
+                    .copied()
+                    .unwrap_or(Account { budget: BudgetId(0), period: Period(0) }),
+                total: grant.total_nanos,
+                keep: grant.keep_nanos,
+                left: grant.left_nanos,
+            })
+            .collect();
+        let shares = rights.shares.iter().map(|share| policy::Share {
+            rate: self.rate(&share.rate),
+            window: share.window,
+            floor: share.floor,
+            surplus: share.surplus,
+            least: share.least,
+            lease: share.lease,
         });
+        let shares = shares.collect();
         let rights = policy::Rights {
+            shares,
             epoch: Epoch(rights.epoch),
             serial: rights.serial,
             answers: policy::Stamp { life: rights.answers.life, sent: rights.answers.sent },
-            grants: grants.collect(),
+            grants,
             ..policy::Rights::default()
         };
         self.holder.take(now, &rights, &mut self.entries);

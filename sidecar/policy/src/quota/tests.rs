@@ -1,2 +1,3 @@
 mod promise;
 mod world;
+mod zombie;

@@ -33,6 +33,17 @@ impl World {
         }
     }
 
+    pub(in crate::quota::tests) fn deliver_all_rights(&mut self) {
+        (0..self.rights.len()).for_each(|_| self.deliver_rights(0, false));
+    }
+
+    /// The most that messages on their way to a sidecar grant it.
+    pub(in crate::quota::tests) fn grants_under_way(&self, nth: usize) -> u64 {
+        let name = self.sidecars[nth].name;
+        let messages = self.rights.iter().filter(|(to, _)| *to == name);
+        messages.flat_map(|(_, rights)| &rights.grants).map(|grant| grant.total).max().unwrap_or(0)
+    }
+
     pub(in crate::quota::tests) fn lose(&mut self, nth: usize) {
         if !self.reports.is_empty() {
             self.reports.remove(nth % self.reports.len());

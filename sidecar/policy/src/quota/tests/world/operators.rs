@@ -85,6 +85,14 @@ impl World {
         }
     }
 
+    pub(in crate::quota::tests) fn store_all(&mut self) {
+        (0..self.writes.len()).for_each(|_| self.store(0, true));
+    }
+
+    pub(in crate::quota::tests) fn lose_writes(&mut self) {
+        self.writes.clear();
+    }
+
     pub(in crate::quota::tests) fn reread(&mut self, slot: usize) {
         let (token, now) = (self.token(), self.now);
         if let Some(operator) = &mut self.operators[slot] {
