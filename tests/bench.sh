@@ -23,6 +23,8 @@ case " $* " in
   measured() {
     CARGO_BUILD_TARGET="$host" cargo test --locked --release "$@" --nocapture
   }
+  # One leader of ten thousand sidecars: less than half a core, and less than 300 MB.
+  measured -p spillway-operator --lib -- --ignored --exact quota::tests::bench::one_leader_of_ten_thousand_sidecars
   # What is accepted under ten times the load beside half of it: p99 is to be at most one and a half times as long.
   measured -p spillway-tests --test overload -- --ignored --exact what_is_accepted_under_overload_takes_no_longer
   # Small requests beside a megabyte each second that is made to be hard to count: p99 is to be at most twice as long.
