@@ -42,7 +42,7 @@ pub const VARIABLES: &[Variable] = &[
     Variable {
         name: "SPILLWAY_JOURNAL_DIR",
         default: None,
-        about: "where last-good config outlives a container restart; unset: nowhere",
+        about: "where last-good config and what was spent outlive a container restart; unset: nowhere",
     },
     Variable {
         name: "SPILLWAY_DATA_ADDR",

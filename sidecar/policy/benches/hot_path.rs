@@ -9,6 +9,7 @@ use spillway_policy::{
     breaker::{self, Breaker, Outcome},
     fallback::{Candidate, Choice, Demand, Output, Question, Set, Sizes, primaries},
     limit::{self, Ask, Key, LimitId, Limiter, Verdict},
+    quota,
     retry::{
         Failure, Rule,
         budget::{self, Budget},
@@ -211,5 +212,43 @@ fn limits(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, plan, order, breaker, plan_with_breakers, retry, cost, limits);
+/// Three budgets and three fleet-wide limits, among a hundred of each.
+fn rights(c: &mut Criterion) {
+    const SECOND: u64 = 1_000_000_000;
+    let account = |nth| quota::Account { budget: quota::BudgetId(nth), period: quota::Period(1) };
+    let grant = |nth| quota::Grant { account: account(nth), total: u64::MAX / 2, keep: None, left: u64::MAX / 2 };
+    let share = |nth| {
+        let (rate, lease) = (quota::RateId(nth), 1_000 * SECOND);
+        quota::Share { rate, window: 60 * SECOND, floor: 1 << 60, surplus: 0, least: 1 << 40, lease }
+    };
+    let mut holder = quota::Holder::new(1);
+    let mut journal = Vec::new();
+    let answers = holder.report(1).stamp;
+    let (grants, shares) = ((0..100).map(grant).collect(), (0..100).map(share).collect());
+    let rights = quota::Rights { epoch: quota::Epoch(1), serial: 1, answers, grants, shares, permits: Vec::new() };
+    holder.take(1, &rights, &mut journal);
+    let spends = [7, 42, 99].map(|nth| quota::Spend { account: account(nth), amount: 3_000_000 });
+    let takes = [7, 42, 99].map(|nth| quota::Take { rate: quota::RateId(nth), amount: 900, tokens: nth != 7 });
+    let mut now = SECOND;
+    let mut bench = |name: &str, takes: &[quota::Take], settles: bool| {
+        c.bench_function(name, |b| {
+            b.iter(|| {
+                now += 20_000;
+                journal.clear();
+                let ask = quota::Ask { spends: &spends, takes, permits: &[] };
+                let admitted = holder.admit(black_box(now), &ask, &mut journal);
+                if let Ok(hold) = admitted.map(black_box)
+                    && settles
+                {
+                    holder.settle(now, hold, quota::Outcome::Done { cost: 60_000, tokens: 500 }, &mut journal);
+                }
+            });
+        });
+    };
+    bench("rights: admit to three budgets", &[], false);
+    bench("rights: admit to three budgets and three fleet-wide limits", &takes, false);
+    bench("rights: the same, and settle", &takes, true);
+}
+
+criterion_group!(benches, plan, order, breaker, plan_with_breakers, retry, cost, limits, rights);
 criterion_main!(benches);

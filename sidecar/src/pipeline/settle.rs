@@ -7,6 +7,7 @@ mod checked;
 mod fitting;
 mod held;
 mod price;
+mod tell;
 mod totals;
 mod waste;
 
@@ -32,7 +33,7 @@ use super::{
 use crate::{
     bill,
     clock::{self, Day},
-    record::{Outcome, RequestRecord},
+    record::Outcome,
     runtime::{Backend, Failed, Place, Route, Runtime},
 };
 use fitting::Fitting;
@@ -386,41 +387,6 @@ impl Drop for Settle {
         let end = self.end.take();
         let end = end.unwrap_or(End { outcome: Outcome::ClientLeft, status: CLIENT_LEFT, error: None, class: None });
         self.add_up(end.outcome, self.usage.as_ref(), cost);
-        let backend = self.backend();
-        self.place.runtime().telemetry.request(&RequestRecord {
-            id: &self.id,
-            api: self.api,
-            stream: self.stream,
-            outcome: end.outcome,
-            status: end.status,
-            error: end.error.as_deref(),
-            class: end.class,
-            route: self.route.as_ref().map(|route| route.name.as_str()),
-            backend: backend.map(|backend| backend.name.as_str()),
-            provider: backend.map(|backend| backend.provider.name.as_str()),
-            provider_kind: backend.map(|backend| backend.provider.kind.as_str()),
-            model: backend.map(|backend| backend.model.as_str()),
-            attempts: self.attempts,
-            fallback_reason: self.reason,
-            usage: self.usage,
-            usage_estimated,
-            cost,
-            short: self.is_short(),
-            wasted: self.wasted,
-            hedged: self.hedged,
-            truncated_messages: self.fitting.truncated,
-            dropped: self.fitting.dropped.as_deref(),
-            lowered_limit: self.fitting.limit,
-            summary: self.fitting.told.map(|told| (told.how, told.tokens)),
-            summary_cost: self.fitting.cost,
-            skipped_events: self.skipped,
-            schema: self.schema,
-            duration: now.saturating_duration_since(self.started),
-            overhead,
-            first_token: self.first_token,
-            queued: self.passage.queued,
-            limit: self.passage.refused_by.as_deref(),
-            budget: self.over_budget.as_deref(),
-        });
+        self.tell(&end, (cost, usage_estimated), (now, overhead));
     }
 }

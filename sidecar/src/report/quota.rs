@@ -50,7 +50,8 @@ impl QuotaReporter {
                 }
                 Err(error) => {
                     tracing::warn!(error = %Chain(&error), "report of rights was not taken");
-                    sleep(backoff.next(self.runtime.roll())).await;
+                    // Somebody may be waiting; and this is no more often than when all is well.
+                    sleep(backoff.next(self.runtime.roll()).min(EVERY)).await;
                 }
             }
         }
