@@ -22,6 +22,8 @@ pub struct Sidecar {
     pub data: SocketAddr,
     pub admin: SocketAddr,
     pub process: Process,
+    /// To start it again.
+    command: Command,
     folder: TempDir,
 }
 
@@ -61,7 +63,15 @@ impl Sidecar {
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);
-        Ok(Self { data, admin, process: Process::start(&mut command)?, folder })
+        Ok(Self { data, admin, process: Process::start(&mut command)?, command, folder })
+    }
+
+    /// Kills it, as the kernel does that is out of memory, and starts it again as the kubelet does: with the same journal.
+    pub fn kill_and_restart(&mut self) -> anyhow::Result<()> {
+        self.process.child().kill()?;
+        self.process.child().wait()?;
+        self.process = Process::start(&mut self.command)?;
+        Ok(())
     }
 
     /// Waits until it says that it has config.

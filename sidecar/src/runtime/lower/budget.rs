@@ -67,5 +67,7 @@ pub(super) fn of_route(
         let id = budget.header.is_none().then(|| rights.budget(name, None));
         Ok(RouteBudget { budget: Arc::clone(budget), id, spares })
     };
-    route.budgets.iter().map(of).collect()
+    // One that is named twice counts once.
+    let once = |(index, name): &(usize, &String)| !route.budgets[..*index].contains(name);
+    route.budgets.iter().enumerate().filter(once).map(|(_, name)| of(name)).collect()
 }
