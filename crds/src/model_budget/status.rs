@@ -41,7 +41,7 @@ pub struct ModelBudgetStatus {
     pub exhausted: Option<bool>,
     /// The percentages of `alertAt` that were reached in this period; where there are several budgets, by any of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(max = 16), inner(range(min = 1, max = 1000)))]
     pub alerted: Vec<u32>,
     /// The workloads that spent the most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
