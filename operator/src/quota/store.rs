@@ -27,6 +27,9 @@ pub enum Store {
     Cluster(Box<Api<ConfigMap>>),
     /// As long as the process lives.
     Memory(Arc<Mutex<Kept>>),
+    /// At the simulated API server.
+    #[cfg(test)]
+    Simulated,
 }
 
 /// What a store holds.
@@ -80,6 +83,8 @@ impl Store {
 
     pub(super) async fn read(&self) -> Result<Read, StoreError> {
         match self {
+            #[cfg(test)]
+            Self::Simulated => super::tests::turmoil::api::read().await,
             Self::Memory(kept) => {
                 let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 Ok(Read { bytes: kept.bytes.as_ref().map(|bytes| bytes.to_vec()), token: kept.token() })
@@ -97,6 +102,8 @@ impl Store {
     /// Stores this if what is stored is still of that version. An error says nothing of whether it was.
     pub(super) async fn write(&self, expects: Token, bytes: Arc<[u8]>) -> Result<Outcome, StoreError> {
         match self {
+            #[cfg(test)]
+            Self::Simulated => super::tests::turmoil::api::write(&expects, &bytes).await,
             Self::Memory(kept) => {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 if kept.token() != expects {

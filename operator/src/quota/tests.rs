@@ -2,6 +2,7 @@
 
 mod bench;
 pub(super) mod sidecar;
+pub(super) mod turmoil;
 
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ struct World {
     start: tokio::time::Instant,
 }
 
-fn pod(uid: &str) -> PodEntry {
+pub(super) fn pod(uid: &str) -> PodEntry {
     PodEntry {
         uid: uid.into(),
         namespace: "shop".into(),

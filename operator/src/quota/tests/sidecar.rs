@@ -41,6 +41,17 @@ impl Sidecar {
         *self.accounts.entry(name.clone()).or_insert(Account { budget: next, period: Period(1) })
     }
 
+    /// Goes on from a journal of the one account.
+    pub(in crate::quota) fn recover(&mut self, now: u64, life: u32, name: &AccountName, entries: Vec<Entry>) {
+        self.account(name);
+        self.holder = Holder::recover(now, life, entries);
+    }
+
+    /// What was to be written down since the last time.
+    pub(in crate::quota) fn written(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.entries)
+    }
+
     pub(in crate::quota) fn admit(&mut self, now: u64, name: &AccountName, amount: u64) -> Result<Hold, Refusal> {
         let account = self.account(name);
         let ask = Ask { spends: &[Spend { account, amount }], ..Ask::default() };

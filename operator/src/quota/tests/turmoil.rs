@@ -1,0 +1,111 @@
+//! Three replicas and twenty sidecars with the network, the clocks and the processes against them: whatever a seed does,
+//! what is spent and set aside together never exceeds the budget.
+//!
+//! Replicas run the bank with its loop, its ledger and its names; sidecars the holder and the wire's messages, on simulated
+//! hosts whose links break in one direction or both and whose processes end at any moment. `SPILLWAY_SEED=N` replays one
+//! seed; `SPILLWAY_SEEDS=N` sets how many there are.
+
+pub(in crate::quota) mod api;
+mod faults;
+mod lines;
+mod member;
+mod observer;
+mod replica;
+
+use std::time::Duration;
+
+use faults::Faults;
+use observer::Observer;
+
+/// Simulated.
+const LENGTH: Duration = Duration::from_secs(120);
+const REPLICAS: [&str; 3] = ["replica-0", "replica-1", "replica-2"];
+const MEMBERS: usize = 20;
+const LIMIT: u64 = 10_000_000_000;
+/// The most one request costs.
+const DEAREST: u64 = 8_000_000;
+/// How often each sidecar asks, on average: more than twice what there is, together.
+const PAUSE: Duration = Duration::from_millis(215);
+
+/// How much a run of all seeds in the tests takes is bounded; `make bench-seeds` has more.
+const SEEDS: u64 = 12;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Weather {
+    Fair,
+    /// Links break, processes end.
+    Foul,
+}
+
+/// What came of a seed.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    spent: u64,
+    refused: u64,
+}
+
+fn name(member: usize) -> String {
+    format!("member-{member}")
+}
+
+fn play(seed: u64, weather: Weather) -> Outcome {
+    let mut sim = turmoil::Builder::new()
+        .rng_seed(seed)
+        .simulation_duration(LENGTH + Duration::from_secs(60))
+        .tick_duration(Duration::from_millis(10))
+        .min_message_latency(Duration::from_millis(1))
+        .max_message_latency(Duration::from_millis(40))
+        .tcp_capacity(1 << 16)
+        .enable_random_order()
+        .build();
+    let observer = Observer::new(seed, LIMIT);
+    let api = api::State::default();
+    sim.host(api::HOST, move || api::serve(api.clone()));
+    for (index, host) in REPLICAS.into_iter().enumerate() {
+        let observer = observer.clone();
+        sim.host(host, move || replica::serve(index, observer.clone()));
+    }
+    for index in 0..MEMBERS {
+        let (observer, disk) = (observer.clone(), member::Disk::default());
+        sim.host(name(index), move || member::run(index, disk.clone(), observer.clone()));
+    }
+    let mut faults = Faults::new(seed);
+    while sim.elapsed() < LENGTH {
+        if weather == Weather::Foul {
+            faults.strike(&mut sim);
+        }
+        sim.step().unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    }
+    let outcome = observer.outcome();
+    assert!(outcome.spent <= LIMIT, "seed {seed}: {outcome:?} of {LIMIT}");
+    outcome
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+#[test]
+fn nothing_is_overspent_whatever_breaks() {
+    let (first, count) = match number("SPILLWAY_SEED") {
+        Some(seed) => (seed, 1),
+        None => (1, number("SPILLWAY_SEEDS").unwrap_or(SEEDS)),
+    };
+    let mut least = LIMIT;
+    for seed in first..first + count {
+        let outcome = play(seed, Weather::Foul);
+        least = least.min(outcome.spent);
+        println!(
+            "seed {seed}: {:.1} % spent, {} refused",
+            outcome.spent as f64 * 100.0 / LIMIT as f64,
+            outcome.refused
+        );
+    }
+    assert!(least > LIMIT / 4, "hardly anything was spent: {least} of {LIMIT}");
+}
+
+#[test]
+fn in_fair_weather_nearly_all_of_it_is_spent() {
+    let outcome = play(1, Weather::Fair);
+    assert!(outcome.spent >= LIMIT / 100 * 98, "{outcome:?} of {LIMIT}");
+}
