@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .ONESHELL:
-.PHONY: help setup demo try test check fmt lint unit conformance crds catalogue images clients e2e bench fleet clean
+.PHONY: help setup demo try test check fmt lint unit conformance crds catalogue images clients e2e bench bench-seeds fleet clean
 
 CACHE := $(or $(SPILLWAY_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spillway)
 
@@ -54,6 +54,9 @@ images: ## localhost/spillway and localhost/spillway-sidecar, FROM scratch
 
 bench: ## the sidecar beside a bare proxy, in one run
 	@tests/bench.sh
+
+bench-seeds: ## 20,000 seeds (or SPILLWAY_SEEDS) of replicas and sidecars on a simulated network: nothing is overspent
+	@SPILLWAY_SEEDS=$${SPILLWAY_SEEDS:-20000} cargo test --locked --release -p spillway-operator --lib -- --nocapture nothing_is_overspent
 
 fleet: ## 50 sidecars, a budget and a fleet-wide limit, while they and their operators are killed (root; a cluster of its own)
 	@tests/fleet.sh budget

@@ -51,10 +51,7 @@ pub(super) async fn serve(index: usize, observer: Observer) -> turmoil::Result {
     let (hold, tenure) = watch::channel(None);
     let (relay, streams) = (Relay::default(), Streams::default());
     let bank = Bank::new(relay, leadership.clone(), Clock::starting_at(wall));
-    let budget = format!(
-        r#"metadata: {{name: x, namespace: shop}}, spec: {{limit: "{}.00", period: Once}}"#,
-        super::LIMIT / 1_000_000_000
-    );
+    let budget = format!("{{limit: '{}', period: Once}}", super::LIMIT / 1_000_000_000);
     bank.follow(&Arc::new(compile(&world(&[SHOP, &object("ModelBudget", &budget)]))));
     let pods = Pods::fixed((0..MEMBERS).map(member::pod));
     let metrics = Metrics::new();
