@@ -11,6 +11,7 @@ mod operators;
 mod report;
 mod upstream;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -106,4 +107,11 @@ async fn play(
         report.add(format!("status of the ModelBudget: {}", cluster.get("modelbudget", "all")?["status"]));
     }
     Ok(report)
+}
+
+/// A program that `tests/fleet.sh` has built into the folder of this one.
+fn beside(name: &str) -> anyhow::Result<PathBuf> {
+    let program = crate::process::built()?.join(name);
+    anyhow::ensure!(program.exists(), "{} is missing (fix: run tests/fleet.sh)", program.display());
+    Ok(program)
 }

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
+use super::beside;
 use super::{Plan, What};
-use crate::process::program;
 
 /// Where the operators live; its name is in their certificates.
 pub(super) const SYSTEM: &str = "fleet-system";
@@ -28,7 +28,7 @@ impl Cluster {
     pub(super) fn prepare(plan: &Plan, upstream: SocketAddr) -> anyhow::Result<Self> {
         let this = Self;
         this.remove();
-        let crds = Command::new(program("spillway")?).arg("crds").output().context("spillway crds")?;
+        let crds = Command::new(beside("spillway")?).arg("crds").output().context("spillway crds")?;
         this.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "-"], Some(&crds.stdout))?;
         let mut objects = vec![
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}}),
@@ -37,6 +37,11 @@ impl Cluster {
             json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "app", "namespace": APPS}}),
         ];
         objects.extend(resources(plan, upstream));
+        objects.push(json!({
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "operator", "namespace": SYSTEM},
+            "spec": {"serviceAccountName": "spillway", "schedulerName": "nobody",
+                     "containers": [{"name": "operator", "image": "none"}]},
+        }));
         objects.extend((0..plan.sidecars).map(pod));
         let list = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
         this.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"], None)?;
@@ -53,7 +58,7 @@ impl Cluster {
 
     /// A token that proves to be a replica.
     pub(super) fn operator_token(&self) -> anyhow::Result<String> {
-        self.token(&["-n", SYSTEM, "spillway"])
+        self.token(&["-n", SYSTEM, "spillway", "--bound-object-kind=Pod", "--bound-object-name=operator"])
     }
 
     /// The replica that leads, by the Lease.

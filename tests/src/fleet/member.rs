@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use super::beside;
 use super::cluster::{APPS, Cluster, pod_name};
 use super::load::Dice;
 use super::operators::Operators;
 use crate::clock;
-use crate::process::{Process, free_ports, pinned, program};
+use crate::process::{Process, free_ports, pinned};
 use crate::sidecar::get;
 
 /// For all of them to have their config on a busy machine.
@@ -65,7 +66,7 @@ impl Member {
 
     fn spawn(&self) -> anyhow::Result<()> {
         let output = std::fs::File::options().create(true).append(true).open(self.folder.join("output"))?;
-        let mut command = pinned(&program("spillway-sidecar")?, None);
+        let mut command = pinned(&beside("spillway-sidecar")?, None);
         command
             .env("SPILLWAY_OPERATOR", &self.operators)
             .env("SPILLWAY_CA_PEM", &self.authority)

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use super::beside;
 use super::cluster::{Cluster, SYSTEM};
 use crate::clock;
-use crate::process::{Process, free_ports, pinned, program};
+use crate::process::{Process, free_ports, pinned};
 use crate::sidecar::get;
 
 /// How long one that was killed is gone.
@@ -74,7 +75,7 @@ impl Operators {
         let output = std::fs::File::options().create(true).append(true).open(self.output(index))?;
         let own = address(index);
         let at = |port: u16| format!("{own}:{port}");
-        let mut command = pinned(&program("spillway")?, None);
+        let mut command = pinned(&beside("spillway")?, None);
         command
             .args(["operator", "--namespace", SYSTEM, "--pod-ip", &own, "--pod-name", &format!("operator-{index}")])
             .args(["--sidecar-addr", &at(self.port), "--admin-addr", &at(self.admin_port)])
