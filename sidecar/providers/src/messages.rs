@@ -4,6 +4,7 @@ pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod stream;
 mod turn;
+mod waiting;
 
 /// Anthropic's word for why an answer ended.
 pub(crate) fn stop_reason(finish_reason: &str, calls_tools: bool) -> &'static str {

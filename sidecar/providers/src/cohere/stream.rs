@@ -57,8 +57,8 @@ impl FromCohere {
             }
             "tool-plan-delta" => self.text("reasoning_content", message["tool_plan"].as_str(), out),
             "tool-call-start" => {
-                let mut call = message["tool_calls"].clone();
-                call["index"] = self.calls.into();
+                let Value::Object(mut call) = message["tool_calls"].clone() else { return Ok(()) };
+                call.insert("index".into(), self.calls.into());
                 self.calls += 1;
                 self.delta(&json!({"tool_calls": [call]}), true, out);
             }

@@ -1,12 +1,16 @@
 //! A stream of the OpenAI family as Anthropic's events.
 //!
 //! There, one block is open at a time and has a number; here, text, reasoning and any number of tool calls may follow one
-//! another in any chunk. So a block is opened when its kind first comes, and closed when another does.
+//! another in any chunk. So a block is opened when its kind first comes, and closed when another does. A call whose arguments
+//! are not complete stays open, and the calls that begin meanwhile wait for it.
+
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
 use super::response::{message_id, signature};
 use super::stop_reason;
+use super::waiting::{Arguments, Call, Waiting};
 use crate::anthropic::stream::named;
 use crate::openai::reading::{Reading, Said};
 use crate::sse::Event;
@@ -18,8 +22,11 @@ pub(crate) struct ToMessages {
     started: bool,
     open: Option<Block>,
     blocks: u64,
-    /// The largest index of a tool call so far. One that comes back cannot be continued: its block is closed.
-    last_call: Option<u64>,
+    /// The calls so far. One that comes back when its block is closed cannot be continued.
+    calls: BTreeSet<u64>,
+    /// Those of the open call.
+    arguments: Arguments,
+    waiting: Waiting,
     pub(crate) reading: Reading,
 }
 
@@ -40,7 +47,9 @@ impl ToMessages {
             started: false,
             open: None,
             blocks: 0,
-            last_call: None,
+            calls: BTreeSet::new(),
+            arguments: Arguments::default(),
+            waiting: Waiting::default(),
             reading: Reading::default(),
         }
     }
@@ -90,7 +99,7 @@ impl ToMessages {
             content => self.piece(Block::Text, "text", content.as_str(), out),
         }
         self.piece(Block::Text, "text", delta["refusal"].as_str(), out);
-        for call in delta["tool_calls"].as_array().into_iter().flatten() {
+        for call in delta["tool_calls"].as_array().into_iter().flatten().filter(|call| call.is_object()) {
             self.call(call, out)?;
         }
         Ok(())
@@ -99,8 +108,10 @@ impl ToMessages {
     /// The signature of what was thought, or a thought nobody may read.
     fn signed(&mut self, block: &Value, out: &mut Vec<Frame>) {
         if block["type"] == "redacted_thinking" {
+            self.open_all(out);
             self.begin(Block::Redacted, block, out);
         } else if let Some(signature) = block["signature"].as_str().filter(|signature| !signature.is_empty()) {
+            self.open_all(out);
             self.sign(signature, out);
         }
     }
@@ -125,6 +136,7 @@ impl ToMessages {
     fn piece(&mut self, block: Block, kind: &str, text: Option<&str>, out: &mut Vec<Frame>) {
         let Some(text) = text.filter(|text| !text.is_empty()) else { return };
         if self.open != Some(block) {
+            self.open_all(out);
             let mut content = json!({"type": kind, kind: ""});
             if block == Block::Thinking {
                 content["signature"] = "".into(); // Clients take the field for granted.
@@ -135,23 +147,45 @@ impl ToMessages {
     }
 
     fn call(&mut self, call: &Value, out: &mut Vec<Frame>) -> Result<(), Fault> {
-        let index = call["index"].as_u64().unwrap_or_else(|| self.last_call.unwrap_or(0));
-        if self.open != Some(Block::Call(index)) {
-            if self.last_call.is_some_and(|last| index <= last) {
-                let message = format!("tool call {index} of the stream goes on after another one began");
-                return Err(Fault::own(Class::InternalServerError, message));
-            }
-            self.last_call = Some(index);
-            if let Some(signature) = signature(call) {
-                self.sign(&signature, out);
-            }
-            let block = json!({"type": "tool_use", "id": call["id"], "name": call["function"]["name"], "input": {}});
-            self.begin(Block::Call(index), &block, out);
+        let index = call["index"].as_u64().unwrap_or_else(|| self.calls.last().copied().unwrap_or(0));
+        let piece = call["function"]["arguments"].as_str().unwrap_or_default();
+        if self.open == Some(Block::Call(index)) {
+            self.argue(piece, out);
+        } else if self.calls.insert(index) {
+            self.waiting.add(index, call)?;
+        } else if !self.waiting.extend(index, piece)? && !piece.is_empty() {
+            let message = format!("tool call {index} of the stream goes on after another one began");
+            return Err(Fault::own(Class::InternalServerError, message));
         }
-        if let Some(part) = call["function"]["arguments"].as_str().filter(|part| !part.is_empty()) {
-            self.emit_delta(&json!({"type": "input_json_delta", "partial_json": part}), out);
+        while !self.waiting.is_empty() && (!matches!(self.open, Some(Block::Call(_))) || self.arguments.complete()) {
+            self.open_next(out);
         }
         Ok(())
+    }
+
+    /// Opens the first call that waits. False: none does.
+    fn open_next(&mut self, out: &mut Vec<Frame>) -> bool {
+        let Some(Call { index, head, arguments }) = self.waiting.next() else { return false };
+        if let Some(signature) = signature(&head) {
+            self.sign(&signature, out);
+        }
+        let block = json!({"type": "tool_use", "id": head["id"], "name": head["function"]["name"], "input": {}});
+        self.begin(Block::Call(index), &block, out);
+        self.arguments = Arguments::default();
+        self.argue(&arguments, out);
+        true
+    }
+
+    /// Something else begins, or the answer ends: nobody need wait any more.
+    fn open_all(&mut self, out: &mut Vec<Frame>) {
+        while self.open_next(out) {}
+    }
+
+    fn argue(&mut self, piece: &str, out: &mut Vec<Frame>) {
+        if !piece.is_empty() {
+            self.arguments.read(piece);
+            self.emit_delta(&json!({"type": "input_json_delta", "partial_json": piece}), out);
+        }
     }
 
     fn begin(&mut self, block: Block, content: &Value, out: &mut Vec<Frame>) {
@@ -176,9 +210,10 @@ impl ToMessages {
     /// The answer is complete.
     fn finish(&mut self, out: &mut Vec<Frame>) {
         self.start(&Body::default(), out);
+        self.open_all(out);
         self.close(out);
         self.reading.seen.done = true;
-        let reason = stop_reason(self.reading.finish.as_deref().unwrap_or_default(), self.last_call.is_some());
+        let reason = stop_reason(self.reading.finish.as_deref().unwrap_or_default(), !self.calls.is_empty());
         let event = json!({
             "type": "message_delta",
             "delta": {"stop_reason": reason, "stop_sequence": null},

@@ -2,9 +2,10 @@
 //!
 //! Servers that copy OpenAI's API leave out a call's `id` now and then, or send an empty one, and some number no call of a
 //! stream. Whoever translates an answer, and every SDK that sends the tool's result back, goes by both. What is missing is
-//! made up where the call begins; an answer that lacks nothing keeps its bytes.
+//! made up where the call begins, and a number that is used again is replaced; an answer that lacks nothing keeps its bytes.
 
 use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
 use memchr::memmem;
@@ -22,8 +23,19 @@ const MAX_CALLS: usize = 512;
 pub(crate) struct Calls {
     /// What no other answer is called.
     answer: String,
-    /// Choice and call of those that have begun.
-    begun: Vec<(u64, u64)>,
+    begun: Vec<Begun>,
+}
+
+/// A call that has begun.
+#[derive(Debug)]
+struct Begun {
+    choice: u64,
+    /// Its number as the server has it.
+    given: u64,
+    /// Its number as the application has it: no other call of its choice has the same.
+    index: u64,
+    /// Of the server's id, which is as long as it likes.
+    id: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -78,7 +90,7 @@ pub(crate) fn named(bytes: Bytes, answer: &str) -> Bytes {
     let Ok(mut body) = serde_json::from_slice::<Value>(&bytes) else { return bytes };
     let mut count = 0;
     let mut changed = false;
-    for choice in body["choices"].as_array_mut().into_iter().flatten() {
+    for choice in body.get_mut("choices").and_then(Value::as_array_mut).into_iter().flatten() {
         let calls = choice.pointer_mut("/message/tool_calls").and_then(Value::as_array_mut);
         for call in calls.into_iter().flatten().filter(|call| call.is_object()) {
             if call["id"].as_str().is_none_or(str::is_empty) {
@@ -115,10 +127,12 @@ impl Calls {
         }
         let Ok(mut chunk) = serde_json::from_slice::<Value>(data) else { return event };
         for Lack { choice, call, index, id } in lacks {
-            let call = &mut chunk["choices"][choice]["delta"]["tool_calls"][call];
-            call["index"] = index.into();
+            // Lists can be read as the objects that are expected, and are not written to.
+            let call = chunk.pointer_mut(&format!("/choices/{choice}/delta/tool_calls/{call}"));
+            let Some(call) = call.and_then(Value::as_object_mut) else { continue };
+            call.insert("index".into(), index.into());
             if let Some(id) = id {
-                call["id"] = id.into();
+                call.insert("id".into(), id.into());
             }
         }
         let json = chunk.to_string();
@@ -131,7 +145,7 @@ impl Calls {
             let calls = choice.delta.as_ref().and_then(|delta| delta.tool_calls.as_ref());
             for (number, call) in calls.into_iter().flatten().enumerate() {
                 let (index, id) = self.piece(choice.index.unwrap_or(0), call);
-                if id.is_some() || call.index.is_none() {
+                if id.is_some() || call.index != Some(index) {
                     lacks.push(Lack { choice: at, call: number, index, id });
                 }
             }
@@ -141,17 +155,34 @@ impl Calls {
 
     /// The number of the call that a piece belongs to, and the name it should have had.
     fn piece(&mut self, choice: u64, call: &Call<'_>) -> (u64, Option<String>) {
-        let names_tool = call.function.as_ref().and_then(|function| function.name.as_ref()).is_some();
-        let last = self.begun.iter().filter(|(of, _)| *of == choice).map(|(_, index)| *index).max();
-        let next = last.map_or(0, |last| last.saturating_add(1));
-        let index = call.index.unwrap_or(if names_tool { next } else { last.unwrap_or(0) });
-        if self.begun.contains(&(choice, index)) || self.begun.len() == MAX_CALLS {
-            return (index, None);
+        let tool = call.function.as_ref().and_then(|function| function.name.as_deref());
+        let id = call.id.as_deref().filter(|id| !id.is_empty()).map(hash);
+        let of_choice = || self.begun.iter().filter(|begun| begun.choice == choice);
+        let known = match call.index {
+            Some(given) => of_choice().rfind(|begun| begun.given == given),
+            None if tool.is_some() => None,
+            None => of_choice().max_by_key(|begun| begun.index),
+        };
+        // Servers that give every call the same number begin each with its tool and a new id.
+        let begins = tool.is_some_and(|tool| !tool.is_empty()) && id.is_some();
+        let known = known.filter(|known| !begins || known.id.is_none() || known.id == id);
+        if let Some(known) = known {
+            return (known.index, None);
         }
-        self.begun.push((choice, index));
-        let nameless = call.id.as_deref().is_none_or(str::is_empty);
-        (index, nameless.then(|| name(&self.answer, self.begun.len() - 1)))
+        let next = of_choice().map(|begun| begun.index).max().map_or(0, |last| last.saturating_add(1));
+        let index = call.index.filter(|given| of_choice().all(|begun| begun.index != *given)).unwrap_or(next);
+        if self.begun.len() == MAX_CALLS {
+            return (call.index.unwrap_or(index), None);
+        }
+        self.begun.push(Begun { choice, given: call.index.unwrap_or(index), index, id });
+        (index, id.is_none().then(|| name(&self.answer, self.begun.len() - 1)))
     }
+}
+
+fn hash(id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    id.hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -216,6 +247,41 @@ mod tests {
     }
 
     #[test]
+    fn calls_that_share_a_number_stay_apart_in_every_api() {
+        let piece = |index: u64, id: Option<&str>, name: Option<&str>, arguments: &str| json!({"index": index, "id": id, "function": {"name": name, "arguments": arguments}});
+        let (first, second) = (piece(0, Some("a"), Some("f"), "{\"x\":"), piece(0, None, None, "1}"));
+        let again = piece(0, Some("a"), Some("f"), "1}");
+        for api in [Api::ChatCompletions, Api::Messages, Api::Responses] {
+            let rows = [
+                [
+                    first.clone(),
+                    second.clone(),
+                    piece(0, Some("b"), Some("g"), "{}"),
+                    piece(1, Some("c"), Some("h"), "{}"),
+                ],
+                [
+                    first.clone(),
+                    again.clone(),
+                    piece(0, Some("b"), Some("g"), "{}"),
+                    piece(0, Some("c"), Some("h"), "{}"),
+                ],
+            ];
+            let numbered = [
+                first.clone(),
+                second.clone(),
+                piece(1, Some("b"), Some("g"), "{}"),
+                piece(2, Some("c"), Some("h"), "{}"),
+            ];
+            let want = stream(api, &numbered);
+            for row in rows {
+                let got = stream(api, &row);
+                assert!(api == Api::ChatCompletions || got == want, "{got}\n{want}");
+                assert!(api != Api::ChatCompletions || got.contains("\"index\":2"), "{got}");
+            }
+        }
+    }
+
+    #[test]
     fn a_name_that_is_there_stays_and_so_do_the_bytes() {
         let raw = r#"{"choices": [ {"message": {"tool_calls": [{"id": "c1"}]}, "finish_reason": "tool_calls"} ]}"#;
         assert_eq!(named(raw.into(), "r"), raw);
@@ -223,7 +289,12 @@ mod tests {
             r#"{"choices": [ {"delta": {"tool_calls": [{"index": 0, "id": "c1", "function": {"name": "f"}}]}} ]}"#;
         let event = Event { raw: frame(raw.as_bytes()), data: Some(raw.into()) };
         assert_eq!(Calls::default().event(event).data.unwrap(), raw);
-        for odd in [r#"{"choices": {"tool_calls": 1}}"#, r#"{"choices": [{"message": {"tool_calls": [1, null]}}]}"#] {
+        for odd in [
+            r#"{"choices": {"tool_calls": 1}}"#,
+            r#"{"choices": [{"message": {"tool_calls": [1, null]}}]}"#,
+            r#""tool_calls""#,
+            r#"[{"tool_calls": []}]"#,
+        ] {
             assert_eq!(named(odd.into(), "r"), odd);
         }
     }

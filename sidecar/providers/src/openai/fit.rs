@@ -78,7 +78,8 @@ pub(crate) fn leave_out<'a>(
         return Ok(());
     }
     for key in keys {
-        let Some(value) = out.value(key) else { continue };
+        // A null says nothing, and is refused as anything else would be.
+        let Some(value) = out.get_bytes(key).map(|_| out.value(key).unwrap_or_default()) else { continue };
         let neutral = is_neutral(key, &value);
         if target.unsupported == Unsupported::Reject && !neutral {
             return Err(unsupported(key, target.model));
@@ -109,7 +110,7 @@ fn think(out: &mut Body, thinking: Thinking, model: &str) {
     match thinking {
         Thinking::Pass => {}
         Thinking::Effort => {
-            let Some(value) = out.value("thinking") else { return };
+            let value = out.value("thinking").unwrap_or_default();
             out.remove("thinking");
             if value["type"] == "enabled" && out.get_bytes("reasoning_effort").is_none() {
                 out.set("reasoning_effort", &effort(value["budget_tokens"].as_u64().unwrap_or(0)).into());
@@ -149,5 +150,29 @@ const fn effort(budget: u64) -> &'static str {
         HIGH_BUDGET.. => "high",
         MEDIUM_BUDGET.. => "medium",
         _ => "low",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Api, Dialect, encode, read, row};
+
+    #[test]
+    fn a_null_that_a_provider_refuses_is_left_out_and_not_told() {
+        let request = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "user": null,
+            "logit_bias": null, "functions": null, "function_call": null, "n": null, "thinking": null});
+        let body = Body::parse(request.to_string().into()).unwrap();
+        let need = read(Api::ChatCompletions, &body).unwrap();
+        for kind in ["Mistral", "Groq", "Cerebras", "Cohere", "Together"] {
+            for unsupported in [Unsupported::Drop, Unsupported::Reject] {
+                let dialect = if kind == "Cohere" { Dialect::Cohere } else { Dialect::OpenAi };
+                let target = Target { row: row(kind), unsupported, ..Target::new(dialect, "m") };
+                let out = encode(Api::ChatCompletions, &body, &need, &target).unwrap();
+                let sent = Body::parse(out.body).unwrap();
+                let left = target.row.drops.iter().filter(|key| sent.get_bytes(key).is_some());
+                assert_eq!((left.count(), out.dropped.len()), (0, 0), "{kind} {unsupported:?}");
+            }
+        }
     }
 }

@@ -128,7 +128,7 @@ impl ToResponses {
             content => self.say(Kind::Text, content.as_str().unwrap_or_default(), &choice["logprobs"]["content"], out),
         }
         self.say(Kind::Refusal, delta["refusal"].as_str().unwrap_or_default(), &Value::Null, out);
-        for call in delta["tool_calls"].as_array().into_iter().flatten() {
+        for call in delta["tool_calls"].as_array().into_iter().flatten().filter(|call| call.is_object()) {
             self.call(call, out);
         }
     }
@@ -217,9 +217,11 @@ impl ToResponses {
             Some((_, index)) => *index,
             None => {
                 self.close(out);
-                let mut begun = call.clone();
-                begun["function"]["arguments"] = "".into();
-                let index = self.add(Item::call(&begun), out);
+                let mut begun = Item::call(call);
+                if let Item::Call { arguments, .. } = &mut begun {
+                    arguments.clear(); // They are said below.
+                }
+                let index = self.add(begun, out);
                 self.calls.push((number, index));
                 index
             }
