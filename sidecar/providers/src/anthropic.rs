@@ -8,6 +8,7 @@ pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod schema;
 pub(crate) mod stream;
+pub(crate) mod thoughts;
 mod tools;
 
 use std::borrow::Cow;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::model::Traits;
 use super::part::{blocks, is_signed, marked, text_block};
+use super::thoughts::without_index;
 use crate::{BadRequest, function};
 
 #[derive(Debug)]
@@ -161,6 +162,13 @@ impl Conversation {
         self.turns.last().is_some_and(|turn| turn.role == Role::Assistant)
     }
 
+    /// Whether results answer calls before which nothing was thought, in any turn since a user spoke.
+    pub(super) fn is_thoughtless(&self) -> bool {
+        let mut begun = self.turns.iter().rev().take_while(|turn| turn.role == Role::Assistant || turn.is_answer());
+        let thought = |block: &Value| block["type"] == "thinking" || block["type"] == "redacted_thinking";
+        self.turns.last().is_some_and(Turn::is_answer) && !begun.any(|turn| turn.blocks.iter().any(thought))
+    }
+
     pub(super) fn into_messages(self) -> Value {
         let message = |turn: Turn| {
             let role = match turn.role {
@@ -185,6 +193,10 @@ impl Turn {
         turn
     }
 
+    fn is_answer(&self) -> bool {
+        self.role == Role::User && !self.results.is_empty()
+    }
+
     fn add(&mut self, mut blocks: Vec<Value>) {
         let first = blocks.iter().take_while(|block| block["type"] == "tool_result").count();
         if first == blocks.len() || self.blocks.is_empty() {
@@ -197,7 +209,7 @@ impl Turn {
 /// Thinking that came with a signature goes back first, as it was: the model checks it.
 fn thoughts(message: &mut Value) -> Vec<Value> {
     match message.get_mut("thinking_blocks").map(Value::take) {
-        Some(Value::Array(blocks)) => blocks.into_iter().filter(is_signed).collect(),
+        Some(Value::Array(blocks)) => blocks.into_iter().filter(is_signed).map(without_index).collect(),
         _ => Vec::new(),
     }
 }

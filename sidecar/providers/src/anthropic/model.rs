@@ -1,5 +1,7 @@
 //! What a Claude takes: what the catalogue knows of it, and else what its name says.
 
+use serde_json::Value;
+
 use crate::openai::family::is_neutral;
 use crate::{Abilities, BadRequest, Body, Host, Target, Unsupported};
 
@@ -17,6 +19,8 @@ pub(super) struct Traits {
     pub(super) budget: bool,
     /// Thinks at all.
     pub(super) thinks: bool,
+    /// Is a Claude, and so refuses some of the rest of a request while it thinks.
+    pub(super) claude: bool,
     pub(super) schema: Schema,
     /// Can be made to call a tool.
     pub(super) forced_tools: bool,
@@ -73,6 +77,7 @@ impl Traits {
             efforts: Strongest::of(version, known),
             budget: known.legacy_thinking.unwrap_or(version < (4, 7)),
             thinks: known.reasoning.unwrap_or_else(|| claude.is_none_or(|version| version >= (3, 7))),
+            claude: claude.is_some(),
             schema,
             forced_tools: known.forced_tool_use.unwrap_or(true),
             prefill: known.assistant_prefill.unwrap_or(true),
@@ -103,6 +108,28 @@ impl Strongest {
 /// Since Opus 4.1, a Claude refuses `temperature` and `top_p` in one request.
 pub(crate) fn takes_one_sampling(version: (u32, u32)) -> bool {
     version >= (4, 1)
+}
+
+/// Whether Claude is told to think.
+pub(crate) fn is_thinking(thinking: Option<&Value>) -> bool {
+    thinking.is_some_and(|thinking| thinking["type"] == "enabled" || thinking["type"] == "adaptive")
+}
+
+/// Whether a Claude that thinks refuses this measure of chance. A temperature above Anthropic's scale is made its end.
+pub(crate) fn excludes_thinking(key: &str, value: &Value) -> bool {
+    const LEAST_TOP_P: f64 = 0.95;
+    match key {
+        "temperature" => value.as_f64().is_some_and(|temperature| temperature < 1.0),
+        "top_p" => value.as_f64().is_some_and(|top_p| top_p < LEAST_TOP_P),
+        "top_k" => !value.is_null(),
+        _ => false,
+    }
+}
+
+/// A request's parameters, with what says how much to think in front: it decides what the others may be.
+pub(crate) fn thinking_first(body: &Body) -> impl Iterator<Item = &str> {
+    let tells = |key: &&str| matches!(*key, "thinking" | "reasoning_effort");
+    body.keys().filter(tells).chain(body.keys().filter(move |key| !tells(key)))
 }
 
 /// Of `temperature` and `top_p`, for a model that takes one of them: whether `key` is the one to leave out. The

@@ -44,7 +44,7 @@ fn has_unsigned(raw: &[u8]) -> bool {
 fn leave_unsigned(out: &mut Body) {
     let Some(Value::Array(mut messages)) = out.value("messages") else { return };
     messages.retain_mut(|message| {
-        let Some(blocks) = message["content"].as_array_mut() else { return true };
+        let Some(blocks) = message.get_mut("content").and_then(Value::as_array_mut) else { return true };
         let before = blocks.len();
         blocks.retain(is_signed);
         before == blocks.len() || !blocks.is_empty()
@@ -96,4 +96,34 @@ pub(super) fn message(bytes: Bytes) -> Result<Body, Fault> {
     let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
     let inside = fault::inside(Dialect::Anthropic, &value);
     Err(inside.unwrap_or_else(|| Fault::garbage("answer has no \"content\"", &bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Api, read};
+
+    fn encoded(target: &Target<'_>, request: &Value) -> Result<(Value, Vec<String>), String> {
+        let body = Body::parse(request.to_string().into()).map_err(|error| error.message)?;
+        let need = read(Api::Messages, &body).map_err(|error| error.message)?;
+        let out = encode(&body, &need, target);
+        Ok((serde_json::from_slice(&out.body).unwrap(), out.dropped))
+    }
+
+    #[test]
+    fn messages_that_are_none_are_the_providers_to_refuse() {
+        let unsigned =
+            json!({"role": "assistant", "content": [{"type": "thinking", "thinking": "x", "signature": ""}]});
+        for strange in [json!("x"), json!(5), json!([1]), json!(null), json!({"content": 7})] {
+            for host in [Host::Own, Host::Vertex, Host::Bedrock] {
+                let target = Target { host, ..Target::new(Dialect::Anthropic, "claude-opus-4-5") };
+                let request = json!({"model": "m", "max_tokens": 9, "messages": [strange, unsigned]});
+                if let Ok((got, _)) = encoded(&target, &request) {
+                    assert_eq!(got["messages"], json!([strange]), "what nobody signed stays here");
+                }
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::content::Conversation;
-use super::model::{Schema, Traits, is_one_too_many};
+use super::model::{Schema, Traits, excludes_thinking, is_one_too_many, is_thinking, thinking_first};
 use super::{JSON_TOOL, SCHEMA_HEADERS, VERTEX_SEARCH_HEADERS, headers, path, schema, tools, version_in_body};
 use crate::openai::request::unsupported;
 use crate::{BadRequest, Body, Host, Need, Outgoing, Target, Unsupported, refs};
@@ -55,6 +55,8 @@ struct Draft<'a> {
     traits: Traits,
     out: Map<String, Value>,
     tools: Vec<Value>,
+    /// Calls are being answered of which it has not come back what was thought before them: Claude refuses to think on then.
+    thoughtless: bool,
     headers: &'static [(&'static str, &'static str)],
     dropped: Vec<String>,
 }
@@ -73,7 +75,9 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
         return Err(BadRequest::at("messages", message));
     }
     let (headers, path) = (headers(target, need.stream), path(target, need.stream));
-    let mut draft = Draft { target, traits, out: Map::new(), tools: Vec::new(), headers, dropped: Vec::new() };
+    let thoughtless = conversation.is_thoughtless() && target.unsupported != Unsupported::Pass;
+    let (out, tools, dropped) = (Map::new(), Vec::new(), Vec::new());
+    let mut draft = Draft { target, traits, out, tools, thoughtless, headers, dropped };
     match version_in_body(target.host) {
         None => draft.set("model", target.model),
         Some(version) => draft.set("anthropic_version", version),
@@ -84,7 +88,7 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     }
     let uses_tools = conversation.uses_tools;
     draft.set("messages", conversation.into_messages());
-    for key in body.keys() {
+    for key in thinking_first(body) {
         draft.parameter(key, body)?;
     }
     draft.choose_tools(body, uses_tools)?;
@@ -146,8 +150,13 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Some parameters exclude that a Claude thinks. What is passed as it is, is its own judge.
+    fn thinks_apart(&self) -> bool {
+        self.traits.claude && self.target.unsupported != Unsupported::Pass && is_thinking(self.out.get("thinking"))
+    }
+
     fn sampling(&mut self, key: &str, value: Value, body: &Body) -> Result<(), BadRequest> {
-        if !self.traits.sampling {
+        if !self.traits.sampling || (self.thinks_apart() && excludes_thinking(key, &value)) {
             return self.refuse(key, value);
         }
         if self.traits.one_sampling && is_one_too_many(key, body, self.target, &mut self.dropped)? {
@@ -217,7 +226,7 @@ impl Draft<'_> {
         // Thinking is part of the answer's bound, and must leave room in it.
         let max_tokens = self.out["max_tokens"].as_u64().unwrap_or(DEFAULT_MAX_TOKENS);
         let budget = budget.min(max_tokens.saturating_sub(1));
-        if budget < MIN_BUDGET {
+        if budget < MIN_BUDGET || self.thoughtless {
             return self.refuse("reasoning_effort", value.clone());
         }
         self.set("thinking", json!({"type": "enabled", "budget_tokens": budget}));
@@ -226,6 +235,9 @@ impl Draft<'_> {
 
     /// Anthropic's own parameter, from applications that know who they talk to. Newer models take an effort only.
     fn thinking(&mut self, value: Value) -> Result<(), BadRequest> {
+        if value["type"] == "enabled" && self.traits.budget && self.thoughtless {
+            return self.refuse("thinking", value);
+        }
         if value["type"] != "enabled" || self.traits.budget {
             self.set("thinking", value);
             return Ok(());
@@ -252,7 +264,8 @@ impl Draft<'_> {
         let given = body.value("tool_choice");
         let mut choice = tools::choice(given.as_ref(), parallel)?;
         let forced = choice.as_ref().is_some_and(|choice| choice["type"] == "any" || choice["type"] == "tool");
-        if forced && !self.traits.forced_tools && self.target.unsupported != Unsupported::Pass {
+        let can_be_forced = self.traits.forced_tools || self.target.unsupported == Unsupported::Pass;
+        if forced && (!can_be_forced || self.thinks_apart()) {
             self.refuse("tool_choice", given.unwrap_or_default())?;
             choice = tools::choice(None, parallel)?;
         }
@@ -271,8 +284,9 @@ impl Draft<'_> {
         }
         let schema = format.pointer_mut("/json_schema/schema").map(Value::take).unwrap_or_default();
         let native = || Ok(json!({"type": "json_schema", "schema": schema::strict(&schema)?}));
-        // Structured answers take no schema that refers to itself; a tool's parameters may.
-        let way = if refs::circle(&schema).is_some() { Schema::Tool } else { self.traits.schema };
+        // Structured answers take no schema that refers to itself and no maps; a tool's parameters may be either.
+        let for_tools = refs::circle(&schema).is_some() || schema::is_open(&schema);
+        let way = if for_tools { Schema::Tool } else { self.traits.schema };
         match way {
             Schema::Beta => {
                 self.set("output_format", native()?);
@@ -295,7 +309,7 @@ impl Draft<'_> {
         self.tools.push(tools::json_tool(schema));
         self.set("tools", self.tools.clone());
         // Models that think may not be forced; they are asked.
-        let may_force = self.traits.forced_tools && !self.out.contains_key("thinking");
+        let may_force = self.traits.forced_tools && !is_thinking(self.out.get("thinking"));
         if may_force && (self.tools.len() == 1 || !self.out.contains_key("tool_choice")) {
             self.set("tool_choice", choice);
         }

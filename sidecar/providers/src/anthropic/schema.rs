@@ -41,6 +41,22 @@ pub(crate) fn no_circle(schema: &Value, who: &str) -> Result<(), BadRequest> {
     Err(BadRequest::at("response_format", message))
 }
 
+/// Whether some object of a schema may have fields nobody named: a map. Structured answers want every object closed, so that
+/// of a map nothing but the empty one would be left.
+pub(crate) fn is_open(schema: &Value) -> bool {
+    match schema {
+        Value::Object(schema) => schema.iter().any(|(key, value)| match (key.as_str(), value) {
+            ("additionalProperties", value) => *value == Value::Bool(true) || value.is_object(),
+            ("patternProperties", Value::Object(fields)) => !fields.is_empty(),
+            ("properties" | "$defs" | "definitions", Value::Object(fields)) => fields.values().any(is_open),
+            ("enum" | "const" | "default" | "examples" | "required", _) => false,
+            (_, value) => is_open(value),
+        }),
+        Value::Array(items) => items.iter().any(is_open),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
 fn clean(schema: Value) -> Value {
     match schema {
         Value::Object(schema) => clean_object(schema),
@@ -121,6 +137,23 @@ mod tests {
             "required": ["minimum"], "additionalProperties": false,
         });
         assert_eq!(strict(&schema).unwrap(), want);
+    }
+
+    #[test]
+    fn a_map_is_told_from_an_object_whose_fields_are_known() {
+        let field = |schema: Value| json!({"type": "object", "properties": {"a": schema}});
+        let rows = [
+            (field(json!({"type": "object", "additionalProperties": {"type": "integer"}})), true),
+            (field(json!({"type": "array", "items": {"type": "object", "additionalProperties": true}})), true),
+            (field(json!({"anyOf": [{"type": "object", "patternProperties": {"^x": {}}}, {"type": "null"}]})), true),
+            (json!({"$ref": "#/$defs/M", "$defs": {"M": {"type": "object", "additionalProperties": {}}}}), true),
+            (json!({"type": "object", "additionalProperties": false}), false),
+            (field(json!({"default": {"additionalProperties": true}})), false),
+            (json!({"type": "object", "properties": {"additionalProperties": {"type": "string"}}}), false),
+        ];
+        for (schema, want) in rows {
+            assert_eq!(is_open(&schema), want, "{schema}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::response::chat_id;
+use super::thoughts::Thoughts;
 use super::{JSON_TOOL, NATIVE_REASON, finish_reason, native_finish_reason};
 use crate::openai::chunks::ChunkWriter;
 use crate::repeats::Piece;
@@ -25,6 +26,7 @@ pub(crate) struct ToChat {
     block: Block,
     /// Tool calls so far. Their index is not the block's: text and thinking are blocks too.
     calls: u64,
+    thoughts: Thoughts,
     finish: Option<&'static str>,
     pub(crate) seen: Seen,
 }
@@ -122,6 +124,7 @@ impl ToChat {
             chunks: ChunkWriter::new(shown_model, wants_usage),
             block: Block::Other,
             calls: 0,
+            thoughts: Thoughts::default(),
             finish: None,
             seen: Seen::default(),
         };
@@ -167,8 +170,11 @@ impl ToChat {
         self.block = Block::Other;
         match block["type"].as_str().unwrap_or_default() {
             "text" => self.text(out, "content", &block["text"]),
-            "thinking" => self.text(out, "reasoning_content", &block["thinking"]),
-            "redacted_thinking" => self.chunk(out, &json!({"thinking_blocks": [block]}), false),
+            "thinking" => self.think(out, &block["thinking"]),
+            "redacted_thinking" => {
+                let thought = self.thoughts.redacted(&block["data"]);
+                self.chunk(out, &thought, false);
+            }
             "tool_use" if block["name"] == JSON_TOOL => self.block = Block::Json,
             "tool_use" => {
                 let index = self.calls;
@@ -188,14 +194,19 @@ impl ToChat {
     fn delta(&mut self, out: &mut Vec<Frame>, delta: &Value) {
         match delta["type"].as_str().unwrap_or_default() {
             "text_delta" => self.text(out, "content", &delta["text"]),
-            "thinking_delta" => self.text(out, "reasoning_content", &delta["thinking"]),
+            "thinking_delta" => self.think(out, &delta["thinking"]),
             "signature_delta" => {
-                let block = json!({"type": "thinking", "thinking": "", "signature": delta["signature"]});
-                self.chunk(out, &json!({"thinking_blocks": [block]}), false);
+                let thought = self.thoughts.signed(&delta["signature"]);
+                self.chunk(out, &thought, false);
             }
             "input_json_delta" => self.arguments(out, &delta["partial_json"]),
             _ => {}
         }
+    }
+
+    fn think(&mut self, out: &mut Vec<Frame>, text: &Value) {
+        self.thoughts.push(text.as_str().unwrap_or_default());
+        self.text(out, "reasoning_content", text);
     }
 
     fn text(&mut self, out: &mut Vec<Frame>, key: &str, text: &Value) {

@@ -135,6 +135,14 @@ impl Conversation {
         }
     }
 
+    /// Whether results answer calls before which nothing was thought, in any turn since a user spoke.
+    pub(super) fn is_thoughtless(&self) -> bool {
+        let has = |turn: &Turn, key: &str| turn.blocks.iter().any(|block| block.get(key).is_some());
+        let is_answer = |turn: &Turn| turn.role == Role::User && has(turn, "toolResult");
+        let mut begun = self.turns.iter().rev().take_while(|turn| turn.role == Role::Assistant || is_answer(turn));
+        self.turns.last().is_some_and(is_answer) && !begun.any(|turn| has(turn, "reasoningContent"))
+    }
+
     pub(super) fn into_messages(self) -> Value {
         let message = |turn: Turn| {
             let role = if turn.role == Role::User { "user" } else { "assistant" };

@@ -6,7 +6,7 @@ use super::content::Conversation;
 use super::model::{Thinking, TopK, Traits};
 use super::tools::{self, Choice};
 use super::{STREAM_HEADERS, path};
-use crate::anthropic::model::is_one_too_many;
+use crate::anthropic::model::{excludes_thinking, is_one_too_many, is_thinking, thinking_first};
 use crate::anthropic::schema;
 use crate::openai::fit::budget;
 use crate::{BadRequest, Body, Need, Outgoing, Target, Unsupported};
@@ -46,6 +46,8 @@ struct Draft<'a> {
     /// `additionalModelRequestFields`: what Converse does not look at.
     more: Map<String, Value>,
     tools: Vec<Value>,
+    /// Calls are being answered of which it has not come back what was thought before them: Claude refuses to think on then.
+    thoughtless: bool,
     dropped: Vec<String>,
 }
 
@@ -56,8 +58,9 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     };
     let traits = Traits::of(target);
     let mut conversation = Conversation::read(messages, traits)?;
-    let (out, inference, more) = (Map::new(), Map::new(), Map::new());
-    let mut draft = Draft { target, traits, out, inference, more, tools: Vec::new(), dropped: Vec::new() };
+    let (out, inference, more, tools, dropped) = (Map::new(), Map::new(), Map::new(), Vec::new(), Vec::new());
+    let thoughtless = conversation.is_thoughtless() && target.unsupported != Unsupported::Pass;
+    let mut draft = Draft { target, traits, out, inference, more, tools, thoughtless, dropped };
     let system = std::mem::take(&mut conversation.system);
     if !system.is_empty() {
         draft.set("system", system);
@@ -65,7 +68,7 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     if let Some(limit) = need.max_output_tokens {
         draft.inference.insert("maxTokens".into(), limit.into());
     }
-    for key in body.keys() {
+    for key in thinking_first(body) {
         draft.parameter(key, body)?;
     }
     let format = draft.structure(body)?;
@@ -102,6 +105,7 @@ impl Draft<'_> {
         let Some(value) = body.value(key) else { return Ok(()) };
         match key {
             "temperature" | "top_p" => self.sampling(key, value, body)?,
+            "top_k" if self.thinks_apart() => self.refuse(key, value)?,
             "top_k" => match self.traits.top_k {
                 TopK::Plain => self.more("top_k", value),
                 TopK::Nova => self.more("inferenceConfig", json!({"topK": value})),
@@ -136,9 +140,17 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Some parameters exclude that a Claude thinks. What is passed as it is, is its own judge.
+    fn thinks_apart(&self) -> bool {
+        self.target.unsupported != Unsupported::Pass && is_thinking(self.more.get("thinking"))
+    }
+
     fn sampling(&mut self, key: &str, value: Value, body: &Body) -> Result<(), BadRequest> {
-        if !self.traits.sampling {
+        if !self.traits.sampling || (self.thinks_apart() && excludes_thinking(key, &value)) {
             return self.refuse(key, value);
+        }
+        if self.more.get("reasoningConfig").is_some_and(|config| config["maxReasoningEffort"] == "high") {
+            return Ok(()); // Nova takes no bounds beside its highest effort.
         }
         if self.traits.one_sampling && is_one_too_many(key, body, self.target, &mut self.dropped)? {
             return Ok(());
@@ -188,7 +200,7 @@ impl Draft<'_> {
                 // Thinking is part of the answer's bound, and must leave room in it.
                 let limit = self.inference.get("maxTokens").and_then(Value::as_u64);
                 let budget = limit.map_or(budget, |limit| budget.min(limit.saturating_sub(1)));
-                if budget < MIN_BUDGET {
+                if budget < MIN_BUDGET || self.thoughtless {
                     return self.refuse("reasoning_effort", value.clone());
                 }
                 self.claude_thinks(json!({"type": "enabled", "budget_tokens": budget}), None);
@@ -208,6 +220,9 @@ impl Draft<'_> {
             _ => "low",
         };
         match self.traits.thinking {
+            Thinking::Budget | Thinking::Effort { budget: true, .. } if enabled && self.thoughtless => {
+                return self.refuse("thinking", value);
+            }
             Thinking::Budget | Thinking::Effort { budget: true, .. } => self.claude_thinks(value, None),
             Thinking::Effort { budget: false, .. } if enabled => {
                 self.claude_thinks(json!({"type": "adaptive"}), Some(effort));
@@ -234,7 +249,7 @@ impl Draft<'_> {
     /// At its highest effort it takes no bounds beside.
     fn nova_thinks(&mut self, level: &str) {
         if level == "high" {
-            self.inference.retain(|key, _| !matches!(key.as_str(), "maxTokens" | "temperature" | "topP"));
+            self.inference.remove("maxTokens");
         }
         self.more("reasoningConfig", json!({"type": "enabled", "maxReasoningEffort": level}));
     }
@@ -247,7 +262,7 @@ impl Draft<'_> {
             return Ok(None);
         }
         let wanted = format.pointer_mut("/json_schema").map(Value::take).unwrap_or_default();
-        if !self.traits.schema {
+        if !self.traits.schema || schema::is_open(&wanted["schema"]) {
             return tools::json_tool(&wanted["schema"], self.traits).map(Some);
         }
         schema::no_circle(&wanted["schema"], "Bedrock")?;
@@ -268,9 +283,15 @@ impl Draft<'_> {
         if choice == Some(Choice::None) {
             self.tools.clear();
         }
+        let can_be_forced = self.traits.forced || self.target.unsupported == Unsupported::Pass;
+        let is_forced = matches!(choice, Some(Choice::Any | Choice::Named(_)));
+        if is_forced && !self.tools.is_empty() && (!can_be_forced || self.thinks_apart()) {
+            self.refuse("tool_choice", given.clone().unwrap_or_default())?;
+            choice = None;
+        }
         if let Some(tool) = format {
             // With the application's own tools beside it, the model has the last word. While it thinks it may not be forced.
-            let forced = self.traits.forced && !self.more.contains_key("thinking");
+            let forced = self.traits.forced && !is_thinking(self.more.get("thinking"));
             choice = match (forced, self.tools.is_empty()) {
                 (false, _) => None,
                 (true, true) => Some(Choice::Named(crate::anthropic::JSON_TOOL.to_owned())),
@@ -285,11 +306,6 @@ impl Draft<'_> {
                 self.set("toolConfig", json!({"tools": [tools::stand_in()]}));
             }
             return Ok(());
-        }
-        let is_forced = matches!(choice, Some(Choice::Any | Choice::Named(_)));
-        if is_forced && !self.traits.forced && self.target.unsupported != Unsupported::Pass {
-            self.refuse("tool_choice", given.clone().unwrap_or_default())?;
-            choice = None;
         }
         let mut config = json!({"tools": std::mem::take(&mut self.tools)});
         let parallel = body.value("parallel_tool_calls").and_then(|value| value.as_bool());

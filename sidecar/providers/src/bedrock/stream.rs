@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::response::chat_id;
 use super::{finish_reason, malformed, thinking_tokens, usage};
 use crate::anthropic::JSON_TOOL;
+use crate::anthropic::thoughts::Thoughts;
 use crate::openai::chunks::ChunkWriter;
 use crate::repeats::Piece;
 use crate::sse::Event;
@@ -19,6 +20,7 @@ pub(crate) struct FromConverse {
     block: Block,
     /// Tool calls so far. Their index is not the block's: text and thinking are blocks too.
     calls: u64,
+    thoughts: Thoughts,
     /// Said before the counts that it is a part of. Alone it would be a bill for no prompt.
     reasoning: u64,
     /// Why the answer is none. It is told when the counts have come, which are billed all the same.
@@ -43,7 +45,8 @@ enum Block {
 impl FromConverse {
     pub(crate) fn new(shown_model: &str, wants_usage: bool) -> Self {
         let chunks = ChunkWriter::new(shown_model, wants_usage);
-        Self { chunks, block: Block::Other, calls: 0, reasoning: 0, broken: None, seen: Seen::default() }
+        let (block, thoughts, seen) = (Block::Other, Thoughts::default(), Seen::default());
+        Self { chunks, block, calls: 0, thoughts, reasoning: 0, broken: None, seen }
     }
 
     pub(crate) fn stamp(&mut self, stamp: Stamp<'_>) {
@@ -108,17 +111,18 @@ impl FromConverse {
         let thought = &delta["reasoningContent"];
         let block = payload["contentBlockIndex"].as_u64().unwrap_or(0);
         self.text("content", delta["text"].as_str(), block, out);
+        self.thoughts.push(thought["text"].as_str().unwrap_or_default());
         self.text("reasoning_content", thought["text"].as_str(), block, out);
         if let Some(input) = delta["toolUse"]["input"].as_str().filter(|input| !input.is_empty()) {
             self.arguments(input, block, out);
         }
-        if let Some(signature) = thought["signature"].as_str() {
-            let block = json!({"type": "thinking", "thinking": "", "signature": signature});
-            self.delta(&json!({"thinking_blocks": [block]}), false, out);
+        if thought["signature"].is_string() {
+            let thought = self.thoughts.signed(&thought["signature"]);
+            self.delta(&thought, false, out);
         }
-        if let Some(data) = thought["redactedContent"].as_str() {
-            let block = json!({"type": "redacted_thinking", "data": data});
-            self.delta(&json!({"thinking_blocks": [block]}), false, out);
+        if thought["redactedContent"].is_string() {
+            let thought = self.thoughts.redacted(&thought["redactedContent"]);
+            self.delta(&thought, false, out);
         }
     }
 

@@ -12,6 +12,7 @@ use super::response::{message_id, signature};
 use super::stop_reason;
 use super::waiting::{Arguments, Call, Waiting};
 use crate::anthropic::stream::named;
+use crate::anthropic::thoughts::without_index;
 use crate::openai::reading::{Reading, Said};
 use crate::sse::Event;
 use crate::{Body, Class, Fault, Frame};
@@ -109,7 +110,7 @@ impl ToMessages {
     fn signed(&mut self, block: &Value, out: &mut Vec<Frame>) {
         if block["type"] == "redacted_thinking" {
             self.open_all(out);
-            self.begin(Block::Redacted, block, out);
+            self.begin(Block::Redacted, &without_index(block.clone()), out);
         } else if let Some(signature) = block["signature"].as_str().filter(|signature| !signature.is_empty()) {
             self.open_all(out);
             self.sign(signature, out);

@@ -9,6 +9,7 @@ use super::echo;
 use super::events::{Place, Writer};
 use super::output::{Item, Kind, Part, output, status};
 use super::{id, incomplete};
+use crate::anthropic::thoughts::without_index;
 use crate::openai::reading::{Reading, Said};
 use crate::sse::Event;
 use crate::{Body, Class, Fault, Frame, Usage};
@@ -196,7 +197,7 @@ impl ToResponses {
     fn sign(&mut self, block: &Value, out: &mut Vec<Frame>) {
         self.open_thoughts(out);
         let Some(Item::Reasoning { text, blocks, .. }) = self.open.map(|index| &mut self.items[index]) else { return };
-        let mut block = block.clone();
+        let mut block = without_index(block.clone());
         if block["thinking"] == "" {
             let signed = blocks.iter().filter_map(|block| block["thinking"].as_str()).map(str::len).sum();
             block["thinking"] = text.get(signed..).unwrap_or_default().into();

@@ -194,9 +194,13 @@ fn think(message: &mut Value, delta: &Value, unsigned: &mut Value) {
     for block in delta["thinking_blocks"].as_array().into_iter().flatten() {
         let mut block = block.clone();
         if block["type"] == "thinking" {
-            append(unsigned, &block["thinking"]);
+            // Some repeat at the end what came in pieces, so that the block is whole.
+            if block["thinking"] != *unsigned {
+                append(unsigned, &block["thinking"]);
+            }
             block["thinking"] = std::mem::replace(unsigned, "".into());
         }
+        block.as_object_mut().map(|block| block.shift_remove("index"));
         message["thinking_blocks"].as_array_mut().expect("made above").push(block);
     }
 }

@@ -188,6 +188,8 @@ impl Source {
             let now = clock::now();
             self.waiting.get_or_insert(now);
             self.contentless.get_or_insert(now);
+            // What was read last may have left less time to wait than the timer knows of.
+            self.aim();
         }
         loop {
             ready!(self.timer.as_mut().poll(cx));

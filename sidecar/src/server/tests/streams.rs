@@ -209,6 +209,37 @@ async fn an_answer_that_says_why_it_ends_is_complete_without_the_last_event() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_whole_waits_no_idle_timeout_for_its_connection() {
+    let usage = json!({"id": "1", "object": "chat.completion.chunk", "choices": [],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}});
+    let last = [
+        ("the reason and the counts", vec![stop(), usage.to_string()], 4_000),
+        ("the reason alone", vec![stop()], 4_000),
+        ("the last event", vec![stop(), "[DONE]".to_owned()], 1_000),
+    ];
+    for (row, events, bound_ms) in last {
+        let world = World::new(|config| {
+            config.pointer_mut("/providers/ai~1fake").unwrap()["timeouts"] =
+                json!({"connect_ms": 600_000, "first_byte_ms": 600_000, "idle_ms": 600_000, "total_ms": 600_000});
+            let route = route(config);
+            route["streaming"] = json!({"first_token_timeout_ms": 600_000, "idle_timeout_ms": 600_000});
+            route["request"]["timeout_ms"] = json!(600_000);
+        });
+        let world = world.await;
+        let events: Vec<String> = std::iter::once(piece("a")).chain(events).collect();
+        let events: Vec<&str> = events.iter().map(String::as_str).collect();
+        world.provider.then([Act::events(&events, false)]);
+        tokio::time::pause();
+        let began = crate::clock::now();
+        let got = world.chat(&streamed()).await;
+        let took = crate::clock::now() - began;
+        tokio::time::resume();
+        assert!(got.text.ends_with("data: [DONE]\n\n") && !got.text.contains("error"), "{row}: {}", got.text);
+        assert!(took.as_millis() < bound_ms, "{row}: {took:?}");
+    }
+}
+
+#[tokio::test]
 async fn bytes_that_bring_no_content_are_no_progress() {
     let drops = [("one byte of an event", "x"), ("keep-alive comments", ": still here\n\n"), ("empty pieces", "\n\n")];
     for (row, drop) in drops {

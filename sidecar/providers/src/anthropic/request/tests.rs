@@ -86,7 +86,7 @@ fn who_wants_to_know_hears_that_a_model_does_not_go_on_from_an_answer_begun() {
 }
 
 #[test]
-fn a_schema_that_refers_to_itself_is_asked_for_by_a_tool_which_may() {
+fn a_schema_that_refers_to_itself_or_has_maps_is_asked_for_by_a_tool_which_may() {
     let tree = json!({"type": "object", "properties": {"children": {"type": "array", "items": {"$ref": "#"}}}});
     let abilities = Abilities { native_schema: Some(true), ..Abilities::default() };
     let format =
@@ -95,6 +95,10 @@ fn a_schema_that_refers_to_itself_is_asked_for_by_a_tool_which_may() {
     assert_eq!(got["tools"][0]["input_schema"], tree);
     assert_eq!(got["tool_choice"], json!({"type": "tool", "name": JSON_TOOL}));
     assert!(got.get("output_config").is_none() && got.get("output_format").is_none(), "{got}");
+    let map =
+        json!({"type": "object", "properties": {"n": {"type": "object", "additionalProperties": {"type": "integer"}}}});
+    let (got, _) = sent(abilities, Host::Own, &format(&map)).unwrap();
+    assert_eq!((&got["tools"][0]["input_schema"], got.get("output_format")), (&map, None), "no map becomes empty");
     let (got, _) = sent(abilities, Host::Own, &format(&json!({"type": "object"}))).unwrap();
     assert!(got.get("tools").is_none(), "{got}");
 }
@@ -127,5 +131,57 @@ fn a_model_that_takes_one_of_two_measures_of_chance_gets_one() {
         [("claude-opus-4-1", true), ("claude-haiku-4-5", true), ("claude-sonnet-4-0", false), ("m", false)]
     {
         assert_eq!(Traits::of(&Target::new(Dialect::Anthropic, model)).one_sampling, one, "{model}");
+    }
+}
+
+#[test]
+fn who_thinks_gets_nothing_that_thinking_excludes() {
+    let tool = json!([{"type": "function", "function": {"name": "f"}}]);
+    let asked = json!({"tools": tool, "tool_choice": "required", "temperature": 0.2, "top_k": 5, "top_p": 0.97,
+        "reasoning_effort": "low", "max_tokens": 9000});
+    let knows =
+        |adaptive| Abilities { sampling: Some(true), adaptive_thinking: Some(adaptive), ..Abilities::default() };
+    for (host, adaptive) in [(Host::Own, false), (Host::Own, true), (Host::Vertex, false), (Host::Bedrock, true)] {
+        let (got, dropped) = sent(knows(adaptive), host, &asked).unwrap();
+        assert!(got["thinking"].is_object() && got["tool_choice"].is_null(), "{got}");
+        assert!(got["temperature"].is_null() && got["top_k"].is_null(), "{got}");
+        for key in ["temperature", "top_k", "tool_choice"] {
+            assert!(dropped.iter().any(|name| name == key), "{key} {dropped:?}");
+        }
+        let (got, dropped) = sent_or(Unsupported::Pass, knows(adaptive), host, &asked).unwrap();
+        assert_eq!((&got["temperature"], &got["tool_choice"]["type"]), (&json!(0.2), &json!("any")));
+        assert!(dropped.is_empty());
+    }
+    for (key, value) in [("temperature", json!(0.2)), ("top_k", json!(5)), ("tool_choice", json!("required"))] {
+        let more = json!({"tools": tool, "reasoning_effort": "high", key: value});
+        let refused = sent_or(Unsupported::Reject, knows(true), Host::Own, &more).unwrap_err();
+        assert_eq!(refused.param.as_deref(), Some(key));
+    }
+    let harmless = json!({"tools": tool, "reasoning_effort": "high", "temperature": 2, "tool_choice": "auto"});
+    assert!(sent_or(Unsupported::Reject, knows(true), Host::Own, &harmless).is_ok());
+}
+
+#[test]
+fn calls_that_came_back_without_their_thoughts_are_answered_without_thinking() {
+    let tool = json!([{"type": "function", "function": {"name": "f"}}]);
+    let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let thought = json!([{"type": "thinking", "thinking": "t", "signature": "S", "index": 0}]);
+    let (user, result) =
+        (json!({"role": "user", "content": "a"}), json!({"role": "tool", "tool_call_id": "c", "content": "r"}));
+    let bare = json!({"role": "assistant", "tool_calls": [call]});
+    let signed = json!({"role": "assistant", "tool_calls": [call], "thinking_blocks": thought});
+    let knows = |adaptive| Abilities { adaptive_thinking: Some(adaptive), ..Abilities::default() };
+    let rows = [
+        (json!([user, bare, result]), false, false),
+        (json!([user, signed, result]), false, true),
+        (json!([user, signed, result, bare, result]), false, true),
+        (json!([user, bare, result, bare, user]), false, true),
+        (json!([user, bare, result]), true, true),
+    ];
+    for (messages, adaptive, thinks) in rows {
+        let more = json!({"messages": messages, "tools": tool, "reasoning_effort": "low", "max_tokens": 9000});
+        let (got, dropped) = sent(knows(adaptive), Host::Own, &more).unwrap();
+        assert_eq!((got["thinking"].is_object(), dropped.is_empty()), (thinks, thinks), "{messages} {got}");
+        assert!(!got.to_string().contains("\"index\""), "{got}");
     }
 }

@@ -48,6 +48,12 @@ fn a_schema_goes_as_one_to_models_known_to_take_it() {
         let (got, _) = sent(Unsupported::Drop, abilities, &schema).unwrap();
         assert_eq!((got["outputConfig"].is_object(), got["toolConfig"].is_object()), (native, !native), "{got}");
     }
+    let map =
+        json!({"type": "object", "properties": {"a": {"type": "object", "additionalProperties": {"type": "integer"}}}});
+    let map = json!({"response_format": {"type": "json_schema", "json_schema": {"schema": map}}});
+    let abilities = Abilities { native_schema: Some(true), ..Abilities::default() };
+    let (got, _) = sent(Unsupported::Drop, abilities, &map).unwrap();
+    assert!(got["outputConfig"].is_null() && got["toolConfig"].is_object(), "a map stays one: {got}");
 }
 
 #[test]
@@ -59,4 +65,28 @@ fn a_claude_gets_one_of_two_measures_of_chance() {
     let (got, _) = sent(Unsupported::Pass, knows, &both).unwrap();
     assert_eq!(got["inferenceConfig"], json!({"temperature": 0.2, "topP": 0.9}));
     assert!(sent(Unsupported::Reject, knows, &both).unwrap_err().message.contains("top_p"));
+}
+
+#[test]
+fn a_claude_that_thinks_gets_nothing_that_thinking_excludes() {
+    let knows =
+        |adaptive| Abilities { sampling: Some(true), adaptive_thinking: Some(adaptive), ..Abilities::default() };
+    let tools = json!([{"type": "function", "function": {"name": "f"}}]);
+    let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let asked = json!({"temperature": 0.2, "top_k": 5, "tools": tools, "tool_choice": "required",
+        "reasoning_effort": "low", "max_tokens": 9000});
+    for adaptive in [true, false] {
+        let (got, dropped) = sent(Unsupported::Drop, knows(adaptive), &asked).unwrap();
+        assert!(got["additionalModelRequestFields"]["thinking"].is_object(), "{got}");
+        assert!(got["inferenceConfig"]["temperature"].is_null() && got["toolConfig"]["toolChoice"].is_null(), "{got}");
+        assert_eq!(dropped, ["temperature", "top_k", "tool_choice"]);
+        let (got, _) = sent(Unsupported::Pass, knows(adaptive), &asked).unwrap();
+        assert_eq!(got["inferenceConfig"]["temperature"], 0.2);
+        assert!(sent(Unsupported::Reject, knows(adaptive), &asked).is_err());
+    }
+    let messages = json!([{"role": "user", "content": "a"}, {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "r"}]);
+    let more = json!({"messages": messages, "tools": tools, "reasoning_effort": "low", "max_tokens": 9000});
+    let (got, dropped) = sent(Unsupported::Drop, knows(false), &more).unwrap();
+    assert!(got["additionalModelRequestFields"].is_null() && dropped == ["reasoning_effort"], "{got}");
 }
