@@ -106,7 +106,8 @@ pub(crate) fn data_url(url: &str) -> Option<(&str, &str)> {
     let (head, data) = url.strip_prefix("data:")?.split_once(',')?;
     let head = head.strip_suffix(";base64")?;
     let media_type = head.split(';').next().filter(|media_type| media_type.contains('/'))?;
-    Some((media_type, data))
+    // Browsers take the name that is none, providers do not.
+    Some((if media_type.eq_ignore_ascii_case("image/jpg") { "image/jpeg" } else { media_type }, data))
 }
 
 /// A PDF or a text, inline or by the id of an upload.

@@ -22,6 +22,8 @@ pub(super) struct Conversation {
     turns: Vec<Turn>,
     /// Names of the calls so far by their ids; of two with one id, the later.
     calls: HashMap<String, String>,
+    /// What tools have shown: its place is behind all results, in the user's turn.
+    shown: Vec<Value>,
 }
 
 struct Turn {
@@ -39,10 +41,12 @@ enum Role {
 
 impl Conversation {
     pub(super) fn read(messages: Vec<Value>, traits: Traits) -> Result<Self, BadRequest> {
-        let mut conversation = Self { traits, system: Vec::new(), turns: Vec::new(), calls: HashMap::new() };
+        let (system, turns, shown) = (Vec::new(), Vec::new(), Vec::new());
+        let mut conversation = Self { traits, system, turns, calls: HashMap::new(), shown };
         for (index, message) in messages.into_iter().enumerate() {
             conversation.add(message, &format!("messages[{index}]"))?;
         }
+        conversation.show();
         if conversation.turns.is_empty() {
             // Instructions alone are no conversation there.
             conversation.push(Role::User, vec![json!({"text": "."})]);
@@ -54,6 +58,9 @@ impl Conversation {
         let role = message.get("role").and_then(Value::as_str).unwrap_or_default().to_owned();
         let content_at = format!("{at}.content");
         let content = message.get_mut("content").map(Value::take).unwrap_or_default();
+        if role != "tool" && role != "function" {
+            self.show();
+        }
         match role.as_str() {
             "system" | "developer" => {
                 let text = text(&content, &content_at)?;
@@ -73,6 +80,7 @@ impl Conversation {
                 self.push(Role::Model, turn);
             }
             "tool" | "function" => {
+                let content = self.keep_shown(content, &content_at)?;
                 let result = self.result(&message, &content, at)?;
                 self.push(Role::Results, vec![result]);
             }
@@ -131,6 +139,22 @@ impl Conversation {
         Ok(json!({"functionResponse": result}))
     }
 
+    /// Takes out of a result what is no text.
+    fn keep_shown(&mut self, mut content: Value, at: &str) -> Result<Value, BadRequest> {
+        let Some(list) = content.as_array_mut() else { return Ok(content) };
+        let is_shown = |part: &Value| matches!(part["type"].as_str(), Some("image_url" | "file" | "input_audio"));
+        let (shown, texts): (Vec<_>, Vec<_>) = std::mem::take(list).into_iter().partition(is_shown);
+        self.shown.extend(parts(shown.into(), self.traits, at)?);
+        Ok(texts.into())
+    }
+
+    fn show(&mut self) {
+        let shown = std::mem::take(&mut self.shown);
+        if !shown.is_empty() {
+            self.push(Role::User, shown);
+        }
+    }
+
     fn push(&mut self, role: Role, parts: Vec<Value>) {
         match self.turns.last_mut() {
             Some(turn) if turn.role == role => turn.parts.extend(parts),
@@ -158,4 +182,28 @@ fn signature(call: &Value) -> Option<&str> {
     [SIGNATURE, "/provider_specific_fields/thought_signature"]
         .iter()
         .find_map(|pointer| call.pointer(pointer)?.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Dialect, Target};
+
+    #[test]
+    fn what_tools_show_comes_behind_all_their_results() {
+        let call = |id: &str| json!({"id": id, "function": {"name": "f", "arguments": "{}"}});
+        let image = json!({"type": "image_url", "image_url": {"url": "data:image/jpg;base64,AA=="}});
+        let messages = json!([
+            {"role": "user", "content": "a"},
+            {"role": "assistant", "tool_calls": [call("1"), call("2")]},
+            {"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": "see"}, image]},
+            {"role": "tool", "tool_call_id": "2", "content": "b"},
+        ]);
+        let Value::Array(messages) = messages else { panic!("a list") };
+        let traits = Traits::of(&Target::new(Dialect::Gemini, "gemini-2.5-flash"));
+        let contents = Conversation::read(messages, traits).unwrap().into_contents();
+        let result = |said: &str| json!({"functionResponse": {"name": "f", "response": {"content": said}}});
+        assert_eq!(contents[2]["parts"], json!([result("see"), result("b")]));
+        assert_eq!(contents[3]["parts"], json!([{"inlineData": {"mimeType": "image/jpeg", "data": "AA=="}}]));
+    }
 }

@@ -134,9 +134,7 @@ fn data(url: &str, mime_type: Option<&str>, traits: Traits, at: &str) -> Result<
 }
 
 fn data_url(url: &str) -> Option<Value> {
-    let (head, data) = url.strip_prefix("data:")?.split_once(',')?;
-    let mime_type = head.strip_suffix(";base64")?.split(';').next()?;
-    mime_type.contains('/').then(|| inline(mime_type.to_owned(), data.to_owned()))
+    crate::anthropic::part::data_url(url).map(|(mime_type, data)| inline(mime_type.to_owned(), data.to_owned()))
 }
 
 /// What a file is, by the end of its URL.

@@ -13,7 +13,7 @@ use crate::{BadRequest, Body, Host, Need, Outgoing, Target, vertex};
 const OWN: &[&str] = &["safetySettings", "safety_settings", "cachedContent", "cached_content", "labels"];
 
 const READ_ELSEWHERE: &[&str] =
-    &["model", "messages", "max_tokens", "max_completion_tokens", "stream", "stream_options", "parallel_tool_calls"];
+    &["model", "messages", "max_tokens", "max_completion_tokens", "stream", "stream_options"];
 
 /// The request as it grows.
 struct Draft<'a> {
@@ -112,6 +112,8 @@ impl Draft<'_> {
             }
             "reasoning_effort" => self.effort(&value)?,
             "thinking" => self.thinking(&value),
+            // Several at once is what it does without a word.
+            "parallel_tool_calls" if value == true => {}
             _ if OWN.contains(&key) => {
                 self.out.insert(key.to_owned(), value);
             }
