@@ -99,14 +99,14 @@ fn form(format: &Value, schema: Option<Value>) -> Option<Format> {
     }
 }
 
-/// The same request with `json_object` said in words, for Claude, whose APIs know schemas only. None: it stays as it is.
+/// The same request with `json_object` said in words, for those whose APIs know schemas only. None: it stays as
+/// it is.
 pub(crate) fn in_words(body: &Body, target: &Target<'_>) -> Option<Body> {
-    let claude = match target.dialect {
-        Dialect::Anthropic | Dialect::BedrockInvoke => true,
-        Dialect::Bedrock => target.model.contains("claude"),
+    let wordless = match target.dialect {
+        Dialect::Anthropic | Dialect::BedrockInvoke | Dialect::Bedrock => true,
         Dialect::OpenAi | Dialect::Gemini | Dialect::Cohere | Dialect::Ollama => false,
     };
-    if !claude || body.value("response_format")?["type"] != "json_object" {
+    if !wordless || body.value("response_format")?["type"] != "json_object" {
         return None;
     }
     let Some(Value::Array(mut messages)) = body.value("messages") else { return None };
@@ -245,13 +245,14 @@ mod tests {
     }
 
     #[test]
-    fn claude_is_told_in_words_that_an_object_is_wanted() {
+    fn who_knows_schemas_only_is_told_in_words_that_an_object_is_wanted() {
         let asked = body(&json!({"messages": [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}],
             "response_format": {"type": "json_object"}}));
         let rows = [
             (Dialect::Anthropic, "claude-opus-5", true),
             (Dialect::Bedrock, "us.anthropic.claude-opus-5-v1:0", true),
-            (Dialect::Bedrock, "amazon.nova-pro-v1:0", false),
+            (Dialect::Bedrock, "amazon.nova-pro-v1:0", true),
+            (Dialect::Bedrock, "meta.llama3-1-8b-instruct-v1:0", true),
             (Dialect::OpenAi, "gpt-5", false),
             (Dialect::Gemini, "gemini-3-pro", false),
         ];

@@ -1,7 +1,7 @@
 //! Gemini backends: everyone's requests, answers and streams are translated by way of OpenAI's words.
 
 mod content;
-mod model;
+pub(crate) mod model;
 mod part;
 pub(crate) mod request;
 pub(crate) mod response;

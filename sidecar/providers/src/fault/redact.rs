@@ -56,7 +56,7 @@ pub(super) fn message(text: &str) -> String {
         if out.len() > MAX_MESSAGE_BYTES {
             break;
         }
-        push_word(&mut out, word, &mut secret_next);
+        push_plain(&mut out, word, &mut secret_next);
     }
     cut(out, MAX_MESSAGE_BYTES)
 }
@@ -67,6 +67,42 @@ pub(super) fn cut(mut text: String, max: usize) -> String {
         text.truncate(text.floor_char_boundary(max));
     }
     text
+}
+
+/// Copies a word. One that hides a key behind percent signs is shown without them, and without the key.
+fn push_plain(out: &mut String, word: &str, secret: &mut bool) {
+    let plain = unescaped(word);
+    if plain != word {
+        let (mut shown, mut next) = (String::new(), *secret);
+        push_word(&mut shown, &plain, &mut next);
+        if shown.contains(BLANK) {
+            out.push_str(&shown);
+            *secret = next;
+            return;
+        }
+    }
+    push_word(out, word, secret);
+}
+
+/// A URL's escapes of what keys are made of and quoted by, undone as often as anybody does them.
+fn unescaped(word: &str) -> Cow<'_, str> {
+    let mut plain = Cow::Borrowed(word);
+    for _ in 0..3 {
+        let mut parts = plain.split('%');
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let code = part.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok()).map(char::from);
+            match code.filter(|c| is_token_char(*c) || matches!(c, '"' | '\'')) {
+                Some(c) => out.extend([c.encode_utf8(&mut [0; 4]), part.get(2..).unwrap_or_default()]),
+                None => out.extend(["%", part]),
+            }
+        }
+        if out == plain {
+            break;
+        }
+        plain = out.into();
+    }
+    plain
 }
 
 /// Copies a word, its pieces judged one by one. `secret` carries "the next piece is a key" over pieces and words.
@@ -177,6 +213,11 @@ mod tests {
             ("AIzaSyD-1234567890", "[redacted]"),
             ("no: sk-LEAK=secretpart.", "no: [redacted]"),
             ("\"sk-LEAK/a+b%3D~c=d==\" is wrong", "\"[redacted]\" is wrong"),
+            ("sk%2Dabc123%2D4, no", "[redacted], no"),
+            ("%22sk%252Dabc123%22", "\"[redacted]\""),
+            ("wJalrXUtnFEMI%2FK7MDENG%2FbPxRfiCYEXAMPLEKEY", "[redacted]"),
+            ("https://x.example/a?api_key%3Dplain-secret", "https://x.example/a?api_key=[redacted]"),
+            ("100% of 50%20 at%2Fon%zz%", "100% of 50%20 at%2Fon%zz%"),
             ("api_key=gsk_abcdef=1&x=2", "api_key=[redacted]&x=2"),
             ("Bearer abcdef123456=xyz, no", "Bearer [redacted], no"),
             ("the model `gpt-4o-mini-2024-07-18` is gone", "the model `gpt-4o-mini-2024-07-18` is gone"),

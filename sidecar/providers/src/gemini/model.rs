@@ -6,6 +6,10 @@ use crate::{Host, Target};
 pub(super) struct Traits {
     /// Thinks as much as a level says; older ones are given a budget of tokens.
     pub(super) levels: bool,
+    /// Can be told how much to think.
+    pub(super) thinks: bool,
+    /// The smallest budget it takes: not all can be told not to think.
+    pub(super) least_budget: u64,
     /// Calls have ids, and go back with the signature of the thought behind them.
     pub(super) signed_calls: bool,
     /// `topP`, `topK`. A temperature is taken by all of them.
@@ -25,6 +29,8 @@ impl Traits {
         let third = version >= (3, 0);
         Self {
             levels: third,
+            thinks: target.abilities.reasoning.unwrap_or(version >= (2, 5)),
+            least_budget: if version == (2, 5) && target.model.contains("pro") { 128 } else { 0 },
             signed_calls: third,
             sampling: target.abilities.sampling.unwrap_or(true),
             penalties: version < (3, 5),
@@ -32,6 +38,11 @@ impl Traits {
             resolution: third,
         }
     }
+}
+
+/// Whether its thoughts are counted in tokens, not said in levels.
+pub(crate) fn takes_budget(model: &str) -> bool {
+    version(model).is_none_or(|version| version < (3, 0))
 }
 
 /// `gemini-2.5-flash` is 2.5, `gemini-3-pro-preview` is 3.0.

@@ -12,6 +12,9 @@ use crate::{BadRequest, Body, Host, Need, Outgoing, Target, vertex};
 /// Gemini's own words at the top level, for applications that know who they talk to.
 const OWN: &[&str] = &["safetySettings", "safety_settings", "cachedContent", "cached_content", "labels"];
 
+/// The largest budget that all take which take one.
+const MAX_BUDGET: u64 = 24_576;
+
 const READ_ELSEWHERE: &[&str] =
     &["model", "messages", "max_tokens", "max_completion_tokens", "stream", "stream_options"];
 
@@ -155,7 +158,8 @@ impl Draft<'_> {
         let config = match (effort, self.traits.levels, budget(effort)) {
             // The newest cannot be told not to think, only not to tell.
             ("none", true, _) => json!({"thinkingLevel": "low", "includeThoughts": false}),
-            ("none", false, _) => json!({"thinkingBudget": 0, "includeThoughts": false}),
+            ("none", false, _) if !self.traits.thinks => return Ok(()),
+            ("none", false, _) => json!({"thinkingBudget": self.traits.least_budget, "includeThoughts": false}),
             ("minimal" | "low", true, _) => json!({"thinkingLevel": "low", "includeThoughts": true}),
             (_, true, Some(_)) => json!({"thinkingLevel": "high", "includeThoughts": true}),
             ("minimal", false, _) => json!({"thinkingBudget": 128, "includeThoughts": true}),
@@ -169,13 +173,14 @@ impl Draft<'_> {
     /// Anthropic's parameter, from its callers and from applications that speak to both.
     fn thinking(&mut self, value: &Value) {
         let enabled = value["type"] != "disabled";
+        if !enabled && !self.traits.thinks {
+            return;
+        }
         let mut config = json!({"includeThoughts": enabled});
-        if !self.traits.levels {
-            match value["budget_tokens"].as_u64() {
-                Some(budget) if enabled => config["thinkingBudget"] = budget.into(),
-                _ if !enabled => config["thinkingBudget"] = 0.into(),
-                _ => {}
-            }
+        match (self.traits.levels, value["budget_tokens"].as_u64()) {
+            (false, _) if !enabled => config["thinkingBudget"] = self.traits.least_budget.into(),
+            (false, Some(budget)) => config["thinkingBudget"] = budget.min(MAX_BUDGET).into(),
+            _ => {}
         }
         self.set("thinkingConfig", config);
     }

@@ -4,9 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::turn;
 use crate::anthropic::part::marked;
+use crate::gemini::model::takes_budget;
 use crate::need::excerpt;
-use crate::openai::family::Family;
+use crate::openai::family::{Family, takes_no_effort};
 use crate::openai::request::unsupported;
+use crate::openai::table::Thinking;
 use crate::{BadRequest, Body, Dialect, Need, Target, Unsupported};
 
 /// OpenAI takes no more.
@@ -92,7 +94,8 @@ impl Draft<'_> {
             "tool_choice" => self.choice(&value)?,
             "thinking" => self.thinking(value)?,
             "output_config" => {
-                if let Some(effort) = value.get_mut("effort").map(Value::take) {
+                let thinks = body.value("thinking").is_none_or(|thinking| thinking["type"] != "disabled");
+                if let Some(effort) = value.get_mut("effort").map(Value::take).filter(|_| thinks) {
                     self.effort("output_config", effort)?;
                 }
                 self.format(value.get_mut("format").map(Value::take).unwrap_or_default())?;
@@ -184,13 +187,15 @@ impl Draft<'_> {
     }
 
     fn thinking(&mut self, value: Value) -> Result<(), BadRequest> {
-        if self.target.dialect == Dialect::Bedrock {
-            // It hands on what Claude understands.
+        // One hands on what Claude understands, the other counts thoughts in tokens as well.
+        let by_itself = self.target.dialect == Dialect::Gemini
+            && (value["type"] == "disabled" || (value["type"] == "enabled" && takes_budget(self.target.model)));
+        if self.target.dialect == Dialect::Bedrock || by_itself {
             self.set("thinking", value);
             return Ok(());
         }
         let effort = match (value["type"].as_str(), value["budget_tokens"].as_u64().unwrap_or(0)) {
-            (Some("disabled"), _) => return Ok(()),
+            (Some("disabled"), _) => return self.no_thinking(value),
             // The effort comes with it, in output_config.
             (Some("adaptive"), _) => return Ok(()),
             (_, 10_000..) => "high",
@@ -198,6 +203,26 @@ impl Draft<'_> {
             _ => "low",
         };
         if self.family == Family::Gpt { self.refuse("thinking", value) } else { self.effort("thinking", effort.into()) }
+    }
+
+    /// A model that thinks unless it is told not to would bill what nobody asked for.
+    fn no_thinking(&mut self, value: Value) -> Result<(), BadRequest> {
+        let Target { dialect, model, abilities, row, .. } = self.target;
+        let reasons = abilities.reasoning.unwrap_or(self.family.reasons());
+        let knows = match dialect {
+            Dialect::Ollama => true,
+            Dialect::Cohere => abilities.reasoning.unwrap_or(model.contains("reasoning")),
+            _ => abilities.efforts.none.unwrap_or(reasons && takes_no_effort(model)),
+        };
+        match row.thinking {
+            Thinking::Switch => self.set("thinking", value),
+            _ if knows => self.set("reasoning_effort", "none"),
+            // Claude, behind someone's door: it thinks when it is asked to.
+            Thinking::Budget => {}
+            Thinking::Pass | Thinking::Effort if reasons => self.refuse("thinking", value)?,
+            Thinking::Pass | Thinking::Effort => {}
+        }
+        Ok(())
     }
 
     /// OpenAI's models that do not reason refuse to be told how much.

@@ -87,6 +87,15 @@ fn is_o_series(name: &str) -> bool {
         && matches!(bytes.next(), None | Some(b'-'))
 }
 
+/// OpenAI's models that can be told not to think: those since `gpt-5.1` that are not for thinking alone.
+pub(crate) fn takes_no_effort(model: &str) -> bool {
+    let name = model.rsplit('/').next().unwrap_or(model);
+    let number = name.strip_prefix("gpt-").and_then(|version| version.split('-').next()).unwrap_or_default();
+    let (major, minor) = number.split_once('.').unwrap_or((number, "0"));
+    let version: Option<(u32, u32)> = major.parse().ok().zip(minor.parse().ok());
+    version.is_some_and(|version| version >= (5, 1)) && !name.contains("-codex") && !name.contains("-pro")
+}
+
 /// A parameter that says what would be done without it.
 pub(crate) fn is_neutral(key: &str, value: &Value) -> bool {
     match (key, value) {
@@ -106,6 +115,24 @@ pub(crate) fn is_neutral(key: &str, value: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{Family::*, *};
+
+    #[test]
+    fn the_newer_can_be_told_not_to_think() {
+        let rows = [
+            ("gpt-5.1", true),
+            ("openai/gpt-5.4-mini", true),
+            ("gpt-6", true),
+            ("gpt-5", false),
+            ("gpt-5-mini", false),
+            ("gpt-5.1-codex", false),
+            ("gpt-5.2-pro", false),
+            ("gpt-4.1", false),
+            ("o3", false),
+        ];
+        for (model, want) in rows {
+            assert_eq!(takes_no_effort(model), want, "{model}");
+        }
+    }
 
     #[test]
     fn a_name_tells_its_family() {
