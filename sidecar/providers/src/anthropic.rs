@@ -1,6 +1,7 @@
 //! Anthropic backends: OpenAI callers are translated, Anthropic callers pass through.
 
 mod content;
+mod fit;
 pub(crate) mod model;
 pub(crate) mod part;
 pub(crate) mod passthrough;

@@ -244,7 +244,7 @@ pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result
             by_chat(&chat, dropped, need, target)
         }
         (Api::Messages, Dialect::Anthropic | Dialect::BedrockInvoke) => {
-            Ok(anthropic::passthrough::encode(body, need, target))
+            anthropic::passthrough::encode(body, need, target)
         }
         (Api::Messages, _) => {
             let (chat, dropped) = messages::request::to_chat(body, need, target)?;
@@ -255,7 +255,7 @@ pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result
                 format!("embeddings need a backend that has them, {:?} is at one that does not", target.model);
             Err(BadRequest::at("model", message))
         }
-        (Api::CountTokens, Dialect::Anthropic) => Ok(anthropic::passthrough::encode_count(body, need, target)),
+        (Api::CountTokens, Dialect::Anthropic) => anthropic::passthrough::encode_count(body, need, target),
         (Api::CountTokens | Api::Tokenize, _) => {
             Err(BadRequest::new("tokens are counted by providers that speak Anthropic's API"))
         }

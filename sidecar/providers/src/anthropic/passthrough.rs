@@ -1,17 +1,20 @@
-//! Anthropic callers of Anthropic backends: everything passes but the model's name, which at others' doors is in the path.
+//! Anthropic callers of Anthropic backends: everything passes but the model's name, which at others' doors is in the path,
+//! and what the model does not take.
 
 use bytes::Bytes;
 use memchr::memmem;
 use serde_json::Value;
 
+use super::fit::fit;
 use super::part::is_signed;
 use super::{headers, path, version_in_body};
 use crate::gemini::SIGNED;
 use crate::openai::answer::parse;
-use crate::{Answer, Body, Dialect, Fault, Host, Need, Outgoing, Target, Usage, fault, vertex};
+use crate::{Answer, BadRequest, Body, Dialect, Fault, Host, Need, Outgoing, Target, Usage, fault, vertex};
 
-pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Outgoing {
+pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
     let mut out = body.clone();
+    let dropped = fit(&mut out, target)?;
     if out.get_bytes("messages").is_some_and(has_unsigned) {
         leave_unsigned(&mut out);
     }
@@ -27,7 +30,7 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Outgoing 
         out.remove("stream");
     }
     let path = path(target, need.stream);
-    Outgoing { path, headers: headers(target, need.stream).into(), body: out.to_bytes(), dropped: Vec::new() }
+    Ok(Outgoing { path, headers: headers(target, need.stream).into(), body: out.to_bytes(), dropped })
 }
 
 /// Whether some thinking was signed by nobody, or by somebody else: an answer of another backend, sent back.
@@ -53,9 +56,9 @@ fn leave_unsigned(out: &mut Body) {
 }
 
 /// How long a prompt is, asked of the one who will count it.
-pub(crate) fn encode_count(body: &Body, need: &Need, target: &Target<'_>) -> Outgoing {
-    let outgoing = encode(body, need, target);
-    match target.host {
+pub(crate) fn encode_count(body: &Body, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
+    let outgoing = encode(body, need, target)?;
+    Ok(match target.host {
         Host::Own | Host::Bedrock => Outgoing { path: format!("{}/count_tokens", outgoing.path).into(), ..outgoing },
         // A model of its own, which is told in the body whose tokens to count.
         Host::Vertex => {
@@ -63,7 +66,7 @@ pub(crate) fn encode_count(body: &Body, need: &Need, target: &Target<'_>) -> Out
             out.set("model", &vertex::name(target.model).into());
             Outgoing { path: vertex::COUNT_PATH.into(), body: out.to_bytes(), ..outgoing }
         }
-    }
+    })
 }
 
 /// A number of tokens, which nobody bills.
@@ -108,7 +111,7 @@ mod tests {
     fn encoded(target: &Target<'_>, request: &Value) -> Result<(Value, Vec<String>), String> {
         let body = Body::parse(request.to_string().into()).map_err(|error| error.message)?;
         let need = read(Api::Messages, &body).map_err(|error| error.message)?;
-        let out = encode(&body, &need, target);
+        let out = encode(&body, &need, target).map_err(|error| error.message)?;
         Ok((serde_json::from_slice(&out.body).unwrap(), out.dropped))
     }
 
