@@ -16,6 +16,7 @@ pub mod inject;
 pub mod lease;
 pub mod metrics;
 pub mod models;
+mod packed;
 pub mod pods;
 pub mod publish;
 pub mod quota;

@@ -3,32 +3,17 @@
 //! Size: a ConfigMap takes 1 MiB. A sidecar costs some 18 bytes, and each of its rights 14 more.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
 
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use flate2::Compression;
 use serde::{Deserialize, Serialize};
 use spillway_policy::quota::{Account, AccountLedger, BudgetId, Epoch, Ledger, Period, RateId, RateLedger, Right};
 use spillway_wire::AccountName;
 
 use super::accounts::Named;
 use super::names::{Source, Subject};
+use crate::packed::{Corrupt, pack, unpack};
 
 const VERSION: u32 = 1;
-/// No stored ledger unpacks to more; a larger one was not written by us.
-const MAX_UNPACKED_BYTES: u64 = 64 << 20;
-
-/// Why stored bytes are not a ledger.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Corrupt {
-    #[error("it does not unpack")]
-    Unpack(#[source] std::io::Error),
-    #[error("it does not parse")]
-    Parse(#[source] serde_json::Error),
-    #[error("it has format {found}, this version reads {VERSION}")]
-    Version { found: u32 },
-    #[error("it refers to source {0}, which it does not list")]
-    Dangling(usize),
-}
 
 /// All that survives the operator.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -104,7 +89,8 @@ pub(super) fn encode(
         accounts: accounts.iter().map(|(account, book)| of_account(account, book, names, &places)).collect(),
         rates: rates.iter().map(|(rate, RateLedger { aside, lease })| (rate.0, *aside, *lease)).collect(),
     };
-    pack(&document)
+    // It is written often: speed counts for more than the last bytes.
+    pack(&document, Compression::fast())
 }
 
 fn of_account(
@@ -145,17 +131,7 @@ fn of_name(named: &Named) -> NameDocument {
 
 /// The ledger from stored bytes.
 pub(super) fn decode(bytes: &[u8]) -> Result<Stored, Corrupt> {
-    let mut json = Vec::new();
-    GzDecoder::new(bytes).take(MAX_UNPACKED_BYTES).read_to_end(&mut json).map_err(Corrupt::Unpack)?;
-    #[derive(Deserialize)]
-    struct Versioned {
-        version: u32,
-    }
-    let Versioned { version } = serde_json::from_slice(&json).map_err(Corrupt::Parse)?;
-    if version != VERSION {
-        return Err(Corrupt::Version { found: version });
-    }
-    let document: Document = serde_json::from_slice(&json).map_err(Corrupt::Parse)?;
+    let document: Document = unpack(bytes, VERSION)?;
     let Document { version: _, leader, epoch, sources, retired, accounts, rates } = document;
     let sources: Vec<Source> = sources.into_iter().map(|(pod, journal)| Source { pod, journal }).collect();
     let retired: BTreeMap<Source, i64> =
@@ -184,7 +160,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Stored, Corrupt> {
 fn book(document: AccountDocument, sources: &[Source]) -> Result<AccountLedger<Source>, Corrupt> {
     let AccountDocument { budget: _, period: _, limit, closed, forfeited, held, block, rights, name: _ } = document;
     let right = |(place, granted, returned, spent): (usize, u64, u64, u64)| {
-        let source = sources.get(place).copied().ok_or(Corrupt::Dangling(place))?;
+        let source = sources.get(place).copied().ok_or(Corrupt::Dangling { what: "source", place })?;
         Ok((source, Right { granted, returned, spent }))
     };
     let rights = rights.into_iter().map(right).collect::<Result<_, Corrupt>>()?;
@@ -202,13 +178,6 @@ fn named(document: NameDocument, account: &AccountDocument) -> Named {
     let value = if let Subject::Value(value) = &subject { value.clone() } else { None };
     let period = i64::try_from(account.period).unwrap_or(i64::MAX);
     Named { name: AccountName { budget, value, period }, subject, end, limit: account.limit, touched }
-}
-
-fn pack(document: &Document) -> Vec<u8> {
-    let json = serde_json::to_vec(document).expect("strings and numbers always serialise");
-    // It is written often: speed counts for more than the last bytes.
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-    gzip.write_all(&json).and_then(|()| gzip.finish()).expect("writing to memory cannot fail")
 }
 
 #[cfg(test)]

@@ -48,7 +48,7 @@ enum Trouble {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("ConfigMap {} holds no ledger of rights (fix: restore or delete it)", super::CONFIG_MAP_NAME)]
-    Corrupt(#[source] super::ledger::Corrupt),
+    Corrupt(#[source] crate::packed::Corrupt),
 }
 
 // === impl Runner ===

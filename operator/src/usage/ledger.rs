@@ -21,7 +21,8 @@ use spillway_wire::{Delivery, Report, SidecarIdentity, UsageKey, UsageTotals};
 
 use crate::pods::Incarnation;
 
-pub use persist::{Corrupt, decode, encode};
+pub use crate::packed::Corrupt;
+pub use persist::{decode, encode};
 
 /// How long a folded source is refused: twice the life of a sidecar's token.
 pub const TOMBSTONE_SECONDS: i64 = 2 * 3600;

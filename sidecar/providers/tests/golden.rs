@@ -4,26 +4,18 @@
 //! `<case>.<api>.json`, and `golden/streams/<dialect>/<case>.sse` (`.ndjson` of Ollama; Bedrock's are made binary first)
 //! becomes `<case>.<api>.sse`. `UPDATE=1` rewrites what goes out; the diff is then for the reviewer.
 
+mod cases;
 mod frames;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::Bytes;
+use cases::{DIALECTS, cases, text};
 use serde_json::{Value, json};
 use spillway_providers::{
     Api, Body, Dialect, Fault, Host, StreamDecoder, Target, Unsupported, decode, encode, read, row,
 };
-
-const DIALECTS: [(Dialect, &str, &str); 7] = [
-    (Dialect::OpenAi, "openai", "gpt-4o"),
-    (Dialect::Anthropic, "anthropic", "claude-sonnet-4-5"),
-    (Dialect::Gemini, "gemini", "gemini-2.5-flash"),
-    (Dialect::Cohere, "cohere", "command-a-03-2025"),
-    (Dialect::Bedrock, "bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
-    (Dialect::BedrockInvoke, "bedrock_invoke", "invoke/us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
-    (Dialect::Ollama, "ollama", "llama3.1"),
-];
 
 const APIS: [(Api, &str); 5] = [
     (Api::ChatCompletions, "chat"),
@@ -143,29 +135,6 @@ fn stream(api: Api, dialect: Dialect, case: &Path, size: usize) -> String {
 
 fn said(fault: &Fault) -> Value {
     json!({"fault": format!("{:?}", fault.class), "code": fault.code, "message": fault.message})
-}
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
-}
-
-/// Files that go in: their names have one extension, those that come out have two.
-fn cases(folder: &str, extension: &str) -> Vec<PathBuf> {
-    let folder = root().join(folder);
-    let files = fs::read_dir(&folder).expect("a folder of cases");
-    let paths = files.map(|file| file.expect("a readable folder").path());
-    let is_case = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.split_once('.').is_some_and(|(_, rest)| rest == extension)
-    };
-    let mut paths: Vec<PathBuf> = paths.filter(is_case).collect();
-    paths.sort();
-    assert!(!paths.is_empty(), "{} has no cases", folder.display());
-    paths
-}
-
-fn text(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_default()
 }
 
 fn pretty(value: &Value) -> String {

@@ -1,35 +1,26 @@
 //! Nothing panics on JSON that has the right words and the wrong types: every value of every golden request, answer and
 //! event, replaced by one of each type.
 
+mod cases;
 mod frames;
 
 use std::collections::HashSet;
-use std::fs;
 use std::panic::catch_unwind;
-use std::path::Path;
 
 use bytes::Bytes;
+use cases::{DIALECTS, cases, text};
 use serde_json::{Value, json};
 use spillway_providers::{Api, Body, Dialect, Need, StreamDecoder, Target, decode, encode, read, row};
 
 const APIS: [(Api, &str); 3] =
     [(Api::ChatCompletions, "chat"), (Api::Messages, "messages"), (Api::Responses, "responses")];
 
-const DIALECTS: [(Dialect, &str, &str); 7] = [
-    (Dialect::OpenAi, "openai", "gpt-4o"),
-    (Dialect::Anthropic, "anthropic", "claude-sonnet-4-5"),
-    (Dialect::Gemini, "gemini", "gemini-2.5-flash"),
-    (Dialect::Cohere, "cohere", "command-a-03-2025"),
-    (Dialect::Bedrock, "bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
-    (Dialect::BedrockInvoke, "bedrock_invoke", "invoke/us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
-    (Dialect::Ollama, "ollama", "llama3.1"),
-];
-
 #[test]
 fn a_request_of_wrong_types_is_translated_or_refused() {
     for (api, folder) in APIS {
         let mut seen = HashSet::new();
-        for (_, text) in cases(folder, "json") {
+        for path in cases(folder, "json") {
+            let text = text(&path);
             let case: Value = serde_json::from_str(&text).expect("a case is JSON");
             for wrong in wrong(&case["request"], &mut seen) {
                 let body = Body::parse(wrong.to_string().into()).expect("an object");
@@ -51,7 +42,8 @@ fn a_request_of_wrong_types_is_translated_or_refused() {
 fn an_answer_of_wrong_types_is_read_or_a_fault() {
     for (dialect, folder, _) in DIALECTS {
         let mut seen = HashSet::new();
-        for (_, text) in cases(&format!("answers/{folder}"), "json") {
+        for path in cases(&format!("answers/{folder}"), "json") {
+            let text = text(&path);
             let Ok(case) = serde_json::from_str(&text) else { continue };
             for wrong in wrong(&case, &mut seen) {
                 for (api, _) in APIS {
@@ -68,7 +60,8 @@ fn a_stream_of_wrong_types_is_read_or_a_fault() {
     for (dialect, folder, _) in DIALECTS {
         let mut seen = HashSet::new();
         let extension = if dialect == Dialect::Ollama { "ndjson" } else { "sse" };
-        for (_, text) in cases(&format!("streams/{folder}"), extension) {
+        for path in cases(&format!("streams/{folder}"), extension) {
+            let text = text(&path);
             let lines: Vec<_> = text.split_inclusive('\n').collect();
             for (number, line) in lines.iter().enumerate() {
                 let start = line.find('{').unwrap_or(line.len());
@@ -134,15 +127,4 @@ fn walk(value: &Value, at: &mut String, places: &mut Vec<String>) {
         walk(value, at, places);
         at.truncate(length);
     }
-}
-
-/// Files that go in, whose names have one extension.
-fn cases(folder: &str, extension: &str) -> Vec<(String, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder);
-    let files = fs::read_dir(folder).expect("a folder of cases").map(|file| file.expect("a readable folder").path());
-    let named = files.map(|path| (path.file_name().unwrap_or_default().to_string_lossy().into_owned(), path));
-    let cases = named.filter(|(name, _)| name.split_once('.').is_some_and(|(_, rest)| rest == extension));
-    let mut cases: Vec<_> = cases.map(|(name, path)| (name, fs::read_to_string(path).unwrap_or_default())).collect();
-    cases.sort();
-    cases
 }

@@ -4,31 +4,16 @@
 //! thousand pods that use two backends each fit, and so do a year's worth of workloads.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
 
-use flate2::{Compression, read::GzDecoder, write::GzEncoder};
+use flate2::Compression;
 use serde::{Deserialize, Serialize};
 use spillway_wire::{UsageKey, UsageTotals};
 
 use super::{Ledger, Live, Owner, Row};
+use crate::packed::{Corrupt, pack, unpack};
 use crate::pods::Incarnation;
 
 const VERSION: u32 = 1;
-/// No stored ledger unpacks to more; a larger one was not written by us.
-const MAX_UNPACKED_BYTES: u64 = 64 << 20;
-
-/// Why stored bytes are not a ledger.
-#[derive(Debug, thiserror::Error)]
-pub enum Corrupt {
-    #[error("it does not unpack")]
-    Unpack(#[source] std::io::Error),
-    #[error("it does not parse")]
-    Parse(#[source] serde_json::Error),
-    #[error("it has format {found}, this version reads {VERSION}")]
-    Version { found: u32 },
-    #[error("it refers to key {0}, which it does not list")]
-    Dangling(usize),
-}
 
 #[derive(Serialize, Deserialize)]
 struct Stored {
@@ -81,24 +66,13 @@ pub fn encode(ledger: &Ledger) -> Vec<u8> {
     let mut keys: Vec<(&UsageKey, usize)> = index.into_iter().collect();
     keys.sort_by_key(|(_, place)| *place);
     let keys = keys.into_iter().map(|(key, _)| key.clone()).collect();
-    pack(&Stored { version: VERSION, keys, live, folded, tombstones })
+    pack(&Stored { version: VERSION, keys, live, folded, tombstones }, Compression::default())
 }
 
 /// The ledger from stored bytes.
 pub fn decode(bytes: &[u8]) -> Result<Ledger, Corrupt> {
-    let mut json = Vec::new();
-    GzDecoder::new(bytes).take(MAX_UNPACKED_BYTES).read_to_end(&mut json).map_err(Corrupt::Unpack)?;
-    #[derive(Deserialize)]
-    struct Versioned {
-        version: u32,
-    }
-    let Versioned { version } = serde_json::from_slice(&json).map_err(Corrupt::Parse)?;
-    if version != VERSION {
-        return Err(Corrupt::Version { found: version });
-    }
-    let Stored { version: _, keys, live, folded, tombstones } =
-        serde_json::from_slice(&json).map_err(Corrupt::Parse)?;
-    let key = |place: usize| keys.get(place).cloned().ok_or(Corrupt::Dangling(place));
+    let Stored { version: _, keys, live, folded, tombstones } = unpack(bytes, VERSION)?;
+    let key = |place: usize| keys.get(place).cloned().ok_or(Corrupt::Dangling { what: "key", place });
     let mut ledger = Ledger::default();
     for StoredIncarnation { uid, boot, bill: StoredOwner { owner, lines } } in live {
         let totals = lines.into_iter().map(|(place, numbers)| Ok((key(place)?, totals(numbers))));
@@ -113,15 +87,6 @@ pub fn decode(bytes: &[u8]) -> Result<Ledger, Corrupt> {
     }
     ledger.tombstones = tombstones.into_iter().map(|(uid, boot, at)| (Incarnation { uid, boot }, at)).collect();
     Ok(ledger)
-}
-
-fn pack(stored: &Stored) -> Vec<u8> {
-    gzip(&serde_json::to_vec(stored).expect("strings and numbers always serialise"))
-}
-
-pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-    gzip.write_all(bytes).and_then(|()| gzip.finish()).expect("writing to memory cannot fail")
 }
 
 fn numbers(totals: &UsageTotals) -> Numbers {

@@ -1,7 +1,9 @@
+use flate2::Compression;
 use proptest::prelude::*;
 use spillway_wire::{Ack, UsageLine};
 
 use super::*;
+use crate::packed::gzip;
 
 const TODAY: Date = jiff::civil::date(2026, 11, 21);
 
@@ -133,10 +135,11 @@ fn a_replica_that_takes_over_counts_nothing_twice_and_loses_nothing() {
 
 #[test]
 fn what_is_not_a_ledger_is_refused_with_the_reason() {
-    let newer = persist::gzip(br#"{"version":2,"shards":[]}"#);
-    let dangling = persist::gzip(
+    let newer = gzip(br#"{"version":2,"shards":[]}"#, Compression::default());
+    let dangling = gzip(
         br#"{"version":1,"keys":[],"live":[],"tombstones":[],
             "folded":[{"namespace":"n","workload":"w","lines":[[7,[1,0,0,0,0,0]]]}]}"#,
+        Compression::default(),
     );
     let rows: [(&[u8], &str); 4] = [
         (b"", "it does not unpack"),
