@@ -33,14 +33,15 @@ node_side() {
   cp package.json package-lock.json "$js/"
   (cd "$js" && "$NODE" "$NPM" ci --no-audit --no-fund --ignore-scripts)
 }
-build() { (cd "$ROOT" && cargo build --locked -p spillway-operator -p spillway-sidecar); }
+# As `make unit` builds them, so that what they share with the tests is not compiled again.
+build() { (cd "$ROOT" && cargo test --locked --no-run --workspace --exclude spillway-e2e --test process --test cli); }
 
 python_tools
 cmp -s requirements.txt "$home/requirements.txt" || work "Python clients" python_side
 [ -s "$CACHE/tiny.gguf" ] || work "the tiny model" tiny_model
 [ -x "$NODE" ] || work "Node" node_tools
 cmp -s package-lock.json "$js/package-lock.json" || work "Node clients" node_side
-work "spillway and spillway-sidecar (cargo build)" build
+work "spillway and spillway-sidecar (cargo)" build
 cp ./*.mjs cases.json "$js/" # modules look for others beside themselves
 
 # --- what all of it shares ----------------------------------------------------------------------------------------------

@@ -1,6 +1,5 @@
 //! Child processes that cannot outlive a test: ended by their id when dropped, pinned to a core where that helps.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
@@ -122,24 +121,30 @@ pub fn built() -> anyhow::Result<PathBuf> {
 
 /// Builds a program of ours, once per test process, with the profile of the test. Cargo offers no way to depend on
 /// another package's program, and a stale one would prove nothing.
-pub fn program(name: &'static str) -> anyhow::Result<PathBuf> {
-    static BUILT: Mutex<BTreeSet<&str>> = Mutex::new(BTreeSet::new());
+pub fn program(name: &str) -> anyhow::Result<PathBuf> {
+    static BUILT: Mutex<bool> = Mutex::new(false);
     let folder = built()?;
-    // Held while cargo runs: the other tests of this process wait for the same program.
+    // Held while cargo runs: the other tests of this process wait for the same programs.
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
-    if !built.contains(name) {
+    if !*built {
         let mut command = Command::new(env!("CARGO"));
-        command.args(["build", "--quiet", "--bin", name]).current_dir(env!("CARGO_MANIFEST_DIR"));
-        command.args(["-p", if name == "spillway" { "spillway-operator" } else { name }]);
-        if folder.ends_with("release") {
-            command.arg("--release");
-        }
-        let status = command.status().context("run cargo")?;
+        command.args(if folder.ends_with("release") { AS_SHIPPED } else { AS_TESTED });
+        let status = command.current_dir(env!("CARGO_MANIFEST_DIR")).status().context("run cargo")?;
         ensure!(status.success(), "cargo build of {name}: {status}");
-        built.insert(name);
+        *built = true;
     }
     Ok(folder.join(name))
 }
+
+/// With the features of the images.
+const AS_SHIPPED: &[&str] =
+    &["build", "--quiet", "--release", "--bins", "-p", "spillway-operator", "-p", "spillway-sidecar"];
+
+/// With those of `make unit`, because features are of all packages that are built together: what they share with other
+/// packages' tests is not compiled a second time. Cargo builds a program for the tests of its package.
+const AS_TESTED: &[&str] = &[
+    "test", "--quiet", "--no-run", "--workspace", "--exclude", "spillway-e2e", "--test", "process", "--test", "cli",
+];
 
 /// Ports that are free now. They are all held until all are known, so that one call never returns a port twice.
 pub fn free_ports<const N: usize>() -> io::Result<[u16; N]> {

@@ -310,9 +310,10 @@ impl Tier {
 /// fill every budget at once.
 const MOST_TOKENS: u64 = 1_000_000_000;
 
-/// A count that cannot be is none.
+/// A count that cannot be is none. No name has a `/` or `~` in it, which a JSON pointer would have to unescape each time.
 fn count(usage: &Value, pointer: &str) -> Option<u64> {
-    usage.pointer(pointer)?.as_u64().filter(|count| *count <= MOST_TOKENS)
+    let found = pointer.split('/').skip(1).try_fold(usage, |value, name| value.get(name))?;
+    found.as_u64().filter(|count| *count <= MOST_TOKENS)
 }
 
 fn first(usage: &Value, pointers: &[&str]) -> u64 {

@@ -27,10 +27,7 @@ fn choices(body: &Body) -> Option<Value> {
     if raw == b"null" {
         return Some(json!([]));
     }
-    let says = |word: &str| memmem::find(raw, word.as_bytes()).is_some();
-    let odd = has_list(raw) || says("\"eos\"") || says("\"model_length\"");
-    let calls = says("\"message\"") && says("\"tool_calls\"") && says("\"stop\"");
-    if !odd && !calls {
+    if !Signs::of(raw).any() {
         return None;
     }
     let mut choices: Vec<Value> = serde_json::from_slice(raw).ok()?;
@@ -44,13 +41,48 @@ fn choices(body: &Body) -> Option<Value> {
     changed.then(|| choices.into())
 }
 
-/// `"content": [`
-fn has_list(raw: &[u8]) -> bool {
-    let name = b"\"content\"";
-    memmem::find_iter(raw, name).any(|at| {
-        let rest = raw.get(at + name.len()..).unwrap_or_default().trim_ascii_start();
-        rest.strip_prefix(b":").is_some_and(|value| value.trim_ascii_start().starts_with(b"["))
-    })
+/// What speaks for an answer that has to be straightened. A text may hold the same words: false is certain, true is not.
+#[derive(Default)]
+struct Signs {
+    list: bool,
+    reason: bool,
+    message: bool,
+    calls: bool,
+    stop: bool,
+}
+
+// === impl Signs ===
+
+impl Signs {
+    /// All in one pass: an answer may be long, and mostly has none.
+    fn of(raw: &[u8]) -> Self {
+        let mut signs = Self::default();
+        for at in memchr::memchr_iter(b'"', raw) {
+            let rest = raw.get(at + 1..).unwrap_or_default();
+            match rest.first() {
+                Some(b'c') => signs.list |= rest.strip_prefix(b"content\"").is_some_and(is_list),
+                Some(b'e') => signs.reason |= rest.starts_with(b"eos\""),
+                Some(b'm') => {
+                    signs.reason |= rest.starts_with(b"model_length\"");
+                    signs.message |= rest.starts_with(b"message\"");
+                }
+                Some(b's') => signs.stop |= rest.starts_with(b"stop\""),
+                Some(b't') => signs.calls |= rest.starts_with(b"tool_calls\""),
+                _ => {}
+            }
+        }
+        signs
+    }
+
+    fn any(&self) -> bool {
+        self.list || self.reason || (self.message && self.calls && self.stop)
+    }
+}
+
+/// `: [`
+fn is_list(rest: &[u8]) -> bool {
+    let value = rest.trim_ascii_start().strip_prefix(b":");
+    value.is_some_and(|value| value.trim_ascii_start().starts_with(b"["))
 }
 
 /// Why it ended.
