@@ -26,6 +26,7 @@ mod ollama;
 mod openai;
 pub mod pass;
 mod path;
+pub mod priced;
 pub mod prompt;
 mod refs;
 pub mod render;

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
-use spillway_providers::{Fault, render};
+use spillway_providers::{Fault, priced::priced, render};
 
 use super::{
     super::{
@@ -50,7 +50,12 @@ pub(crate) struct StreamReply {
 
 impl StreamReply {
     pub(in super::super) fn new(started: Started, mut settle: Settle) -> Self {
-        let Started { ready, source, over, released, memory, mut watch, is_kept } = started;
+        let Started { mut ready, source, over, released, memory, mut watch, is_kept } = started;
+        if let Some(cost) = cost(&source, &mut settle)
+            && let Some(last) = ready.iter_mut().rev().find_map(|event| Some((priced(event, &cost)?, event)))
+        {
+            *last.1 = last.0;
+        }
         if let Some(watch) = &mut watch {
             ready.iter().for_each(|event| watch.hear(event));
         }
@@ -80,7 +85,14 @@ impl StreamReply {
     fn forward(&mut self) {
         let finished = self.source.as_ref().is_some_and(|source| source.decoder.finished() || source.decoder.done());
         let mut full = None;
-        for frame in self.frames.drain(..) {
+        let cost = match (&self.source, &mut self.settle) {
+            (Some(source), Some(settle)) => cost(source, settle),
+            _ => None,
+        };
+        for mut frame in self.frames.drain(..) {
+            if let Some(priced) = cost.as_ref().and_then(|cost| priced(&frame.bytes, cost)) {
+                frame.bytes = priced;
+            }
             let Some(watch) = &mut self.watch else {
                 self.ready.push_back(frame.bytes);
                 continue;
@@ -169,6 +181,15 @@ impl StreamReply {
         settle.used(source.decoder.usage());
         settle.cut(code, class);
     }
+}
+
+/// What it has cost, for the last usage that the application gets. None: there is more to come, or nobody knows.
+fn cost(source: &Source, settle: &mut Settle) -> Option<String> {
+    if !source.decoder.finished() && !source.decoder.done() {
+        return None;
+    }
+    settle.used(source.decoder.usage());
+    Some(settle.cost()?.to_string())
 }
 
 impl Drop for StreamReply {

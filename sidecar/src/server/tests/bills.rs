@@ -82,3 +82,31 @@ async fn sound_without_a_price_of_its_own_is_billed_as_text_and_counted_as_unpri
         assert_eq!(world.runtime.usage.lines()[0].totals.unpriced, unpriced, "{rate:?}");
     }
 }
+
+#[tokio::test]
+async fn the_last_usage_of_a_stream_says_what_it_cost() {
+    let usage = r#"{"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}}"#;
+    let (mut asked, mut message) = (streamed(), streamed());
+    asked["stream_options"] = json!({"include_usage": true});
+    message["max_tokens"] = 9.into();
+    let response = json!({"model": "chat", "input": "hello", "stream": true});
+    let rows = [
+        ("/v1/chat/completions", &asked, json!({}), 1),
+        ("/v1/chat/completions", &asked, json!({"bytes": 1_000}), 1),
+        ("/v1/chat/completions", &streamed(), json!({}), 0),
+        ("/v1/messages", &message, json!({}), 1),
+        ("/v1/responses", &response, json!({}), 1),
+    ];
+    for (path, body, hold, times) in rows {
+        let world = World::new(|config| {
+            tiers(config);
+            route(config)["hold"] = hold.clone();
+        })
+        .await;
+        world.provider.then([Act::events(&[&piece("hi"), &stop(), usage, "[DONE]"], true)]);
+        let got = world.post(path, body.to_string().into()).await;
+        let told = got.text.matches(r#""usage":{"cost_usd":0.00006,"#).count();
+        assert_eq!((got.status.as_u16(), told), (200, times), "{path} {hold}: {got:?}");
+        assert_eq!(got.text.matches("cost_usd").count(), times, "{path} {hold}: {got:?}");
+    }
+}
