@@ -235,7 +235,7 @@ fn rights(c: &mut Criterion) {
             b.iter(|| {
                 now += 20_000;
                 journal.clear();
-                let ask = quota::Ask { spends: &spends, takes, permits: &[] };
+                let ask = quota::Ask { spends: &spends, takes, ..quota::Ask::default() };
                 let admitted = holder.admit(black_box(now), &ask, &mut journal);
                 if let Ok(hold) = admitted.map(black_box)
                     && settles

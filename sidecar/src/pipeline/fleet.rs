@@ -54,11 +54,11 @@ pub(super) async fn pass(runtime: &Arc<Runtime>, call: &Call, settle: &mut Settl
     let takes: Vec<Take> = wanted.iter().map(|wanted| wanted.take).collect();
     // Nobody gets in before those who wait.
     let crowd = |of: &Wanted<'_>| of.limit.queue.is_some() && call.route.state.lines.waiting(of.take.rate) > 0;
-    let blocked = match wanted.iter().position(crowd) {
-        Some(at) => Blocked { at, ready_in: Some(0) },
-        None => match take(call, &takes, &[]) {
+    let (blocked, again) = match wanted.iter().position(crowd) {
+        Some(at) => (Blocked { at, ready_in: Some(0) }, false),
+        None => match take(call, &takes, &[], false) {
             Ok(reserved) => return passed(call, &wanted, reserved, settle),
-            Err(blocked) => blocked,
+            Err(blocked) => (blocked, true),
         },
     };
     let of = &wanted[blocked.at];
@@ -74,7 +74,7 @@ pub(super) async fn pass(runtime: &Arc<Runtime>, call: &Call, settle: &mut Settl
     let since = clock::now();
     settle.wait(since);
     let until = clock::after(since, patience).min(call.deadline);
-    let waited = wait(call, &takes, until, place.as_ref().map(|(place, _)| place), blocked).await;
+    let waited = wait(call, &takes, until, place.as_ref().map(|(place, _)| place), (blocked, again)).await;
     let now = clock::now();
     settle.go_on(now);
     let queued = now.saturating_duration_since(since);
@@ -115,7 +115,7 @@ async fn wait(
     takes: &[Take],
     until: Instant,
     place: Option<&LinePlace>,
-    mut blocked: Blocked,
+    (mut blocked, mut again): (Blocked, bool),
 ) -> Result<Reserved, Blocked> {
     let rights = &call.route.rights;
     let _turn = match place {
@@ -127,7 +127,7 @@ async fn wait(
     let mut changes = rights.changes();
     let (mut leave, mut asked) = (None, clock::now());
     loop {
-        match take(call, takes, leave.as_slice()) {
+        match take(call, takes, leave.as_slice(), std::mem::replace(&mut again, true)) {
             Ok(reserved) => return Ok(reserved),
             Err(now) => blocked = now,
         }
@@ -151,9 +151,9 @@ async fn wait(
     }
 }
 
-fn take(call: &Call, takes: &[Take], permits: &[u64]) -> Result<Reserved, Blocked> {
+fn take(call: &Call, takes: &[Take], permits: &[u64], again: bool) -> Result<Reserved, Blocked> {
     let tokens = takes.iter().filter(|take| take.tokens).map(|take| take.amount).max().unwrap_or(0);
-    let refusal = match call.route.rights.admit(&Ask { spends: &[], takes, permits }, (0, tokens)) {
+    let refusal = match call.route.rights.admit(&Ask { takes, permits, again, ..Ask::default() }, (0, tokens)) {
         Ok(reserved) => return Ok(reserved),
         Err(Denied::By(refusal)) => refusal,
         Err(Denied::Journal) => return Err(Blocked { at: 0, ready_in: Some(SOON) }),

@@ -72,6 +72,8 @@ pub(super) struct Rights {
     cap: Option<(usize, u64)>,
     /// The budget that was used up, where somebody else is asked for that.
     pub(super) spared: Option<usize>,
+    /// It has asked for what it asks for now before.
+    again: bool,
     /// Until when it waits for rights.
     until: Option<Instant>,
     /// How long it has waited.
@@ -115,6 +117,7 @@ impl Call {
     /// Leave of the gates on the way to a backend, and rights to what it may cost to ask it, after a wait if need be.
     pub(super) async fn admit(&mut self, index: usize) -> Result<Admission, Closed> {
         let mut changes = None;
+        self.rights.again = false;
         loop {
             let denial = match self.admit_at_once(index)? {
                 Ok((admission, spared)) => {
@@ -123,6 +126,7 @@ impl Call {
                 }
                 Err(denial) => denial,
             };
+            self.rights.again = true;
             let again = match denial {
                 // Once more after it is sure to be told.
                 Denial::Short { .. } | Denial::Alone { .. } if changes.is_none() => {
@@ -168,7 +172,7 @@ impl Call {
         let mut spared = None;
         loop {
             let most = spends.iter().map(|spend| spend.amount).max().unwrap_or(0);
-            let ask = Ask { spends: &spends, takes: &takes, permits: &leave };
+            let ask = Ask { spends: &spends, takes: &takes, permits: &leave, again: self.rights.again };
             let refusal = match self.route.rights.admit(&ask, (most, tokens)) {
                 Ok(reserved) => return Ok((Some(reserved), spared)),
                 Err(Denied::By(refusal)) => refusal,
@@ -212,6 +216,16 @@ impl Call {
         let requests = rates.requests.map(|rate| Take { rate, amount: 1, tokens: false });
         let tokens = rates.tokens.filter(|_| amount > 0).map(|rate| Take { rate, amount, tokens: true });
         requests.into_iter().chain(tokens).collect()
+    }
+
+    /// Takes a request from what the provider's account allows, for a question beside the answer. False: there is no room.
+    pub(super) fn takes_request(&self, index: usize) -> bool {
+        let takes: Vec<Take> = self.takes(index).into_iter().filter(|take| !take.tokens).collect();
+        if takes.is_empty() {
+            return true;
+        }
+        let admitted = self.route.rights.admit(&Ask { takes: &takes, ..Ask::default() }, (0, 0));
+        admitted.map(|reserved| reserved.settle(0, 0)).is_ok()
     }
 
     /// Asks for leave, once. Gives how long that may take yet.

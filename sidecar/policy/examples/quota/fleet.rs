@@ -10,7 +10,9 @@ use spillway_policy::quota::{
 const SIDECARS: u64 = 50;
 const TICK: Nanos = 50_000_000;
 const SECOND: Nanos = 1_000_000_000;
-const HOUR: Nanos = 3_600 * SECOND;
+const MILLISECOND: Nanos = 1_000_000;
+/// How long a request waits for rights.
+const PATIENCE: Nanos = 2 * SECOND;
 const ACCOUNT: Account = Account { budget: BudgetId(1), period: Period(1) };
 const RATE: RateId = RateId(1);
 const WINDOW: Nanos = 60 * SECOND;
@@ -19,9 +21,8 @@ const LIMIT: u64 = 3_000;
 /// A request costs a third of what it sets aside, on average.
 const RESERVED: u64 = 6_000_000;
 const COST: u64 = 2_000_000;
-/// The hour offers 2.2 times as much.
-const REQUESTS_OF_BUDGET: u64 = 60_000;
-const BUDGET: u64 = REQUESTS_OF_BUDGET * COST;
+/// That a second's worth of the budget pays for; 2.2 times as many are offered.
+const REQUESTS_PER_SECOND: u64 = 17;
 
 /// Seconds between two faults of a kind, on average; 0 for never.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,12 @@ pub(crate) struct Faults {
     cut_for: u64,
     crash_every: u64,
     operator_every: u64,
+    /// How long nobody leads, at least and at most.
+    operator_for: [u64; 2],
+    /// How long a request takes, in milliseconds.
+    request_for: [u64; 2],
+    /// What is played, in seconds.
+    length: u64,
 }
 
 /// In percent.
@@ -72,14 +79,40 @@ struct Sidecar {
     /// In millionths of all load.
     part: u64,
     flying: Vec<(Nanos, Hold)>,
+    /// Requests that wait for rights: until when, and whether much was left when they came.
+    waiting: Vec<(Nanos, bool)>,
     cut_until: Nanos,
     reported: Nanos,
 }
 
 impl Faults {
-    pub(crate) const NONE: Self = Self { cut_every: 0, cut_for: 0, crash_every: 0, operator_every: 0 };
-    pub(crate) const MILD: Self = Self { cut_every: 1_200, cut_for: 20, crash_every: 3_600, operator_every: 600 };
-    pub(crate) const HARSH: Self = Self { cut_every: 60, cut_for: 30, crash_every: 300, operator_every: 120 };
+    const fn budget(&self) -> u64 {
+        self.length * REQUESTS_PER_SECOND * COST
+    }
+
+    pub(crate) const NONE: Self = Self {
+        cut_every: 0,
+        cut_for: 0,
+        crash_every: 0,
+        operator_every: 0,
+        operator_for: [5, 20],
+        request_for: [2_000, 10_000],
+        length: 3_600,
+    };
+    pub(crate) const MILD: Self =
+        Self { cut_every: 1_200, cut_for: 20, crash_every: 3_600, operator_every: 600, ..Self::NONE };
+    pub(crate) const HARSH: Self =
+        Self { cut_every: 60, cut_for: 30, crash_every: 300, operator_every: 120, ..Self::NONE };
+    /// As `tests/fleet.sh` does it: a budget that lasts for a minute and a half, and a leader that never leads for longer
+    /// than half a minute.
+    pub(crate) const KILLED: Self = Self {
+        crash_every: 250,
+        operator_every: 36,
+        operator_for: [5, 8],
+        request_for: [1, 400],
+        length: 180,
+        ..Self::NONE
+    };
 }
 
 impl Fleet {
@@ -93,6 +126,7 @@ impl Fleet {
             journal: BTreeMap::new(),
             part: weight(index) * 1_000_000 / sum,
             flying: Vec::new(),
+            waiting: Vec::new(),
             cut_until: 0,
             reported: 0,
         };
@@ -118,7 +152,7 @@ impl Fleet {
     }
 
     pub(crate) fn run(mut self) -> Outcome {
-        while self.now < HOUR {
+        while self.now < self.faults.length * SECOND {
             self.now += TICK;
             self.operate();
             self.deliver();
@@ -131,11 +165,11 @@ impl Fleet {
         let percent = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
         let forfeited = self.operator.and_then(|machine| machine.statement(ACCOUNT)).map_or(0, |one| one.forfeited);
         // The first minute fills the buckets.
-        let could = LIMIT * (HOUR / WINDOW);
+        let could = LIMIT * self.faults.length * SECOND / WINDOW;
         Outcome {
-            overspent: percent(self.spent.saturating_sub(BUDGET), BUDGET),
-            unspent: percent(BUDGET.saturating_sub(self.spent), BUDGET),
-            forfeited: percent(forfeited, BUDGET),
+            overspent: percent(self.spent.saturating_sub(self.faults.budget()), self.faults.budget()),
+            unspent: percent(self.faults.budget().saturating_sub(self.spent), self.faults.budget()),
+            forfeited: percent(forfeited, self.faults.budget()),
             refused_early: percent(self.refused_early, self.asked_early),
             peak: percent(self.peak, LIMIT),
             used: percent(self.admitted, could),
@@ -145,13 +179,14 @@ impl Fleet {
     fn operate(&mut self) {
         if self.operator.is_some() && self.happens(self.faults.operator_every) {
             self.operator = None;
-            self.operator_back = self.now + (5 + self.roll(16)) * SECOND;
+            let [least, most] = self.faults.operator_for;
+            self.operator_back = self.now + (least + self.roll(most - least + 1)) * SECOND;
         }
         if self.operator.is_none() && self.now >= self.operator_back {
             self.terms += 1;
             let name = format!("operator-{}", self.terms).into();
             let mut machine = Allocator::take_over(name, &self.stored, "".into());
-            machine.set_budget(ACCOUNT, BUDGET, None);
+            machine.set_budget(ACCOUNT, self.faults.budget(), None);
             machine.set_rate(RATE, RateRule { limit: LIMIT, window: WINDOW, quantum: 1, loss: Loss::Hold });
             self.sidecars.iter().for_each(|sidecar| machine.join(RATE, &sidecar.name, 1));
             machine.lead(self.now, Nanos::MAX);
@@ -198,9 +233,14 @@ impl Fleet {
                 self.sidecars[index].holder.settle(self.now, hold, outcome, &mut Vec::new());
             }
         }
-        for _ in 0..self.poisson(parts * REQUESTS_OF_BUDGET * 22 / 10 / 3_600) {
-            self.spend(index);
+        for _ in 0..self.poisson(parts * REQUESTS_PER_SECOND * 22 / 10) {
+            let early = self.spent < self.faults.budget() / 10 * 9;
+            self.asked_early += u64::from(early);
+            if !self.spend(index, false) {
+                self.sidecars[index].waiting.push((self.now + PATIENCE, early));
+            }
         }
+        self.wait(index);
         self.settle(index);
         let sidecar = &mut self.sidecars[index];
         let due = self.now >= sidecar.reported + 2 * SECOND || sidecar.holder.is_urgent();
@@ -210,21 +250,27 @@ impl Fleet {
         }
     }
 
-    fn spend(&mut self, index: usize) {
-        let early = self.spent < BUDGET / 10 * 9;
-        let takes = 2 * SECOND + self.roll(8) * SECOND;
+    fn wait(&mut self, index: usize) {
+        for (until, early) in std::mem::take(&mut self.sidecars[index].waiting) {
+            if self.now >= until {
+                self.refused_early += u64::from(early);
+            } else if !self.spend(index, true) {
+                self.sidecars[index].waiting.push((until, early));
+            }
+        }
+    }
+
+    fn spend(&mut self, index: usize, again: bool) -> bool {
+        let [least, most] = self.faults.request_for;
+        let takes = (least + self.roll(most - least)) * MILLISECOND;
         let sidecar = &mut self.sidecars[index];
         let spends = [Spend { account: ACCOUNT, amount: RESERVED }];
         let mut entries = Vec::new();
-        let answer = sidecar.holder.admit(self.now, &Ask { spends: &spends, ..Ask::default() }, &mut entries);
-        self.asked_early += u64::from(early);
-        match answer {
-            Ok(hold) => {
-                sidecar.write(entries);
-                sidecar.flying.push((self.now + takes, hold));
-            }
-            Err(_) => self.refused_early += u64::from(early),
-        }
+        let answer = sidecar.holder.admit(self.now, &Ask { spends: &spends, again, ..Ask::default() }, &mut entries);
+        let Ok(hold) = answer else { return false };
+        sidecar.write(entries);
+        sidecar.flying.push((self.now + takes, hold));
+        true
     }
 
     fn settle(&mut self, index: usize) {
@@ -248,6 +294,7 @@ impl Fleet {
             let sidecar = &mut self.sidecars[index];
             self.spent += COST * sidecar.flying.len() as u64;
             sidecar.flying.clear();
+            sidecar.waiting.clear();
             sidecar.life += 1;
             sidecar.holder = Holder::recover(self.now, sidecar.life, sidecar.journal.values().copied());
         }

@@ -12,13 +12,18 @@ use fleet::{Faults, Fleet, Outcome};
 fn main() -> std::io::Result<()> {
     let seeds = std::env::args().nth(1).and_then(|seeds| seeds.parse().ok()).unwrap_or(5);
     let mut out = std::io::stdout().lock();
-    writeln!(out, "one simulated hour, {seeds} seeds each: worst overspend and window, mean of the others; percent\n")?;
+    writeln!(
+        out,
+        "one simulated hour (killed: three minutes), {seeds} seeds each: worst overspend and window, mean of the others; percent\n"
+    )?;
     writeln!(
         out,
         "| faults | load | overspend | unspent | forfeited | refused with >10 left | peak window | rate used |"
     )?;
     writeln!(out, "| --- | --- | --- | --- | --- | --- | --- | --- |")?;
-    for (faults, name) in [(Faults::NONE, "none"), (Faults::MILD, "mild"), (Faults::HARSH, "harsh")] {
+    for (faults, name) in
+        [(Faults::NONE, "none"), (Faults::MILD, "mild"), (Faults::HARSH, "harsh"), (Faults::KILLED, "killed")]
+    {
         for (skewed, load) in [(false, "even"), (true, "skewed")] {
             let runs: Vec<Outcome> = (1..=seeds).map(|seed| Fleet::new(seed, faults, skewed).run()).collect();
             let mean = |of: fn(&Outcome) -> f64| runs.iter().map(of).sum::<f64>() / runs.len().max(1) as f64;

@@ -54,6 +54,8 @@ pub struct Ask<'a> {
     pub takes: &'a [Take],
     /// What it was asked for by [`Holder::ask_permit`], if anything.
     pub permits: &'a [u64],
+    /// It has asked before: it is wanted no more than once.
+    pub again: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,7 +169,7 @@ impl Holder {
             return Err(Refusal::Leaving);
         }
         // Both are asked in any case: each measures what is wanted of it.
-        let (money, rates) = (self.check_spends(now, ask.spends), self.check_takes(now, ask));
+        let (money, rates) = (self.check_spends(now, ask), self.check_takes(now, ask));
         if let Some(refusal) = money.or(rates) {
             self.urgent |= !matches!(refusal, Refusal::Exhausted { .. });
             return Err(refusal);
@@ -181,9 +183,9 @@ impl Holder {
         Ok(Hold { spends: ask.spends.to_vec(), takes })
     }
 
-    fn check_spends(&mut self, now: Nanos, spends: &[Spend]) -> Option<Refusal> {
+    fn check_spends(&mut self, now: Nanos, ask: &Ask<'_>) -> Option<Refusal> {
         let mut refusal = None;
-        for &Spend { account, amount } in spends {
+        for &Spend { account, amount } in ask.spends {
             let purse = self.purses.entry(account).or_insert_with(|| Purse::new(now));
             let (spare, left) = (purse.spare(), purse.left.unwrap_or(u64::MAX));
             if spare < amount && left < amount {
@@ -191,7 +193,9 @@ impl Holder {
                 refusal = Some(Refusal::Exhausted { account, asked: amount, left });
                 continue;
             }
-            purse.meter.count(amount);
+            if !ask.again {
+                purse.meter.count(amount);
+            }
             if spare < amount {
                 refusal = refusal.or(Some(Refusal::Short { account, asked: amount, spare }));
             }
@@ -216,7 +220,7 @@ impl Holder {
                 }));
             }
             // A larger part would be of no use for what needs a permit.
-            if ready_in.is_some() || bucket.most(now) == 0 {
+            if !ask.again && (ready_in.is_some() || bucket.most(now) == 0) {
                 bucket.meter.count(amount);
             }
         }

@@ -34,7 +34,7 @@ fn reserve(rights: &Arc<Rights>, period: i64, amount: u64) -> Result<Reserved, D
     let account = Account { budget: rights.budget("a/b", None), period: period_of(period) };
     let spends = [Spend { account, amount }];
     let takes: &[Take] = &[];
-    rights.admit(&Ask { spends: &spends, takes, permits: &[] }, (amount, 0))
+    rights.admit(&Ask { spends: &spends, takes, ..Ask::default() }, (amount, 0))
 }
 
 fn begun(rights: &Rights, folder: Option<&std::path::Path>) {

@@ -1,17 +1,20 @@
 //! How much money to hand out at a time: guided self-scheduling.
 //!
-//! Everybody gets what lasts for the same time, and that time shrinks with what is left: a quarter of what is free, spread
-//! over what the fleet sets aside in a second. So a sidecar outlasts an operator outage of up to a minute while there is
-//! plenty, and little is stranded at the end. When somebody goes short while others have more than they need, the others
-//! are asked to return it.
+//! Everybody gets what lasts for the same time, and that time shrinks with what is left: half of what nobody has used,
+//! spread over what the fleet sets aside in a second. So a sidecar outlasts the change of leaders until little is left, an
+//! outage of up to a minute while there is plenty, and little is stranded at the end. When somebody goes short while
+//! others have more than they need, the others are asked to return it.
 
 use super::book::{Book, Line};
 
-/// A deal hands out at most a quarter of what is free.
-const SHARE_PARTS: u64 = 4;
+/// Of what nobody has used, sidecars hold one part in so many. The rest is for those who come, and who want more.
+const HELD_PARTS: u64 = 2;
 /// What a grant lasts for: longer helps only against longer outages, shorter costs a message each time.
 const LONGEST_MS: u64 = 30_000;
 const SHORTEST_MS: u64 = 500;
+/// Whoever holds less than lasts for this long is given more: a leader that dies has a successor by then, who has heard
+/// everybody.
+const OUTLASTS_MS: u64 = 15_000;
 
 // === impl Book ===
 
@@ -19,10 +22,11 @@ impl<S: Ord + Clone> Book<S> {
     /// Grants what is needed and free. `ready`: who may be granted anything.
     pub(super) fn deal(&mut self, ready: impl Fn(&S) -> bool) {
         let horizon = self.horizon();
+        // Before it is used up, and not for every request.
+        let least = OUTLASTS_MS.min(horizon / 4 * 3);
         let mut hungry: Vec<(u64, S)> = Vec::new();
         for (source, line) in &self.lines {
-            // At half of it, soon enough; and half as many messages.
-            if ready(source) && line.spare() < line.largest.max(line.need(horizon) / 2) {
+            if ready(source) && line.spare() < line.largest.max(line.need(least)) {
                 hungry.push((line.spare(), source.clone()));
             }
         }
@@ -33,8 +37,9 @@ impl<S: Ord + Clone> Book<S> {
     /// In milliseconds.
     fn horizon(&self) -> u64 {
         let wanted: u128 = self.lines.values().map(|line| u128::from(line.wants)).sum();
-        let free = u128::from(self.free() / SHARE_PARTS) * 1_000;
-        let lasts = free.checked_div(wanted).map_or(u64::MAX, |lasts| u64::try_from(lasts).unwrap_or(u64::MAX));
+        let held = self.lines.values().map(Line::spare).fold(0, u64::saturating_add);
+        let shared = u128::from(self.free().saturating_add(held) / HELD_PARTS) * 1_000;
+        let lasts = shared.checked_div(wanted).map_or(u64::MAX, |lasts| u64::try_from(lasts).unwrap_or(u64::MAX));
         lasts.clamp(SHORTEST_MS, LONGEST_MS)
     }
 

@@ -11,7 +11,7 @@ impl World {
         let takes = [Take { rate: RATE, amount: tokens, tokens: true }];
         let (spends, takes) = (&spends[..usize::from(money > 0)], &takes[..usize::from(tokens > 0)]);
         let mut entries = Vec::new();
-        let ask = Ask { spends, takes, permits: &sidecar.wishes };
+        let ask = Ask { spends, takes, permits: &sidecar.wishes, again: false };
         match sidecar.holder.admit(sidecar.clock(now), &ask, &mut entries) {
             Ok(hold) if torn => {
                 drop(hold);
