@@ -115,7 +115,9 @@ pub struct ModelProviderSpec {
     /// An HTTP proxy on the way out. Default: none; proxies in the environment are not used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy: Option<Proxy>,
-    /// What the account allows, shared by the whole fleet. Default: no limit of ours.
+    /// What the account allows, shared by the whole fleet. Where its answers say that less is left (`x-ratelimit-remaining-requests`
+    /// and the like), because others use it as well or it is smaller than that, less is handed out until they say otherwise.
+    /// Default: no limit of ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<Quota>,
     /// How long to wait for the provider.

@@ -14,6 +14,7 @@ mod pen;
 mod plan;
 mod rates;
 mod run;
+mod said;
 mod standing;
 mod store;
 mod translate;

@@ -1,6 +1,7 @@
 //! What happens to a request. [`drive`] is the whole of it, top to bottom; each stage is a sibling file.
 
 mod accept;
+mod allowance;
 mod attempt;
 mod cascade;
 mod choose;

@@ -44,7 +44,7 @@ pub(crate) use memory::{Hold, Memory};
 pub use rights::Rights;
 #[cfg(test)]
 pub(crate) use rights::value_of;
-pub(crate) use rights::{AccountView, Away, Denied, Reserved, unix};
+pub(crate) use rights::{AccountView, Allowance, Away, Denied, Reserved, unix};
 pub(crate) use shadows::ShadowPlace;
 pub(crate) use summaries::{Summaries, Summary, SummaryKey, Waited};
 pub(crate) use window::SummaryRule;

@@ -17,6 +17,8 @@ const LONGEST_AFTER: i64 = 24 * 3600;
 const SILENCE: i64 = 32 * 24 * 3600;
 /// Header values with an account of their own, in each period of a budget.
 const MOST_VALUES: usize = 10_000;
+/// Workloads that are remembered when their pods are gone: those that spent the most.
+const MOST_WORKLOADS: usize = 64;
 /// To the hour: it is stored, and must not be a reason to write.
 const COARSE: i64 = 3600;
 
@@ -38,6 +40,8 @@ pub(super) struct Named {
     /// When its period ends, in seconds since 1970.
     pub(super) end: Option<i64>,
     pub(super) limit: u64,
+    /// What workloads have spent with pods that are gone, where the account is not one workload's or value's.
+    pub(super) gone: BTreeMap<String, u64>,
     /// When somebody spoke of it last, about.
     pub(super) touched: i64,
 }
@@ -103,7 +107,7 @@ impl Accounts {
         let before = before(budget, account, span);
         allocator.set_budget(account, limit, before);
         let (name, end, touched) = (name.clone(), span.end, coarse(unix));
-        self.known.insert(account, Named { name, subject, end, limit, touched });
+        self.known.insert(account, Named { name, subject, end, limit, gone: BTreeMap::new(), touched });
         Some(account)
     }
 
@@ -127,7 +131,7 @@ impl Accounts {
             let Some(named) = self.known.get(&before).cloned() else { continue };
             allocator.set_budget(after, limit, Some(before));
             let name = AccountName { period: span.start, ..named.name.clone() };
-            self.known.insert(after, Named { name, end: span.end, limit, ..named });
+            self.known.insert(after, Named { name, end: span.end, limit, gone: BTreeMap::new(), ..named });
         }
         self.known.retain(|account, named| {
             let open = allocator.statement(*account).map_or(0, |statement| statement.open);
@@ -142,6 +146,23 @@ impl Accounts {
             keep
         });
         self.count_values();
+    }
+
+    /// A pod of this workload is gone, and had spent so much.
+    pub(super) fn bury(&mut self, account: Account, workload: &str, spent: u64) {
+        let Some(named) = self.known.get_mut(&account).filter(|named| named.subject == Subject::Namespace) else {
+            return;
+        };
+        if spent == 0 {
+            return;
+        }
+        let sum = named.gone.entry(workload.to_owned()).or_default();
+        *sum = sum.saturating_add(spent);
+        if named.gone.len() > MOST_WORKLOADS
+            && let Some(least) = named.gone.iter().min_by_key(|(_, spent)| **spent).map(|(name, _)| name.clone())
+        {
+            named.gone.remove(&least);
+        }
     }
 
     fn count_values(&mut self) {

@@ -24,11 +24,12 @@ pub enum BadReport {
 /// A report costs bounded memory, and only what is its own namespace's.
 pub(super) fn check(delivery: &QuotaDelivery) -> Result<(), BadReport> {
     let QuotaDelivery { from: SidecarIdentity { namespace, .. }, report } = delivery;
-    let QuotaReport { journal, accounts, flows, asks, stamp: _, epoch: _, serial: _, last: _ } = report;
+    let QuotaReport { journal, accounts, flows, asks, said, stamp: _, epoch: _, serial: _, last: _ } = report;
     if !(1..=MAX_JOURNAL_BYTES).contains(&journal.len()) {
         return Err(BadReport::Journal(journal.len()));
     }
-    for (what, count) in [("accounts", accounts.len()), ("rates", flows.len()), ("waiting requests", asks.len())] {
+    let counts = [accounts.len(), flows.len(), asks.len(), said.len()];
+    for (what, count) in ["accounts", "rates", "waiting requests", "allowances"].into_iter().zip(counts) {
         if count > MAX_LINES {
             return Err(BadReport::TooMany { what, count });
         }
@@ -37,8 +38,8 @@ pub(super) fn check(delivery: &QuotaDelivery) -> Result<(), BadReport> {
         own(&account.budget, namespace)?;
         short(account.value.as_deref())?;
     }
-    for RateName { of, counts: _, value } in flows.iter().map(|flow| &flow.rate).chain(asks.iter().map(|ask| &ask.rate))
-    {
+    let rates = flows.iter().map(|flow| &flow.rate).chain(asks.iter().map(|ask| &ask.rate));
+    for RateName { of, counts: _, value } in rates.chain(said.iter().map(|said| &said.rate)) {
         short(value.as_deref())?;
         match of {
             RateOf::Limit { route, limit } => {

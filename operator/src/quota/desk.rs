@@ -8,7 +8,7 @@ use spillway_wire::{AccountName, QuotaDelivery, Rights, SidecarIdentity};
 
 use super::accounts::{Accounts, Named};
 use super::ledger::{Stored, encode};
-use super::names::{Source, pod};
+use super::names::{Source, Subject, pod};
 use super::plan::Plan;
 use super::rates::Rates;
 use super::standing::Standing;
@@ -111,6 +111,11 @@ impl Desk {
         client.who = Some(Who { from: from.clone(), journal: report.journal.clone(), relayed });
         let account =
             |name: &AccountName| self.accounts.find((self.plan.budgets(), &mut self.allocator), from, name, at.unix);
+        for said in &report.said {
+            if let Some(rate) = self.rates.find(&self.plan, from, &said.rate) {
+                self.rates.hear(at.now, rate, source, said);
+            }
+        }
         let report = translate::report(report, account, |name| self.rates.find(&self.plan, from, name));
         let urgent = new || translate::is_short(&report);
         self.allocator.report(at.now, &source, &report);
@@ -124,6 +129,7 @@ impl Desk {
         if until > now {
             self.allocator.lead(now, until);
         }
+        self.rates.correct(now, &mut self.allocator);
         let output = self.allocator.turn(now);
         let mut posts = Vec::with_capacity(output.rights.len());
         for (source, rights) in output.rights {
@@ -145,7 +151,10 @@ impl Desk {
             return;
         }
         for source in self.gone(at.now, pods) {
-            self.clients.remove(&source);
+            if let Some(Client { who: Some(who), .. }) = self.clients.remove(&source) {
+                let spent = self.allocator.spent_by(&source);
+                spent.for_each(|(account, spent)| self.accounts.bury(account, &who.from.workload, spent));
+            }
             self.allocator.retire(&source);
             self.rates.gone(source);
             self.registered.remove(&source);
@@ -213,19 +222,35 @@ impl Desk {
     /// How this budget stands in its present period. None: nobody has spoken of it in that.
     pub(super) fn standing(&self, budget: &str, unix: i64) -> Option<Standing> {
         let mut standing = Standing::default();
-        for (named, statement) in self.statements(budget, unix) {
+        for (account, named, statement) in self.statements(budget, unix) {
             standing.add(&named.subject, &statement);
+            if named.subject == Subject::Namespace {
+                standing.workloads.extend(self.workloads(account, named));
+            }
         }
         (standing.accounts > 0).then_some(standing)
     }
 
     /// How the accounts of the present period of this budget stand.
-    fn statements(&self, budget: &str, unix: i64) -> Vec<(&Named, Statement)> {
+    fn statements(&self, budget: &str, unix: i64) -> Vec<(Account, &Named, Statement)> {
         let of_now = |named: &Named| {
             let begun = named.name.period <= unix;
             named.name.budget == budget && begun && named.end.is_none_or(|end| unix < end)
         };
         let accounts = self.accounts.iter().filter(|(_, named)| of_now(named));
-        accounts.filter_map(|(account, named)| Some((named, self.allocator.statement(*account)?))).collect()
+        accounts.filter_map(|(account, named)| Some((*account, named, self.allocator.statement(*account)?))).collect()
+    }
+
+    /// What each workload has spent of an account that all of its namespace shares.
+    fn workloads(&self, account: Account, named: &Named) -> BTreeMap<String, u64> {
+        let mut sums = named.gone.clone();
+        for (source, spent) in self.allocator.spenders(account) {
+            let who = self.clients.get(source).and_then(|client| client.who.as_ref());
+            if let Some(Who { from, .. }) = who.filter(|_| spent > 0) {
+                let sum = sums.entry(from.workload.clone()).or_default();
+                *sum = sum.saturating_add(spent);
+            }
+        }
+        sums
     }
 }

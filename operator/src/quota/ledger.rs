@@ -56,6 +56,8 @@ struct NameDocument {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     end: Option<i64>,
     of: SubjectDocument,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    gone: BTreeMap<String, u64>,
     touched: i64,
 }
 
@@ -119,14 +121,14 @@ fn of_account(
 }
 
 fn of_name(named: &Named) -> NameDocument {
-    let Named { name, subject, end, limit: _, touched } = named;
+    let Named { name, subject, end, limit: _, gone, touched } = named;
     let of = match subject.clone() {
         Subject::Namespace => SubjectDocument::Namespace,
         Subject::Workload(name) => SubjectDocument::Workload(name),
         Subject::Job(name) => SubjectDocument::Job(name),
         Subject::Value(value) => SubjectDocument::Value(value),
     };
-    NameDocument { budget: name.budget.clone(), end: *end, of, touched: *touched }
+    NameDocument { budget: name.budget.clone(), end: *end, of, gone: gone.clone(), touched: *touched }
 }
 
 /// The ledger from stored bytes.
@@ -168,7 +170,7 @@ fn book(document: AccountDocument, sources: &[Source]) -> Result<AccountLedger<S
 }
 
 fn named(document: NameDocument, account: &AccountDocument) -> Named {
-    let NameDocument { budget, end, of, touched } = document;
+    let NameDocument { budget, end, of, gone, touched } = document;
     let subject = match of {
         SubjectDocument::Namespace => Subject::Namespace,
         SubjectDocument::Workload(name) => Subject::Workload(name),
@@ -177,7 +179,7 @@ fn named(document: NameDocument, account: &AccountDocument) -> Named {
     };
     let value = if let Subject::Value(value) = &subject { value.clone() } else { None };
     let period = i64::try_from(account.period).unwrap_or(i64::MAX);
-    Named { name: AccountName { budget, value, period }, subject, end, limit: account.limit, touched }
+    Named { name: AccountName { budget, value, period }, subject, end, limit: account.limit, gone, touched }
 }
 
 #[cfg(test)]

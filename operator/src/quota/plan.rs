@@ -111,6 +111,12 @@ fn amounts(requests: Option<u64>, tokens: Option<u64>) -> impl Iterator<Item = (
 // === impl Terms ===
 
 impl Terms {
+    /// The same with so many thousandths of the limit.
+    pub(super) fn part(self, milli: u64) -> Self {
+        let limit = u128::from(self.limit) * u128::from(milli) / 1_000;
+        Self { limit: u64::try_from(limit).unwrap_or(u64::MAX).max(1), ..self }
+    }
+
     /// The rule for so many sidecars. What their buckets hold is set aside from the limit, so the larger the fleet, the less a
     /// bucket holds beyond its part; larger requests ask for leave.
     pub(super) fn rule(&self, members: u64) -> RateRule {

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use spillway_policy::quota::{Allocator, RateId};
-use spillway_wire::{RateName, SidecarIdentity};
+use spillway_policy::quota::{Allocator, Nanos, RateId, RateRule};
+use spillway_wire::{Allowance, RateName, SidecarIdentity};
 
 use super::names::{self, Source};
 use super::plan::{Plan, Terms};
+use super::said::{ALL_MILLI, Said};
 use crate::pods::PodEntry;
 
 /// Every rate that somebody shares in.
@@ -20,6 +21,10 @@ struct Known {
     name: RateName,
     terms: Terms,
     members: BTreeSet<Source>,
+    /// Of a provider's account: what it says is left.
+    said: Option<Said>,
+    /// How much of the limit is handed out because of that, in thousandths.
+    milli: u64,
 }
 
 // === impl Rates ===
@@ -35,7 +40,7 @@ impl Rates {
                 Some(terms) if *terms == known.terms => {}
                 Some(terms) => {
                     known.terms = *terms;
-                    allocator.set_rate(*rate, terms.rule(known.members.len() as u64));
+                    allocator.set_rate(*rate, known.rule());
                 }
                 None => allocator.drop_rate(*rate),
             }
@@ -51,13 +56,15 @@ impl Rates {
                 name: RateName { of: of.clone(), counts: *counts, value: None },
                 terms: *terms,
                 members: BTreeSet::new(),
+                said: None,
+                milli: ALL_MILLI,
             });
             if known.members.contains(&source) {
                 continue;
             }
-            let before = terms.rule(known.members.len() as u64);
+            let before = known.rule();
             known.members.insert(source);
-            let rule = terms.rule(known.members.len() as u64);
+            let rule = known.rule();
             if known.members.len() == 1 || rule != before {
                 allocator.set_rate(rate, rule);
             }
@@ -72,6 +79,27 @@ impl Rates {
         }
     }
 
+    /// A provider has told this source what is left of its account.
+    pub(super) fn hear(&mut self, now: Nanos, rate: RateId, source: Source, said: &Allowance) {
+        let Some(known) = self.known.get_mut(&rate).filter(|known| known.members.contains(&source)) else { return };
+        let said = Said::new(now, said);
+        if known.said.is_none_or(|before| said.replaces(&before, now)) {
+            known.said = Some(said);
+        }
+    }
+
+    /// Hands out no more of accounts than their providers say there is.
+    pub(super) fn correct(&mut self, now: Nanos, allocator: &mut Allocator<Source>) {
+        for (rate, known) in &mut self.known {
+            known.said = known.said.filter(|said| !said.is_over(now));
+            let milli = known.said.map_or(ALL_MILLI, |said| said.milli(known.terms.limit, known.terms.window));
+            if milli != known.milli {
+                known.milli = milli;
+                allocator.set_rate(*rate, known.rule());
+            }
+        }
+    }
+
     /// The rate that a sidecar speaks of. None: there is none, or it counts values apart.
     pub(super) fn find(&self, plan: &Plan, from: &SidecarIdentity, name: &RateName) -> Option<RateId> {
         let RateName { of, counts, value } = name;
@@ -82,6 +110,14 @@ impl Rates {
 
     pub(super) fn name(&self, rate: RateId) -> Option<&RateName> {
         self.known.get(&rate).map(|known| &known.name)
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    fn rule(&self) -> RateRule {
+        self.terms.part(self.milli).rule(self.members.len() as u64)
     }
 }
 

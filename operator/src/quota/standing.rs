@@ -21,6 +21,7 @@ pub struct Standing {
     pub percent: u64,
     /// Some account is used up.
     pub exhausted: bool,
+    /// Of whom is known what they are.
     pub workloads: Vec<(String, u64)>,
     /// Of the header; requests without one are not named.
     pub values: Vec<(String, u64)>,

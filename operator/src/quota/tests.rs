@@ -263,6 +263,8 @@ async fn what_a_pod_has_left_comes_back_when_it_has_said_so_and_is_forfeited_whe
     tokio::time::sleep(Duration::from_secs(15)).await;
     let held = killed.holder.clone().report(world.now()).accounts[0];
     let standing = world.bank.standing("shop/x").unwrap();
+    let spent = [("Deployment/web".to_owned(), standing.spent)];
+    assert_eq!(standing.workloads, spent, "by pods that are gone as well");
     assert!(standing.stranded >= held.granted - held.returned - held.spent, "{standing:?}");
     assert!(standing.remaining > 2 * DOLLAR, "what the polite one had is there again: {standing:?}");
     let rest = standing.remaining / (DOLLAR / 10);
@@ -298,4 +300,36 @@ async fn a_fleet_wide_limit_is_used_and_never_passed() {
     assert!((400..=600).contains(&busiest), "{busiest}");
     let last = passed.iter().filter(|at| **at + 20 * SECOND > world.now()).count();
     assert!(last > 800, "the other one uses what the first one does not: {last}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn less_of_an_account_is_handed_out_when_its_provider_says_that_little_is_left() {
+    let mut world = World::new(Store::memory(), "{limit: '5', period: Month}");
+    world
+        .config(&[&SHOP
+            .replace("  credentials: {none: {}}\n", "  credentials: {none: {}}\n  quota: {requestsPerMinute: 600}\n")]);
+    let account = RateName { of: RateOf::Provider("shop/openai".into()), counts: Counts::Requests, value: None };
+    let (mut one, mut other) = (Sidecar::new("u1", "a"), Sidecar::new("u2", "b"));
+    let mut passed: Vec<u64> = Vec::new();
+    // Two minutes without a word, and two in which others use most of the account.
+    for round in 0..600 {
+        for sidecar in [&mut one, &mut other] {
+            let now = world.now();
+            passed.extend((0..20).filter_map(|_| sidecar.takes(now, &account, 1).then_some(now)));
+            if round >= 300 {
+                sidecar.said = vec![spillway_wire::Allowance {
+                    rate: account.clone(),
+                    limit: 600,
+                    remaining: 100,
+                    resets: 60 * SECOND,
+                    age: 0,
+                }];
+            }
+        }
+        world.round(&mut [&mut one, &mut other]).await;
+    }
+    let minute = |from: u64| passed.iter().filter(|at| (from * 60..from * 60 + 60).contains(&(**at / SECOND))).count();
+    let (before, after) = (minute(1), minute(3));
+    assert!((450..=582).contains(&before), "{before} of 600 less what is kept back");
+    assert!((20..=100).contains(&after), "{after} of 100");
 }

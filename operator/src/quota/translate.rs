@@ -11,7 +11,7 @@ pub(super) fn report(
     mut account: impl FnMut(&wire::AccountName) -> Option<policy::Account>,
     rate: impl Fn(&wire::RateName) -> Option<policy::RateId>,
 ) -> policy::Report {
-    let wire::QuotaReport { journal: _, stamp: given, epoch, serial, accounts, flows, asks, last } = report;
+    let wire::QuotaReport { journal: _, stamp: given, epoch, serial, accounts, flows, asks, said: _, last } = report;
     // Of two totals of one account only one can be true, and no sidecar of ours sends two.
     let mut seen = BTreeSet::new();
     let usages = accounts.iter().filter_map(|given| Some(usage(account(&given.account)?, given)));

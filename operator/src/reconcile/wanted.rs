@@ -137,7 +137,7 @@ fn figures(budget: &ModelBudget, bill: &Bill, standing: Option<Standing>) -> Bud
     let in_period = |spend: &Spend| match budget.spec.period {
         Period::Day => spend.day.cost_nanos,
         Period::Month => spend.month.cost_nanos,
-        // The bill is by days and months.
+        // The bill is by days and months; rights know the others.
         Period::Hour | Period::Week | Period::Once => 0,
     };
     let mut by_workload = BTreeMap::<&str, u64>::new();

@@ -13,6 +13,7 @@ use spillway_policy::Class;
 use spillway_providers::{Dialect, Fault, fault, pass::Comes};
 
 use super::{
+    allowance,
     failure::{Cut, Failure, chain, local, retry_after},
     fallback::Plan,
     outgoing::{self, IDENTITY, Made},
@@ -243,6 +244,7 @@ impl Attempt<'_> {
             Err(error) => return self.unsent(&error),
         };
         let (head, body) = response.into_parts();
+        allowance::hear(&self.call.route.rights, provider, &head.headers);
         if !head.status.is_success() {
             return Outcome::Failed(self.rejected(head.status, &head.headers, body).await);
         }

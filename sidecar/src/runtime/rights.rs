@@ -6,6 +6,7 @@
 
 mod names;
 mod reserved;
+mod said;
 mod speech;
 mod store;
 mod view;
@@ -23,6 +24,8 @@ use tokio::sync::{Notify, watch};
 use names::Names;
 pub(crate) use names::{period_of, value_of};
 pub(crate) use reserved::Reserved;
+pub(crate) use said::Allowance;
+use said::Said;
 use store::Store;
 pub(crate) use view::AccountView;
 
@@ -50,6 +53,7 @@ struct Inner {
     names: Names,
     store: Store,
     giver: Giver,
+    said: Said,
     heard: Option<Instant>,
     /// Whether the config has something to spend, and the periods it is spent in, by budget.
     is_wanted: bool,
@@ -93,6 +97,7 @@ impl Rights {
             names: Names::default(),
             store: Store::without(boot),
             giver: Giver::Operator,
+            said: Said::default(),
             heard: None,
             is_wanted: false,
             periods: HashMap::new(),
@@ -241,7 +246,8 @@ impl Rights {
                 inner.ended.entry(usage.account).or_insert(report.stamp.sent);
             }
         }
-        Some(speech::report(&report, inner.store.journal(), &inner.names))
+        let said = inner.said.report(now, &inner.names);
+        Some(speech::report(&report, inner.store.journal(), &inner.names, said))
     }
 
     /// Admits nothing any more, and gives back what is not in use.

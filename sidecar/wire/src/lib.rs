@@ -26,8 +26,8 @@ pub use provider::{
     AuthScheme, AwsKey, Cloud, Dialect, Exchange, Headers, Model, Provider, ProviderTimeouts, Quota, Tokenizer,
 };
 pub use quota::{
-    AccountName, AccountUse, Counts, Flow, Grant, Permit, PermitAsk, QuotaDelivery, QuotaReport, RateName, RateOf,
-    Rights, RightsDelivery, Share, Stamp,
+    AccountName, AccountUse, Allowance, Counts, Flow, Grant, Permit, PermitAsk, QuotaDelivery, QuotaReport, RateName,
+    RateOf, Rights, RightsDelivery, Share, Stamp,
 };
 pub use report::{Ack, Delivery, Report, RestState, RestingBackend, SidecarIdentity, UsageKey, UsageLine, UsageTotals};
 pub use snapshot::{

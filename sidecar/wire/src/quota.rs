@@ -77,6 +77,9 @@ pub struct QuotaReport {
     pub flows: Vec<Flow>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub asks: Vec<PermitAsk>,
+    /// What providers have said of their accounts of late.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub said: Vec<Allowance>,
     /// Nothing is in flight, and nothing will be admitted any more.
     #[serde(default)]
     pub last: bool,
@@ -120,6 +123,19 @@ pub struct PermitAsk {
     pub id: u64,
     pub amount: u64,
     pub patience: u64,
+}
+
+/// What is left of an account, as its provider counts it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Allowance {
+    #[serde(flatten)]
+    pub rate: RateName,
+    pub limit: u64,
+    pub remaining: u64,
+    /// How long after it was said there is all of it again.
+    pub resets: u64,
+    /// How long ago that was.
+    pub age: u64,
 }
 
 /// What a sidecar may do: a line of the stream of [`crate::Down`].
@@ -210,6 +226,7 @@ mod tests {
                 {"provider": "ai/openai", "counts": "requests", "floor": 1, "surplus": 2, "lasts": 3, "wants": 4},
             ],
             "asks": [{"provider": "ai/openai", "counts": "tokens", "id": 1, "amount": 2, "patience": 3}],
+            "said": [{"provider": "ai/openai", "counts": "tokens", "limit": 9, "remaining": 2, "resets": 3, "age": 4}],
         });
         let read: QuotaReport = from_value(report.clone()).unwrap();
         assert_eq!(read.flows[1].rate.of, RateOf::Provider("ai/openai".to_owned()));

@@ -10,7 +10,8 @@ fn named(budget: &str, subject: Subject, period: u64) -> Named {
     let value = if let Subject::Value(value) = &subject { value.clone() } else { None };
     let period = i64::try_from(period).unwrap();
     let name = AccountName { budget: budget.into(), value, period };
-    Named { name, subject, end: Some(period + 3600), limit: 0, touched: 7200 }
+    let gone = [("Job/x".to_owned(), 3)].into();
+    Named { name, subject, end: Some(period + 3600), limit: 0, gone, touched: 7200 }
 }
 
 fn encoded(stored: &Stored) -> Vec<u8> {

@@ -17,6 +17,8 @@ pub(in crate::quota) struct Sidecar {
     accounts: BTreeMap<AccountName, Account>,
     rates: Vec<RateName>,
     entries: Vec<Entry>,
+    /// What a provider has told it, for the next report.
+    pub(in crate::quota) said: Vec<wire::Allowance>,
 }
 
 impl Sidecar {
@@ -33,6 +35,7 @@ impl Sidecar {
             accounts: BTreeMap::new(),
             rates: Vec::new(),
             entries: Vec::new(),
+            said: Vec::new(),
         }
     }
 
@@ -41,9 +44,16 @@ impl Sidecar {
         *self.accounts.entry(name.clone()).or_insert(Account { budget: next, period: Period(1) })
     }
 
-    /// Goes on from a journal of the one account.
-    pub(in crate::quota) fn recover(&mut self, now: u64, life: u32, name: &AccountName, entries: Vec<Entry>) {
-        self.account(name);
+    /// Goes on from a journal of the one account and the one rate.
+    pub(in crate::quota) fn recover(
+        &mut self,
+        now: u64,
+        life: u32,
+        (account, rate): (&AccountName, &RateName),
+        entries: Vec<Entry>,
+    ) {
+        self.account(account);
+        self.rate(rate);
         self.holder = Holder::recover(now, life, entries);
     }
 
@@ -110,6 +120,7 @@ impl Sidecar {
             accounts: accounts.into_iter().map(line).collect(),
             flows: flows.into_iter().map(flow).collect(),
             asks: asks.into_iter().map(ask).collect(),
+            said: std::mem::take(&mut self.said),
             last,
         };
         QuotaDelivery { from: self.from.clone(), report }

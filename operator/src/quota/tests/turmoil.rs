@@ -1,5 +1,5 @@
 //! Three replicas and twenty sidecars with the network, the clocks and the processes against them: whatever a seed does,
-//! what is spent and set aside together never exceeds the budget.
+//! what is spent and set aside together never exceeds the budget, and no window sees more than the limit.
 //!
 //! Replicas run the bank with its loop, its ledger and its names; sidecars the holder and the wire's messages, on simulated
 //! hosts whose links break in one direction or both and whose processes end at any moment. `SPILLWAY_SEED=N` repeats the
@@ -19,6 +19,8 @@ use std::time::Duration;
 use faults::Faults;
 use observer::Observer;
 
+use crate::resources::world::SHOP;
+
 /// Simulated.
 const LENGTH: Duration = Duration::from_secs(120);
 const REPLICAS: [&str; 3] = ["replica-0", "replica-1", "replica-2"];
@@ -28,6 +30,10 @@ const LIMIT: u64 = 10_000_000_000;
 const DEAREST: u64 = 8_000_000;
 /// How often each sidecar asks, on average: more than twice what there is, together.
 const PAUSE: Duration = Duration::from_millis(215);
+
+/// Requests in any window, fleet-wide; more than twice as many are asked for.
+const RATE: u64 = 400;
+const WINDOW: Duration = Duration::from_secs(10);
 
 /// As many as fit among the other tests; `make bench-seeds` has more.
 const SEEDS: u64 = 6;
@@ -44,10 +50,21 @@ enum Weather {
 struct Outcome {
     spent: u64,
     refused: u64,
+    /// Of all windows, the one with the most requests.
+    busiest: u64,
+    /// Requests that passed the limit.
+    passes: u64,
 }
 
 fn name(member: usize) -> String {
     format!("member-{member}")
+}
+
+/// A route with a limit, whose parts last as long as sidecars may think by the seed.
+fn limited(seed: u64) -> String {
+    let loss = ["Hold", "Floor", "Deny"][usize::try_from(seed % 3).unwrap_or(0)];
+    let limit = format!("{{name: team, scope: Fleet, requests: {RATE}, window: 10s, onControlPlaneLoss: {loss}}}");
+    SHOP.replace("  backends:\n", &format!("  limits: [{limit}]\n  backends:\n"))
 }
 
 fn play(seed: u64, weather: Weather) -> Outcome {
@@ -88,7 +105,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 #[test]
-fn nothing_is_overspent_whatever_breaks() {
+fn nothing_is_overspent_and_no_window_passes_its_limit_whatever_breaks() {
     let (first, count) = match number("SPILLWAY_SEED") {
         Some(seed) => (seed, 1),
         None => (1, number("SPILLWAY_SEEDS").unwrap_or(SEEDS)),
@@ -99,8 +116,9 @@ fn nothing_is_overspent_whatever_breaks() {
         for _ in 0..workers {
             scope.spawn(|| {
                 while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < first + count) {
-                    let Outcome { spent, refused } = play(seed, Weather::Foul);
-                    println!("seed {seed}: {:.1} % spent, {refused} refused", spent as f64 * 100.0 / LIMIT as f64);
+                    let Outcome { spent, refused, busiest, passes } = play(seed, Weather::Foul);
+                    let part = spent as f64 * 100.0 / LIMIT as f64;
+                    println!("seed {seed}: {part:.1} % spent, {refused} refused; {passes} passed, {busiest} at most of {RATE}");
                     assert!(spent > LIMIT / 4, "seed {seed}: hardly anything was spent, {spent} of {LIMIT}");
                 }
             });
@@ -112,4 +130,6 @@ fn nothing_is_overspent_whatever_breaks() {
 fn in_fair_weather_nearly_all_of_it_is_spent() {
     let outcome = play(1, Weather::Fair);
     assert!(outcome.spent >= LIMIT / 100 * 98, "{outcome:?} of {LIMIT}");
+    let windows = (LENGTH.as_secs() / WINDOW.as_secs()) - 1;
+    assert!(outcome.passes >= RATE * windows * 3 / 4, "{outcome:?} of {RATE} in each of {windows} windows");
 }

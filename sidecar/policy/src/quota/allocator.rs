@@ -305,6 +305,16 @@ impl<S: Ord + Clone> Allocator<S> {
         self.books.get(&account).map(Book::statement)
     }
 
+    /// What each source has spent of an account, of those that may still be heard.
+    pub fn spenders(&self, account: Account) -> impl Iterator<Item = (&S, u64)> {
+        self.books.get(&account).into_iter().flat_map(Book::spenders)
+    }
+
+    /// What a source has spent of each account.
+    pub fn spent_by<'a>(&'a self, source: &'a S) -> impl Iterator<Item = (Account, u64)> + 'a {
+        self.books.iter().filter_map(move |(account, book)| Some((*account, book.spent_by(source)?)))
+    }
+
     fn learn(&mut self) {
         if self.unheard.is_empty() {
             let lost = std::mem::take(&mut self.lost);

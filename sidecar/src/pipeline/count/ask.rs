@@ -72,6 +72,10 @@ async fn counted(call: &Call, backend: usize, asking: Box<Asking>, until: Instan
     let admission = call.route.admit(backend, clock::now()).ok()?;
     let mut asking = asking;
     for _ in 0..STEPS {
+        // Counts are requests to its account, and answers go before them.
+        if !call.takes_request(backend) {
+            return None;
+        }
         let answer = tokio::time::timeout_at(until.into(), exchange(call, backend, &admission, &asking, until));
         let answer = answer.await.ok().flatten()?;
         let bytes = answer.len() as u64;

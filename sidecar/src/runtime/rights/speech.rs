@@ -5,7 +5,12 @@ use spillway_wire as wire;
 
 use super::Names;
 
-pub(super) fn report(report: &machine::Report, journal: &str, names: &Names) -> wire::QuotaReport {
+pub(super) fn report(
+    report: &machine::Report,
+    journal: &str,
+    names: &Names,
+    said: Vec<wire::Allowance>,
+) -> wire::QuotaReport {
     let machine::Report { stamp, epoch, serial, accounts, flows, asks, last } = report;
     wire::QuotaReport {
         journal: journal.to_owned(),
@@ -15,6 +20,7 @@ pub(super) fn report(report: &machine::Report, journal: &str, names: &Names) -> 
         accounts: accounts.iter().filter_map(|usage| account(usage, names)).collect(),
         flows: flows.iter().filter_map(|flow| self::flow(flow, names)).collect(),
         asks: asks.iter().filter_map(|ask| self::ask(ask, names)).collect(),
+        said,
         last: *last,
     }
 }

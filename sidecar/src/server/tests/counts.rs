@@ -218,3 +218,16 @@ async fn a_count_of_messages_is_asked_of_whoever_counts_in_other_words() {
     assert_eq!((got.text.as_str(), got.header("x-spillway-tokens")), (r#"{"input_tokens":3}"#, "exact"), "{got:?}");
     assert_eq!(paths(&world), ["/apply-template", "/tokenize"], "beside the API and not in it");
 }
+
+#[tokio::test]
+async fn a_count_is_a_request_to_an_account_and_not_made_where_there_is_no_room_for_it() {
+    let world = World::new(|config| {
+        counted_there(config);
+        config["providers"]["ai/fake"]["quota"] = json!({"requests": 600});
+    })
+    .await;
+    let mut prompt = doubtful(3);
+    prompt["system"] = "of nobody".into();
+    let got = world.post("/v1/messages", prompt.to_string().into()).await;
+    assert_eq!((got.status.as_u16(), paths(&world)), (429, vec![]), "{got:?}");
+}

@@ -189,3 +189,32 @@ async fn an_account_without_room_and_nobody_else_is_too_many_requests() {
     alone.runtime.rights.without_operator();
     assert_eq!(alone.chat(&chat()).await.status, 200, "an account that nobody shares is its own");
 }
+
+#[tokio::test]
+async fn what_a_provider_says_is_left_of_its_account_is_reported_until_it_is_over() {
+    let world = World::new(|config| config["providers"]["ai/fake"]["quota"] = json!({"requests": 600})).await;
+    world.share(account(Counts::Requests), 600_000, 100);
+    let tell = async |headers: &[&str]| {
+        world.provider.then([Act::Write(reply(200, headers, &answer_body()))]);
+        while world.chat(&chat()).await.header("x-spillway-backend").is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        world.runtime.rights.report().unwrap().said
+    };
+    let said = |limit: u32, remaining: u32, reset: &str| {
+        [("limit", limit.to_string()), ("remaining", remaining.to_string()), ("reset", reset.to_owned())]
+            .map(|(word, value)| format!("x-ratelimit-{word}-requests: {value}"))
+    };
+    for (headers, want) in [
+        (said(600, 70, "1m"), (600, 70)),
+        (said(600, 69, "59s"), (600, 69)),
+        // Of a model with a limit of its own.
+        (said(60, 7, "1m"), (600, 69)),
+    ] {
+        let got = tell(&headers.each_ref().map(String::as_str)).await;
+        let [one] = &got[..] else { panic!("{got:?}") };
+        assert_eq!((&one.rate, (one.limit, one.remaining)), (&account(Counts::Requests), want), "{headers:?}");
+    }
+    let got = tell(&said(900, 7, "0s").each_ref().map(String::as_str)).await;
+    assert_eq!(got, [], "what is over says nothing");
+}

@@ -13,7 +13,7 @@ use crate::quota::store::{Outcome, Read, StoreError};
 pub(super) const HOST: &str = "api";
 const PORT: u16 = 6443;
 /// As the real Lease has it.
-pub(super) const LEASE: Duration = Duration::from_secs(15);
+pub(super) const LEASE: Duration = Duration::from_secs(6);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What outlives every process.

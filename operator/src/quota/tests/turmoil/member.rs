@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use spillway_policy::quota::Entry;
-use spillway_wire::{AccountName, Rights};
+use spillway_wire::{AccountName, Counts, RateName, RateOf, Rights};
 use tokio::time::{Instant, sleep, timeout};
 use turmoil::net::TcpStream;
 
@@ -62,6 +62,7 @@ struct Member {
     disk: Disk,
     observer: Observer,
     account: AccountName,
+    limit: RateName,
     /// The clock of its process begins anywhere.
     began: Instant,
     offset: u64,
@@ -70,6 +71,15 @@ struct Member {
 impl Member {
     fn now(&self) -> u64 {
         self.offset + u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// One request under the limit.
+    fn pass(member: &Arc<Mutex<Self>>) {
+        let mut this = member.lock().unwrap_or_else(PoisonError::into_inner);
+        let (now, limit) = (this.now(), this.limit.clone());
+        if this.sidecar.takes(now, &limit, 1) {
+            this.observer.passed();
+        }
     }
 
     /// One request that may cost so much and costs less. What it sets aside is written down before it goes upstream.
@@ -104,11 +114,13 @@ pub(super) async fn run(index: usize, disk: Disk, observer: Observer) -> turmoil
     let (life, entries) = disk.start();
     let mut dice = Dice::new(observer.seed().wrapping_mul(31) ^ (index as u64) << 8 ^ u64::from(life));
     let account = AccountName { budget: "shop/x".into(), value: None, period: 0 };
+    let of = RateOf::Limit { route: "shop/chat".into(), limit: "team".into() };
+    let limit = RateName { of, counts: Counts::Requests, value: None };
     let mut sidecar = Sidecar::new(&name(index), "journal");
     let offset = dice.below(1_000_000_000_000);
-    sidecar.recover(offset, life, &account, entries);
+    sidecar.recover(offset, life, (&account, &limit), entries);
     let began = Instant::now();
-    let member = Member { sidecar, disk, observer, account, began, offset };
+    let member = Member { sidecar, disk, observer, account, limit, began, offset };
     let member = Arc::new(Mutex::new(member));
     tokio::spawn(connect(Arc::clone(&member), dice.clone()));
     // A few ask for most of it.
@@ -116,6 +128,7 @@ pub(super) async fn run(index: usize, disk: Disk, observer: Observer) -> turmoil
     loop {
         sleep(pause.mul_f64(dice.below(2_000) as f64 / 1_000.0)).await;
         Member::ask(&member, &mut dice);
+        Member::pass(&member);
     }
 }
 

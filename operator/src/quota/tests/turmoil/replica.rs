@@ -24,7 +24,7 @@ use crate::pods::Pods;
 use crate::publish::Publisher;
 use crate::quota::{Bank, Runner, Store};
 use crate::relay::Relay;
-use crate::resources::world::{SHOP, object, world};
+use crate::resources::world::{object, world};
 
 pub(super) const PORT: u16 = 8443;
 const RENEW: Duration = Duration::from_secs(2);
@@ -52,7 +52,8 @@ pub(super) async fn serve(index: usize, observer: Observer) -> turmoil::Result {
     let (relay, streams) = (Relay::default(), Streams::default());
     let bank = Bank::new(relay, leadership.clone(), Clock::starting_at(wall));
     let budget = format!("{{limit: '{}', period: Once}}", super::LIMIT / 1_000_000_000);
-    bank.follow(&Arc::new(compile(&world(&[SHOP, &object("ModelBudget", &budget)]))));
+    let route = super::limited(observer.seed());
+    bank.follow(&Arc::new(compile(&world(&[&route, &object("ModelBudget", &budget)]))));
     let pods = Pods::fixed((0..MEMBERS).map(member::pod));
     let metrics = Metrics::new();
     let runner = Runner {

@@ -211,6 +211,14 @@ impl<S: Ord + Clone> Book<S> {
         self.limit.saturating_sub(spent).saturating_sub(self.forfeited)
     }
 
+    pub(super) fn spenders(&self) -> impl Iterator<Item = (&S, u64)> {
+        self.lines.iter().map(|(source, line)| (source, line.right.spent))
+    }
+
+    pub(super) fn spent_by(&self, source: &S) -> Option<u64> {
+        self.lines.get(source).map(|line| line.right.spent)
+    }
+
     pub(super) fn statement(&self) -> Statement {
         let sum = |of: fn(&Line) -> u64| self.lines.values().map(of).fold(0, u64::saturating_add);
         Statement {
