@@ -142,9 +142,8 @@ const AS_SHIPPED: &[&str] =
 
 /// With those of `make unit`, because features are of all packages that are built together: what they share with other
 /// packages' tests is not compiled a second time. Cargo builds a program for the tests of its package.
-const AS_TESTED: &[&str] = &[
-    "test", "--quiet", "--no-run", "--workspace", "--exclude", "spillway-e2e", "--test", "process", "--test", "cli",
-];
+const AS_TESTED: &[&str] =
+    &["test", "--quiet", "--no-run", "--workspace", "--exclude", "spillway-e2e", "--test", "process", "--test", "cli"];
 
 /// Ports that are free now. They are all held until all are known, so that one call never returns a port twice.
 pub fn free_ports<const N: usize>() -> io::Result<[u16; N]> {
