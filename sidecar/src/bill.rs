@@ -2,6 +2,7 @@
 
 pub use spillway_lower::price;
 use spillway_policy::{NanoUsd, Price, Tier, Usage};
+use spillway_providers::Billed;
 use spillway_wire as wire;
 
 /// Kinds of tokens that a price does not name, and that cost far more than text wherever somebody does name them. They are
@@ -49,6 +50,7 @@ pub fn usage(reported: spillway_providers::Usage) -> Usage {
         image_input,
         image_output,
         tier,
+        billed: _,
         cost_nanos: _,
     } = reported;
     Usage {
@@ -70,7 +72,14 @@ pub fn usage(reported: spillway_providers::Usage) -> Usage {
 #[must_use]
 pub fn cost(price: Option<&Price>, usage: &Usage, reported: Option<&spillway_providers::Usage>) -> Option<NanoUsd> {
     let charged = reported.and_then(|reported| reported.cost_nanos).map(NanoUsd);
-    charged.or_else(|| Some(price?.of(usage)))
+    let billed = reported.and_then(|reported| reported.billed).map_or(*usage, |billed| part(usage, billed));
+    charged.or_else(|| Some(price?.of(&billed)))
+}
+
+/// Of what was used, what is billed.
+fn part(usage: &Usage, billed: Billed) -> Usage {
+    let Billed { input, output } = billed;
+    Usage { input, output, cache_read: usage.cache_read.min(input), ..*usage }
 }
 
 /// The tier of a request or an answer, as it is priced.
@@ -122,5 +131,15 @@ mod tests {
         for (row, (price, reported, want)) in rows.into_iter().enumerate() {
             assert_eq!(cost(price, &usage, reported), want, "row {row}");
         }
+    }
+
+    #[test]
+    fn what_a_provider_counts_and_does_not_bill_costs_nothing() {
+        let billed = Some(Billed { input: 2_000_000, output: 1_000_000 });
+        let counted = spillway_providers::Usage { input: 9_000_000, output: 3_000_000, ..Default::default() };
+        let (price, used) = (Price::plain(5, 7), usage(counted));
+        let cost = |billed| cost(Some(&price), &used, Some(&spillway_providers::Usage { billed, ..counted }));
+        assert_eq!((cost(billed), cost(None)), (Some(NanoUsd(2 * 5 + 7)), Some(NanoUsd(9 * 5 + 3 * 7))));
+        assert_eq!((used.input, used.output), (9_000_000, 3_000_000), "what was used is told as it was counted");
     }
 }

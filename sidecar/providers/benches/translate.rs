@@ -46,6 +46,11 @@ fn events(criterion: &mut Criterion) {
         b"data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt-4o-2024-08-06\",\
         \"choices\":[{\"index\":0,\"delta\":{\"content\":\" word\"},\"logprobs\":null,\"finish_reason\":null}]}\n\n",
     );
+    let call = Bytes::from_static(
+        b"data: {\"id\":\"chatcmpl-1\",\"object\":\"chat.completion.chunk\",\"created\":1700000000,\"model\":\"gpt-4o-2024-08-06\",\
+        \"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\" word\"}}]},\
+        \"logprobs\":null,\"finish_reason\":null}]}\n\n",
+    );
     let anthropic = Bytes::from_static(
         b"event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\
         \"text\":\" word\"}}\n\n",
@@ -56,6 +61,8 @@ fn events(criterion: &mut Criterion) {
         ("openai_renamed", Api::ChatCompletions, Dialect::OpenAi, "chat", &openai),
         ("openai_to_messages", Api::Messages, Dialect::OpenAi, "chat", &openai),
         ("openai_to_responses", Api::Responses, Dialect::OpenAi, "chat", &openai),
+        ("openai_call_to_messages", Api::Messages, Dialect::OpenAi, "chat", &call),
+        ("openai_call_to_responses", Api::Responses, Dialect::OpenAi, "chat", &call),
         ("anthropic_to_chat", Api::ChatCompletions, Dialect::Anthropic, "chat", &anthropic),
         ("anthropic_kept", Api::Messages, Dialect::Anthropic, "chat", &anthropic),
     ];

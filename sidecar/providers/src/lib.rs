@@ -11,6 +11,7 @@ mod abilities;
 mod anthropic;
 mod bedrock;
 mod body;
+mod citations;
 mod cohere;
 mod completions;
 pub mod counting;
@@ -28,6 +29,7 @@ pub mod pass;
 mod path;
 pub mod priced;
 pub mod prompt;
+mod quoted;
 mod refs;
 pub mod render;
 mod repeats;
@@ -50,7 +52,7 @@ pub use pass::Pass;
 pub use said::{Listener, Said};
 pub use stream::{Frame, StreamDecoder};
 pub use translate::{Answer, Host, Outgoing, Speech, Stamp, Target, Unsupported, decode, decode_at, encode, rewrites};
-pub use usage::{Tier, Usage};
+pub use usage::{Billed, Tier, Usage};
 
 /// What the application called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

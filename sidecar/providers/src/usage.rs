@@ -33,8 +33,17 @@ pub struct Usage {
     pub image_output: u64,
     /// The service tier that answered. None: the provider does not say.
     pub tier: Option<Tier>,
+    /// What of `input` and `output` is billed. None: all of it.
+    pub billed: Option<Billed>,
     /// What the provider says it charges for the answer, in nano-dollars.
     pub cost_nanos: Option<u64>,
+}
+
+/// Tokens that cost something, where a provider counts others as well.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Billed {
+    pub input: u64,
+    pub output: u64,
 }
 
 /// How fast an answer was promised to come.
@@ -91,6 +100,7 @@ impl Usage {
             image_input: prompt("image_tokens").unwrap_or(0).min(input),
             image_output: answer("image_tokens").unwrap_or(0),
             tier: usage.get("service_tier").and_then(Tier::read),
+            billed: None,
             cost_nanos: cost::nanos(usage),
         })
     }
@@ -116,12 +126,18 @@ impl Usage {
         })
     }
 
-    /// Cohere says what it counted and what it bills; older answers say only the latter.
+    /// Cohere says what it counted and what it bills, which leaves out what it adds to a prompt; older answers say only the
+    /// latter.
     fn from_cohere(usage: &Value) -> Option<Self> {
-        let counts = ["tokens", "billed_units"].iter().find_map(|key| usage.get(*key))?;
-        let input = count(counts, "/input_tokens")?;
+        let read = |key: &str| {
+            let counts = usage.get(key)?;
+            Some(Billed { input: count(counts, "/input_tokens")?, output: first(counts, &["/output_tokens"]) })
+        };
+        let billed = read("billed_units");
+        let Billed { input, output } = read("tokens").or(billed)?;
+        let billed = billed.filter(|billed| *billed != Billed { input, output });
         let cache_read = first(usage, &["/cached_tokens"]).min(input);
-        Some(Self { input, output: first(counts, &["/output_tokens"]), cache_read, ..Self::default() })
+        Some(Self { input, output, cache_read, billed, ..Self::default() })
     }
 
     /// Converse counts as Anthropic does: what touched a cache is beside the input.
@@ -195,6 +211,7 @@ impl Usage {
             image_input: self.image_input.max(later.image_input),
             image_output: self.image_output.max(later.image_output),
             tier: later.tier.or(self.tier),
+            billed: later.billed.or(self.billed),
             cost_nanos: self.cost_nanos.max(later.cost_nanos),
         }
     }
@@ -276,6 +293,8 @@ impl fmt::Debug for Usage {
             ("audio_output", self.audio_output),
             ("image_input", self.image_input),
             ("image_output", self.image_output),
+            ("billed_input", self.billed.map_or(0, |billed| billed.input)),
+            ("billed_output", self.billed.map_or(0, |billed| billed.output)),
             ("cost_nanos", self.cost_nanos.unwrap_or(0)),
         ];
         let mut shown = f.debug_struct("Usage");

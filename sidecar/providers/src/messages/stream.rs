@@ -13,7 +13,8 @@ use super::stop_reason;
 use super::waiting::{Arguments, Call, Waiting};
 use crate::anthropic::stream::named;
 use crate::anthropic::thoughts::without_index;
-use crate::openai::reading::{Reading, Said};
+use crate::openai::reading::{Call as Piece, Choice, Delta, Reading, Said};
+use crate::quoted::Quoted;
 use crate::sse::Event;
 use crate::{Body, Class, Fault, Frame};
 
@@ -58,10 +59,10 @@ impl ToMessages {
     pub(crate) fn event(&mut self, event: Event, out: &mut Vec<Frame>) -> Result<(), Fault> {
         match self.reading.read(event)? {
             Said::Nothing => {}
-            Said::Chunk(chunk, choice) => {
+            Said::Chunk(chunk) => {
                 self.start(&chunk, out);
-                if let Some(choice) = choice {
-                    self.delta(&choice["delta"], out)?;
+                if let Some(delta) = Choice::first(&chunk).and_then(|choice| choice.delta) {
+                    self.delta(delta, out)?;
                 }
             }
             Said::Done => self.finish(out),
@@ -89,28 +90,27 @@ impl ToMessages {
         emit(out, "message_start", &json!({"type": "message_start", "message": message}), false);
     }
 
-    fn delta(&mut self, delta: &Value, out: &mut Vec<Frame>) -> Result<(), Fault> {
-        let reasoning = ["reasoning_content", "reasoning"].iter().find_map(|key| delta[*key].as_str());
-        self.piece(Block::Thinking, "thinking", reasoning, out);
-        for block in delta["thinking_blocks"].as_array().into_iter().flatten() {
+    fn delta(&mut self, delta: Delta<'_>, out: &mut Vec<Frame>) -> Result<(), Fault> {
+        self.piece(Block::Thinking, "thinking", &delta.thought(), out);
+        for block in delta.thinking_blocks.list() {
             self.signed(block, out);
         }
-        match &delta["content"] {
-            Value::Array(parts) => self.parts(parts, out),
-            content => self.piece(Block::Text, "text", content.as_str(), out),
+        match delta.content.text() {
+            Some(text) => self.piece(Block::Text, "text", &text, out),
+            None => self.parts(&delta.content.list(), out),
         }
-        self.piece(Block::Text, "text", delta["refusal"].as_str(), out);
-        for call in delta["tool_calls"].as_array().into_iter().flatten().filter(|call| call.is_object()) {
-            self.call(call, out)?;
+        self.piece(Block::Text, "text", &delta.refusal.text().unwrap_or_default(), out);
+        for call in delta.calls() {
+            self.call(&call, out)?;
         }
         Ok(())
     }
 
     /// The signature of what was thought, or a thought nobody may read.
-    fn signed(&mut self, block: &Value, out: &mut Vec<Frame>) {
+    fn signed(&mut self, block: Value, out: &mut Vec<Frame>) {
         if block["type"] == "redacted_thinking" {
             self.open_all(out);
-            self.begin(Block::Redacted, &without_index(block.clone()), out);
+            self.begin(Block::Redacted, &without_index(block), out);
         } else if let Some(signature) = block["signature"].as_str().filter(|signature| !signature.is_empty()) {
             self.open_all(out);
             self.sign(signature, out);
@@ -121,21 +121,23 @@ impl ToMessages {
         if self.open != Some(Block::Thinking) {
             self.begin(Block::Thinking, &json!({"type": "thinking", "thinking": "", "signature": ""}), out);
         }
-        self.emit_delta(&json!({"type": "signature_delta", "signature": signature}), out);
+        self.emit_delta("signature", "signature", signature, out);
     }
 
     /// Content as a list: Mistral's thinking comes so.
     fn parts(&mut self, parts: &[Value], out: &mut Vec<Frame>) {
         for part in parts {
-            self.piece(Block::Text, "text", part["text"].as_str(), out);
+            self.piece(Block::Text, "text", part["text"].as_str().unwrap_or_default(), out);
             for inner in part["thinking"].as_array().into_iter().flatten() {
-                self.piece(Block::Thinking, "thinking", inner["text"].as_str(), out);
+                self.piece(Block::Thinking, "thinking", inner["text"].as_str().unwrap_or_default(), out);
             }
         }
     }
 
-    fn piece(&mut self, block: Block, kind: &str, text: Option<&str>, out: &mut Vec<Frame>) {
-        let Some(text) = text.filter(|text| !text.is_empty()) else { return };
+    fn piece(&mut self, block: Block, kind: &str, text: &str, out: &mut Vec<Frame>) {
+        if text.is_empty() {
+            return;
+        }
         if self.open != Some(block) {
             self.open_all(out);
             let mut content = json!({"type": kind, kind: ""});
@@ -144,16 +146,16 @@ impl ToMessages {
             }
             self.begin(block, &content, out);
         }
-        self.emit_delta(&json!({"type": format!("{kind}_delta"), kind: text}), out);
+        self.emit_delta(kind, kind, text, out);
     }
 
-    fn call(&mut self, call: &Value, out: &mut Vec<Frame>) -> Result<(), Fault> {
-        let index = call["index"].as_u64().unwrap_or_else(|| self.calls.last().copied().unwrap_or(0));
-        let piece = call["function"]["arguments"].as_str().unwrap_or_default();
+    fn call(&mut self, call: &Piece<'_>, out: &mut Vec<Frame>) -> Result<(), Fault> {
+        let index = call.index.unwrap_or_else(|| self.calls.last().copied().unwrap_or(0));
+        let piece = &*call.arguments;
         if self.open == Some(Block::Call(index)) {
             self.argue(piece, out);
         } else if self.calls.insert(index) {
-            self.waiting.add(index, call)?;
+            self.waiting.add(index, call.head())?;
         } else if !self.waiting.extend(index, piece)? && !piece.is_empty() {
             let message = format!("tool call {index} of the stream goes on after another one began");
             return Err(Fault::own(Class::InternalServerError, message));
@@ -185,7 +187,7 @@ impl ToMessages {
     fn argue(&mut self, piece: &str, out: &mut Vec<Frame>) {
         if !piece.is_empty() {
             self.arguments.read(piece);
-            self.emit_delta(&json!({"type": "input_json_delta", "partial_json": piece}), out);
+            self.emit_delta("input_json", "partial_json", piece, out);
         }
     }
 
@@ -196,9 +198,15 @@ impl ToMessages {
         emit(out, "content_block_start", &event, matches!(block, Block::Call(_)));
     }
 
-    fn emit_delta(&self, delta: &Value, out: &mut Vec<Frame>) {
-        let event = json!({"type": "content_block_delta", "index": self.blocks, "delta": delta});
-        emit(out, "content_block_delta", &event, true);
+    /// What nearly every event is.
+    fn emit_delta(&self, kind: &str, key: &str, text: &str, out: &mut Vec<Frame>) {
+        let event = format!(
+            "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":{},\
+             \"delta\":{{\"type\":\"{kind}_delta\",\"{key}\":{}}}}}\n\n",
+            self.blocks,
+            Quoted(text),
+        );
+        out.push(Frame { bytes: event.into(), content: true });
     }
 
     fn close(&mut self, out: &mut Vec<Frame>) {

@@ -40,10 +40,10 @@ impl Waiting {
         self.calls.is_empty()
     }
 
-    pub(super) fn add(&mut self, index: u64, head: &Value) -> Result<(), Fault> {
+    pub(super) fn add(&mut self, index: u64, head: Value) -> Result<(), Fault> {
         self.kept += head.to_string().len();
         let arguments = head["function"]["arguments"].as_str().unwrap_or_default().to_owned();
-        self.calls.push_back(Call { index, head: head.clone(), arguments });
+        self.calls.push_back(Call { index, head, arguments });
         self.bounded()
     }
 
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn what_waits_is_bounded() {
         let mut waiting = Waiting::default();
-        waiting.add(0, &serde_json::json!({"function": {"arguments": "{"}})).unwrap();
+        waiting.add(0, serde_json::json!({"function": {"arguments": "{"}})).unwrap();
         let long = "x".repeat(1 << 20);
         let refused = (0..9).find_map(|_| waiting.extend(0, &long).err());
         assert!(refused.is_some_and(|fault| fault.message.contains("longer than 8388608 bytes")));

@@ -29,6 +29,8 @@ pub(crate) struct Delta {
     pub(crate) bytes: u64,
     /// No choice at all: such chunks carry the usage.
     pub(crate) empty: bool,
+    /// Some answer ends, or may.
+    pub(crate) ends: bool,
     /// No JSON.
     pub(crate) garbled: bool,
     /// The texts together, to be compared with the next chunk's.
@@ -87,7 +89,7 @@ impl Choices {
         let Some(raw) = choices else { return Delta::default() };
         let Ok(choices) = serde_json::from_slice::<Vec<Choice>>(raw) else {
             self.any |= raw != b"null";
-            return Delta { garbled: !is_json(raw), ..Delta::default() };
+            return Delta { garbled: !is_json(raw), ends: true, ..Delta::default() };
         };
         self.any |= !choices.is_empty();
         let mut all = Delta { empty: choices.is_empty(), ..Delta::default() };
@@ -97,6 +99,7 @@ impl Choices {
             self.begun |= bit;
             if choice.finish_reason.is_some() {
                 self.finished |= bit;
+                all.ends = true;
             }
             let delta = choice.delta.unwrap_or_default();
             let text = delta.texts().fold(choice.text, Text::and);

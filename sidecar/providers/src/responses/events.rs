@@ -1,9 +1,12 @@
 //! The events of a response's stream, numbered one after another.
 
+use std::fmt;
+
 use serde_json::{Value, json};
 
 use super::output::{Item, Kind, Part, summary};
 use crate::Frame;
+use crate::quoted::Quoted;
 
 /// Writes events.
 #[derive(Debug, Default)]
@@ -22,11 +25,18 @@ pub(super) struct Place<'a> {
     pub(super) part: usize,
 }
 
+/// Where thoughts belong, which are all one part.
+#[derive(Clone, Copy)]
+struct Thought<'a> {
+    id: &'a str,
+    item: usize,
+}
+
 // === impl Writer ===
 
 impl Writer {
     /// An event. `rest` is what follows its name and number: the inside of a JSON object.
-    pub(super) fn emit(&mut self, name: &str, rest: &str, content: bool, out: &mut Vec<Frame>) {
+    pub(super) fn emit(&mut self, name: &str, rest: fmt::Arguments<'_>, content: bool, out: &mut Vec<Frame>) {
         let number = self.sequence;
         self.sequence += 1;
         let event = format!("event: {name}\ndata: {{\"type\":\"{name}\",\"sequence_number\":{number},{rest}}}\n\n");
@@ -37,7 +47,8 @@ impl Writer {
     pub(super) fn added(&mut self, index: usize, item: &Item, out: &mut Vec<Frame>) {
         let content = matches!(item, Item::Call { .. });
         let shown = item.to_json("in_progress");
-        self.emit("response.output_item.added", &format!("\"output_index\":{index},\"item\":{shown}"), content, out);
+        let rest = format_args!("\"output_index\":{index},\"item\":{shown}");
+        self.emit("response.output_item.added", rest, content, out);
     }
 
     /// An item is done, and with it what is still open of it.
@@ -49,89 +60,100 @@ impl Writer {
                 }
             }
             Item::Reasoning { id, text, .. } if !text.is_empty() => {
-                let place = thought(id, index);
-                let whole = Value::from(text.as_str());
-                self.emit("response.reasoning_summary_text.done", &format!("{place},\"text\":{whole}"), false, out);
-                let part = format!("{place},\"part\":{}", summary(text));
-                self.emit("response.reasoning_summary_part.done", &part, false, out);
+                let place = Thought { id, item: index };
+                let rest = format_args!("{place},\"text\":{}", Quoted(text));
+                self.emit("response.reasoning_summary_text.done", rest, false, out);
+                let rest = format_args!("{place},\"part\":{}", summary(text));
+                self.emit("response.reasoning_summary_part.done", rest, false, out);
             }
             Item::Call { id, .. } => {
                 let shown = item.to_json(status);
-                let rest = format!(
-                    "\"item_id\":\"{id}\",\"output_index\":{index},\"name\":{},\"arguments\":{}",
-                    shown["name"], shown["arguments"]
+                let (name, arguments) = (&shown["name"], &shown["arguments"]);
+                let rest = format_args!(
+                    "\"item_id\":\"{id}\",\"output_index\":{index},\"name\":{name},\"arguments\":{arguments}"
                 );
-                self.emit("response.function_call_arguments.done", &rest, false, out);
+                self.emit("response.function_call_arguments.done", rest, false, out);
             }
             Item::Reasoning { .. } | Item::Image { .. } => {}
         }
         let shown = item.to_json(status);
-        self.emit("response.output_item.done", &format!("\"output_index\":{index},\"item\":{shown}"), false, out);
+        let rest = format_args!("\"output_index\":{index},\"item\":{shown}");
+        self.emit("response.output_item.done", rest, false, out);
     }
 
     pub(super) fn part_added(&mut self, place: Place<'_>, part: &Part, out: &mut Vec<Frame>) {
-        self.emit(
-            "response.content_part.added",
-            &format!("{},\"part\":{}", place.fields(), part.to_json()),
-            false,
-            out,
-        );
+        let rest = format_args!("{place},\"part\":{}", part.to_json());
+        self.emit("response.content_part.added", rest, false, out);
     }
 
     pub(super) fn part_done(&mut self, place: Place<'_>, part: &Part, out: &mut Vec<Frame>) {
-        let (fields, text) = (place.fields(), Value::from(part.text.as_str()));
+        let text = Quoted(&part.text);
         match part.kind {
             Kind::Text => {
-                let rest = format!("{fields},\"text\":{text},\"logprobs\":{}", json!(part.logprobs));
-                self.emit("response.output_text.done", &rest, false, out);
+                let rest = format_args!("{place},\"text\":{text},\"logprobs\":{}", json!(part.logprobs));
+                self.emit("response.output_text.done", rest, false, out);
             }
             Kind::Refusal => {
-                self.emit("response.refusal.done", &format!("{fields},\"refusal\":{text}"), false, out);
+                self.emit("response.refusal.done", format_args!("{place},\"refusal\":{text}"), false, out);
             }
         }
-        self.emit("response.content_part.done", &format!("{fields},\"part\":{}", part.to_json()), false, out);
+        let rest = format_args!("{place},\"part\":{}", part.to_json());
+        self.emit("response.content_part.done", rest, false, out);
     }
 
     /// Words.
     pub(super) fn said(&mut self, place: Place<'_>, kind: Kind, piece: &str, logprobs: &Value, out: &mut Vec<Frame>) {
-        let (fields, piece) = (place.fields(), Value::from(piece));
+        let piece = Quoted(piece);
         match kind {
+            Kind::Text if logprobs.is_array() => {
+                let rest = format_args!("{place},\"delta\":{piece},\"logprobs\":{logprobs}");
+                self.emit("response.output_text.delta", rest, true, out);
+            }
             Kind::Text => {
-                let logprobs = if logprobs.is_array() { logprobs.to_string() } else { "[]".to_owned() };
-                let rest = format!("{fields},\"delta\":{piece},\"logprobs\":{logprobs}");
-                self.emit("response.output_text.delta", &rest, true, out);
+                let rest = format_args!("{place},\"delta\":{piece},\"logprobs\":[]");
+                self.emit("response.output_text.delta", rest, true, out);
             }
             Kind::Refusal => {
-                self.emit("response.refusal.delta", &format!("{fields},\"delta\":{piece}"), true, out);
+                self.emit("response.refusal.delta", format_args!("{place},\"delta\":{piece}"), true, out);
             }
         }
     }
 
+    /// Where words come from. `index`: how many other places were named before.
+    pub(super) fn annotated(&mut self, place: Place<'_>, index: usize, annotation: &Value, out: &mut Vec<Frame>) {
+        let rest = format_args!("{place},\"annotation_index\":{index},\"annotation\":{annotation}");
+        self.emit("response.output_text.annotation.added", rest, false, out);
+    }
+
     pub(super) fn thoughts_added(&mut self, id: &str, index: usize, out: &mut Vec<Frame>) {
-        let rest = format!("{},\"part\":{}", thought(id, index), summary(""));
-        self.emit("response.reasoning_summary_part.added", &rest, false, out);
+        let rest = format_args!("{},\"part\":{}", Thought { id, item: index }, summary(""));
+        self.emit("response.reasoning_summary_part.added", rest, false, out);
     }
 
     /// Thoughts.
     pub(super) fn thought(&mut self, id: &str, index: usize, piece: &str, out: &mut Vec<Frame>) {
-        let rest = format!("{},\"delta\":{}", thought(id, index), Value::from(piece));
-        self.emit("response.reasoning_summary_text.delta", &rest, true, out);
+        let rest = format_args!("{},\"delta\":{}", Thought { id, item: index }, Quoted(piece));
+        self.emit("response.reasoning_summary_text.delta", rest, true, out);
     }
 
     /// A piece of a call's arguments.
     pub(super) fn argued(&mut self, id: &str, index: usize, piece: &str, out: &mut Vec<Frame>) {
-        let rest = format!("\"item_id\":\"{id}\",\"output_index\":{index},\"delta\":{}", Value::from(piece));
-        self.emit("response.function_call_arguments.delta", &rest, true, out);
+        let rest = format_args!("\"item_id\":\"{id}\",\"output_index\":{index},\"delta\":{}", Quoted(piece));
+        self.emit("response.function_call_arguments.delta", rest, true, out);
     }
 }
 
-impl Place<'_> {
-    fn fields(self) -> String {
+/// The fields that say where.
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { id, item, part } = self;
-        format!("\"item_id\":\"{id}\",\"output_index\":{item},\"content_index\":{part}")
+        write!(f, "\"item_id\":\"{id}\",\"output_index\":{item},\"content_index\":{part}")
     }
 }
 
-fn thought(id: &str, index: usize) -> String {
-    format!("\"item_id\":\"{id}\",\"output_index\":{index},\"summary_index\":0")
+impl fmt::Display for Thought<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, item } = self;
+        write!(f, "\"item_id\":\"{id}\",\"output_index\":{item},\"summary_index\":0")
+    }
 }

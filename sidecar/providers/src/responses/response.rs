@@ -90,7 +90,7 @@ fn text_part(text: &str, choice: &Value) -> Part {
 }
 
 /// A citation, which a chat wraps into an object of its kind.
-fn annotation(chat: &Value) -> Option<Value> {
+pub(super) fn annotation(chat: &Value) -> Option<Value> {
     let mut out = chat["url_citation"].as_object()?.clone();
     out.insert("type".into(), "url_citation".into());
     Some(out.into())

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use super::echo;
 use super::events::{Place, Writer};
 use super::output::{Item, Kind, Part, output, status};
+use super::response::annotation;
 use super::{id, incomplete};
 use crate::anthropic::thoughts::without_index;
-use crate::openai::reading::{Reading, Said};
+use crate::openai::reading::{Call as Piece, Choice, Reading, Said};
 use crate::sse::Event;
 use crate::{Body, Class, Fault, Frame, Usage};
 
@@ -72,9 +73,9 @@ impl ToResponses {
     pub(crate) fn event(&mut self, event: Event, out: &mut Vec<Frame>) -> Result<(), Fault> {
         match self.reading.read(event)? {
             Said::Nothing => {}
-            Said::Chunk(chunk, choice) => {
+            Said::Chunk(chunk) => {
                 self.start(&chunk, out);
-                if let Some(choice) = choice {
+                if let Some(choice) = Choice::first(&chunk) {
                     self.choice(&choice, out);
                 }
             }
@@ -103,7 +104,7 @@ impl ToResponses {
         );
         for event in ["response.created", "response.in_progress"] {
             let response = self.response("in_progress", &Value::Null, &Value::Null);
-            self.writer.emit(event, &response, false, out);
+            self.writer.emit(event, format_args!("{response}"), false, out);
         }
     }
 
@@ -117,20 +118,22 @@ impl ToResponses {
         )
     }
 
-    fn choice(&mut self, choice: &Value, out: &mut Vec<Frame>) {
-        let delta = &choice["delta"];
-        let reasoning = ["reasoning_content", "reasoning"].iter().find_map(|key| delta[*key].as_str());
-        self.think(reasoning.unwrap_or_default(), out);
-        for block in delta["thinking_blocks"].as_array().into_iter().flatten() {
+    fn choice(&mut self, choice: &Choice<'_>, out: &mut Vec<Frame>) {
+        let Some(delta) = choice.delta else { return };
+        self.think(&delta.thought(), out);
+        for block in delta.thinking_blocks.list() {
             self.sign(block, out);
         }
-        match &delta["content"] {
-            Value::Array(parts) => self.parts(parts, out),
-            content => self.say(Kind::Text, content.as_str().unwrap_or_default(), &choice["logprobs"]["content"], out),
+        match delta.content.text() {
+            Some(text) => self.say(Kind::Text, &text, &choice.logprobs(), out),
+            None => self.parts(&delta.content.list(), out),
         }
-        self.say(Kind::Refusal, delta["refusal"].as_str().unwrap_or_default(), &Value::Null, out);
-        for call in delta["tool_calls"].as_array().into_iter().flatten().filter(|call| call.is_object()) {
-            self.call(call, out);
+        self.say(Kind::Refusal, &delta.refusal.text().unwrap_or_default(), &Value::Null, out);
+        for annotation in delta.annotations.list().iter().filter_map(annotation) {
+            self.annotate(annotation, out);
+        }
+        for call in delta.calls() {
+            self.call(&call, out);
         }
     }
 
@@ -176,6 +179,19 @@ impl ToResponses {
         self.kept += piece.len();
     }
 
+    /// Where the open message's words come from.
+    fn annotate(&mut self, annotation: Value, out: &mut Vec<Frame>) {
+        let Some((item, Item::Message { id, parts })) = self.open.map(|index| (index, &mut self.items[index])) else {
+            return;
+        };
+        let number = parts.len().saturating_sub(1);
+        let Some(part) = parts.last_mut().filter(|part| part.kind == Kind::Text) else { return };
+        let place = Place { id, item, part: number };
+        self.writer.annotated(place, part.annotations.len(), &annotation, out);
+        self.kept += annotation.to_string().len();
+        part.annotations.push(annotation);
+    }
+
     fn think(&mut self, piece: &str, out: &mut Vec<Frame>) {
         if piece.is_empty() {
             return;
@@ -194,10 +210,10 @@ impl ToResponses {
     }
 
     /// A signature comes behind the thoughts it is for.
-    fn sign(&mut self, block: &Value, out: &mut Vec<Frame>) {
+    fn sign(&mut self, block: Value, out: &mut Vec<Frame>) {
         self.open_thoughts(out);
         let Some(Item::Reasoning { text, blocks, .. }) = self.open.map(|index| &mut self.items[index]) else { return };
-        let mut block = without_index(block.clone());
+        let mut block = without_index(block);
         if block["thinking"] == "" {
             let signed = blocks.iter().filter_map(|block| block["thinking"].as_str()).map(str::len).sum();
             block["thinking"] = text.get(signed..).unwrap_or_default().into();
@@ -212,13 +228,13 @@ impl ToResponses {
         }
     }
 
-    fn call(&mut self, call: &Value, out: &mut Vec<Frame>) {
-        let number = call["index"].as_u64().unwrap_or_else(|| self.calls.last().map_or(0, |(number, _)| *number));
+    fn call(&mut self, call: &Piece<'_>, out: &mut Vec<Frame>) {
+        let number = call.index.unwrap_or_else(|| self.calls.last().map_or(0, |(number, _)| *number));
         let index = match self.calls.iter().find(|(known, _)| *known == number) {
             Some((_, index)) => *index,
             None => {
                 self.close(out);
-                let mut begun = Item::call(call);
+                let mut begun = Item::call(&call.head());
                 if let Item::Call { arguments, .. } = &mut begun {
                     arguments.clear(); // They are said below.
                 }
@@ -228,7 +244,7 @@ impl ToResponses {
             }
         };
         let Some(Item::Call { id, arguments, .. }) = self.items.get_mut(index) else { return };
-        let piece = call["function"]["arguments"].as_str().unwrap_or_default();
+        let piece = &*call.arguments;
         if !piece.is_empty() {
             self.writer.argued(id, index, piece, out);
             arguments.push_str(piece);
@@ -273,7 +289,7 @@ impl ToResponses {
         };
         let details = reason.map_or(Value::Null, |reason| json!({"reason": reason}));
         let response = self.response(word, &details, &self.reading.seen.usage.map_or(Value::Null, Usage::to_responses));
-        self.writer.emit(name, &response, false, out);
+        self.writer.emit(name, format_args!("{response}"), false, out);
     }
 
     /// The connection is closed. A finished answer whose `[DONE]` is missing is complete.
