@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::passthrough::message;
 use super::{JSON_TOOL, NATIVE_REASON, finish_reason, native_finish_reason};
-use crate::{Answer, Dialect, Fault, Usage};
+use crate::{Answer, Dialect, Fault, Usage, citations};
 
 /// Translates an answer. `created` is when it was made, in seconds since 1970: Anthropic does not say.
 pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<Answer, Fault> {
@@ -47,6 +47,9 @@ pub(super) fn chat_id(id: Option<&Value>) -> String {
 #[derive(Default)]
 struct Blocks {
     text: String,
+    /// Characters of the text.
+    said: usize,
+    annotations: Vec<Value>,
     reasoning: String,
     thinking: Vec<Value>,
     calls: Vec<Value>,
@@ -59,7 +62,11 @@ impl Blocks {
     fn add(&mut self, block: &Value) {
         match block["type"].as_str().unwrap_or_default() {
             "text" => {
-                self.text.push_str(block["text"].as_str().unwrap_or_default());
+                let (text, start) = (block["text"].as_str().unwrap_or_default(), self.said);
+                self.text.push_str(text);
+                self.said += text.chars().count();
+                let cited = block["citations"].as_array().into_iter().flatten();
+                self.annotations.extend(citations::of_claude(cited, &(start..self.said)));
                 self.answered = true;
             }
             "thinking" => {
@@ -76,7 +83,7 @@ impl Blocks {
                 "type": "function",
                 "function": {"name": block["name"], "arguments": block["input"].to_string()},
             })),
-            // Searches and the like run at the provider; OpenAI has no word for them.
+            // Searches and the like run at the provider; a chat has no word for them, but for what they found.
             _ => {}
         }
     }
@@ -86,6 +93,9 @@ impl Blocks {
         message.insert("role".into(), "assistant".into());
         message.insert("content".into(), if self.answered { self.text.into() } else { Value::Null });
         message.insert("refusal".into(), Value::Null);
+        if !self.annotations.is_empty() {
+            message.insert("annotations".into(), self.annotations.into());
+        }
         if !self.thinking.is_empty() {
             message.insert("reasoning_content".into(), self.reasoning.into());
             // With their signatures: the next turn has to send them back.

@@ -10,7 +10,7 @@ use crate::openai::chunks::ChunkWriter;
 use crate::repeats::Piece;
 use crate::sse::Event;
 use crate::stream::Seen;
-use crate::{Dialect, Fault, Frame, Stamp, Usage, fault};
+use crate::{Dialect, Fault, Frame, Stamp, Usage, citations, fault};
 
 /// Passes events on byte for byte; the model's name is in the first one only.
 #[derive(Debug)]
@@ -27,8 +27,18 @@ pub(crate) struct ToChat {
     /// Tool calls so far. Their index is not the block's: text and thinking are blocks too.
     calls: u64,
     thoughts: Thoughts,
+    cited: Cited,
     finish: Option<&'static str>,
     pub(crate) seen: Seen,
+}
+
+/// What the open block cites, which is known to be all of it when the block ends.
+#[derive(Debug, Default)]
+struct Cited {
+    /// Characters of the answer so far, and where the block began.
+    said: usize,
+    start: usize,
+    citations: Vec<Value>,
 }
 
 /// The block that is open.
@@ -125,6 +135,7 @@ impl ToChat {
             block: Block::Other,
             calls: 0,
             thoughts: Thoughts::default(),
+            cited: Cited::default(),
             finish: None,
             seen: Seen::default(),
         };
@@ -168,6 +179,7 @@ impl ToChat {
 
     fn open(&mut self, out: &mut Vec<Frame>, block: &Value) {
         self.block = Block::Other;
+        self.cited.start = self.cited.said;
         match block["type"].as_str().unwrap_or_default() {
             "text" => self.text(out, "content", &block["text"]),
             "thinking" => self.think(out, &block["thinking"]),
@@ -200,6 +212,7 @@ impl ToChat {
                 self.chunk(out, &thought, false);
             }
             "input_json_delta" => self.arguments(out, &delta["partial_json"]),
+            "citations_delta" => self.cited.add(&delta["citation"]),
             _ => {}
         }
     }
@@ -210,9 +223,11 @@ impl ToChat {
     }
 
     fn text(&mut self, out: &mut Vec<Frame>, key: &str, text: &Value) {
-        if text.as_str().is_some_and(|text| !text.is_empty()) {
-            self.chunk(out, &json!({key: text}), true);
+        let Some(words) = text.as_str().filter(|text| !text.is_empty()) else { return };
+        if key == "content" {
+            self.cited.said += words.chars().count();
         }
+        self.chunk(out, &json!({key: text}), true);
     }
 
     fn arguments(&mut self, out: &mut Vec<Frame>, part: &Value) {
@@ -237,6 +252,10 @@ impl ToChat {
             self.chunk(out, &delta, true);
         }
         self.block = Block::Other;
+        let annotations = self.cited.take();
+        if !annotations.is_empty() {
+            self.chunk(out, &json!({"annotations": annotations}), false);
+        }
     }
 
     fn stop(&mut self, out: &mut Vec<Frame>, delta: &Value) {
@@ -266,5 +285,20 @@ impl ToChat {
             self.finish(out);
         }
         self.finish.is_some()
+    }
+}
+
+// === impl Cited ===
+
+impl Cited {
+    fn add(&mut self, citation: &Value) {
+        if citations::is_of_the_web(citation) && self.citations.len() < citations::MAX_CITATIONS {
+            self.citations.push(json!({"type": citation["type"], "url": citation["url"], "title": citation["title"]}));
+        }
+    }
+
+    fn take(&mut self) -> Vec<Value> {
+        let cited = std::mem::take(&mut self.citations);
+        citations::of_claude(&cited, &(self.start..self.said))
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{SIGNED, finish_reason, is_blocked, is_malformed, usage};
 use crate::openai::answer::parse;
-use crate::{Answer, Dialect, Fault, Stamp, fault};
+use crate::{Answer, Dialect, Fault, Stamp, citations, fault};
 
 /// Translates an answer. When it was made Gemini does not say, nor always what it is called.
 pub(crate) fn decode(shown_model: &str, stamp: Stamp<'_>, bytes: Bytes) -> Result<Answer, Fault> {
@@ -77,6 +77,7 @@ fn choice(
         read = Parts::default();
     }
     let finish = finish_reason(reason, !read.calls.is_empty());
+    read.annotations = citations::of_gemini(&candidate["groundingMetadata"], read.text.as_deref().unwrap_or_default());
     let logprobs = logprobs(&candidate["logprobsResult"]);
     Ok(json!({"index": index, "message": read.into_message(), "logprobs": logprobs, "finish_reason": finish}))
 }
@@ -105,6 +106,7 @@ struct Parts {
     thinking: Vec<Value>,
     calls: Vec<Value>,
     images: Vec<Value>,
+    annotations: Vec<Value>,
 }
 
 impl Parts {
@@ -140,6 +142,9 @@ impl Parts {
         message.insert("role".into(), "assistant".into());
         message.insert("content".into(), self.text.into());
         message.insert("refusal".into(), Value::Null);
+        if !self.annotations.is_empty() {
+            message.insert("annotations".into(), self.annotations.into());
+        }
         if !self.thoughts.is_empty() {
             message.insert("reasoning_content".into(), self.thoughts.into());
             message.insert("thinking_blocks".into(), self.thinking.into());

@@ -11,10 +11,14 @@ use crate::openai::chunks::ChunkWriter;
 use crate::repeats::Piece;
 use crate::sse::Event;
 use crate::stream::Seen;
-use crate::{Dialect, Fault, Frame, Stamp, fault};
+use crate::{Dialect, Fault, Frame, Stamp, citations, fault};
 
 /// Candidates an application can ask for.
 const MAX_CANDIDATES: usize = 128;
+
+/// Of a longer answer nobody is told where it comes from: its text is kept until then, because what Gemini says of it is
+/// about bytes, and what an application reads about characters.
+const MAX_CITED_BYTES: usize = 256 << 10;
 
 #[derive(Debug)]
 pub(crate) struct FromGemini {
@@ -23,7 +27,7 @@ pub(crate) struct FromGemini {
     pub(crate) seen: Seen,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Candidate {
     begun: bool,
     finished: bool,
@@ -31,6 +35,8 @@ struct Candidate {
     answers: bool,
     calls: usize,
     images: usize,
+    /// What it has said, as long as that can be cited.
+    text: String,
 }
 
 impl FromGemini {
@@ -76,12 +82,15 @@ impl FromGemini {
                     self.part(index, part, answer, out);
                 }
             }
-            if let Some(reason) = reason {
-                let so_far = self.candidates.get(index).copied().unwrap_or_default();
-                if is_malformed(reason) && !so_far.answers && !so_far.finished {
+            self.cite(index, &candidate["groundingMetadata"], out);
+            let Some(so_far) = self.candidates.get(index) else { continue };
+            let (calls, silent) = (so_far.calls > 0, !so_far.answers && !so_far.finished);
+            match reason {
+                Some(reason) if is_malformed(reason) && silent => {
                     return Err(Fault::failed(reason, candidate["finishMessage"].as_str()));
                 }
-                self.finish(index, finish_reason(reason, so_far.calls > 0), out);
+                Some(reason) => self.finish(index, finish_reason(reason, calls), out),
+                None => {}
             }
         }
         self.seen.finished = !self.candidates.is_empty()
@@ -106,8 +115,11 @@ impl FromGemini {
             self.seen.piece = Some(self.seen.piece.map_or(piece, |others| others.and(piece)));
             let key = if part["thought"] == true { "reasoning_content" } else { "content" };
             self.chunks.delta(index, &json!({key: text}), true, out);
-            if let Some(candidate) = self.candidates.get_mut(index) {
-                candidate.answers |= part["thought"] != true;
+            if let Some(candidate) = self.candidates.get_mut(index).filter(|_| part["thought"] != true) {
+                candidate.answers = true;
+                if candidate.text.len().saturating_add(text.len()) <= MAX_CITED_BYTES {
+                    candidate.text.push_str(text);
+                }
             }
         }
         if let Some(mut image) = image(part) {
@@ -127,6 +139,14 @@ impl FromGemini {
             candidate.answers = true;
             self.seen.output_bytes += call["function"]["arguments"].as_str().map_or(0, |text| text.len() as u64);
             self.chunks.delta(index, &json!({"tool_calls": [call]}), true, out);
+        }
+    }
+
+    fn cite(&self, index: usize, grounding: &Value, out: &mut Vec<Frame>) {
+        let text = self.candidates.get(index).map_or("", |candidate| candidate.text.as_str());
+        let annotations = citations::of_gemini(grounding, text);
+        if !annotations.is_empty() {
+            self.chunks.delta(index, &json!({"annotations": annotations}), false, out);
         }
     }
 
