@@ -18,7 +18,7 @@ use exhausted::remedy;
 pub use exhausted::{Exhausted, class_of};
 pub use limited::Limited;
 use shape::kind;
-pub use shape::{Shape, of_class};
+pub use shape::{Shape, of_class, of_fault};
 pub(crate) use unfit::CODE as INVALID_OUTPUT;
 pub use unfit::Unfit;
 
@@ -180,6 +180,12 @@ impl ProxyError {
         };
         debug_assert!(!shape.status.is_success(), "an error is no success");
         shape
+    }
+
+    /// The last provider that was asked is overloaded.
+    #[must_use]
+    pub fn is_overload(&self) -> bool {
+        matches!(self, Self::Upstream(exhausted) if exhausted.fault.is_overload())
     }
 
     /// Why the last attempt failed, if there was one.

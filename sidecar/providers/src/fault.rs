@@ -116,6 +116,14 @@ impl Fault {
         Self { class, status: None, code: None, message, window: None, prompt: None, heard: None }
     }
 
+    /// More is asked of the provider than it can serve, and nothing else is wrong. Anthropic has a status of its own for it,
+    /// and a word that comes alone in streams.
+    #[must_use]
+    pub fn is_overload(&self) -> bool {
+        let failed = matches!(self.class, Class::InternalServerError | Class::ServiceUnavailable);
+        failed && (self.status == Some(529) || self.code.as_deref() == Some("overloaded_error"))
+    }
+
     /// Its class rests on the provider's words, which may be a quotation.
     #[must_use]
     pub const fn may_quote(&self) -> bool {

@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 use spillway_policy::Class;
 use spillway_providers::Fault;
 
-use super::{Shape, of_class};
+use super::{Shape, of_fault};
 
 /// Every attempt failed; this is the last of them.
 #[derive(Clone, Debug)]
@@ -32,7 +32,7 @@ pub struct Exhausted {
 
 impl Exhausted {
     pub(super) fn shape(&self) -> Shape {
-        let (status, kind, code) = of_class(self.class);
+        let (status, kind, code) = of_fault(self.class, &self.fault);
         // The provider's own code says more (`insufficient_quota`), except where SDKs look for OpenAI's word.
         let code = match (&self.fault.code, self.class) {
             (Some(own), class) if class != Class::ContextWindowExceeded => own.clone(),

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use spillway_policy::Class;
+use spillway_providers::{Api, Fault};
 
 /// How an error looks over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,9 @@ pub(super) mod kind {
     pub(in crate::error) const SERVER: &str = "server_error";
 }
 
+/// Anthropic's status for a provider that is overloaded.
+const OVERLOADED: u16 = 529;
+
 const SOON: Duration = Duration::from_secs(1);
 
 // === impl Shape ===
@@ -42,9 +46,23 @@ impl Shape {
         Self { retry_after: Some(SOON), ..self }
     }
 
+    /// As callers of an API read it: an overload has a status of its own at Anthropic.
+    pub(crate) fn for_callers_of(self, api: Api, overload: bool) -> Self {
+        match StatusCode::from_u16(OVERLOADED) {
+            Ok(status) if overload && matches!(api, Api::Messages | Api::CountTokens) => Self { status, ..self },
+            _ => self,
+        }
+    }
+
     pub(super) fn at(self, param: &str) -> Self {
         Self { param: Some(param.to_owned()), ..self }
     }
+}
+
+/// Status, type and code for a provider's failure. An overload passes, which no other failure of a server's is known to.
+#[must_use]
+pub fn of_fault(class: Class, fault: &Fault) -> (StatusCode, &'static str, &'static str) {
+    of_class(if fault.is_overload() { Class::ServiceUnavailable } else { class })
 }
 
 /// Status, type and code for the class of the last failure.

@@ -151,8 +151,8 @@ pub(super) fn nobody(call: &Call, skips: &Skips) -> ProxyError {
 /// What to do about a tool that nobody here runs.
 fn hosted_tool(tool: &str) -> String {
     format!(
-        " ({tool:?} is a tool that the provider itself has to run, and only those with a Responses API of their own do: \
-         declare a function for it, or give the route a backend at one of them)"
+        " ({tool:?} is a tool that only providers with a Responses API of their own have: declare a function for it, or give \
+         the route a backend at one of them)"
     )
 }
 

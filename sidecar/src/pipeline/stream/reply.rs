@@ -22,7 +22,7 @@ use super::{
     source::{Source, Step},
 };
 use crate::{
-    error::{INVALID_OUTPUT, class_of, of_class},
+    error::{INVALID_OUTPUT, class_of, of_fault},
     runtime::{Hold, Runtime},
     telemetry::OpenStream,
 };
@@ -172,7 +172,7 @@ impl StreamReply {
             backend.provider.scrub(&mut fault);
         }
         let class = class_of(fault.class);
-        let (status, kind, code) = of_class(class);
+        let (status, kind, code) = of_fault(class, &fault);
         let code = fault.code.as_deref().unwrap_or(code);
         let name = settle.backend().map_or("", |backend| backend.name.as_str());
         let message = format!("backend {name:?} failed with {class} in the middle of its answer: {}", fault.message);

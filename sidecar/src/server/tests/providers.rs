@@ -18,7 +18,7 @@ async fn each_provider_is_asked_where_it_lives_and_in_its_words() {
     let gemini = json!({"candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}],
         "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15}});
     let cohere = json!({"id": "c", "finish_reason": "COMPLETE", "message": {"content": [{"type": "text", "text": "hi"}]},
-        "usage": {"tokens": {"input_tokens": 10, "output_tokens": 5}}});
+        "usage": {"tokens": {"input_tokens": 90, "output_tokens": 50}, "billed_units": {"input_tokens": 10, "output_tokens": 5}}});
     let ollama = json!({"message": {"content": "hi"}, "done": true, "prompt_eval_count": 10, "eval_count": 5});
     let own: Value = serde_json::from_str(&answer_body()).unwrap();
     let rows = [
@@ -176,4 +176,33 @@ async fn a_key_that_a_provider_repeats_in_a_good_answer_goes_no_further() {
     world.provider.then([Act::events(&[&first, &last, "[DONE]"], true)]);
     let got = world.post("/v1/chat/completions", streamed().to_string().into()).await;
     assert!(got.whole && got.text.contains("got [redacted]") && !got.text.contains("sk-canary"), "{got:?}");
+}
+
+#[tokio::test]
+async fn an_overloaded_provider_is_called_so_in_the_words_of_every_api() {
+    let overloaded =
+        json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}).to_string();
+    let start = json!({"type": "message_start", "message": {"id": "m", "usage": {"input_tokens": 1}}}).to_string();
+    let delta = json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "half"}});
+    let rows = [("/v1/messages", 529, "overloaded_error"), ("/v1/chat/completions", 503, "server_error")];
+    for (path, status, kind) in rows {
+        let world = World::new(|config| turn(config, "Anthropic", "Anthropic", "XApiKey")).await;
+        let acts = [
+            Act::status(529, &[], &overloaded),
+            Act::events(&[&start, &overloaded], true),
+            Act::events(&[&start, &delta.to_string(), &overloaded], true),
+        ];
+        world.provider.then(acts);
+        let mut body = streamed();
+        body["max_tokens"] = 9.into();
+        for row in ["a status", "the first event"] {
+            let got = world.post(path, body.to_string().into()).await;
+            let error = &got.json()["error"];
+            assert_eq!((got.status.as_u16(), &error["type"]), (status, &json!(kind)), "{path} {row}: {}", got.text);
+            assert_eq!(got.header("x-spillway-error-class"), "InternalServerError", "{path} {row}");
+        }
+        let got = world.post(path, body.to_string().into()).await;
+        let told = format!("\"type\":\"{kind}\"");
+        assert!(got.text.contains("half") && got.text.contains(&told), "{path}: {}", got.text);
+    }
 }
