@@ -22,8 +22,8 @@ pub struct RequestRules {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "crate::schema::json_fields")]
     pub set: BTreeMap<String, Value>,
-    /// What happens to a parameter the provider's protocol cannot express. Default: `Drop`; the answer's header
-    /// `x-spillway-dropped` names what was left out.
+    /// What happens to a parameter, or a tool of a kind, that the provider's protocol cannot express. Default: `Drop`; the
+    /// answer's header `x-spillway-dropped` names what was left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unsupported: Option<Unsupported>,
     /// The largest body taken from the application, in bytes. Default: 33554432 (32 MiB).

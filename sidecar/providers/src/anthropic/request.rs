@@ -14,27 +14,23 @@ const DEFAULT_MAX_TOKENS: u64 = 4096;
 /// The least Anthropic lets a model think.
 const MIN_BUDGET: u64 = 1024;
 
-/// OpenAI's parameters that Anthropic has no word for.
-const UNSUPPORTED: &[&str] = &[
-    "n",
-    "logprobs",
-    "top_logprobs",
-    "logit_bias",
-    "presence_penalty",
-    "frequency_penalty",
-    "seed",
-    "store",
-    "service_tier",
-    "metadata",
-    "verbosity",
-    "modalities",
-    "audio",
-    "prediction",
-    "functions",
-    "function_call",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "safety_identifier",
+/// Anthropic's own words, for applications that know who they talk to.
+const OWN: &[&str] = &[
+    "anthropic_beta",
+    "cache_control",
+    "container",
+    "context_management",
+    "diagnostics",
+    "fallback_credit_token",
+    "fallbacks",
+    "inference_geo",
+    "mcp_servers",
+    "output_config",
+    "output_format",
+    "speed",
+    "stop_sequences",
+    "system",
+    "user_profile_id",
 ];
 
 /// Not looked at field by field.
@@ -120,7 +116,7 @@ impl Draft<'_> {
             "stop" => self.stop(value),
             "user" => self.user(&value),
             "tools" => {
-                self.tools.extend(tools::tools(value)?);
+                self.tools.extend(tools::tools(value, self.target, &mut self.dropped)?);
                 Ok(())
             }
             "web_search_options" => {
@@ -133,12 +129,11 @@ impl Draft<'_> {
             "reasoning_effort" | "thinking" if !self.traits.thinks => self.refuse(key, value),
             "reasoning_effort" => self.effort(&value),
             "thinking" => self.thinking(value),
-            _ if UNSUPPORTED.contains(&key) => self.refuse(key, value),
-            // Anthropic's own words, and those yet to come.
-            _ => {
+            _ if OWN.contains(&key) => {
                 self.set(key, value);
                 Ok(())
             }
+            _ => self.refuse(key, value),
         }
     }
 

@@ -4,19 +4,40 @@ use serde_json::{Map, Value, json};
 
 use super::JSON_TOOL;
 use super::part::marked;
-use crate::{BadRequest, function};
+use crate::{BadRequest, Target, function};
 
 /// Tools as Anthropic declares them.
-pub(super) fn tools(tools: Value) -> Result<Vec<Value>, BadRequest> {
+pub(super) fn tools(tools: Value, target: &Target<'_>, dropped: &mut Vec<String>) -> Result<Vec<Value>, BadRequest> {
     let Value::Array(tools) = tools else { return Err(BadRequest::at("tools", "\"tools\" must be an array")) };
-    tools.into_iter().enumerate().map(|(index, value)| tool(value, &format!("tools[{index}]"))).collect()
+    let mut out = Vec::with_capacity(tools.len());
+    for (index, value) in tools.into_iter().enumerate() {
+        let at = format!("tools[{index}]");
+        if value["function"].is_object() && value["type"].as_str().is_none_or(|kind| kind == "function") {
+            out.push(tool(value, &at)?);
+        } else if is_own(&value) {
+            out.push(value);
+        } else {
+            out.extend(function::foreign(value, &at, target, dropped)?);
+        }
+    }
+    Ok(out)
+}
+
+/// Whether a tool is one in Anthropic's words: with its schema beside its name, or one that Anthropic runs, whose type ends
+/// in the day it came (`web_search_20250305`). OpenAI has a type `custom`, too, which has no schema.
+fn is_own(tool: &Value) -> bool {
+    let dated = |kind: &str| {
+        let day = kind.rsplit_once('_').map_or("", |(_, day)| day);
+        day.len() == 8 && day.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    match tool["type"].as_str() {
+        None => tool.is_object(),
+        Some("custom") => tool["input_schema"].is_object(),
+        Some(kind) => kind == "mcp_toolset" || dated(kind),
+    }
 }
 
 fn tool(mut tool: Value, at: &str) -> Result<Value, BadRequest> {
-    if tool["type"].as_str().is_some_and(|kind| kind != "function") || !tool["function"].is_object() {
-        // One of Anthropic's own (`web_search_…`, `input_schema` beside the name), or one yet to come.
-        return if tool.is_object() { Ok(tool) } else { Err(BadRequest::at(at, format!("{at} must be an object"))) };
-    }
     let mark = tool.get_mut("cache_control").map(Value::take);
     let mut function = tool["function"].take();
     let mut out = Map::new();

@@ -22,6 +22,8 @@ pub(super) struct Conversation {
     pub(super) uses_tools: bool,
     /// Calls of the old `function_call` have no id; they are answered in order.
     functions: usize,
+    /// What tools have shown to a model that cannot be told so: its place is behind all results.
+    shown: Vec<Value>,
 }
 
 #[derive(Debug)]
@@ -41,11 +43,12 @@ enum Role {
 impl Conversation {
     pub(super) fn read(messages: Vec<Value>, traits: Traits) -> Result<Self, BadRequest> {
         let reader = Reader::new(traits);
-        let mut conversation =
-            Self { traits, reader, system: Vec::new(), turns: Vec::new(), uses_tools: false, functions: 0 };
+        let (system, turns, shown) = (Vec::new(), Vec::new(), Vec::new());
+        let mut conversation = Self { traits, reader, system, turns, uses_tools: false, functions: 0, shown };
         for (index, message) in messages.into_iter().enumerate() {
             conversation.add(message, &format!("messages[{index}]"))?;
         }
+        conversation.show();
         if conversation.turns.is_empty() {
             let message = "\"messages\" has no user or assistant message with content, and Bedrock needs one";
             return Err(BadRequest::at("messages", message));
@@ -59,6 +62,9 @@ impl Conversation {
         let content_at = format!("{at}.content");
         let content = message.get_mut("content").map(Value::take).unwrap_or_default();
         let mark = message.get_mut("cache_control").map(Value::take);
+        if role != "tool" && role != "function" {
+            self.show();
+        }
         let (role, mut blocks) = match role.as_str() {
             "system" | "developer" => {
                 let blocks = self.reader.blocks(content, &content_at)?;
@@ -72,7 +78,7 @@ impl Conversation {
                 self.add_calls(&message, &mut blocks, at)?;
                 (Role::Assistant, blocks)
             }
-            "tool" | "function" => (Role::User, vec![self.result(&role, &message, content, at)?]),
+            "tool" | "function" => (Role::User, self.result(&role, &message, content, at)?),
             other => return Err(BadRequest::at(format!("{at}.role"), format!("{at} has the unknown role {other:?}"))),
         };
         blocks = marked(blocks, self.reader.mark(mark.as_ref()));
@@ -100,19 +106,40 @@ impl Conversation {
         Ok(())
     }
 
-    fn result(&mut self, role: &str, message: &Value, content: Value, at: &str) -> Result<Value, BadRequest> {
+    /// A tool's result, and behind it the mark of what to cache.
+    fn result(&mut self, role: &str, message: &Value, content: Value, at: &str) -> Result<Vec<Value>, BadRequest> {
         let id = match (role, message["tool_call_id"].as_str()) {
             ("function", _) => function::id(self.functions),
             (_, Some(id)) => tool_id(id),
             (_, None) => return Err(BadRequest::at(at, format!("{at} has no \"tool_call_id\""))),
         };
-        let mut blocks = self.reader.blocks(content, &format!("{at}.content"))?;
-        if blocks.is_empty() {
-            // A result may say nothing, but there has to be one.
-            blocks.push(json!({"text": ""}));
-        }
         self.uses_tools = true;
-        Ok(json!({"toolResult": {"toolUseId": id, "content": blocks}}))
+        let rich = self.traits.rich_results;
+        let is = |block: &Value, kinds: &[&str]| kinds.iter().any(|kind| block.get(*kind).is_some());
+        let taken: &[&str] = if rich { &["text", "image", "document"] } else { &["text"] };
+        let blocks = self.reader.blocks(content, &format!("{at}.content"))?;
+        let (mut said, others): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|block| is(block, taken));
+        let (marks, shown): (Vec<_>, Vec<_>) = others.into_iter().partition(|block| is(block, &["cachePoint"]));
+        self.shown.extend(shown);
+        if said.is_empty() {
+            // A result may say nothing, but there has to be one.
+            said.push(json!({"text": ""}));
+        }
+        let failed = message["is_error"] == true;
+        if let Some(Value::String(text)) = said[0].get_mut("text").filter(|_| failed && !rich) {
+            *text = function::failed(text);
+        }
+        let mut result = json!({"toolUseId": id, "content": said});
+        if failed && rich {
+            result["status"] = "error".into();
+        }
+        Ok(std::iter::once(json!({"toolResult": result})).chain(marks).collect())
+    }
+
+    /// All results are there.
+    fn show(&mut self) {
+        let shown = std::mem::take(&mut self.shown);
+        self.push(Role::User, shown);
     }
 
     fn push(&mut self, role: Role, blocks: Vec<Value>) {

@@ -29,6 +29,8 @@ pub(super) struct Traits {
     pub(super) cache: bool,
     /// Takes back what it thought, with its signature.
     pub(super) signed: bool,
+    /// Takes what a tool showed, and that it failed, in words of their own.
+    pub(super) rich_results: bool,
     /// Searches the web itself.
     pub(super) search: bool,
     /// Stops at sequences of white space alone.
@@ -76,6 +78,7 @@ const UNKNOWN: Traits = Traits {
     strict: false,
     cache: false,
     signed: false,
+    rich_results: false,
     search: false,
     blank_stops: true,
     audio: true,
@@ -107,7 +110,15 @@ impl Traits {
         if is("amazon.nova") {
             let second = is("nova-2");
             let thinking = if known.reasoning.unwrap_or(second) { Thinking::Nova } else { Thinking::Never };
-            return Self { top_k: TopK::Nova, thinking, cache: true, signed: second, search: true, ..UNKNOWN };
+            return Self {
+                top_k: TopK::Nova,
+                thinking,
+                cache: true,
+                signed: second,
+                rich_results: true,
+                search: true,
+                ..UNKNOWN
+            };
         }
         if is("openai.gpt-oss") {
             return Self { thinking: Thinking::Plain, ..UNKNOWN };
@@ -139,6 +150,7 @@ impl Traits {
             strict: native,
             cache: true,
             signed: true,
+            rich_results: version >= (3, 0),
             blank_stops: false,
             audio: false,
             ..UNKNOWN

@@ -112,8 +112,10 @@ impl Draft<'_> {
                 TopK::Nowhere => self.refuse(key, value)?,
             },
             "stop" => self.stop(value)?,
-            "tools" => self.tools.extend(tools::tools(value, self.traits)?),
-            "functions" => self.tools.extend(tools::functions(&value, self.traits)?),
+            "tools" => self.tools.extend(tools::tools(value, self.traits, self.target, &mut self.dropped)?),
+            "functions" => {
+                self.tools.extend(tools::functions(&value, self.traits, self.target, &mut self.dropped)?);
+            }
             "web_search_options" if self.traits.search => self.tools.push(tools::web_search()),
             "reasoning_effort" => self.effort(&value)?,
             "thinking" => self.thinking(value)?,

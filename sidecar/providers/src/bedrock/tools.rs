@@ -6,7 +6,7 @@ use super::model::Traits;
 use super::part::Reader;
 use crate::anthropic::{JSON_TOOL, schema};
 use crate::refs::{self, NoRoom};
-use crate::{BadRequest, function};
+use crate::{BadRequest, Target, function};
 
 /// Which tool is to be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,31 +18,41 @@ pub(super) enum Choice {
 }
 
 /// Tools as Converse declares them, with marks of what to cache between them.
-pub(super) fn tools(tools: Value, traits: Traits) -> Result<Vec<Value>, BadRequest> {
+pub(super) fn tools(
+    tools: Value,
+    traits: Traits,
+    target: &Target<'_>,
+    dropped: &mut Vec<String>,
+) -> Result<Vec<Value>, BadRequest> {
     let Value::Array(tools) = tools else { return Err(BadRequest::at("tools", "\"tools\" must be an array")) };
     let reader = Reader::new(traits);
     let mut out = Vec::with_capacity(tools.len());
     let mut room = refs::ROOM;
     for (index, tool) in tools.into_iter().enumerate() {
         let at = format!("tools[{index}]");
-        let Value::Object(tool) = tool else { return Err(BadRequest::at(&at, format!("{at} must be an object"))) };
-        match tool.get("function") {
-            Some(Value::Object(function)) => {
+        match &tool["function"] {
+            Value::Object(function) => {
                 out.push(declaration(function, traits, &at, &mut room)?);
                 let mark = tool.get("cache_control").or_else(|| function.get("cache_control"));
                 out.extend(reader.mark(mark));
             }
-            // In Converse's own words (`toolSpec`, `systemTool`), or one yet to come.
-            _ => out.push(Value::Object(tool)),
+            // In Converse's own words (`toolSpec`, `systemTool`), or one yet to come: none of them has a type.
+            _ if tool.is_object() && tool["type"].is_null() => out.push(tool),
+            _ => out.extend(function::foreign(tool, &at, target, dropped)?),
         }
     }
     Ok(out)
 }
 
 /// `functions`, the old spelling.
-pub(super) fn functions(functions: &Value, traits: Traits) -> Result<Vec<Value>, BadRequest> {
+pub(super) fn functions(
+    functions: &Value,
+    traits: Traits,
+    target: &Target<'_>,
+    dropped: &mut Vec<String>,
+) -> Result<Vec<Value>, BadRequest> {
     let wrapped = functions.as_array().into_iter().flatten().map(|function| json!({"function": function}));
-    tools(wrapped.collect(), traits)
+    tools(wrapped.collect(), traits, target, dropped)
 }
 
 fn declaration(function: &Map<String, Value>, traits: Traits, at: &str, room: &mut usize) -> Result<Value, BadRequest> {
@@ -141,17 +151,18 @@ impl Choice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Dialect, Target};
+    use crate::Dialect;
 
     #[test]
     fn a_tool_whose_references_are_too_long_written_out_is_refused_by_name() {
         let fields: Map<_, _> = (0..4_000).map(|n| (format!("c{n}"), json!({"$ref": "#/$defs/Long"}))).collect();
         let long = json!({"type": "string", "description": "a".repeat(1 << 20)});
         let schema = json!({"type": "object", "properties": fields, "$defs": {"Long": long}});
-        let traits = Traits::of(&Target::new(Dialect::Bedrock, "amazon.nova-pro-v1:0"));
+        let target = Target::new(Dialect::Bedrock, "amazon.nova-pro-v1:0");
+        let traits = Traits::of(&target);
         let tool = json!({"type": "function", "function": {"name": "search_all", "parameters": schema}});
         let rows = [
-            ("tools[0]", "\"search_all\"", tools(json!([tool]), traits).unwrap_err()),
+            ("tools[0]", "\"search_all\"", tools(json!([tool]), traits, &target, &mut Vec::new()).unwrap_err()),
             ("response_format", "the schema's parts", json_tool(&schema, traits).unwrap_err()),
         ];
         for (at, what, refused) in rows {

@@ -4,7 +4,32 @@ use serde_json::{Value, json};
 
 use crate::openai::family::Family;
 use crate::openai::fit;
-use crate::{BadRequest, Body, Need, Outgoing, Target, Unsupported};
+use crate::{BadRequest, Body, Need, Outgoing, Target, Unsupported, function};
+
+/// What the API has words for.
+const OWN: &[&str] = &[
+    "citation_options",
+    "documents",
+    "frequency_penalty",
+    "k",
+    "max_tokens",
+    "messages",
+    "model",
+    "p",
+    "presence_penalty",
+    "priority",
+    "raw_prompting",
+    "response_format",
+    "safety_mode",
+    "seed",
+    "stop_sequences",
+    "stream",
+    "strict_tools",
+    "temperature",
+    "thinking",
+    "tool_choice",
+    "tools",
+];
 
 /// Fits the parameters by the provider's row, and rewrites the few that differ in more than their name.
 pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
@@ -12,9 +37,12 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     let mut dropped = Vec::new();
     out.set("model", &target.model.into());
     fit::usage(&mut out, need, target.row);
+    tools(&mut out, target, &mut dropped)?;
     choose(&mut out, target, &mut dropped);
     let thinking = thinking(&mut out, target);
     fit::parameters(&mut out, Family::Other, target, &mut dropped)?;
+    let unknown: Vec<_> = out.keys().filter(|key| !OWN.contains(key)).map(str::to_owned).collect();
+    fit::leave_out(&mut out, unknown.iter().map(String::as_str), target, &mut dropped)?;
     fit::messages(&mut out, Family::Other, target.row);
     fit::tools(&mut out, target.row);
     if let Some(Value::String(sequence)) = out.value("stop_sequences") {
@@ -47,6 +75,20 @@ fn thinking(out: &mut Body, target: &Target<'_>) -> Option<Value> {
         thinking["token_budget"] = budget.into();
     }
     Some(thinking)
+}
+
+/// Without those that are no functions. Where none are left there is nothing to choose from.
+fn tools(out: &mut Body, target: &Target<'_>, dropped: &mut Vec<String>) -> Result<(), BadRequest> {
+    let Some(Value::Array(tools)) = out.value("tools") else { return Ok(()) };
+    let before = tools.len();
+    let kept = function::functions_alone(tools, target, dropped)?;
+    if kept.is_empty() {
+        out.remove("tools");
+        out.remove("tool_choice");
+    } else if kept.len() < before {
+        out.set("tools", &kept.into());
+    }
+    Ok(())
 }
 
 /// A choice is `REQUIRED`, `NONE`, or the model's own. A named tool becomes the only one.

@@ -53,7 +53,10 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
         // Google advises against anything else for these models; said, it stays so whatever the default becomes.
         draft.set("temperature", 1.0);
     }
-    if !draft.tools.is_empty() {
+    if draft.tools.is_empty() {
+        // There is nothing left to choose from.
+        draft.out.shift_remove("toolConfig");
+    } else {
         draft.out.insert("tools".into(), draft.tools.into());
     }
     if !draft.config.is_empty() {
@@ -102,8 +105,8 @@ impl Draft<'_> {
             "top_logprobs" => self.set("logprobs", value),
             "stop" => self.set("stopSequences", if value.is_array() { value } else { json!([value]) }),
             "modalities" => self.modalities(&value),
-            "tools" => self.tools.extend(tools::tools(value)?),
-            "functions" => self.tools.extend(tools::functions(&value)?),
+            "tools" => self.tools.extend(tools::tools(value, self.target, &mut self.dropped)?),
+            "functions" => self.tools.extend(tools::functions(&value, self.target, &mut self.dropped)?),
             "web_search_options" => self.tools.push(json!({"googleSearch": {}})),
             "tool_choice" | "function_call" => {
                 self.out.insert("toolConfig".into(), tools::choice(&value)?);

@@ -3,19 +3,19 @@
 use serde_json::{Map, Value, json};
 
 use super::schema::subset;
-use crate::{BadRequest, function};
+use crate::{BadRequest, Target, function};
 
 /// Tools as Gemini declares them: all functions in one, and its own beside it.
-pub(super) fn tools(tools: Value) -> Result<Vec<Value>, BadRequest> {
+pub(super) fn tools(tools: Value, target: &Target<'_>, dropped: &mut Vec<String>) -> Result<Vec<Value>, BadRequest> {
     let Value::Array(tools) = tools else { return Err(BadRequest::at("tools", "\"tools\" must be an array")) };
     let (mut declarations, mut own) = (Vec::new(), Vec::new());
     for (index, tool) in tools.into_iter().enumerate() {
         let at = format!("tools[{index}]");
         match &tool["function"] {
             Value::Object(function) => declarations.push(declaration(function, &at)?),
-            // One of Gemini's own (`googleSearch`, `codeExecution`), or one yet to come.
-            _ if tool.is_object() => own.push(tool),
-            _ => return Err(BadRequest::at(&at, format!("{at} must be an object"))),
+            // One of Gemini's own (`googleSearch`, `codeExecution`), or one yet to come: none of them has a type.
+            _ if tool.is_object() && tool["type"].is_null() => own.push(tool),
+            _ => own.extend(function::foreign(tool, &at, target, dropped)?),
         }
     }
     if !declarations.is_empty() {
@@ -25,9 +25,13 @@ pub(super) fn tools(tools: Value) -> Result<Vec<Value>, BadRequest> {
 }
 
 /// `functions`, the old spelling.
-pub(super) fn functions(functions: &Value) -> Result<Vec<Value>, BadRequest> {
+pub(super) fn functions(
+    functions: &Value,
+    target: &Target<'_>,
+    dropped: &mut Vec<String>,
+) -> Result<Vec<Value>, BadRequest> {
     let wrapped = functions.as_array().into_iter().flatten().map(|function| json!({"function": function}));
-    tools(wrapped.collect())
+    tools(wrapped.collect(), target, dropped)
 }
 
 fn declaration(function: &Map<String, Value>, at: &str) -> Result<Value, BadRequest> {

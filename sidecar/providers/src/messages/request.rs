@@ -9,7 +9,7 @@ use crate::need::excerpt;
 use crate::openai::family::{Family, takes_no_effort};
 use crate::openai::request::unsupported;
 use crate::openai::table::Thinking;
-use crate::{BadRequest, Body, Dialect, Need, Target, Unsupported};
+use crate::{BadRequest, Body, Dialect, Need, Target, Unsupported, function};
 
 /// OpenAI takes no more.
 const MAX_STOPS: usize = 4;
@@ -144,8 +144,11 @@ impl Draft<'_> {
         for (index, mut tool) in tools.into_iter().enumerate() {
             let at = format!("tools[{index}]");
             // Tools that Anthropic runs itself have a type and no schema.
+            if tool["type"].is_null() && !tool["input_schema"].is_object() {
+                return Err(BadRequest::at(&at, format!("{at} has no \"input_schema\"")));
+            }
             if !tool["input_schema"].is_object() {
-                self.refuse(&at, tool)?;
+                out.extend(function::foreign(tool, &at, self.target, &mut self.dropped)?);
                 continue;
             }
             let Some(name) = tool["name"].as_str() else {
@@ -208,19 +211,27 @@ impl Draft<'_> {
     /// A model that thinks unless it is told not to would bill what nobody asked for.
     fn no_thinking(&mut self, value: Value) -> Result<(), BadRequest> {
         let Target { dialect, model, abilities, row, .. } = self.target;
-        let reasons = abilities.reasoning.unwrap_or(self.family.reasons());
-        let knows = match dialect {
-            Dialect::Ollama => true,
-            Dialect::Cohere => abilities.reasoning.unwrap_or(model.contains("reasoning")),
-            _ => abilities.efforts.none.unwrap_or(reasons && takes_no_effort(model)),
+        // Of a model that nobody has described it is not known that it does not think.
+        let (thinks, knows) = match dialect {
+            Dialect::Ollama => (true, true),
+            Dialect::Cohere => [abilities.reasoning.unwrap_or(model.contains("reasoning")); 2].into(),
+            _ => {
+                let reasons = abilities.reasoning.unwrap_or(self.family.reasons());
+                let knows = abilities.efforts.none.unwrap_or(reasons && takes_no_effort(model));
+                (abilities.reasoning.unwrap_or(self.family != Family::Gpt), knows)
+            }
         };
         match row.thinking {
             Thinking::Switch => self.set("thinking", value),
             _ if knows => self.set("reasoning_effort", "none"),
             // Claude, behind someone's door: it thinks when it is asked to.
             Thinking::Budget => {}
-            Thinking::Pass | Thinking::Effort if reasons => self.refuse("thinking", value)?,
-            Thinking::Pass | Thinking::Effort => {}
+            Thinking::Pass | Thinking::Effort if !thinks => {}
+            // The templates of models that can be told so read the one or the other, and the rest neither.
+            _ if row.template_words => {
+                self.set("chat_template_kwargs", json!({"enable_thinking": false, "thinking": false}));
+            }
+            Thinking::Pass | Thinking::Effort => self.refuse("thinking", value)?,
         }
         Ok(())
     }
@@ -243,6 +254,59 @@ impl Draft<'_> {
                 Ok(())
             }
             Some(_) => self.refuse("output_format", format),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Abilities, Api, Outgoing, encode, read, row};
+
+    fn told_not_to_think(
+        kind: &str,
+        model: &str,
+        reasoning: Option<bool>,
+        unsupported: Unsupported,
+    ) -> Option<Outgoing> {
+        let request = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}],
+            "thinking": {"type": "disabled"}});
+        let body = Body::parse(request.to_string().into()).unwrap();
+        let need = read(Api::Messages, &body).unwrap();
+        let abilities = Abilities { reasoning, ..Abilities::default() };
+        let target = Target { row: row(kind), abilities, unsupported, ..Target::new(Dialect::OpenAi, model) };
+        encode(Api::Messages, &body, &need, &target).ok()
+    }
+
+    #[test]
+    fn who_is_told_not_to_think_does_not_or_the_application_hears_that_it_may() {
+        let template = Some(("chat_template_kwargs", json!({"enable_thinking": false, "thinking": false})));
+        let rows = [
+            ("OpenAICompatible", "m", None, None, true),
+            ("OpenAICompatible", "m", Some(true), None, true),
+            ("OpenAICompatible", "m", Some(false), None, false),
+            ("Groq", "m", None, None, true),
+            ("OpenAI", "gpt-4o", None, None, false),
+            ("OpenAI", "gpt-5", None, None, true),
+            ("OpenAI", "gpt-5.1", None, Some(("reasoning_effort", json!("none"))), false),
+            ("DeepSeek", "deepseek-chat", None, Some(("thinking", json!({"type": "disabled"}))), false),
+            ("VLLM", "qwen3", None, template.clone(), false),
+            ("SGLang", "qwen3", Some(true), template.clone(), false),
+            ("LlamaCpp", "m", None, template, false),
+            ("VLLM", "llama-3", Some(false), None, false),
+        ];
+        for (kind, model, reasoning, told, dropped) in rows {
+            let row = format!("{kind} {model} {reasoning:?}");
+            let out = told_not_to_think(kind, model, reasoning, Unsupported::Drop).unwrap();
+            let sent: Value = serde_json::from_slice(&out.body).unwrap();
+            let words = ["chat_template_kwargs", "reasoning_effort", "thinking"];
+            let got = words.into_iter().find_map(|key| Some((key, sent.get(key)?.clone())));
+            assert_eq!(
+                (got, out.dropped.as_slice()),
+                (told, &["thinking".to_owned()][..usize::from(dropped)]),
+                "{row}"
+            );
+            assert_eq!(told_not_to_think(kind, model, reasoning, Unsupported::Reject).is_none(), dropped, "{row}");
         }
     }
 }

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::anthropic::part::{is_signed, marked};
-use crate::{BadRequest, Dialect, gemini};
+use crate::{BadRequest, Dialect, function, gemini};
 
 /// The messages a turn becomes.
 pub(super) fn messages(mut turn: Value, dialect: Dialect, at: &str) -> Result<Vec<Value>, BadRequest> {
@@ -18,6 +18,9 @@ pub(super) fn messages(mut turn: Value, dialect: Dialect, at: &str) -> Result<Ve
         _ => return Err(BadRequest::at(at, format!("{at}.content must be a string or a list of blocks"))),
     };
     match known(&role, at)? {
+        "assistant" if dialect == Dialect::Bedrock => {
+            Ok(in_order(blocks).into_iter().flat_map(|blocks| assistant(blocks, dialect)).collect())
+        }
         "assistant" => Ok(assistant(blocks, dialect)),
         role => user(role, blocks, dialect, at),
     }
@@ -35,6 +38,28 @@ fn known(role: &str, at: &str) -> Result<&'static str, BadRequest> {
 /// Text of several blocks as one string, or nothing.
 fn joined(texts: Vec<String>) -> Value {
     if texts.is_empty() { Value::Null } else { texts.concat().into() }
+}
+
+/// A turn in pieces, of which each is thought, then said, then done, as messages are read: Claude wants its signed thoughts
+/// back where they were, and neighbours become one turn again.
+fn in_order(blocks: Vec<Value>) -> Vec<Vec<Value>> {
+    let mut pieces: Vec<Vec<Value>> = vec![Vec::new()];
+    let mut reached = 0;
+    for block in blocks {
+        let place = match block["type"].as_str().unwrap_or_default() {
+            "thinking" | "redacted_thinking" => 0,
+            "tool_use" => 2,
+            _ => 1,
+        };
+        if place < reached {
+            pieces.push(Vec::new());
+        }
+        reached = place;
+        if let Some(piece) = pieces.last_mut() {
+            piece.push(block);
+        }
+    }
+    pieces
 }
 
 /// Thinking goes on as text; a signature goes on to those alone who can have signed it.
@@ -100,11 +125,18 @@ fn user(role: &str, blocks: Vec<Value>, dialect: Dialect, at: &str) -> Result<Ve
     for (index, mut block) in blocks.into_iter().enumerate() {
         let at = format!("{at}.content[{index}]");
         if block["type"] == "tool_result" {
-            let (text, images) = result(block["content"].take(), dialect, &at)?;
-            let text = if block["is_error"] == true { failed(text) } else { text };
-            let answer = json!({"role": "tool", "tool_call_id": block["tool_use_id"], "content": text});
+            let (content, is_error) = (block["content"].take(), block["is_error"] == true);
+            let mut answer = json!({"role": "tool", "tool_call_id": block["tool_use_id"]});
+            if dialect == Dialect::Bedrock {
+                // It has Anthropic's words for both.
+                answer["content"] = shown(content, dialect, &at)?;
+                answer["is_error"] = is_error.into();
+            } else {
+                let (text, images) = result(content, dialect, &at)?;
+                answer["content"] = if is_error { function::failed(&text) } else { text }.into();
+                parts.extend(images);
+            }
             messages.push(marked(answer, block.get_mut("cache_control").map(Value::take)));
-            parts.extend(images);
         } else {
             parts.push(part(block, dialect, &at)?);
         }
@@ -121,23 +153,13 @@ fn user(role: &str, blocks: Vec<Value>, dialect: Dialect, at: &str) -> Result<Ve
     Ok(messages)
 }
 
-/// A tool that failed. Nobody else has a word for it, so it is said in front of what the tool said: a model that takes an
-/// error for the answer goes on from it.
-fn failed(text: Value) -> Value {
-    match text.as_str().unwrap_or_default() {
-        "" => "Error".into(),
-        said if said.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("error")) => text,
-        said => format!("Error: {said}").into(),
-    }
-}
-
 /// A tool's result as text; its images, which a tool's message cannot hold, follow in the user's.
-fn result(content: Value, dialect: Dialect, at: &str) -> Result<(Value, Vec<Value>), BadRequest> {
+fn result(content: Value, dialect: Dialect, at: &str) -> Result<(String, Vec<Value>), BadRequest> {
     let blocks = match content {
         Value::Array(blocks) => blocks,
-        Value::Null => return Ok(("".into(), Vec::new())),
-        Value::String(text) => return Ok((text.into(), Vec::new())),
-        other => return Ok((other.to_string().into(), Vec::new())),
+        Value::Null => return Ok((String::new(), Vec::new())),
+        Value::String(text) => return Ok((text, Vec::new())),
+        other => return Ok((other.to_string(), Vec::new())),
     };
     let mut texts = Vec::new();
     let mut images = Vec::new();
@@ -147,7 +169,16 @@ fn result(content: Value, dialect: Dialect, at: &str) -> Result<(Value, Vec<Valu
             _ => images.push(part(block, dialect, at)?),
         }
     }
-    Ok((texts.join("\n").into(), images))
+    Ok((texts.join("\n"), images))
+}
+
+/// A tool's result with all that is in it, as the parts of a message.
+fn shown(content: Value, dialect: Dialect, at: &str) -> Result<Value, BadRequest> {
+    match content {
+        Value::Array(blocks) => blocks.into_iter().map(|block| part(block, dialect, at)).collect(),
+        Value::Null | Value::String(_) => Ok(content),
+        other => Ok(other.to_string().into()),
+    }
 }
 
 pub(super) fn part(mut block: Value, dialect: Dialect, at: &str) -> Result<Value, BadRequest> {
@@ -193,6 +224,7 @@ fn document(block: &Value, dialect: Dialect, at: &str) -> Result<Value, BadReque
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Api, Body, Target, encode, read};
 
     #[test]
     fn a_tool_that_failed_is_known_to_have_failed_whoever_is_asked() {
@@ -208,10 +240,59 @@ mod tests {
         for (is_error, content, want) in rows {
             let block = json!({"type": "tool_result", "tool_use_id": "c1", "is_error": is_error, "content": content});
             let turn = json!({"role": "user", "content": [block]});
-            for dialect in [Dialect::OpenAi, Dialect::Gemini, Dialect::Bedrock] {
+            for dialect in [Dialect::OpenAi, Dialect::Gemini, Dialect::Cohere] {
                 let sent = messages(turn.clone(), dialect, "messages[0]").unwrap();
                 assert_eq!(sent[0]["content"], want, "{turn}");
             }
         }
+    }
+
+    /// What Converse is sent for a conversation in Anthropic's words.
+    fn converse(model: &str, assistant: &Value, result: &Value) -> Value {
+        let mut result = result.clone();
+        result["type"] = "tool_result".into();
+        result["tool_use_id"] = "c1".into();
+        let request = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"},
+            {"role": "assistant", "content": assistant},
+            {"role": "user", "content": [result, {"type": "text", "text": "go on"}]}]});
+        let body = Body::parse(request.to_string().into()).unwrap();
+        let need = read(Api::Messages, &body).unwrap();
+        let out = encode(Api::Messages, &body, &need, &Target::new(Dialect::Bedrock, model)).unwrap();
+        serde_json::from_slice::<Value>(&out.body).unwrap()["messages"].take()
+    }
+
+    #[test]
+    fn bedrock_hears_that_a_tool_failed_and_sees_what_it_showed() {
+        let call = json!([{"type": "tool_use", "id": "c1", "name": "f", "input": {}}]);
+        let image = json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "QUJD"}});
+        let result = json!({"is_error": true, "content": [{"type": "text", "text": "boom"}, image]});
+        let (text, picture) =
+            (json!({"text": "boom"}), json!({"image": {"format": "png", "source": {"bytes": "QUJD"}}}));
+        let go_on = json!({"text": "go on"});
+        let taken = json!({"toolUseId": "c1", "content": [text, picture], "status": "error"});
+        let plain = json!({"toolUseId": "c1", "content": [{"text": "Error: boom"}]});
+        let rows = [
+            ("eu.anthropic.claude-sonnet-4-5-v1:0", json!([{"toolResult": taken}, go_on])),
+            ("amazon.nova-pro-v1:0", json!([{"toolResult": taken}, go_on])),
+            ("meta.llama3-3-70b-instruct-v1:0", json!([{"toolResult": plain}, picture, go_on])),
+        ];
+        for (model, want) in rows {
+            assert_eq!(converse(model, &call, &result)[2]["content"], want, "{model}");
+        }
+        let fine = converse("anthropic.claude-sonnet-4-5-v1:0", &call, &json!({"content": "ok"}));
+        let want = json!({"toolUseId": "c1", "content": [{"text": "ok"}]});
+        assert_eq!(fine[2]["content"][0]["toolResult"], want);
+    }
+
+    #[test]
+    fn signed_thoughts_go_back_to_claude_in_their_places() {
+        let thought = |text: &str| json!({"type": "thinking", "thinking": text, "signature": text});
+        let turn = json!([thought("one"), {"type": "text", "text": "let me see"}, thought("two"),
+            {"type": "tool_use", "id": "c1", "name": "f", "input": {}}]);
+        let back = |text: &str| json!({"reasoningContent": {"reasoningText": {"text": text, "signature": text}}});
+        let want = json!([back("one"), {"text": "let me see"}, back("two"),
+            {"toolUse": {"toolUseId": "c1", "name": "f", "input": {}}}]);
+        let sent = converse("anthropic.claude-sonnet-4-5-v1:0", &turn, &json!({"content": "ok"}));
+        assert_eq!(sent[1]["content"], want, "{sent}");
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::message;
-use crate::{Api, BadRequest, Body, Need, Outgoing, Target};
+use crate::{Api, BadRequest, Body, Need, Outgoing, Target, function};
 
 /// OpenAI's parameters, and Ollama's own, that go into `options` by the same name.
 const OPTIONS: &[&str] = &[
@@ -107,6 +107,7 @@ impl Draft<'_> {
             }
             (None, _) => return Ok(()),
         };
+        tools = function::functions_alone(tools, self.target, &mut self.dropped)?;
         let key = if body.value("tools").is_some() { "tool_choice" } else { "function_call" };
         let choice = body.value(key).unwrap_or_default();
         match (choice.as_str(), choice["function"]["name"].as_str().or_else(|| choice["name"].as_str())) {

@@ -35,6 +35,8 @@ pub struct Row {
     /// `tool_choice` of a model that has to call something.
     pub(crate) required: &'static str,
     pub(crate) thinking: Thinking,
+    /// Hands words of a request (`chat_template_kwargs`) to the template that the model's prompt is written by.
+    pub(crate) template_words: bool,
     /// How it is told to send a stream's usage.
     pub(crate) usage: StreamUsage,
     /// Takes text as one string only.
@@ -168,6 +170,7 @@ impl Row {
             hottest: None,
             required: "required",
             thinking: Thinking::Pass,
+            template_words: false,
             usage: StreamUsage::Options,
             flat_text: false,
             names: Names::Any,

@@ -19,7 +19,7 @@ fn tool(mut tool: Value, at: &str, model: &str) -> Result<Value, BadRequest> {
     if is_hosted(&tool) {
         let kind = tool["type"].as_str().unwrap_or_default();
         let message = format!(
-            "{at} is {kind:?}, which model {model:?} cannot be given: only backends with a Responses API of their own run \
+            "{at} is {kind:?}, which model {model:?} cannot be given: only backends with a Responses API of their own have \
              such tools (declare a function, or ask for a model at OpenAI)"
         );
         return Err(BadRequest::at(at, message));
@@ -84,8 +84,11 @@ mod tests {
 
     #[test]
     fn a_tool_of_the_providers_own_is_refused_by_name() {
-        let error = tools(json!([{"type": "function", "name": "f"}, {"type": "web_search"}]), "m").unwrap_err();
-        assert_eq!(error.param.as_deref(), Some("tools[1]"));
-        assert!(error.message.contains("web_search"), "{}", error.message);
+        for kind in ["web_search", "custom"] {
+            let error =
+                tools(json!([{"type": "function", "name": "f"}, {"type": kind, "name": "g"}]), "m").unwrap_err();
+            assert_eq!(error.param.as_deref(), Some("tools[1]"));
+            assert!(error.message.contains(kind), "{}", error.message);
+        }
     }
 }

@@ -172,7 +172,7 @@ pub(super) const ROWS: &[Row] = &[
     chats(public("Jina", "https://api.jina.ai/v1")),
     Row { schemas: Schemas::Always, ..own("LMStudio") },
     Row { responses: ALL, ..own("LiteLLM") },
-    Row { schemas: Schemas::Always, ..own("LlamaCpp") },
+    Row { schemas: Schemas::Always, template_words: true, ..own("LlamaCpp") },
     Row { drops: NEW_BUT_EFFORT, ..chats(public("MetaLlama", "https://api.llama.com/compat/v1")) },
     Row {
         drops: openai_only![
@@ -271,7 +271,7 @@ pub(super) const ROWS: &[Row] = &[
         formats: &["regex"],
         ..chats(public("Perplexity", "https://api.perplexity.ai"))
     },
-    Row { schemas: Schemas::Always, ..own("SGLang") },
+    Row { schemas: Schemas::Always, template_words: true, ..own("SGLang") },
     Row {
         drops: openai_only![
             "frequency_penalty",
@@ -302,6 +302,7 @@ pub(super) const ROWS: &[Row] = &[
         schema_drops: &["additionalProperties"],
         responses: ALL,
         schemas: Schemas::Always,
+        template_words: true,
         ..own("VLLM")
     },
     Row {
