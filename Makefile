@@ -46,8 +46,8 @@ e2e: ## the end-to-end tests alone, on the cluster of `make setup` (or KUBECONFI
 crds: ## write charts/spillway-crds from the types in crds/
 	@UPDATE=1 cargo test --locked -p spillway-crds --test generated
 
-catalogue: ## write operator/data/catalogue.json.gz from LIST, LiteLLM's model_prices_and_context_window.json
-	@python3 operator/data/build.py $(LIST)
+catalogue: ## write operator/data/catalogue.json.gz from LIST, LiteLLM's model_prices_and_context_window.json (or its release)
+	@operator/data/catalogue.sh $(LIST)
 
 images: ## localhost/spillway and localhost/spillway-sidecar, FROM scratch
 	@e2e/images.sh spillway

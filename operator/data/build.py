@@ -3,15 +3,17 @@
 
     python3 operator/data/build.py model_prices_and_context_window.json [--check]
 
-Prices become whole pico-dollars per token. A price the list does not give is left out, which is not 0; so is a price of 0
-for input and output both, except where that is what is meant (Ollama's are one's own, Z.AI gives some away). The output depends on the input only, so that building it
-twice changes nothing; --check builds it and says whether the committed file is the same.
+Prices become whole pico-dollars per token, image, character, second or search. A price the list does not give is left out,
+which is not 0; so is a price of 0 for input and output both, except where that is what is meant (Ollama's are one's own,
+Z.AI gives some away, OpenAI moderates for nothing). The output depends on the input only, so that building it twice changes
+nothing; --check builds it and says whether the committed file is the same.
 
 A row has these keys, each left out where there is nothing to say (operator/src/catalogue/data.rs reads them):
   m  what it does, if that is not chat      w  context window        o  longest answer      v  size of its vectors
   f  t tools, p parallel tools, v vision, j JSON schema              y  abilities: a small letter is a yes, a capital a no
   p  prices in the order of RATES           a  {tokens: prices of prompts longer than that}
   F, P, B  the same two for the flex and priority tiers and for batches                     d  when it is switched off
+  u  prices in the order of PIECES, of what is billed by the piece        i  {"high/1024x1024": price of such an image}
 """
 
 import gzip
@@ -48,6 +50,7 @@ PROVIDERS = {
     "gemini": "Gemini",
     "groq": "Groq",
     "hyperbolic": "Hyperbolic",
+    "jina_ai": "Jina",
     "meta_llama": "MetaLlama",
     "mistral": "Mistral",
     "moonshot": "Moonshot",
@@ -63,7 +66,7 @@ PROVIDERS = {
     "vercel_ai_gateway": "Vercel",
     "vertex_ai": "VertexAI",
     "volcengine": "VolcEngine",
-    "watsonx": "Watsonx",
+    "voyage": "Voyage",
     "xai": "XAI",
     "zai": "ZAI",
 }
@@ -77,10 +80,12 @@ MODES = {
     "rerank": "rerank",
     "moderation": "moderation",
     "image_generation": "image",
+    "image_edit": "image",
     "audio_speech": "speech",
     "audio_transcription": "transcription",
 }
 FREE = {"Ollama", "ZAI"}
+FREE_MODES = {("OpenAI", "moderation")}
 # For these the list gives the room for input alone; prompt and answer together have the sum.
 INPUT_ALONE = {(272_000, 128_000), (922_000, 128_000)}
 # Token kinds in the order of a row's prices -> the list's word.
@@ -96,6 +101,28 @@ RATES = [
     "input_cost_per_image_token",
     "output_cost_per_image_token",
 ]
+# What is billed by the piece, in the order of a row's prices: mode -> the list's words, the first that is given.
+PIECES = [
+    ("image", {"image_generation": ["output_cost_per_image", "input_cost_per_image"], "image_edit": ["output_cost_per_image"]}),
+    ("pixel", {"image_generation": ["input_cost_per_pixel", "output_cost_per_pixel"]}),
+    ("character", {"audio_speech": ["input_cost_per_character"]}),
+    ("second", {"audio_transcription": ["input_cost_per_second", "output_cost_per_second"]}),
+    ("search", {"rerank": ["input_cost_per_query"]}),
+]
+# What comes out of models that draw or speak, and goes into those that listen, is no text: where the list has one price for
+# both kinds of token, or for one of them alone, it is that of the other.
+KINDS = {
+    "image_generation": [("output_cost_per_token", "output_cost_per_image_token")],
+    "audio_speech": [("output_cost_per_audio_token", "output_cost_per_token")],
+    "audio_transcription": [
+        ("input_cost_per_audio_token", "input_cost_per_token"),
+        ("input_cost_per_token", "input_cost_per_audio_token"),
+    ],
+}
+# A name that is no model's: what its images cost by quality and size.
+LOOK = re.compile(r"(?:(low|medium|high|standard|hd)/)?(\d+)-x-(\d+)/(.+)")
+# Nor is this: what nobody can ask for by name, and nothing here counts.
+STEPS = re.compile(r"(^|/)(\d+|max)-steps/")
 # Those that the list gives by tier and by the length of the prompt; the others hold for all of them, or are as other output.
 TIERED = RATES[:5]
 TIERS = {"F": "_flex", "P": "_priority", "B": "_batches"}
@@ -170,10 +197,17 @@ def priced(row, kind):
     if row.get("tiered_pricing") and all("range" in tier for tier in row["tiered_pricing"]):
         first, ranged = ranges(row)
         row = {key: value for key, value in row.items() if "_cost" not in key} | first
+    for name, other in KINDS.get(row.get("mode"), []):
+        if row.get(name) is None and row.get(other) is not None:
+            row[name] = row[other]
+    # A price per token of what draws is none for images, unless it says so.
+    if row.get("mode") == "image_generation" and not row.get("output_cost_per_image_token"):
+        return {}
     cost_in, cost_out = row.get("input_cost_per_token"), row.get("output_cost_per_token")
     if row.get("mode") == "embedding" and cost_in is not None:
         cost_out = row["output_cost_per_token"] = cost_out or 0
-    if cost_in is None or cost_out is None or (not cost_in and not cost_out and kind not in FREE):
+    free = kind in FREE or (kind, row.get("mode")) in FREE_MODES
+    if cost_in is None or cost_out is None or (not cost_in and not cost_out and not free):
         return {}
     if kind == "Fireworks":
         row.setdefault("cache_read_input_token_cost", Decimal(str(cost_in)) / 2)
@@ -188,6 +222,21 @@ def priced(row, kind):
         if own:
             found[letter] = own
     return {key: value for key, value in found.items() if value}
+
+
+def pieces(row):
+    """The key u of a row."""
+    mode = row.get("mode")
+    first = lambda words: next((row[word] for word in words.get(mode, []) if row.get(word)), None)
+    found = trimmed([pico(price) if price else None for price in (first(words) for _, words in PIECES)])
+    return {"u": found} if found else {}
+
+
+def image(row, pixels):
+    """What one image of so many pixels costs."""
+    price = row.get("output_cost_per_image") or row.get("input_cost_per_image")
+    each = row.get("input_cost_per_pixel") or row.get("output_cost_per_pixel")
+    return pico(price or Decimal(str(each)) * pixels) if price or each else None
 
 
 def window(row, kind):
@@ -251,6 +300,7 @@ def entry(row, kind):
         "y": abilities(row, kind),
         "d": row.get("deprecation_date"),
         **priced(row, kind),
+        **pieces(row),
     }
     return {key: value for key, value in found.items() if value}
 
@@ -260,15 +310,31 @@ def kind_of(provider):
 
 
 def build(rows):
-    catalogue = {}
+    catalogue, looks = {}, {}
     for name, row in sorted(rows.items()):
         provider = row.get("litellm_provider", "")
         kind = kind_of(provider)
-        if kind is None or row.get("mode") not in MODES:
+        if kind is None or row.get("mode") not in MODES or STEPS.search(name):
             continue
         prefix = "vertex_ai" if provider.startswith("vertex_ai") else PREFIXES.get(provider, provider)
-        catalogue.setdefault(kind, {}).setdefault(name.removeprefix(prefix + "/"), entry(row, kind))
+        models, name = catalogue.setdefault(kind, {}), name.removeprefix(prefix + "/")
+        look = LOOK.fullmatch(name) if row["mode"] == "image_generation" else None
+        if look:
+            looks.setdefault((kind, look[4]), {})[look[1] or "", int(look[2]), int(look[3])] = row
+        else:
+            models.setdefault(name, entry(row, kind))
+    for (kind, name), rows in looks.items():
+        catalogue[kind].setdefault(name, {"m": "image"}).update(looked(rows))
     return catalogue
+
+
+def looked(rows):
+    """The key i of a row. Models that know `low` and `high` know no other word: the list has them for its own defaults."""
+    words = {quality for quality, _, _ in rows}
+    known = {"low", "medium", "high"} if words & {"low", "medium", "high"} else words - {""}
+    sized = {(word, width, height): image(row, width * height) for (word, width, height), row in rows.items() if word in known}
+    found = {f"{word}/{width}x{height}": price for (word, width, height), price in sized.items() if price}
+    return {"i": found} if found else {}
 
 
 def packed(catalogue):

@@ -22,6 +22,7 @@ pub use held::Held;
 pub use mode::Mode;
 pub use overlay::{Overlay, OverlayError};
 pub use price::{Cards, Pricing, Rates, Token};
+pub(crate) use row::{PIECES, for_one};
 pub use row::{Row, show};
 pub(crate) use tokenizer::tokenizer;
 
@@ -36,6 +37,8 @@ pub struct Entry {
     pub vector_size: Option<u64>,
     /// None: nobody knows, which is not free.
     pub pricing: Option<Box<Pricing>>,
+    /// What it costs by the piece.
+    pub pieces: Option<Box<wire::Pieces>>,
     pub tools: bool,
     pub parallel_tools: bool,
     pub vision: bool,

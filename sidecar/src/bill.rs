@@ -1,7 +1,7 @@
 //! What an answer costs: the price as the operator sends it, the usage as the provider reports it.
 
-pub use spillway_lower::price;
-use spillway_policy::{NanoUsd, Price, Tier, Usage};
+pub use spillway_lower::{pieces, price};
+use spillway_policy::{NanoUsd, PiecePrices, Pieces, Price, Tier, Usage};
 use spillway_providers::Billed;
 use spillway_wire as wire;
 
@@ -52,6 +52,7 @@ pub fn usage(reported: spillway_providers::Usage) -> Usage {
         tier,
         billed: _,
         cost_nanos: _,
+        pieces: _,
     } = reported;
     Usage {
         input,
@@ -68,6 +69,13 @@ pub fn usage(reported: spillway_providers::Usage) -> Usage {
     }
 }
 
+/// The same, where it says anything of tokens.
+#[must_use]
+pub fn tokens(reported: spillway_providers::Usage) -> Option<Usage> {
+    let spillway_providers::Usage { input, output, pieces, .. } = reported;
+    (pieces.is_none() || input > 0 || output > 0).then(|| usage(reported))
+}
+
 /// What an answer cost: by the provider's own word, else by its price. None: neither is known.
 #[must_use]
 pub fn cost(price: Option<&Price>, usage: &Usage, reported: Option<&spillway_providers::Usage>) -> Option<NanoUsd> {
@@ -82,6 +90,53 @@ fn part(usage: &Usage, billed: Billed) -> Usage {
     Usage { input, output, cache_read: usage.cache_read.min(input), ..*usage }
 }
 
+/// What a model costs that draws, speaks, listens or searches.
+#[derive(Clone, Copy, Debug)]
+pub struct Prices<'a> {
+    pub tokens: Option<&'a Price>,
+    pub unnamed: Unnamed,
+    pub pieces: &'a PiecePrices,
+}
+
+/// What an answer cost that is not a text: by the provider's own word, else by the token where it says how many, else by the
+/// piece. `asked` is what the request said of those. None: neither is known.
+#[must_use]
+pub fn cost_of_pieces(
+    prices: Prices<'_>,
+    usage: Option<&Usage>,
+    reported: Option<&spillway_providers::Usage>,
+    asked: Option<spillway_providers::Pieces>,
+) -> Option<NanoUsd> {
+    let Prices { tokens, unnamed, pieces } = prices;
+    if let Some(charged) = reported.and_then(|reported| reported.cost_nanos) {
+        return Some(NanoUsd(charged));
+    }
+    if tokens.is_some_and(Price::is_free) {
+        return Some(NanoUsd(0));
+    }
+    let by_token = || {
+        let usage = usage.filter(|usage| !unnamed.has_part_in(usage))?;
+        tokens.and_then(|price| cost(Some(price), usage, reported))
+    };
+    // Where tokens are billed, what was asked for is not what it takes.
+    let counted = match reported.and_then(|reported| reported.pieces) {
+        Some(said) => Some(said.or(asked)),
+        None => asked.filter(|_| tokens.is_none()),
+    };
+    by_token().or_else(|| pieces.of(&self::counted(counted?)))
+}
+
+/// Pieces of a request or an answer, as they are priced.
+pub(crate) const fn counted(said: spillway_providers::Pieces) -> Pieces {
+    use spillway_providers::Pieces as Said;
+    match said {
+        Said::Images { count, quality, size } => Pieces::Images { count, quality, size },
+        Said::Characters(count) => Pieces::Characters(count),
+        Said::Milliseconds(count) => Pieces::Milliseconds(count),
+        Said::Searches(count) => Pieces::Searches(count),
+    }
+}
+
 /// The tier of a request or an answer, as it is priced.
 pub(crate) const fn served(tier: spillway_providers::Tier) -> Tier {
     match tier {
@@ -93,6 +148,8 @@ pub(crate) const fn served(tier: spillway_providers::Tier) -> Tier {
 
 #[cfg(test)]
 mod tests {
+    use spillway_policy::Rates;
+
     use super::*;
 
     #[test]
@@ -114,6 +171,39 @@ mod tests {
         for (usage, want) in rows {
             assert_eq!((plain.has_part_in(&usage), named.has_part_in(&usage)), (want, false), "{usage:?}");
         }
+    }
+
+    #[test]
+    fn what_is_no_text_is_billed_by_its_tokens_or_else_by_the_piece() {
+        use spillway_providers::{Pieces as Said, Usage as Reported};
+
+        let drawn =
+            Price { rates: Rates { image_output: 9_000_000, ..Rates::plain(1_000_000, 0) }, ..Price::default() };
+        let (text, free) = (Price::plain(1_000_000, 2_000_000), Price::default());
+        let pieces = PiecePrices { image: Some(70_000_000), ..PiecePrices::UNKNOWN };
+        let images = |count| Said::Images { count, quality: None, size: None };
+        let told = Reported { input: 10, output: 3, image_output: 3, pieces: Some(images(2)), ..Reported::default() };
+        let counted = Reported { pieces: Some(images(2)), ..Reported::default() };
+        let own = Reported { cost_nanos: Some(5), ..told };
+        let named = Unnamed::default();
+        let unnamed = Unnamed { image_output: true, ..named };
+        let rows = [
+            ("by its tokens", Some(&drawn), named, Some(told), Some(37)),
+            ("by its tokens, whose price is that of text", Some(&text), unnamed, Some(told), Some(140)),
+            ("by the images there are", Some(&drawn), named, Some(counted), Some(140)),
+            ("by the images that were asked for", None, named, None, Some(280)),
+            ("by tokens that nobody counts", Some(&drawn), named, None, None),
+            ("by the provider's own word", Some(&drawn), named, Some(own), Some(5)),
+            ("for nothing", Some(&free), named, None, Some(0)),
+        ];
+        for (row, tokens, unnamed, reported, want) in rows {
+            let usage = reported.and_then(super::tokens);
+            let prices = Prices { tokens, unnamed, pieces: &pieces };
+            let cost = cost_of_pieces(prices, usage.as_ref(), reported.as_ref(), Some(images(4)));
+            assert_eq!(cost, want.map(NanoUsd), "{row}");
+        }
+        let prices = Prices { tokens: None, unnamed: named, pieces: &PiecePrices::UNKNOWN };
+        assert_eq!(cost_of_pieces(prices, None, Some(&counted), None), None, "unknown is not free");
     }
 
     #[test]

@@ -86,6 +86,7 @@ pub fn a_model(name: &str, window: u64) -> Model {
         max_output_tokens: Some(4_096),
         tokenizer: Tokenizer::O200kBase,
         price: Some(PRICE),
+        pieces: None,
         tools: true,
         parallel_tools: true,
         vision: true,

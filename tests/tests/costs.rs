@@ -1,5 +1,6 @@
 //! What answers cost, against what other people's software makes of them: to the pico-dollar, and by the whole way a price
-//! takes. Catalogue row, operator's entry, the price that is sent, the usage a sidecar reads, the bill it writes.
+//! takes. Catalogue row, operator's entry, the price that is sent, the usage a sidecar reads, the bill it writes. The row is
+//! the recorded one: prices change, and what was recorded went by those of its day.
 //!
 //! Rows, reasons and floors lie with those of the dialects; their README is the module that is shared.
 
@@ -22,7 +23,7 @@ mod normal {
 use bytes::Bytes;
 use serde_json::{Value, json};
 use spillway_crds::ProviderType;
-use spillway_operator::catalogue::{Catalogue, Entry, from_compact};
+use spillway_operator::catalogue::{Entry, from_compact};
 use spillway_providers::{Api, Dialect, decode};
 use spillway_sidecar::bill;
 
@@ -35,21 +36,15 @@ const PER_PICO: u128 = 1_000;
 
 #[test]
 fn answers_cost_what_others_make_of_them() {
-    let catalogue = Catalogue::default();
-    let verdicts = rows("costs").iter().map(|row| verdict(&catalogue, row)).collect();
+    let verdicts = rows("costs").iter().map(verdict).collect();
     Score::of("costs", verdicts).check();
 }
 
-fn verdict(catalogue: &Catalogue, row: &Value) -> Verdict {
+fn verdict(row: &Value) -> Verdict {
     let kind = ProviderType::read(text(row, "kind")).expect("rows are of providers that have a type");
     let recorded = from_compact(text(row, "entry")).unwrap();
-    // Where the catalogue knows the model, it is its row that counts, and it says the same.
-    let known = catalogue.look_up(kind, text(row, "model")).filter(|known| known.pricing.is_some());
     let mut differences = Vec::new();
-    if let Some(known) = known.as_ref().filter(|known| known.pricing != recorded.pricing) {
-        differences.push(difference("/pricing", &known.pricing, &recorded.pricing));
-    }
-    let ours = charged(kind, &known.unwrap_or(recorded), row);
+    let ours = charged(kind, &recorded, row);
     let theirs = ["prompt", "answer"].map(|part| row[part].as_u64().map(u128::from));
     for (part, (ours, theirs)) in ["/prompt", "/answer"].into_iter().zip(ours.into_iter().zip(theirs)) {
         let ours = ours.map(|exact| (exact / PER_PICO, exact % PER_PICO));

@@ -1,14 +1,17 @@
 //! A model as people write and read it: JSON with the names and units of the resources. What `spillway models -o json` prints is
 //! what an override takes.
 
+mod field;
+mod pieces;
 mod read;
 mod show;
 
 use jiff::civil::Date;
-use spillway_wire::Abilities;
+use spillway_wire::{Abilities, Pieces};
 
 use super::{Cards, Entry, Mode, Pricing, Rates};
 
+pub(crate) use pieces::{PIECES, for_one};
 pub use show::show;
 
 /// What somebody says of a model. Everything may be left out.
@@ -25,6 +28,7 @@ pub struct Row {
     abilities: Abilities,
     deprecated_on: Option<Date>,
     pricing: Option<Box<Prices>>,
+    pieces: Option<Box<Pieces>>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,6 +68,7 @@ impl Row {
             abilities,
             deprecated_on,
             pricing,
+            pieces,
         } = self;
         let mut merged = known.abilities;
         for (name, own) in abilities.iter() {
@@ -86,6 +91,10 @@ impl Row {
             pricing: match pricing {
                 Some(own) => Some(Box::new(own.over(known_pricing.map(|known| *known).unwrap_or_default()))),
                 None => known_pricing,
+            },
+            pieces: match pieces {
+                Some(own) => Some(Box::new(pieces::over(own, known.pieces.as_deref()))),
+                None => known.pieces,
             },
         }
     }

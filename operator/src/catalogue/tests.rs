@@ -29,6 +29,38 @@ fn well_known_models_are_known() {
 }
 
 #[test]
+fn what_is_billed_by_the_piece_has_the_price_of_a_piece() {
+    let pieces = |provider, model| look_up(provider, model).and_then(|entry| entry.pieces).map(|pieces| *pieces);
+    let none = wire::Pieces::default();
+    let rows = [
+        (ProviderType::OpenAI, "whisper-1", wire::Pieces { second_nanos: Some(100_000_000_000), ..none.clone() }),
+        (ProviderType::OpenAI, "tts-1", wire::Pieces { character_nanos: Some(15_000_000_000), ..none.clone() }),
+        (
+            ProviderType::XAI,
+            "grok-imagine-image",
+            wire::Pieces { image_nanos: Some(20_000_000_000_000), ..none.clone() },
+        ),
+        (ProviderType::Cohere, "rerank-v3.5", wire::Pieces { search_nanos: Some(2_000_000_000_000), ..none.clone() }),
+        (
+            ProviderType::Nscale,
+            "black-forest-labs/FLUX.1-schnell",
+            wire::Pieces { pixel_nanos: Some(1_300_000), ..none },
+        ),
+    ];
+    for (provider, model, want) in rows {
+        assert_eq!(pieces(provider, model), Some(want), "{model}");
+    }
+    let drawn = pieces(ProviderType::OpenAI, "gpt-image-1").unwrap();
+    let high = |look: &&wire::Look| look.quality == "high" && (look.width, look.height) == (1024, 1024);
+    assert_eq!(drawn.looks.iter().find(high).map(|look| look.image_nanos), Some(167_000_000_000_000));
+    let entry = look_up(ProviderType::OpenAI, "gpt-image-1").unwrap();
+    assert_eq!(rates(&entry).get(Token::ImageOutput), Some(40_000_000_000), "and by the token");
+    assert!(look_up(ProviderType::OpenAI, "high/1024-x-1024/gpt-image-1").is_none(), "which is no model");
+    let moderation = look_up(ProviderType::OpenAI, "omni-moderation-latest").unwrap();
+    assert_eq!((moderation.mode, rates(&moderation).get(Token::Input)), (Mode::Moderation, Some(0)));
+}
+
+#[test]
 fn a_name_is_looked_up_at_its_own_provider_only() {
     assert_eq!(look_up(ProviderType::Anthropic, "gpt-4o-mini"), None);
     assert_eq!(look_up(ProviderType::OpenAICompatible, "gpt-4o-mini"), None);
@@ -76,6 +108,8 @@ fn an_overlay_wins_field_by_field() {
         "OpenAI": {
             "gpt-4o-mini": {"contextWindow": 64_000, "pricing": {"inputPerMillion": "0.10",
                 "tiers": [{"aboveTokens": 32_000, "inputPerMillion": "0.20"}]}, "abilities": {"sampling": false}},
+            "whisper-1": {"pricing": {"perSecond": "0.00005"}},
+            "gpt-image-1": {"pricing": {"perImage": "0.02"}},
             "own": {"mode": "embedding", "pricing": {"inputPerMillion": "0.5", "outputPerMillion": "0"}, "vision": null},
         },
     });
@@ -86,6 +120,10 @@ fn an_overlay_wins_field_by_field() {
     assert_eq!((price.rates.input_nanos, price.rates.output_nanos), (100_000_000, 600_000_000));
     assert_eq!(price.cards.iter().map(|card| card.above_tokens).max(), Some(32_000));
     assert_eq!((mini.abilities.sampling, mini.abilities.tool_choice), (Some(false), Some(true)));
+    let pieces = |model| catalogue.look_up(ProviderType::OpenAI, model).and_then(|entry| entry.pieces).unwrap();
+    assert_eq!(pieces("whisper-1").second_nanos, Some(50_000_000_000));
+    let drawn = pieces("gpt-image-1");
+    assert_eq!((drawn.image_nanos, drawn.looks.len()), (Some(20_000_000_000_000), 9));
     let own = catalogue.look_up(ProviderType::OpenAI, "own").unwrap();
     assert_eq!((own.mode, own.tools), (Mode::Embedding, false));
     assert!(catalogue.all().iter().any(|(_, name, _)| name == "own"));
@@ -113,6 +151,15 @@ fn a_bad_overlay_names_the_key_the_row_and_the_field() {
         (row(json!({"pricing": {"input": "1"}})), "pricing.input: there is no such price"),
         (row(json!({"pricing": {"flex": {"flex": {}}}})), "pricing.flex.flex: there is no such price"),
         (row(json!({"pricing": {"tiers": [{}]}})), "pricing.tiers[0].aboveTokens: is missing"),
+        (row(json!({"pricing": {"perImage": 4}})), "pricing.perImage: 4 is no string: write dollars as"),
+        (row(json!({"pricing": {"perSecond": "1e-4"}})), "pricing.perSecond: \"1e-4\" is not an amount in US dollars"),
+        (row(json!({"pricing": {"perPage": "1"}})), "pricing.perPage: there is no such price"),
+        (row(json!({"pricing": {"flex": {"perImage": "1"}}})), "pricing.flex.perImage: there is no such price"),
+        (
+            row(json!({"pricing": {"images": [{"quality": "hd", "size": "9x9"}]}})),
+            "pricing.images[0]: needs a quality, a size",
+        ),
+        (row(json!({"pricing": {"images": [{"size": "large"}]}})), "images[0].size: \"large\" is no size such as"),
         (
             row(json!({"pricing": {"flex": {"tiers": [{"aboveTokens": 9}, {"aboveTokens": 9}]}}})),
             "pricing.flex.tiers[1].aboveTokens: 9 is given twice",

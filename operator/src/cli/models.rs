@@ -39,13 +39,9 @@ impl Line {
 /// Prints the models.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let catalogue = catalogue(args)?;
-    let all = catalogue.all();
-    let known = all.len();
-    let (lines, left_out) = pick::pick(args, all);
-    if let Some(left_out) = left_out {
-        output::note(&format!("spillway: {left_out}"));
-    } else if lines.is_empty() {
-        output::note(&format!("spillway: none of the {known} known models is like that (hint: ask for less)"));
+    let (lines, said) = pick::pick(args, catalogue.all());
+    for said in said {
+        output::note(&format!("spillway: {said}"));
     }
     output::print(&print::print(args, &lines))?;
     Ok(ExitCode::SUCCESS)

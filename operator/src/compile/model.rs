@@ -45,6 +45,8 @@ pub(crate) fn resolve(
     // Refused before this is asked, if it does not read.
     let own_price = prices(pricing.as_ref()).ok().flatten();
     let own_price = own_price.and_then(|price| price.resolve(kind));
+    // Prices that somebody gives replace all that was known.
+    let pieces = entry.filter(|_| own_price.is_none()).and_then(|entry| entry.pieces.as_deref().cloned());
     let deprecated_on = entry.and_then(|entry| entry.deprecated_on);
     let model = wire::Model {
         name: name.to_owned(),
@@ -52,6 +54,7 @@ pub(crate) fn resolve(
         max_output_tokens: max_output_tokens.or(entry.and_then(|entry| entry.max_output_tokens)).or(without_limit),
         tokenizer: tokenizer.map_or_else(|| catalogue::tokenizer(kind, name), self::tokenizer),
         price: own_price.or_else(|| entry?.price(kind)),
+        pieces,
         tools: tools.unwrap_or_else(|| from_entry(|entry| entry.tools)),
         parallel_tools: parallel_tools.unwrap_or_else(|| from_entry(|entry| entry.parallel_tools)),
         vision: vision.unwrap_or_else(|| from_entry(|entry| entry.vision)),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use spillway_policy::{
-    Card, Price, Rates, Tier,
+    Card, Look, PiecePrices, Price, Rates, Tier,
     calibrate::Calibration,
     fallback::{Candidate, UNKNOWN},
 };
@@ -33,6 +33,7 @@ pub fn candidate(given: &wire::Backend, manner: Manner) -> Candidate {
         max_output_tokens,
         tokenizer,
         price,
+        pieces,
         tools,
         parallel_tools,
         vision,
@@ -59,6 +60,7 @@ pub fn candidate(given: &wire::Backend, manner: Manner) -> Candidate {
         json_schema: *json_schema || *tools || any_schema,
         hosted_tools,
         price: price.as_ref().map(self::price),
+        pieces: pieces.as_ref().map(self::pieces).unwrap_or_default(),
         max_output: *max_output_tokens,
     }
 }
@@ -78,6 +80,24 @@ pub fn price(given: &wire::Price) -> Price {
         Card { tier: self::tier(*tier), above: *above_tokens, rates: wire::rates!(rates => Rates) }
     };
     Price { rates: wire::rates!(rates => Rates), cards: cards.iter().map(card).collect(), flat: *flat }
+}
+
+/// What is billed by the piece.
+#[must_use]
+pub fn pieces(given: &wire::Pieces) -> PiecePrices {
+    let wire::Pieces { image_nanos, looks, pixel_nanos, character_nanos, second_nanos, search_nanos } = given;
+    let look = |look: &wire::Look| {
+        let wire::Look { quality, width, height, image_nanos } = look;
+        Look { quality: quality.clone(), size: (*width, *height), image: *image_nanos }
+    };
+    PiecePrices {
+        image: *image_nanos,
+        looks: looks.iter().map(look).collect(),
+        pixel: *pixel_nanos,
+        character: *character_nanos,
+        second: *second_nanos,
+        search: *search_nanos,
+    }
 }
 
 const fn tier(given: wire::ServiceTier) -> Tier {

@@ -4,7 +4,7 @@ use std::{hint::black_box, time::Duration};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use spillway_policy::{
-    Class, Price, Rates, Usage,
+    Class, PiecePrices, Price, Rates, Usage,
     balance::{Load, Turn, by_affinity, by_busy, by_cost, by_latency, by_turn, take_turn},
     breaker::{self, Breaker, Outcome},
     fallback::{Candidate, Choice, Demand, Output, Question, Set, Sizes, primaries},
@@ -33,6 +33,7 @@ const CANDIDATE: Candidate = Candidate {
     json_schema: true,
     hosted_tools: true,
     price: Some(PRICE),
+    pieces: PiecePrices::UNKNOWN,
     max_output: Some(4_096),
 };
 

@@ -4,10 +4,12 @@
 //! and tier choose one card of rates for the whole answer; every token is then billed by its kind.
 
 mod money;
+mod pieces;
 #[cfg(test)]
 mod tests;
 
 pub use money::NanoUsd;
+pub use pieces::{Look, PiecePrices, Pieces};
 
 /// Nano-dollars per million tokens, which is a thousandth of a pico-dollar per token. One for each kind of token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,6 +138,13 @@ impl Price {
     #[must_use]
     pub const fn plain(input: u64, output: u64) -> Self {
         Self { rates: Rates::plain(input, output), cards: Vec::new(), flat: false }
+    }
+
+    /// Whatever is used of it costs nothing.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        let mut all = self.cards.iter().map(|card| &card.rates).chain([&self.rates]);
+        all.all(|rates| *rates == Rates::default())
     }
 
     /// What the answer cost. Saturates: a provider that reports absurd numbers gives an absurd cost, not a small one.

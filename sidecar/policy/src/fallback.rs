@@ -13,7 +13,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use crate::{Class, Classes, NanoUsd, Price, Tier, calibrate::Calibration};
+use crate::{Class, Classes, NanoUsd, PiecePrices, Pieces, Price, Tier, calibrate::Calibration};
 
 pub use sizes::{Counted, Output, Sizes};
 
@@ -46,6 +46,8 @@ pub struct Candidate {
     pub hosted_tools: bool,
     /// None: unknown, which is not free.
     pub price: Option<Price>,
+    /// What is billed by the piece.
+    pub pieces: PiecePrices,
     /// The longest answer the model gives, in tokens.
     pub max_output: Option<u64>,
 }
@@ -63,14 +65,26 @@ pub struct Demand {
     pub more_choices: u32,
     /// It asks for its prompt to be kept in the provider's cache, which costs more than the prompt.
     pub cache_writes: bool,
-    /// What it costs is not known before it is answered, whatever tokens cost.
-    pub unpriced: bool,
+    /// What its cost is reckoned by, before it is answered.
+    pub measure: Measure,
     /// Not these: they have no such API.
     pub unable: Set,
     /// It has sound in it, or asks for some.
     pub audio: bool,
     /// The service tier it asks for.
     pub tier: Tier,
+}
+
+/// What a request's cost is reckoned by, before anybody has answered it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Measure {
+    /// The tokens of its prompt and of the longest answer.
+    #[default]
+    Tokens,
+    /// Pieces. None: how many it takes only the answer says.
+    Pieces(Option<Pieces>),
+    /// What it will do nobody here can know.
+    Nothing,
 }
 
 /// A set of backends of one route.

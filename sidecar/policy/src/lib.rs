@@ -17,7 +17,7 @@ pub mod truncate;
 pub mod window;
 
 pub use class::{Class, Classes};
-pub use cost::{Bill, Card, Most, NanoUsd, Price, Rates, Tier, Usage};
+pub use cost::{Bill, Card, Look, Most, NanoUsd, PiecePrices, Pieces, Price, Rates, Tier, Usage};
 
 /// Some moment: what tests count from.
 #[cfg(test)]

@@ -48,7 +48,7 @@ pub use fault::{Class, Fault};
 pub use format::{Format, ask_again, asked, with_text};
 pub use need::{Need, Surcharges, read, surcharges};
 pub use openai::table::{Auth, Row, Schemas, row, rows};
-pub use pass::Pass;
+pub use pass::{Pass, Pieces};
 pub use said::{Listener, Said};
 pub use stream::{Frame, StreamDecoder};
 pub use translate::{Answer, Host, Outgoing, Speech, Stamp, Target, Unsupported, decode, decode_at, encode, rewrites};

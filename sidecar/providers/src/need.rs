@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::responses::state;
-use crate::{Api, BadRequest, Body, Pass, Tier, format};
+use crate::{Api, BadRequest, Body, Pass, Pieces, Tier, format};
 
 /// Longer than any model's name; a bound on what reaches logs and metrics.
 const MAX_MODEL_BYTES: usize = 256;
@@ -31,6 +31,8 @@ pub struct Need {
     pub hosted_tool: Option<String>,
     /// How many messages (or prompts, or inputs).
     pub messages: usize,
+    /// What is billed by the piece, as far as the request says how much it asks for.
+    pub pieces: Option<Pieces>,
     /// Why only a provider that keeps answers can serve it, if that is so.
     pub kept: Option<BadRequest>,
 }
@@ -57,6 +59,7 @@ pub fn read(api: Api, body: &Body) -> Result<Need, BadRequest> {
         json_schema: wants_schema(body),
         hosted_tool: if api == Api::Responses { state::hosted_tool(body) } else { None },
         messages,
+        pieces: None,
         kept,
     })
 }
@@ -82,7 +85,7 @@ fn left_out<T: Default>(
 fn passed(pass: &Pass, body: &Body) -> Result<Need, BadRequest> {
     let model = if pass.kept().is_some() { String::new() } else { model(body)? };
     let choices = body.get("n").and_then(|raw| raw.trim_matches('"').parse().ok()).unwrap_or(1);
-    Ok(Need { model, choices, messages: 1, ..Need::default() })
+    Ok(Need { model, choices, messages: 1, pieces: Pieces::asked(pass.bill, body), ..Need::default() })
 }
 
 const fn is_anthropic(api: Api) -> bool {
@@ -295,6 +298,7 @@ mod tests {
             json_schema: true,
             hosted_tool: None,
             messages: 2,
+            pieces: None,
             kept: None,
         };
         assert_eq!(need(Api::ChatCompletions, &body), Ok(want));

@@ -5,19 +5,19 @@
 //! its model, what comes back, and what is billed.
 
 mod meter;
+mod pieces;
 mod table;
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
-use serde_json::Value;
-
 use crate::openai::answer::parse;
 use crate::openai::table::{Path, Row};
 use crate::path::segment;
-use crate::{Answer, BadRequest, Body, Dialect, Fault, Host, Outgoing, Speech, Target, Usage, fault};
+use crate::{Answer, BadRequest, Body, Dialect, Fault, Host, Outgoing, Speech, Target, fault};
+use bytes::Bytes;
 
 pub use meter::Meter;
+pub use pieces::{Pieces, QUALITIES};
 use table::PASSES;
 
 /// One of these APIs.
@@ -71,15 +71,23 @@ pub enum Comes {
     Bytes,
 }
 
-/// What a request costs.
+/// What a request costs. Tokens that are no text have prices of their own: without one, that of text would be a wrong number,
+/// and a wrong number is worse than none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bill {
     Nothing,
-    /// The tokens its answer says it read, at the model's price.
+    /// The tokens its answer says it read.
     Tokens,
-    /// Images, sound or their tokens, which have prices of their own; or what is answered later. The model's price per token
-    /// of text would be a wrong number, and a wrong number is worse than none.
-    Unknown,
+    /// The images it answers with, or their tokens.
+    Images,
+    /// The characters that are read out, or the tokens of their sound.
+    Speech,
+    /// The seconds that are listened to, or their tokens.
+    Sound,
+    /// The searches its answer says it made, or the tokens it read.
+    Searches,
+    /// What is answered later, and billed then.
+    Later,
 }
 
 /// What a method and a path lead to.
@@ -199,7 +207,7 @@ pub(crate) fn encode(pass: &Pass, body: &Body, target: &Target<'_>) -> Result<Ou
 }
 
 /// A whole answer: whatever JSON it is, unless it is an error.
-pub(crate) fn decode(dialect: Dialect, shown_model: &str, bytes: Bytes) -> Result<Answer, Fault> {
+pub(crate) fn decode(pass: &Pass, dialect: Dialect, shown_model: &str, bytes: Bytes) -> Result<Answer, Fault> {
     if bytes.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
         return match serde_json::from_slice::<serde::de::IgnoredAny>(&bytes) {
             Ok(_) => Ok(Answer { body: bytes, usage: None }),
@@ -213,17 +221,12 @@ pub(crate) fn decode(dialect: Dialect, shown_model: &str, bytes: Bytes) -> Resul
         let error = fault::inside(dialect, &serde_json::json!({ "error": error }));
         return Err(error.unwrap_or_else(|| Fault::garbage("answer is an error", &bytes)));
     }
-    let usage = body.value("usage").and_then(|usage| self::usage(&usage));
+    let images = body.array_len("data").map(|count| count as u64);
+    let usage = pieces::usage(pass.bill, &|name| body.value(name), images);
     if !shown_model.is_empty() && body.get_bytes("model").is_some() {
         body.set("model", &shown_model.into());
     }
     Ok(Answer { body: body.to_bytes(), usage })
-}
-
-/// Tokens that were billed. Seconds, images and searches are none.
-fn usage(usage: &Value) -> Option<Usage> {
-    let total = || usage.get("total_tokens").and_then(Value::as_u64).filter(|_| usage.get("type").is_none());
-    Usage::read(Dialect::OpenAi, usage).or_else(|| Some(Usage { input: total()?, ..Usage::default() }))
 }
 
 #[cfg(test)]

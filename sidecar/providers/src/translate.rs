@@ -314,6 +314,6 @@ pub fn decode_at(
         }
         (Api::Messages, _) => messages::response::decode(shown_model, chat(body)?.body),
         (Api::CountTokens | Api::Tokenize, _) => anthropic::passthrough::decode_count(body),
-        (Api::Pass(_), _) => pass::decode(dialect, shown_model, body),
+        (Api::Pass(pass), _) => pass::decode(pass, dialect, shown_model, body),
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use crate::Dialect;
+use crate::{Dialect, Pieces};
 
 /// Tokens of one answer, in OpenAI's meaning: `input` includes what was read from or written to a cache.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct Usage {
     pub billed: Option<Billed>,
     /// What the provider says it charges for the answer, in nano-dollars.
     pub cost_nanos: Option<u64>,
+    /// What of it is billed by the piece.
+    pub pieces: Option<Pieces>,
 }
 
 /// Tokens that cost something, where a provider counts others as well.
@@ -102,6 +104,7 @@ impl Usage {
             tier: usage.get("service_tier").and_then(Tier::read),
             billed: None,
             cost_nanos: cost::nanos(usage),
+            pieces: None,
         })
     }
 
@@ -213,6 +216,7 @@ impl Usage {
             tier: later.tier.or(self.tier),
             billed: later.billed.or(self.billed),
             cost_nanos: self.cost_nanos.max(later.cost_nanos),
+            pieces: later.pieces.or(self.pieces),
         }
     }
 
@@ -303,6 +307,9 @@ impl fmt::Debug for Usage {
         }
         if let Some(tier) = self.tier {
             shown.field("tier", &tier);
+        }
+        if let Some(pieces) = self.pieces {
+            shown.field("pieces", &pieces);
         }
         shown.finish()
     }

@@ -92,12 +92,13 @@ pub(super) fn answer(reply: Reply, mut settle: Settle) -> Response<ReplyBody> {
         headers.append(name, value);
     }
     describe(&mut headers, &mut settle);
+    // Of what is not here yet a cost is known where it is not by the token.
+    if let Some(cost) = settle.cost().filter(|_| !matches!(body, Answer::Stream(_))) {
+        insert(&mut headers, COST_USD, &cost.to_string());
+    }
     let body = match body {
         Answer::Whole(bytes) => {
             headers.insert(header::CONTENT_TYPE, JSON);
-            if let Some(cost) = settle.cost() {
-                insert(&mut headers, COST_USD, &cost.to_string());
-            }
             settle.answered(StatusCode::OK.as_u16());
             ReplyBody::Whole(Some(bytes))
         }

@@ -10,9 +10,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use serde_json::Value;
 use spillway_policy::{
     Tier,
-    fallback::{Demand, Output, Question, Set, Sizes},
+    fallback::{Demand, Measure, Output, Question, Set, Sizes},
 };
-use spillway_providers::{Api, Body, Need, Pass, Surcharges, read};
+use spillway_providers::{Api, Body, Need, Pass, Surcharges, pass::Bill, read};
 
 use super::{
     accept::Accepted,
@@ -111,6 +111,7 @@ pub(super) async fn call(
     let counts = api.is_billed() && !route.budgets.is_empty();
     let dues = if counts { route.dues(&accepted.headers, unix()) } else { Vec::new() };
     settle.routed(&route, need.stream, &sizes);
+    settle.asks(need.pieces);
     Ok(Call {
         api,
         route,
@@ -279,12 +280,16 @@ impl Call {
         };
         let more_choices = choices.saturating_sub(1);
         let hosted_tools = hosted_tool.is_some();
-        let (unpriced, unable) = (!self.api.has_prompt(), self.unable);
+        let measure = match self.api {
+            Api::Pass(pass) if pass.bill != Bill::Later => Measure::Pieces(self.need.pieces.map(bill::counted)),
+            api if api.has_prompt() => Measure::Tokens,
+            _ => Measure::Nothing,
+        };
         let Surcharges { cache_writes, audio, tier } = self.surcharges;
         let tier = tier.map_or(Tier::Standard, bill::served);
         let parallel_tools = self.strict_tools;
         let able = Demand { output, tools, parallel_tools, images, json_schema, hosted_tools, ..Demand::default() };
-        Demand { more_choices, cache_writes, audio, tier, unpriced, unable, ..able }
+        Demand { more_choices, cache_writes, audio, tier, measure, unable: self.unable, ..able }
     }
 
     /// Who can serve it, apart from those that are out, or left alone for a while.

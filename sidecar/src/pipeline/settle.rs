@@ -17,7 +17,7 @@ use std::{
 };
 
 use spillway_policy::{Class, NanoUsd, Usage, fallback::Sizes};
-use spillway_providers::Api;
+use spillway_providers::{Api, Pieces};
 
 pub(super) use fitting::Told;
 pub(super) use waste::Waste;
@@ -52,6 +52,8 @@ pub(super) struct Settle {
     stream: bool,
     /// The prompt, for when nobody says what it came to.
     sizes: Sizes,
+    /// How much the request asks for of what is billed by the piece.
+    asked: Option<Pieces>,
     backend: Option<usize>,
     attempts: u32,
     reason: Option<&'static str>,
@@ -116,6 +118,7 @@ impl Settle {
             route: None,
             stream: false,
             sizes: Sizes::bounds(0, 0),
+            asked: None,
             backend: None,
             attempts: 0,
             reason: None,
@@ -286,7 +289,7 @@ impl Settle {
     /// What the provider billed.
     pub(super) fn used(&mut self, usage: Option<spillway_providers::Usage>) {
         if let Some(usage) = usage {
-            self.usage = Some(bill::usage(usage));
+            self.usage = bill::tokens(usage);
             self.reported = Some(usage);
         }
     }

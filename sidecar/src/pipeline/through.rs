@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, SizeHint};
 use spillway_policy::Class;
-use spillway_providers::pass::Meter;
+use spillway_providers::pass::{Bill, Meter};
 use tokio::time::Sleep;
 
 use super::{
@@ -73,7 +73,8 @@ pub(super) async fn start(attempt: &Attempt<'_>, head: &HeaderMap, mut body: Ups
     };
     attempt.progress.note(Waste::prompt(), true);
     let text = head.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut meter = Meter::new(text);
+    let bill = attempt.call.passing.as_ref().map_or(Bill::Nothing, |passing| passing.pass.bill);
+    let mut meter = Meter::new(bill, text);
     first.iter().for_each(|bytes| meter.push(bytes));
     let headers = DESCRIBES.iter().filter_map(|name| Some((name.clone(), head.get(name)?.clone()))).collect();
     Ok(Through { headers, flow: Flow { first, body, meter, idle, until: attempt.total } })

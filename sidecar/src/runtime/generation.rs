@@ -12,7 +12,7 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue};
 use spillway_expression::Expression;
 use spillway_policy::{
-    NanoUsd, Price, breaker, fallback,
+    NanoUsd, PiecePrices, Price, breaker, fallback,
     retry::{self, budget},
 };
 use spillway_providers::{Abilities, Fault, Speech, Unsupported, pass::Kept, tokens::Encoding};
@@ -156,6 +156,7 @@ pub(crate) struct Backend {
     pub(crate) when: Option<Arc<Expression>>,
     pub(crate) encoding: Encoding,
     pub(crate) price: Option<Price>,
+    pub(crate) pieces: PiecePrices,
     pub(crate) unnamed: Unnamed,
     pub(crate) series: Arc<Series>,
     pub(crate) state: Arc<BackendState>,

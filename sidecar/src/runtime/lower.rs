@@ -260,6 +260,7 @@ fn backend(
             wire::Tokenizer::Estimate => Encoding::Estimate,
         },
         price: model.price.as_ref().map(bill::price),
+        pieces: model.pieces.as_ref().map(bill::pieces).unwrap_or_default(),
         unnamed: model.price.as_ref().map(bill::unnamed).unwrap_or_default(),
         series: parts.usage.series(key),
         state: live::backend(parts.before, route, name, (&found.state, &model.name)),

@@ -15,6 +15,7 @@ mod limits;
 mod models;
 mod passed;
 mod pauses;
+mod pieces;
 mod providers;
 mod proxies;
 mod rooms;

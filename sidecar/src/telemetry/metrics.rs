@@ -119,13 +119,13 @@ impl Metrics {
         if let Some(usage) = record.usage {
             series.input_tokens.observe(tokens(usage.input));
             series.output_tokens.observe(tokens(usage.output));
-            match record.cost {
-                Some(cost) => series.cost.inc_by(cost.0),
-                None => series.unpriced.inc(),
-            }
-            if record.short && record.cost.is_some() {
-                series.unpriced.inc();
-            }
+        }
+        // What is billed by the piece has a cost and no tokens.
+        if let Some(cost) = record.cost {
+            series.cost.inc_by(cost.0);
+        }
+        if record.short || (record.cost.is_none() && record.usage.is_some()) {
+            series.unpriced.inc();
         }
     }
 

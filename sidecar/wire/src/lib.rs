@@ -9,6 +9,7 @@
 mod abilities;
 mod address;
 mod budget;
+mod pieces;
 mod price;
 mod provider;
 mod quota;
@@ -21,6 +22,7 @@ mod validation;
 pub use abilities::Abilities;
 pub use address::METADATA;
 pub use budget::{Budget, BudgetPer, Every, OnExhausted, Period, Reserve, Span};
+pub use pieces::{Look, Pieces};
 pub use price::{Card, Price, Rates, ServiceTier};
 pub use provider::{
     AuthScheme, AwsKey, Cloud, Dialect, Exchange, Headers, Model, Provider, ProviderTimeouts, Quota, Tokenizer,

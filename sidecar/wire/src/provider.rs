@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Abilities, ActiveHealth, Map, PassiveHealth, Price};
+use crate::{Abilities, ActiveHealth, Map, PassiveHealth, Pieces, Price};
 
 /// An account at a provider, as a sidecar needs it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -161,6 +161,9 @@ pub struct Model {
     /// None: unknown, which is not free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
+    /// What it costs by the piece, where anybody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pieces: Option<Pieces>,
     pub tools: bool,
     pub parallel_tools: bool,
     pub vision: bool,

@@ -1,25 +1,19 @@
 //! JSON as a row. An error names the field, the value, and what would do.
 
-use serde_json::{Map, Value};
-use spillway_crds::Money;
+use serde_json::Value;
+use spillway_wire::Pieces;
 
-use super::{FIELDS, Prices, Row, TierPrices, camel};
+use super::{
+    FIELDS, Prices, Row, TierPrices, camel,
+    field::{Read, brief, dollars, given},
+    pieces,
+};
 use crate::catalogue::{Mode, Rates, Token};
 
 /// More tokens than any model takes.
 const MOST_TOKENS: u64 = 1_000_000_000;
-/// Characters of a value that a message shows.
-const MOST_SHOWN: usize = 60;
 /// More thresholds than any price list has.
 const MOST_TIERS: usize = 16;
-
-type Read<T> = Result<T, String>;
-
-/// The start of a value, for a message.
-fn brief(value: &Value) -> String {
-    let text = value.to_string();
-    if text.chars().count() <= MOST_SHOWN { text } else { text.chars().take(MOST_SHOWN).chain(['…']).collect() }
-}
 
 impl Row {
     /// Reads what is said of one model.
@@ -37,7 +31,7 @@ impl Row {
                 "jsonSchema" => row.json_schema = Some(answer(name, value)?),
                 "abilities" => row.abilities = abilities(value)?,
                 "deprecationDate" => row.deprecated_on = Some(day(name, value)?),
-                "pricing" => row.pricing = Some(Box::new(prices(value)?)),
+                "pricing" => (row.pricing, row.pieces) = prices(value)?,
                 // What `spillway models --compare -o json` adds.
                 "cost" => {}
                 _ => return Err(format!("{name}: there is no such field (there are {FIELDS})")),
@@ -45,19 +39,6 @@ impl Row {
         }
         Ok(row)
     }
-}
-
-/// The fields of an object that say something.
-fn given<'a>(at: &str, value: &'a Value) -> Read<impl Iterator<Item = (&'a String, &'a Value)> + use<'a>> {
-    let Value::Object(fields) = value else {
-        let place = if at.is_empty() { String::new() } else { format!("{at}: ") };
-        return Err(format!("{place}{value} is no object", value = brief(value)));
-    };
-    Ok(filled(fields))
-}
-
-fn filled(fields: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
-    fields.iter().filter(|(_, value)| !value.is_null())
 }
 
 fn mode(value: &Value) -> Read<Mode> {
@@ -93,7 +74,9 @@ fn abilities(value: &Value) -> Read<spillway_wire::Abilities> {
     Ok(known)
 }
 
-fn prices(value: &Value) -> Read<Prices> {
+/// Those of tokens, and those of pieces.
+fn prices(value: &Value) -> Read<(Option<Box<Prices>>, Option<Box<Pieces>>)> {
+    let pieces = pieces::read(value)?;
     let mut prices = Prices { standard: tier("pricing", value, true)?, ..Prices::default() };
     for (name, value) in given("pricing", value)? {
         let at = format!("pricing.{name}");
@@ -105,7 +88,8 @@ fn prices(value: &Value) -> Read<Prices> {
             _ => {}
         }
     }
-    Ok(prices)
+    let prices = (prices != Prices::default()).then(|| Box::new(prices));
+    Ok((prices, pieces.map(Box::new)))
 }
 
 fn tier(at: &str, value: &Value, outermost: bool) -> Read<TierPrices> {
@@ -114,6 +98,7 @@ fn tier(at: &str, value: &Value, outermost: bool) -> Read<TierPrices> {
         match name.as_str() {
             "tiers" => prices.above = Some(tiers(&format!("{at}.tiers"), value)?),
             "flex" | "priority" | "batch" if outermost => {}
+            _ if outermost && pieces::is_one(name) => {}
             _ => rate(at, name, value, &mut prices.rates)?,
         }
     }
@@ -151,15 +136,8 @@ fn tiers(at: &str, value: &Value) -> Read<Vec<(u64, Rates)>> {
 fn rate(at: &str, name: &str, value: &Value, rates: &mut Rates) -> Read<()> {
     let Some(token) = Token::ALL.into_iter().find(|token| token.field() == name) else {
         let all = Token::ALL.map(Token::field).join(", ");
-        return Err(format!("{at}.{name}: there is no such price (there are {all}, tiers)"));
+        return Err(format!("{at}.{name}: there is no such price (there are {all}, tiers; {})", pieces::names()));
     };
-    let Value::String(text) = value else {
-        return Err(format!(
-            "{at}.{name}: {value} is no string: write dollars as \"0.15\", in quotes",
-            value = brief(value)
-        ));
-    };
-    let nanos = Money::from(text.as_str()).nanos().map_err(|error| format!("{at}.{name}: {error}"))?;
-    rates.set(token, Some(nanos));
+    rates.set(token, Some(dollars(&format!("{at}.{name}"), value)?));
     Ok(())
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use spillway_crds::Money;
 
-use super::camel;
+use super::{camel, pieces};
 use crate::catalogue::{Cards, Entry, Mode, Rates};
 
 /// All that is known of a model, and nothing that is not.
@@ -15,6 +15,7 @@ pub fn show(entry: &Entry) -> Value {
         max_output_tokens,
         vector_size,
         pricing,
+        pieces,
         tools,
         parallel_tools,
         vision,
@@ -41,14 +42,17 @@ pub fn show(entry: &Entry) -> Value {
     if let Some(day) = deprecated_on {
         shown.insert("deprecationDate".into(), day.to_string().into());
     }
+    let mut prices = pieces.as_deref().map(pieces::show).unwrap_or_default();
     if let Some(pricing) = pricing {
-        let mut prices = cards(&pricing.standard);
+        prices.extend(cards(&pricing.standard));
         let tiers = [("flex", &pricing.flex), ("priority", &pricing.priority), ("batch", &pricing.batch)];
         for (name, tier) in tiers {
             if let Some(tier) = tier {
                 prices.insert(name.into(), cards(tier).into());
             }
         }
+    }
+    if !prices.is_empty() {
         shown.insert("pricing".into(), prices.into());
     }
     let known = abilities.iter().filter_map(|(name, answer)| Some((camel(name), answer?.into())));

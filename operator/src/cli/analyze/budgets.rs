@@ -17,7 +17,7 @@ pub(super) fn unpriced(seen: &Seen<'_>, found: &mut Vec<Finding>) {
         let budget = ObjectRef::of(Kind::ModelBudget, budget);
         for (index, given) in route.spec.backends.iter().enumerate() {
             let backend = compiled.route.backends.iter().find(|backend| backend.name == given.name);
-            let Some(backend) = backend.filter(|backend| backend.model.price.is_none()) else { continue };
+            let Some(backend) = backend.filter(|backend| is_unpriced(&backend.model)) else { continue };
             let why = format!("the price of {:?} is unknown, so {budget} does not count what it costs", given.model);
             let fix = format!(
                 "give it one in spec.models[].pricing of ModelProvider {} (\"0\" if it is free)",
@@ -27,6 +27,10 @@ pub(super) fn unpriced(seen: &Seen<'_>, found: &mut Vec<Finding>) {
             found.push(Finding::new(about, &object, format!("spec.backends[{index}].model"), why, fix));
         }
     }
+}
+
+fn is_unpriced(model: &spillway_wire::Model) -> bool {
+    model.price.is_none() && model.pieces.is_none()
 }
 
 fn counts(budget: &ModelBudget, route: &ObjectRef) -> bool {

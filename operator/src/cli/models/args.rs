@@ -18,9 +18,10 @@ pub(in crate::cli) struct Args {
     /// Only models of this provider, as in spec.type of a ModelProvider. Repeat for more.
     #[arg(short, long, value_name = "TYPE", value_delimiter = ',', value_parser = provider)]
     pub(super) provider: Vec<ProviderType>,
-    /// Only models of this kind. Default: chat, unless something is asked for by name.
-    #[arg(long, value_name = "MODE", value_parser = mode)]
-    pub(super) mode: Option<Mode>,
+    /// Only models of this kind: chat, responses, completion, embedding, rerank, moderation, image, speech, transcription.
+    /// Repeat for more. Default: chat and responses, or what --compare is about; all, where something is asked for by name.
+    #[arg(long, value_name = "MODE", value_delimiter = ',', value_parser = mode)]
+    pub(super) mode: Vec<Mode>,
     /// Only models that take tools.
     #[arg(long)]
     pub(super) tools: bool,
@@ -42,9 +43,10 @@ pub(in crate::cli) struct Args {
     /// Only models whose output costs no more, in dollars per million tokens.
     #[arg(long, value_name = "DOLLARS", value_parser = dollars)]
     pub(super) max_output_price: Option<u64>,
-    /// Add what a request would cost: amounts of in, out, cached, written and reasoning tokens. Cheapest first. Models that
-    /// cannot take it are left out, and it is said how many.
-    #[arg(long, value_name = "TOKENS", value_parser = Amounts::read)]
+    /// Add what a request would cost: amounts of in, out, cached, written and reasoning tokens; or of images, characters,
+    /// seconds, minutes or searches. Cheapest first. Models that cannot take it are left out, and it is said how many, and
+    /// how many have no price for it.
+    #[arg(long, value_name = "AMOUNTS", value_parser = Amounts::read)]
     pub(super) compare: Option<Amounts>,
     /// With --compare: what it costs in this service tier, where a provider has it.
     #[arg(long, value_enum, value_name = "TIER", default_value_t = Tier::Standard, requires = "compare")]
@@ -111,12 +113,15 @@ Examples:
   spillway models gpt-5                                    what is known of them
   spillway models --tools --window 200k --sort cost -n 20  the cheapest that take tools and a long prompt
   spillway models --compare \"100k in, 2k out\"              what such a request would cost with each
+  spillway models --compare \"10 minutes\"                   who writes down ten minutes of sound, and for how much
+  spillway models --mode embedding,rerank -p Voyage        what else there is than chat
   spillway models -p OpenAI,Anthropic --compare \"1m in, 900k cached, 5k out\" --tier batch
   spillway models -p OpenAI 'gpt-4o*' -o json              the form in which a model is described
 
 Columns: WINDOW prompt and answer together; $IN and $OUT dollars per million tokens; CAN t tools, v vision, j JSON schema,
-r reasoning; a * behind a price: longer prompts, or other tiers, have another one (see -o json). A - is unknown: an
-unknown price is not free, and a route with maxCostPerRequest does not use such a model.
+r reasoning; a * behind a price: longer prompts, or other tiers, have another one (see -o json); PER PIECE what is not
+billed by the token, a * there: it depends on an image's quality and size. A - is unknown: an unknown price is not free,
+and a route with maxCostPerRequest does not use such a model.
 
 What is missing or wrong, and what you pay instead of list prices, goes into a ConfigMap that every operator picks up at once:
   spillway models -p OpenAI gpt-4o-mini -o json > models.json     edit it: what is left out stays as it is

@@ -1,13 +1,13 @@
 //! What a request would cost with a model.
 
 use spillway_crds::ProviderType;
-use spillway_policy::{Card, NanoUsd, Price, Rates, Tier as Served, Usage};
+use spillway_policy::{Card, NanoUsd, Pieces, Price, Rates, Tier as Served, Usage};
 use spillway_wire as wire;
 
 use super::args::{Tier, tokens};
-use crate::catalogue::{Entry, Pricing};
+use crate::catalogue::{Entry, Mode, Pricing};
 
-/// Tokens of a request, as `--compare` gives them.
+/// Tokens of a request, as `--compare` gives them; or pieces of something else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Amounts {
     input: u64,
@@ -15,13 +15,15 @@ pub(super) struct Amounts {
     cached: u64,
     written: u64,
     reasoning: u64,
+    pieces: Option<Pieces>,
 }
 
 // === impl Amounts ===
 
 impl Amounts {
     /// What `--sort cost` compares by when nothing else is said: four tokens in for one out, as most applications have it.
-    pub(super) const USUAL: Self = Self { input: 1_000_000, output: 250_000, cached: 0, written: 0, reasoning: 0 };
+    pub(super) const USUAL: Self =
+        Self { input: 1_000_000, output: 250_000, cached: 0, written: 0, reasoning: 0, pieces: None };
 
     /// `100k in, 2k out`.
     pub(super) fn read(text: &str) -> Result<Self, String> {
@@ -32,19 +34,29 @@ impl Amounts {
             let split = part.find(char::is_whitespace).map(|at| part.split_at(at));
             let (number, what) = split.ok_or_else(|| format!("{part:?} is no amount of something {example}"))?;
             let number = tokens(number).map_err(|error| format!("{number:?} {error}"))?;
+            if let Some(pieces) = pieces(number, what.trim()) {
+                if amounts != Self::default() {
+                    return Err(format!("{part:?} is billed by itself: ask for it alone (example: \"4 images\")"));
+                }
+                amounts.pieces = Some(pieces);
+                continue;
+            }
             let (name, amount) = match what.trim() {
                 "in" | "input" => ("in", &mut amounts.input),
                 "out" | "output" => ("out", &mut amounts.output),
                 "cached" | "read" => ("cached", &mut amounts.cached),
                 "written" => ("written", &mut amounts.written),
                 "reasoning" | "thoughts" => ("reasoning", &mut amounts.reasoning),
-                other => return Err(format!("{other:?} is none of in, out, cached, written, reasoning {example}")),
+                other => return Err(format!("{other:?} is none of {WHAT} {example}")),
             };
             if given.contains(&name) {
                 return Err(format!("{name:?} is given twice: add the two up {example}"));
             }
             given.push(name);
             *amount = number;
+        }
+        if amounts.pieces.is_some() && !given.is_empty() {
+            return Err(format!("tokens and pieces are billed by different models: ask for one of the two {example}"));
         }
         if amounts == Self::default() {
             return Err(format!("says nothing to compare {example}"));
@@ -54,6 +66,17 @@ impl Amounts {
         }
         amounts.output = amounts.output.max(amounts.reasoning);
         Ok(amounts)
+    }
+
+    /// What models do that take it.
+    pub(super) const fn modes(&self) -> &'static [Mode] {
+        match self.pieces {
+            None => &[Mode::Chat, Mode::Responses],
+            Some(Pieces::Images { .. }) => &[Mode::Image],
+            Some(Pieces::Characters(_)) => &[Mode::Speech],
+            Some(Pieces::Milliseconds(_)) => &[Mode::Transcription],
+            Some(Pieces::Searches(_)) => &[Mode::Rerank],
+        }
     }
 
     /// Why a model cannot take it: too small a window, too short an answer. None: it can, as far as is known.
@@ -70,7 +93,10 @@ impl Amounts {
 
     /// What it costs. None: nobody knows the price.
     pub(super) fn cost(&self, provider: ProviderType, entry: &Entry, tier: Tier) -> Option<NanoUsd> {
-        let Self { input, output, cached, written, reasoning } = *self;
+        let Self { input, output, cached, written, reasoning, pieces } = *self;
+        if let Some(pieces) = pieces {
+            return spillway_lower::pieces(entry.pieces.as_ref()?).of(&pieces);
+        }
         let usage = Usage {
             input,
             output,
@@ -85,6 +111,20 @@ impl Amounts {
             ..Usage::default()
         };
         Some(price(entry.pricing.as_ref()?, provider, tier)?.of(&usage))
+    }
+}
+
+/// What can be compared.
+const WHAT: &str = "in, out, cached, written, reasoning, images, characters, seconds, minutes, searches";
+
+fn pieces(count: u64, what: &str) -> Option<Pieces> {
+    match what {
+        "image" | "images" => Some(Pieces::Images { count, quality: None, size: None }),
+        "character" | "characters" => Some(Pieces::Characters(count)),
+        "second" | "seconds" => Some(Pieces::Milliseconds(count.saturating_mul(1_000))),
+        "minute" | "minutes" => Some(Pieces::Milliseconds(count.saturating_mul(60_000))),
+        "search" | "searches" => Some(Pieces::Searches(count)),
+        _ => None,
     }
 }
 
@@ -130,8 +170,28 @@ mod tests {
             ("1k in, 2k cached", "more than 1000"),
             ("1k in, 2k out, 3k in", "\"in\" is given twice"),
             ("1k out, 2k output", "\"out\" is given twice"),
+            ("3 images, 1k in", "ask for one of the two"),
+            ("1k in, 3 images", "ask for it alone"),
+            ("3 images, 2 searches", "ask for it alone"),
         ] {
             assert!(Amounts::read(bad).unwrap_err().contains(want), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_sold_by_the_piece_costs_by_the_piece() {
+        let rows = [
+            (ProviderType::OpenAI, "whisper-1", "10 minutes", Some("0.06")),
+            (ProviderType::OpenAI, "tts-1", "1m characters", Some("15")),
+            (ProviderType::XAI, "grok-imagine-image", "4 images", Some("0.08")),
+            (ProviderType::Cohere, "rerank-v3.5", "1k searches", Some("2")),
+            (ProviderType::OpenAI, "gpt-4o-mini", "4 images", None),
+            (ProviderType::OpenAI, "whisper-1", "1k in", None),
+        ];
+        for (kind, model, text, want) in rows {
+            let entry = Catalogue::default().look_up(kind, model).unwrap();
+            let cost = Amounts::read(text).unwrap().cost(kind, &entry, Tier::Standard);
+            assert_eq!(cost.map(|cost| cost.to_string()).as_deref(), want, "{model} {text}");
         }
     }
 

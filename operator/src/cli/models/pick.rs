@@ -9,17 +9,21 @@ use super::{
 };
 use crate::catalogue::{Entry, Mode, Token};
 
-/// How many models are named that cannot take a comparison.
+/// How many models are named of which something is to be said.
 const NAMED: usize = 3;
 
-/// The models that were asked for, in order, and what is to be said of those that cannot take the comparison.
-pub(super) fn pick(args: &Args, all: Vec<(ProviderType, String, Entry)>) -> (Vec<Line>, Option<String>) {
+/// The models that were asked for, in order, and what is to be said of them.
+pub(super) fn pick(args: &Args, all: Vec<(ProviderType, String, Entry)>) -> (Vec<Line>, Vec<String>) {
     let by = args.sort.unwrap_or(if args.compare.is_some() { Sort::Cost } else { Sort::Provider });
-    let mut lines: Vec<Line> = all
+    let known = all.len();
+    let (mut lines, others): (Vec<Line>, Vec<Line>) = all
         .into_iter()
         .map(|(provider, name, entry)| Line { provider, name, entry, cost: None })
         .filter(|line| is_wanted(args, line))
-        .collect();
+        .partition(|line| has_mode(args, line.entry.mode));
+    if lines.is_empty() {
+        return (lines, vec![none(known, &others)]);
+    }
     for line in &mut lines {
         line.cost = args.compare.and_then(|amounts| amounts.cost(line.provider, &line.entry, args.tier));
     }
@@ -33,28 +37,44 @@ pub(super) fn pick(args: &Args, all: Vec<(ProviderType, String, Entry)>) -> (Vec
     });
     sort(args, by, &mut lines);
     lines.truncate(args.limit.unwrap_or(usize::MAX));
-    (lines, told(&left_out))
+    let unpriced = lines.iter().filter(|line| args.compare.is_some() && line.cost.is_none());
+    let unpriced: Vec<String> = unpriced.map(|line| format!("{} {}", line.provider, line.name)).collect();
+    let said =
+        [told(&left_out, "left out, too small for this"), told(&unpriced, "shown without a cost, for want of a price")];
+    (lines, said.into_iter().flatten().collect())
 }
 
-/// `2 models are left out, which cannot take this: OpenAI gpt-4 takes 8192 of the 102000 tokens, …`
-fn told(left_out: &[String]) -> Option<String> {
-    let (first, rest) = left_out.split_at(left_out.len().min(NAMED));
-    let (models, are) = if left_out.len() == 1 { ("model", "is") } else { ("models", "are") };
+/// `2 models are left out, too small for this: OpenAI gpt-4 takes 8192 of the 102000 tokens, …`
+fn told(models: &[String], how: &str) -> Option<String> {
+    let (first, rest) = models.split_at(models.len().min(NAMED));
+    let are = if models.len() == 1 { "model is" } else { "models are" };
     let more = if rest.is_empty() { String::new() } else { format!(", and {} more", rest.len()) };
-    let text = format!("{} {models} {are} left out, too small for this: {}{more}", left_out.len(), first.join(", "));
-    (!left_out.is_empty()).then_some(text)
+    (!models.is_empty()).then(|| format!("{} {are} {how}: {}{more}", models.len(), first.join(", ")))
+}
+
+/// What would have helped, where nothing is found.
+fn none(known: usize, others: &[Line]) -> String {
+    let mut modes: Vec<Mode> = others.iter().map(|line| line.entry.mode).collect();
+    modes.sort_unstable();
+    modes.dedup();
+    let modes: Vec<&str> = modes.into_iter().map(Mode::as_str).collect();
+    let hint = if modes.is_empty() { "ask for less".to_owned() } else { format!("try --mode {}", modes.join(",")) };
+    format!("none of the {known} known models is like that (hint: {hint})")
+}
+
+/// Whether models of this kind are asked for.
+fn has_mode(args: &Args, mode: Mode) -> bool {
+    if !args.mode.is_empty() {
+        return args.mode.contains(&mode);
+    }
+    args.name.is_some() || args.compare.unwrap_or(Amounts::USUAL).modes().contains(&mode)
 }
 
 fn is_wanted(args: &Args, line: &Line) -> bool {
     let entry = &line.entry;
-    let by_name = args.name.is_some();
-    let mode = match args.mode {
-        Some(mode) => entry.mode == mode,
-        None => by_name || matches!(entry.mode, Mode::Chat | Mode::Responses),
-    };
     let rates = line.rates();
     let within = |most: Option<u64>, token| most.is_none_or(|most| rates.get(token).is_some_and(|price| price <= most));
-    mode && args.name.as_deref().is_none_or(|name| is_named(&line.name, name))
+    args.name.as_deref().is_none_or(|name| is_named(&line.name, name))
         && (args.provider.is_empty() || args.provider.contains(&line.provider))
         && (!args.tools || entry.tools)
         && (!args.vision || entry.vision)

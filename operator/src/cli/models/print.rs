@@ -8,7 +8,7 @@ use super::{
     Line,
     args::{Args, Format},
 };
-use crate::catalogue::{Token, show};
+use crate::catalogue::{Entry, Mode, PIECES, Token, for_one, show};
 
 /// What is printed.
 pub(super) fn print(args: &Args, lines: &[Line]) -> String {
@@ -24,16 +24,23 @@ fn table(lines: &[Line], compares: bool) -> String {
     if lines.is_empty() {
         return String::new();
     }
-    let mut head = vec!["PROVIDER", "MODEL", "WINDOW", "ANSWER", "$IN", "$OUT", "CAN", "SWITCHED OFF"];
-    if compares {
-        head.push("COST");
-    }
-    let mut rows = vec![head.into_iter().map(str::to_owned).collect::<Vec<String>>()];
-    rows.extend(lines.iter().map(|line| row(line, compares)));
-    output::table(&rows, |at| matches!(at, 2..=5 | 8))
+    // Most people ask for what chats, and is billed by the token.
+    let modes = lines.iter().any(|line| !matches!(line.entry.mode, Mode::Chat | Mode::Responses));
+    let pieces = lines.iter().any(|line| line.entry.pieces.is_some());
+    let shown = [true, true, modes, true, true, true, true, pieces, true, true, compares];
+    let kept = |cells: Vec<String>| cells.into_iter().zip(shown).filter_map(|(cell, shown)| shown.then_some(cell));
+    let rows = std::iter::once(HEAD.map(str::to_owned).to_vec()).chain(lines.iter().map(row));
+    let rows: Vec<Vec<String>> = rows.map(|cells| kept(cells).collect()).collect();
+    let right: Vec<bool> = kept(HEAD.map(str::to_owned).to_vec()).map(|head| RIGHT.contains(&head.as_str())).collect();
+    output::table(&rows, |at| right.get(at).copied().unwrap_or_default())
 }
 
-fn row(line: &Line, compares: bool) -> Vec<String> {
+const HEAD: [&str; 11] =
+    ["PROVIDER", "MODEL", "MODE", "WINDOW", "ANSWER", "$IN", "$OUT", "PER PIECE", "CAN", "SWITCHED OFF", "COST"];
+/// Columns of numbers.
+const RIGHT: [&str; 5] = ["WINDOW", "ANSWER", "$IN", "$OUT", "COST"];
+
+fn row(line: &Line) -> Vec<String> {
     let entry = &line.entry;
     let unknown = || "-".to_owned();
     let pricing = entry.pricing.as_ref();
@@ -53,20 +60,34 @@ fn row(line: &Line, compares: bool) -> Vec<String> {
         (entry.json_schema, 'j'),
         (entry.abilities.reasoning == Some(true), 'r'),
     ];
-    let mut cells = vec![
+    vec![
         line.provider.to_string(),
         line.name.clone(),
+        entry.mode.to_string(),
         entry.context_window.map_or_else(unknown, short),
         entry.max_output_tokens.map_or_else(unknown, short),
         price(Token::Input),
         price(Token::Output),
+        by_piece(entry).unwrap_or_else(unknown),
         can.into_iter().map(|(yes, letter)| if yes { letter } else { '-' }).collect(),
         entry.deprecated_on.map(|day| day.to_string()).unwrap_or_default(),
-    ];
-    if compares {
-        cells.push(line.cost.map_or_else(unknown, |cost| format!("${cost}")));
+        line.cost.map_or_else(unknown, |cost| format!("${cost}")),
+    ]
+}
+
+/// `$0.04/image`, `$15.00/1M characters`.
+fn by_piece(entry: &Entry) -> Option<String> {
+    let pieces = entry.pieces.as_deref()?;
+    let prices = PIECES.iter().filter_map(|piece| Some(format!("${}/{}", piece.price(pieces)?, piece.unit)));
+    let mut prices: Vec<String> = prices.collect();
+    if let Some(least) =
+        pieces.looks.iter().min_by_key(|look| look.image_nanos).filter(|_| pieces.image_nanos.is_none())
+    {
+        prices.push(format!("${}*/image", for_one(least.image_nanos)));
+    } else if let Some(price) = prices.first_mut().filter(|_| !pieces.looks.is_empty()) {
+        *price = price.replace('/', "*/");
     }
-    cells
+    Some(prices.join(" "))
 }
 
 /// `128000` as `128k`, where nothing is lost by it.
@@ -98,6 +119,7 @@ fn json(lines: &[Line], compares: bool) -> String {
 fn csv(lines: &[Line], compares: bool) -> String {
     let mut head = vec!["provider", "model", "mode", "contextWindow", "maxOutputTokens"];
     head.extend(Token::ALL.map(Token::field));
+    head.extend(PIECES.map(|piece| piece.field));
     head.extend(["tools", "parallelTools", "vision", "jsonSchema", "reasoning", "deprecationDate"]);
     if compares {
         head.push("cost");
@@ -116,6 +138,8 @@ fn csv(lines: &[Line], compares: bool) -> String {
         let rates = line.rates();
         let price = |token| rates.get(token).map(|nanos| Money::from_nanos(nanos).0).unwrap_or_default();
         cells.extend(Token::ALL.map(price));
+        let pieces = entry.pieces.as_deref();
+        cells.extend(PIECES.map(|piece| pieces.and_then(|pieces| piece.price(pieces)).unwrap_or_default()));
         let answers = [entry.tools, entry.parallel_tools, entry.vision, entry.json_schema];
         cells.extend(answers.map(|answer| answer.to_string()));
         cells.push(entry.abilities.reasoning.map(|answer| answer.to_string()).unwrap_or_default());

@@ -165,7 +165,7 @@ pub(super) fn check_prices(
     };
     for (index, backend) in spec.backends.iter().enumerate() {
         let known = usable.iter().find(|usable| usable.name == backend.name);
-        if known.is_none_or(|known| known.model.price.is_some()) {
+        if known.is_none_or(|known| known.model.price.is_some() || known.model.pieces.is_some()) {
             continue;
         }
         let message = format!(

@@ -1,7 +1,7 @@
 //! What a request can cost at most, before anybody has answered it.
 
-use super::{Candidate, Check, Demand, Output, Question, Sizes, Skip};
-use crate::{Most, NanoUsd};
+use super::{Candidate, Check, Demand, Measure, Output, Question, Sizes, Skip};
+use crate::{Most, NanoUsd, Pieces};
 
 // === impl Candidate ===
 
@@ -9,8 +9,10 @@ impl Candidate {
     /// The most that a prompt of so many tokens can cost here. None: its price is unknown, or its answer has no bound.
     #[must_use]
     pub fn worst(&self, input: u64, demand: &Demand) -> Option<NanoUsd> {
-        if demand.unpriced {
-            return None;
+        match demand.measure {
+            Measure::Tokens => {}
+            Measure::Pieces(pieces) => return self.worst_by_piece(pieces),
+            Measure::Nothing => return None,
         }
         let longest = self.max_output.or(self.window);
         let output = match demand.output {
@@ -22,6 +24,14 @@ impl Candidate {
         let output = output.saturating_mul(u64::from(demand.more_choices) + 1);
         let Demand { images, cache_writes, audio, tier, .. } = *demand;
         Some(self.price.as_ref()?.worst(&Most { input, output, tier, cache_writes, images, audio }))
+    }
+
+    /// Whoever has a price per token bills the tokens of an image or of sound by it, and says afterwards how many there were.
+    fn worst_by_piece(&self, pieces: Option<Pieces>) -> Option<NanoUsd> {
+        match &self.price {
+            Some(price) => price.is_free().then_some(NanoUsd(0)),
+            None => self.pieces.worst(&pieces?),
+        }
     }
 }
 
@@ -96,7 +106,7 @@ impl Question<'_> {
 mod tests {
     use super::*;
     use crate::{
-        Price, Rates,
+        PiecePrices, Price, Rates,
         fallback::{Choice, Counted, Set},
     };
 
@@ -118,6 +128,7 @@ mod tests {
         json_schema: true,
         hosted_tools: true,
         price: Some(PRICE),
+        pieces: PiecePrices::UNKNOWN,
         max_output: Some(500),
     };
 
@@ -125,13 +136,21 @@ mod tests {
     fn the_worst_case_is_the_whole_prompt_and_the_longest_answer() {
         let demand = |output| Demand { output, ..Demand::default() };
         let asked = demand(Output::Asked(100));
+        let spoken = Measure::Pieces(Some(Pieces::Characters(7)));
+        let unheard = Demand { measure: Measure::Pieces(None), ..asked };
+        let pieces = PiecePrices { character: Some(10_000_000), ..PiecePrices::UNKNOWN };
+        let by_piece = |price| Candidate { price, pieces: pieces.clone(), ..CANDIDATE };
         let rows = [
             ("as asked", CANDIDATE, asked, Some(2_000_000)),
             ("no longer than the model can", CANDIDATE, demand(Output::Asked(9_000)), Some(6_000_000)),
             ("as long as the model can", CANDIDATE, demand(Output::Reserve(1)), Some(6_000_000)),
             ("three answers", CANDIDATE, Demand { more_choices: 2, ..asked }, Some(4_000_000)),
             ("into the cache", CANDIDATE, Demand { cache_writes: true, ..asked }, Some(2_250_000)),
-            ("not by the token", CANDIDATE, Demand { unpriced: true, ..asked }, None),
+            ("a batch", CANDIDATE, Demand { measure: Measure::Nothing, ..asked }, None),
+            ("by tokens that only its answer counts", CANDIDATE, Demand { measure: spoken, ..asked }, None),
+            ("by the character", by_piece(None), Demand { measure: spoken, ..asked }, Some(70)),
+            ("of sound whose length nobody knows", by_piece(None), unheard, None),
+            ("for nothing", by_piece(Some(Price::default())), unheard, Some(0)),
             ("no price", Candidate { price: None, ..CANDIDATE }, asked, None),
             ("no bound", Candidate { max_output: None, window: None, ..CANDIDATE }, demand(Output::Reserve(1)), None),
             ("its own bound", Candidate { max_output: None, window: None, ..CANDIDATE }, asked, Some(2_000_000)),

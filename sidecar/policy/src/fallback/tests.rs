@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::Rates;
+use crate::{PiecePrices, Rates};
 
 const PLAIN: Candidate = Candidate {
     primary: true,
@@ -14,6 +14,7 @@ const PLAIN: Candidate = Candidate {
     json_schema: true,
     hosted_tools: true,
     price: None,
+    pieces: PiecePrices::UNKNOWN,
     max_output: None,
 };
 

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::{Class, row};
+use crate::{Class, Usage, row};
 
 fn found(method: &str, path: &str) -> String {
     match Pass::find(method, path) {
@@ -83,8 +83,9 @@ fn an_answer_passes_but_for_the_models_name_and_an_error_inside_it_is_found() {
         ("[1,", Err(Class::InternalServerError)),
         ("<html>", Err(Class::InternalServerError)),
     ];
+    let Found::Pass(pass) = Pass::find("POST", "/v1/moderations") else { panic!("there are moderations") };
     for (text, want) in rows {
-        let answer = decode(Dialect::OpenAi, "shown", Bytes::from_static(text.as_bytes()));
+        let answer = decode(pass, Dialect::OpenAi, "shown", Bytes::from_static(text.as_bytes()));
         let got = answer.map(|answer| (answer.body, answer.usage.map(|usage| (usage.input, usage.output))));
         let want = want.map(|(text, usage)| (Bytes::from(text), usage));
         assert_eq!(got.map_err(|fault| fault.class), want, "{text}");
@@ -97,12 +98,12 @@ fn the_usage_of_a_stream_is_read_as_it_goes_by() {
         json!({"type": "transcript.text.done", "usage": {"type": "tokens", "input_tokens": 3, "output_tokens": 2}});
     let text = format!("data: {{\"type\":\"transcript.text.delta\"}}\n\nevent: x\ndata: {done}\n\ndata: [DONE]\n\n");
     for cut in 0..text.len() {
-        let mut meter = Meter::new("text/event-stream; charset=utf-8");
+        let mut meter = Meter::new(Bill::Sound, "text/event-stream; charset=utf-8");
         meter.push(&Bytes::copy_from_slice(&text.as_bytes()[..cut]));
         meter.push(&Bytes::copy_from_slice(&text.as_bytes()[cut..]));
-        assert_eq!(meter.usage(), Some(Usage { input: 3, output: 2, ..Usage::default() }), "{cut}");
+        assert_eq!(meter.usage(), Some(Usage { input: 3, audio_input: 3, output: 2, ..Usage::default() }), "{cut}");
     }
-    let mut meter = Meter::new("audio/mpeg");
+    let mut meter = Meter::new(Bill::Sound, "audio/mpeg");
     meter.push(&Bytes::from(text));
     assert_eq!(meter.usage(), None);
 }

@@ -97,7 +97,7 @@ impl Settle {
         let Some(route) = self.route.clone() else { return };
         let Some(backend) = route.backends.get(index) else { return };
         let usage = waste.usage(sizes);
-        let cost = self.priced(backend, &usage, waste.usage.as_ref());
+        let cost = self.priced(backend, Some(&usage), waste.usage.as_ref());
         let totals = UsageTotals {
             requests: u64::from(ended),
             errors: 0,

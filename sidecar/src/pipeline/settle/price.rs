@@ -1,7 +1,7 @@
 //! What an answer costs, where that can be known.
 
 use spillway_policy::{NanoUsd, Usage};
-use spillway_providers::{Api, pass::Bill};
+use spillway_providers::{Api, Pieces, pass::Bill};
 
 use super::Settle;
 use crate::{bill, runtime::Backend};
@@ -9,27 +9,42 @@ use crate::{bill, runtime::Backend};
 // === impl Settle ===
 
 impl Settle {
+    /// The request asks for so much of what is billed by the piece.
+    pub(in super::super) const fn asks(&mut self, pieces: Option<Pieces>) {
+        self.asked = pieces;
+    }
+
     /// Of the answer that the application got.
     pub(super) fn own_cost(&self) -> Option<NanoUsd> {
-        self.priced(self.backend()?, self.usage.as_ref()?, self.reported.as_ref())
+        // What was asked for is charged to whoever may have it, and not to a request that was refused.
+        let is_charged = self.billed || self.usage.is_some() || self.reported.is_some();
+        self.priced(self.backend().filter(|_| is_charged)?, self.usage.as_ref(), self.reported.as_ref())
     }
 
     /// Of any answer to this request.
     pub(super) fn priced(
         &self,
         backend: &Backend,
-        usage: &Usage,
+        usage: Option<&Usage>,
         reported: Option<&spillway_providers::Usage>,
     ) -> Option<NanoUsd> {
-        if matches!(self.api, Api::Pass(pass) if pass.bill != Bill::Tokens) {
-            return None;
+        match self.api {
+            Api::Pass(pass) if matches!(pass.bill, Bill::Nothing | Bill::Later) => None,
+            Api::Pass(_) => {
+                let Backend { price, unnamed, pieces, .. } = backend;
+                let prices = bill::Prices { tokens: price.as_ref(), unnamed: *unnamed, pieces };
+                bill::cost_of_pieces(prices, usage, reported, self.asked)
+            }
+            _ => bill::cost(backend.price.as_ref(), usage?, reported),
         }
-        bill::cost(backend.price.as_ref(), usage, reported)
     }
 
     /// Its cost is known in part: there are tokens of a kind whose price nobody knows, and they were billed as text.
     pub(super) fn is_short(&self) -> bool {
-        let (Some(backend), Some(usage)) = (self.backend(), &self.usage) else { return false };
+        let (Some(backend), Some(usage), false) = (self.backend(), &self.usage, matches!(self.api, Api::Pass(_)))
+        else {
+            return false;
+        };
         let charged = self.reported.is_some_and(|reported| reported.cost_nanos.is_some());
         !charged && backend.unnamed.has_part_in(usage)
     }

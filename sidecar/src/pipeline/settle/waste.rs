@@ -77,8 +77,8 @@ impl Settle {
         }
         // Without a prompt there is nothing to estimate from: what nobody says is unknown, and counted as that.
         let estimate = self.api.has_prompt().then(|| waste.usage(&self.sizes));
-        let usage = estimate.or_else(|| waste.usage.map(bill::usage));
-        let cost = usage.as_ref().and_then(|usage| self.priced(backend, usage, waste.usage.as_ref()));
+        let usage = estimate.or_else(|| waste.usage.and_then(bill::tokens));
+        let cost = self.priced(backend, usage.as_ref(), waste.usage.as_ref());
         let usage = usage.unwrap_or_default();
         let totals = UsageTotals {
             requests: 0,
@@ -126,8 +126,9 @@ impl Settle {
     /// The application has gone away in the middle of an answer.
     pub(in super::super) fn left(&mut self, read: &Waste) {
         self.output_bytes = read.output_bytes;
-        if read.usage.is_some() {
-            (self.usage, self.reported) = (Some(read.usage(&self.sizes)), read.usage);
+        if let Some(reported) = read.usage {
+            self.usage = bill::tokens(reported).map(|_| read.usage(&self.sizes));
+            self.reported = Some(reported);
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
 /// What [`Act::answer`] costs at either backend, in nano-dollars.
 const ANSWER: u64 = 60_000;
 /// More than any request of these tests can cost.
-const PLENTY: u64 = 1_000_000_000;
+pub(super) const PLENTY: u64 = 1_000_000_000;
 
 fn budget(reserve: &str, on_exhausted: &Value) -> Value {
     json!({"limit_nanos": 5_000_000_000u64, "per": "Namespace", "period": {"every": "Month"}, "reserve": reserve,
@@ -20,7 +20,7 @@ fn budget(reserve: &str, on_exhausted: &Value) -> Value {
 }
 
 /// A sidecar with a budget over its route.
-async fn world(reserve: &str, on_exhausted: Value, change: impl FnOnce(&mut Value)) -> World {
+pub(super) async fn world(reserve: &str, on_exhausted: Value, change: impl FnOnce(&mut Value)) -> World {
     World::new(|config| {
         config["budgets"] = json!({"shop/month": budget(reserve, &on_exhausted)});
         route(config)["budgets"] = json!(["shop/month"]);
@@ -41,12 +41,12 @@ impl World {
     }
 
     /// `(spent, open)` of the only account.
-    fn money(&self) -> (u64, u64) {
+    pub(super) fn money(&self) -> (u64, u64) {
         self.account().map_or((0, 0), |account| (account.spent_nanos, account.open_nanos))
     }
 
     /// All that was ever granted, and what is left for everybody.
-    fn grant(&self, total_nanos: u64, left_nanos: u64) {
+    pub(super) fn grant(&self, total_nanos: u64, left_nanos: u64) {
         let report = self.runtime.rights.report().unwrap();
         let generation = self.runtime.generation().unwrap();
         let period = generation.snapshot.budgets["shop/month"].period.at(unix()).unwrap().start;
