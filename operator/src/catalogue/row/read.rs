@@ -75,7 +75,9 @@ fn abilities(value: &Value) -> Read<spillway_wire::Abilities> {
 }
 
 /// Those of tokens, and those of pieces.
-fn prices(value: &Value) -> Read<(Option<Box<Prices>>, Option<Box<Pieces>>)> {
+type Both = (Option<Box<Prices>>, Option<Box<Pieces>>);
+
+fn prices(value: &Value) -> Read<Both> {
     let pieces = pieces::read(value)?;
     let mut prices = Prices { standard: tier("pricing", value, true)?, ..Prices::default() };
     for (name, value) in given("pricing", value)? {

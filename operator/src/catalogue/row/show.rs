@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use spillway_crds::Money;
 
 use super::{camel, pieces};
-use crate::catalogue::{Cards, Entry, Mode, Rates};
+use crate::catalogue::{Cards, Entry, Mode, Pricing, Rates};
 
 /// All that is known of a model, and nothing that is not.
 #[must_use]
@@ -43,15 +43,7 @@ pub fn show(entry: &Entry) -> Value {
         shown.insert("deprecationDate".into(), day.to_string().into());
     }
     let mut prices = pieces.as_deref().map(pieces::show).unwrap_or_default();
-    if let Some(pricing) = pricing {
-        prices.extend(cards(&pricing.standard));
-        let tiers = [("flex", &pricing.flex), ("priority", &pricing.priority), ("batch", &pricing.batch)];
-        for (name, tier) in tiers {
-            if let Some(tier) = tier {
-                prices.insert(name.into(), cards(tier).into());
-            }
-        }
-    }
+    prices.extend(pricing.as_deref().map(self::pricing).unwrap_or_default());
     if !prices.is_empty() {
         shown.insert("pricing".into(), prices.into());
     }
@@ -61,6 +53,17 @@ pub fn show(entry: &Entry) -> Value {
         shown.insert("abilities".into(), known.into());
     }
     shown.into()
+}
+
+fn pricing(pricing: &Pricing) -> Map<String, Value> {
+    let mut prices = cards(&pricing.standard);
+    let tiers = [("flex", &pricing.flex), ("priority", &pricing.priority), ("batch", &pricing.batch)];
+    for (name, tier) in tiers {
+        if let Some(tier) = tier {
+            prices.insert(name.into(), cards(tier).into());
+        }
+    }
+    prices
 }
 
 fn cards(cards: &Cards) -> Map<String, Value> {
