@@ -349,6 +349,26 @@ fn models_lists_compares_and_says_what_it_did_not_understand() {
 }
 
 #[test]
+fn models_that_are_switched_off_are_listed_where_somebody_asks_for_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("models.json").display().to_string();
+    let rows = r#"{"GitHubModels": {"old-mini": {"deprecationDate": "2020-01-31"}, "new-mini": {"deprecationDate": "9999-01-31"}}}"#;
+    std::fs::write(&file, rows).unwrap();
+    let left_out = "spillway: 1 model is left out, switched off by now: GitHubModels old-mini\n";
+    let ways: [(&[&str], bool); 3] = [(&[], false), (&["mini"], true), (&["--sort", "deprecation"], true)];
+    for (arguments, want) in ways {
+        let arguments = [&["models", "-p", "GitHubModels", "--catalogue", &file], arguments].concat();
+        let (_, out, error) = spillway(&arguments, "");
+        assert_eq!(
+            (out.contains("old-mini"), error.as_str()),
+            (want, if want { "" } else { left_out }),
+            "{arguments:?}"
+        );
+        assert!(out.contains("new-mini"), "{out}");
+    }
+}
+
+#[test]
 fn what_models_prints_is_what_an_override_takes() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("models.json").display().to_string();

@@ -14,6 +14,7 @@ use spillway_policy::NanoUsd;
 use super::{cluster, output};
 use crate::{
     catalogue::{Catalogue, Entry, Overlay, Rates},
+    clock::Clock,
     models,
 };
 
@@ -39,7 +40,7 @@ impl Line {
 /// Prints the models.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let catalogue = catalogue(args)?;
-    let (lines, said) = pick::pick(args, catalogue.all());
+    let (lines, said) = pick::pick(args, catalogue.all(), Clock::system().today());
     for said in said {
         output::note(&format!("spillway: {said}"));
     }

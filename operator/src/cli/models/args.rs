@@ -12,7 +12,8 @@ use crate::catalogue::Mode;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Args {
-    /// Only models with this in their names. A `*` stands for any text, and then the whole name has to fit.
+    /// Only models with this in their names, those that are switched off by now included. A `*` stands for any text, and then
+    /// the whole name has to fit.
     #[arg(value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub(super) name: Option<String>,
     /// Only models of this provider, as in spec.type of a ModelProvider. Repeat for more.

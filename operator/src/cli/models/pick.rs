@@ -1,5 +1,6 @@
 //! Which models are shown, and in which order.
 
+use jiff::civil::Date;
 use spillway_crds::ProviderType;
 
 use super::{
@@ -13,7 +14,7 @@ use crate::catalogue::{Entry, Mode, Token};
 const NAMED: usize = 3;
 
 /// The models that were asked for, in order, and what is to be said of them.
-pub(super) fn pick(args: &Args, all: Vec<(ProviderType, String, Entry)>) -> (Vec<Line>, Vec<String>) {
+pub(super) fn pick(args: &Args, all: Vec<(ProviderType, String, Entry)>, today: Date) -> (Vec<Line>, Vec<String>) {
     let by = args.sort.unwrap_or(if args.compare.is_some() { Sort::Cost } else { Sort::Provider });
     let known = all.len();
     let (mut lines, others): (Vec<Line>, Vec<Line>) = all
@@ -23,6 +24,12 @@ pub(super) fn pick(args: &Args, all: Vec<(ProviderType, String, Entry)>) -> (Vec
         .partition(|line| has_mode(args, line.entry.mode));
     if lines.is_empty() {
         return (lines, vec![none(known, &others)]);
+    }
+    // Nobody compares prices to choose one of these.
+    let mut gone = Vec::new();
+    if args.name.is_none() && by != Sort::Deprecation {
+        let is_gone = |line: &mut Line| line.entry.deprecated_on.is_some_and(|day| day < today);
+        gone.extend(lines.extract_if(.., is_gone).map(|line| format!("{} {}", line.provider, line.name)));
     }
     for line in &mut lines {
         line.cost = args.compare.and_then(|amounts| amounts.cost(line.provider, &line.entry, args.tier));
@@ -39,8 +46,11 @@ pub(super) fn pick(args: &Args, all: Vec<(ProviderType, String, Entry)>) -> (Vec
     lines.truncate(args.limit.unwrap_or(usize::MAX));
     let unpriced = lines.iter().filter(|line| args.compare.is_some() && line.cost.is_none());
     let unpriced: Vec<String> = unpriced.map(|line| format!("{} {}", line.provider, line.name)).collect();
-    let said =
-        [told(&left_out, "left out, too small for this"), told(&unpriced, "shown without a cost, for want of a price")];
+    let said = [
+        told(&gone, "left out, switched off by now"),
+        told(&left_out, "left out, too small for this"),
+        told(&unpriced, "shown without a cost, for want of a price"),
+    ];
     (lines, said.into_iter().flatten().collect())
 }
 
