@@ -20,6 +20,9 @@ use scan::{Flaw, MAX_DEPTH, Scanner, Text, Words};
 /// No API has a quarter as many; the bound keeps the search for duplicates linear in practice.
 const MAX_FIELDS: usize = 256;
 
+/// As many as most answers and all chunks of one have. Room for a few more would be more than allocators keep at hand.
+const USUAL_FIELDS: usize = 8;
+
 /// What reading, changing and writing one value takes beyond its text: half of it for each of two copies that live at the
 /// same time where one dialect becomes another. Measured: 147 bytes for each of a million empty lists.
 const VALUE_BYTES: u64 = 128;
@@ -81,7 +84,7 @@ impl Body {
         if let Err(error) = std::str::from_utf8(&bytes) {
             return Err(BadRequest::new(format!("body is not UTF-8 from byte {} on", error.valid_up_to())));
         }
-        let mut body = Self { bytes: bytes.clone(), fields: Vec::with_capacity(12), ..Self::default() };
+        let mut body = Self { bytes: bytes.clone(), fields: Vec::with_capacity(USUAL_FIELDS), ..Self::default() };
         let mut scan = Scanner::new(&bytes);
         body.cut(&mut scan, duplicates)?;
         body.words = scan.words;

@@ -18,7 +18,7 @@ use crate::framing::Framing;
 use crate::gemini::stream::FromGemini;
 use crate::messages::stream::ToMessages;
 use crate::ollama::stream::FromOllama;
-use crate::openai::calls::Calls;
+use crate::openai::calls::{Calls, calls_tools};
 use crate::openai::stand_in::StandIn;
 use crate::openai::stream::PassThrough;
 use crate::repeats::{Piece, Repeats};
@@ -228,7 +228,7 @@ impl StreamDecoder {
             let room = MAX_STRAY_BYTES - self.stray.len();
             self.stray.extend_from_slice(&event.raw[..event.raw.len().min(room)]);
         }
-        let event = if self.dialect == Dialect::OpenAi { self.stand_in.event(self.calls.event(event)) } else { event };
+        let event = if self.dialect == Dialect::OpenAi { self.named(event) } else { event };
         self.translated(out, |events, out| match events {
             Events::OpenAi(events) => events.event(event, out),
             Events::Native(events) => events.event(event, out),
@@ -241,6 +241,13 @@ impl StreamDecoder {
             Events::Ollama(events) => events.event(event, out),
         })?;
         self.seen_mut().piece.take().map_or(Ok(()), |piece| self.repeats.add(piece))
+    }
+
+    /// With the calls as every API has them.
+    fn named(&mut self, event: Event) -> Event {
+        let calls = event.data.as_ref().is_some_and(|data| calls_tools(data));
+        let event = if calls { self.calls.event(event) } else { event };
+        self.stand_in.event(event, calls)
     }
 
     /// Whether events are read as trees, and not passed on as they came.

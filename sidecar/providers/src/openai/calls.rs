@@ -103,7 +103,8 @@ pub(crate) fn named(bytes: Bytes, answer: &str) -> Bytes {
     if changed { body.to_string().into() } else { bytes }
 }
 
-fn calls_tools(json: &[u8]) -> bool {
+/// Whether tools may be called in there. False is certain.
+pub(crate) fn calls_tools(json: &[u8]) -> bool {
     memmem::find(json, b"\"tool_calls\"").is_some()
 }
 
@@ -118,8 +119,9 @@ impl Calls {
         answer.clone_into(&mut self.answer);
     }
 
+    /// Of an event in which tools are called.
     pub(crate) fn event(&mut self, event: Event) -> Event {
-        let Some(data) = event.data.as_ref().filter(|data| calls_tools(data)) else { return event };
+        let Some(data) = event.data.as_ref() else { return event };
         let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else { return event };
         let lacks = self.lacks(&chunk);
         if lacks.is_empty() {

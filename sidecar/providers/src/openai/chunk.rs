@@ -87,7 +87,8 @@ impl Choices {
     /// Notes what a chunk's choices begin and finish. A shape nobody has seen yet counts as nothing.
     fn read(&mut self, choices: Option<&[u8]>) -> Delta {
         let Some(raw) = choices else { return Delta::default() };
-        let Ok(choices) = serde_json::from_slice::<Vec<Choice>>(raw) else {
+        // In boxes: a list has room for four, and four of them are more than allocators keep at hand.
+        let Ok(choices) = serde_json::from_slice::<Vec<Box<Choice>>>(raw) else {
             self.any |= raw != b"null";
             return Delta { garbled: !is_json(raw), ends: true, ..Delta::default() };
         };

@@ -4,6 +4,7 @@
 //! sees plain content and no call. A provider that knows JSON and no schemas is told the schema in words. Neither makes a
 //! model keep to it: that is what checking answers is for.
 
+use bytes::Bytes;
 use memchr::memmem;
 use serde_json::{Value, json};
 
@@ -103,8 +104,10 @@ pub(crate) struct StandIn {
 
 impl StandIn {
     /// An event as it would have been without the tool. One that has nothing of it stays as it is.
-    pub(crate) fn event(&mut self, event: Event) -> Event {
-        let Some(data) = event.data.as_ref().filter(|data| !self.ours.is_empty() || may_hold(data)) else {
+    /// `calls`: tools are called in it, maybe.
+    pub(crate) fn event(&mut self, event: Event, calls: bool) -> Event {
+        let concerns = |data: &&Bytes| !self.ours.is_empty() || (calls && may_hold(data));
+        let Some(data) = event.data.as_ref().filter(concerns) else {
             return event;
         };
         let Ok(mut chunk) = serde_json::from_slice::<Value>(data) else { return event };
@@ -148,8 +151,6 @@ impl StandIn {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::{Api, Dialect, Outgoing, StreamDecoder, decode, encode, read, row};
 
