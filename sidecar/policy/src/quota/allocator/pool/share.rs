@@ -102,13 +102,14 @@ impl Reserve {
 
 /// Max-min fair by weight: nobody gets more than it wants while somebody with less wants more.
 ///
-/// As long as somebody goes short, everybody counts as wanting five eighths of what it wants: a bucket that refills as
-/// fast as it is used runs over as often as it is empty, and what it spills is lost to all. What is left makes everybody's part larger than it
-/// wants; of what is left then, half is spread evenly, so that a burst finds some, and half is there for who asks first.
+/// As long as somebody goes short, everybody counts as wanting two fifths of what it wants: a bucket that refills as fast
+/// as it is used runs over as often as it is empty, and what it spills is lost to all. Of more than that, those who want
+/// little would spill so much that a twentieth of the limit is lost under twice the load. What is left makes everybody's
+/// part larger than it wants; of what is left then, half is spread evenly, so that a burst finds some, and half is there for who asks first.
 pub(super) fn divide(all: u64, wants: &[Want]) -> Vec<u64> {
     let mut parts: Vec<u64> = wants.iter().map(|want| want.least).collect();
     let rest = all.saturating_sub(parts.iter().copied().fold(0, u64::saturating_add));
-    let rest = fill(rest, wants, &mut parts, |wants| wants - wants / 8 * 3);
+    let rest = fill(rest, wants, &mut parts, |wants| wants / 5 * 2);
     let rest = fill(rest, wants, &mut parts, |wants| wants.saturating_add(wants / 4));
     let weights: u64 = wants.iter().map(|want| u64::from(want.weight)).sum::<u64>().max(1);
     for (part, want) in parts.iter_mut().zip(wants) {
@@ -150,8 +151,9 @@ mod tests {
     fn nobody_gets_more_than_it_wants_while_somebody_wants_more() {
         let want = |weight, least, most| Want { weight, least, most };
         for (all, wants, parts) in [
-            (100, vec![want(1, 0, 10), want(1, 0, 80), want(1, 0, 80)], vec![7, 46, 47]),
-            (60, vec![want(1, 0, 100), want(3, 0, 100)], vec![15, 45]),
+            (60, vec![want(1, 0, 10), want(1, 0, 80), want(1, 0, 80)], vec![4, 28, 28]),
+            (100, vec![want(1, 0, 10), want(1, 0, 80), want(1, 0, 80)], vec![12, 44, 44]),
+            (40, vec![want(1, 0, 100), want(3, 0, 100)], vec![10, 30]),
             (80, vec![want(1, 20, 0), want(1, 20, 100)], vec![20, 60]),
             (100, vec![want(1, 0, 10), want(1, 0, 10)], vec![31, 31]),
             (0, vec![want(1, 0, 10)], vec![0]),
