@@ -102,7 +102,7 @@ async fn play(
     chaos.abort_all();
     // Requests in flight are answered, and their costs reported.
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let mut report = Report::of(plan, &load, upstream, began, epoch.nanos(), &members, &operators);
+    let mut report = Report::of(plan, &load, upstream, began, &members, &operators);
     if let What::Budget { .. } = plan.what {
         report.add(format!("status of the ModelBudget: {}", cluster.get("modelbudget", "all")?["status"]));
     }

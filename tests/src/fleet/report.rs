@@ -24,7 +24,6 @@ impl Report {
         load: &Load,
         upstream: &Upstream,
         began: u64,
-        ended: u64,
         members: &[Arc<Member>],
         operators: &Operators,
     ) -> Self {
@@ -59,7 +58,8 @@ impl Report {
             What::Rate { requests } => {
                 let came = upstream.came();
                 let busiest = busiest(&came);
-                // The first minute fills what starts empty.
+                // The first minute fills what starts empty; the last application stops asking a little after the first.
+                let ended = began + u64::try_from(plan.length.as_nanos()).unwrap_or(u64::MAX);
                 let steady = came.iter().filter(|at| **at >= began + MINUTE && **at < ended).count() as u64;
                 let there = requests as f64 * (ended.saturating_sub(began + MINUTE)) as f64 / MINUTE as f64;
                 lines.push(format!(
