@@ -71,7 +71,7 @@ fn play(seed: u64, weather: Weather) -> Outcome {
     let mut sim = turmoil::Builder::new()
         .rng_seed(seed)
         .simulation_duration(LENGTH + Duration::from_secs(60))
-        .tick_duration(Duration::from_millis(10))
+        .tick_duration(Duration::from_millis(25))
         .min_message_latency(Duration::from_millis(1))
         .max_message_latency(Duration::from_millis(40))
         .tcp_capacity(1 << 16)
