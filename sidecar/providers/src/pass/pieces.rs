@@ -181,65 +181,54 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_answer_says_what_was_used_in_the_words_of_its_maker() {
-        let drawn = json!({"total_tokens": 4_270, "input_tokens": 60, "output_tokens": 4_210,
-            "input_tokens_details": {"text_tokens": 20, "image_tokens": 40}, "output_tokens_details": {"text_tokens": 50}});
-        let heard = json!({"type": "tokens", "input_tokens": 14, "input_token_details": {"text_tokens": 4, "audio_tokens": 10},
-            "output_tokens": 45, "total_tokens": 59});
-        let second = |milliseconds| Some(Pieces::Milliseconds(milliseconds));
-        let rows = [
-            (
-                Bill::Images,
-                json!({"usage": drawn, "quality": "low", "size": "1024x1024"}),
-                (60, 40, 4_160),
-                images(1, Some("low"), Some((1024, 1024))),
-            ),
-            (Bill::Images, json!({}), (0, 0, 0), images(1, None, None)),
-            (Bill::Sound, json!({"usage": heard}), (14, 10, 0), None),
-            (Bill::Sound, json!({"usage": {"type": "tokens", "input_tokens": 5}}), (5, 5, 0), None),
-            (
-                Bill::Sound,
-                json!({"usage": {"type": "duration", "seconds": 3}, "duration": 2.4}),
-                (0, 0, 0),
-                second(3_000),
-            ),
-            (Bill::Sound, json!({"duration": "2.4001"}), (0, 0, 0), second(2_401)),
-            (Bill::Sound, json!({"duration": -1}), (0, 0, 0), None),
-            (Bill::Sound, json!({"duration": 1e300}), (0, 0, 0), None),
-            (
-                Bill::Speech,
-                json!({"usage": {"input_tokens": 14, "output_tokens": 101, "total_tokens": 115}}),
-                (14, 0, 101),
-                None,
-            ),
-            (
-                Bill::Searches,
-                json!({"meta": {"billed_units": {"search_units": 1.0}}}),
-                (0, 0, 0),
-                Some(Pieces::Searches(1)),
-            ),
-            (
-                Bill::Searches,
-                json!({"usage": {"search_units": 2, "total_tokens": 9}}),
-                (9, 0, 0),
-                Some(Pieces::Searches(2)),
-            ),
-            (Bill::Searches, json!({"meta": {"tokens": {"input_tokens": 8}}}), (8, 0, 0), None),
-            (
-                Bill::Tokens,
-                json!({"usage": {"total_tokens": 7}, "meta": {"tokens": {"input_tokens": 8}}}),
-                (7, 0, 0),
-                None,
-            ),
-            (Bill::Later, json!({"usage": {"type": "duration", "seconds": 3}}), (0, 0, 0), None),
-        ];
+    /// An answer; tokens read, of them no text, and written that are none; pieces.
+    type Row = (Bill, Value, (u64, u64, u64), Option<Pieces>);
+
+    fn are_read(rows: &[Row]) {
         for (bill, answer, counts, pieces) in rows {
-            let found = usage(bill, &|name| answer.get(name).cloned(), (bill == Bill::Images).then_some(1));
+            let found = usage(*bill, &|name| answer.get(name).cloned(), (*bill == Bill::Images).then_some(1));
             let found = found.unwrap_or_default();
             let special = (found.input, found.audio_input + found.image_input, found.audio_output + found.image_output);
-            assert_eq!((special, found.pieces), (counts, pieces), "{bill:?} {answer}");
+            assert_eq!((special, found.pieces), (*counts, *pieces), "{bill:?} {answer}");
         }
+    }
+
+    #[test]
+    fn tokens_of_images_and_sound_are_told_apart_from_text() {
+        let drawn = json!({"usage": {"total_tokens": 4_270, "input_tokens": 60, "output_tokens": 4_210,
+            "input_tokens_details": {"text_tokens": 20, "image_tokens": 40},
+            "output_tokens_details": {"text_tokens": 50}}, "quality": "low", "size": "1024x1024"});
+        let heard = json!({"usage": {"type": "tokens", "input_tokens": 14, "output_tokens": 45, "total_tokens": 59,
+            "input_token_details": {"text_tokens": 4, "audio_tokens": 10}}});
+        let spoken = json!({"usage": {"input_tokens": 14, "output_tokens": 101, "total_tokens": 115}});
+        let judged = json!({"usage": {"total_tokens": 7}, "meta": {"tokens": {"input_tokens": 8}}});
+        are_read(&[
+            (Bill::Images, drawn, (60, 40, 4_160), images(1, Some("low"), Some((1024, 1024)))),
+            (Bill::Images, json!({}), (0, 0, 0), images(1, None, None)),
+            (Bill::Sound, heard, (14, 10, 0), None),
+            (Bill::Sound, json!({"usage": {"type": "tokens", "input_tokens": 5}}), (5, 5, 0), None),
+            (Bill::Speech, spoken, (14, 0, 101), None),
+            (Bill::Tokens, judged, (7, 0, 0), None),
+        ]);
+    }
+
+    #[test]
+    fn seconds_and_searches_are_read_where_providers_write_them() {
+        let sound = |answer, milliseconds: Option<u64>| {
+            (Bill::Sound, answer, (0, 0, 0), milliseconds.map(Pieces::Milliseconds))
+        };
+        let searches =
+            |answer, input, count: Option<u64>| (Bill::Searches, answer, (input, 0, 0), count.map(Pieces::Searches));
+        are_read(&[
+            sound(json!({"usage": {"type": "duration", "seconds": 3}, "duration": 2.4}), Some(3_000)),
+            sound(json!({"duration": "2.4001"}), Some(2_401)),
+            sound(json!({"duration": -1}), None),
+            sound(json!({"duration": 1e300}), None),
+            searches(json!({"meta": {"billed_units": {"search_units": 1.0}}}), 0, Some(1)),
+            searches(json!({"usage": {"search_units": 2, "total_tokens": 9}}), 9, Some(2)),
+            searches(json!({"meta": {"tokens": {"input_tokens": 8}}}), 8, None),
+            (Bill::Later, json!({"usage": {"type": "duration", "seconds": 3}}), (0, 0, 0), None),
+        ]);
     }
 
     #[test]
