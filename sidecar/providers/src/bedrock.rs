@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::openai::table::row;
 use crate::path::segment;
-use crate::{Class, Dialect, Fault, Host, Speech, Tier, Usage};
+use crate::{Class, Dialect, Fault, Host, Speech, Target, Tier, Usage};
 
 /// In front of a model's id: Anthropic's body, by the older API.
 const INVOKE: &str = "invoke/";
@@ -44,6 +44,11 @@ pub(crate) fn speech(model: &str) -> Speech {
 /// The model's id (or the ARN of an inference profile) as Bedrock knows it.
 pub(crate) fn id(model: &str) -> &str {
     model.strip_prefix(INVOKE).or_else(|| model.strip_prefix(CONVERSE)).unwrap_or(model)
+}
+
+/// Whether a model can be held to a tool's schema.
+pub(crate) fn takes_strict(target: &Target<'_>) -> bool {
+    model::Traits::of(target).strict
 }
 
 /// Where a maker's own requests go, streamed or not.

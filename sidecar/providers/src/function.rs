@@ -1,28 +1,47 @@
 //! Functions and their calls, as OpenAI's messages have them and every other dialect reads them.
 
+use memchr::memmem;
 use serde_json::{Value, json};
 
-use crate::{BadRequest, Target, Unsupported};
+use crate::{BadRequest, Body, Target, Unsupported};
+
+/// The field that holds arguments which are no object.
+const RAW: &str = "_raw";
 
 /// The name that a function, or the call of one, is given. `at` is where it stands.
 pub(crate) fn name<'a>(name: Option<&'a Value>, at: &str) -> Result<&'a str, BadRequest> {
     name.and_then(Value::as_str).ok_or_else(|| BadRequest::at(at, format!("{at} has no function name")))
 }
 
-/// What a call is given: JSON in a string there, and an object for everybody else. `whose` is who takes nothing else, with
-/// the verb.
-pub(crate) fn arguments(call: &Value, at: &str, whose: &str) -> Result<Value, BadRequest> {
-    let value = match &call["arguments"] {
-        Value::Null => return Ok(json!({})),
-        Value::String(text) if text.trim().is_empty() => return Ok(json!({})),
-        Value::String(text) => serde_json::from_str(text).unwrap_or_default(),
-        other => other.clone(),
+/// What a call is given: JSON in a string there, and an object for everybody else. A model wrote it, and may have written
+/// something else, which its history keeps for ever: that goes on as it is, as the one field of an object, so that the
+/// model sees what it did wrong.
+pub(crate) fn arguments(call: &Value) -> Value {
+    let (value, raw) = match &call["arguments"] {
+        Value::Null => return json!({}),
+        Value::String(text) if text.trim().is_empty() => return json!({}),
+        Value::String(text) => (serde_json::from_str(text).unwrap_or_default(), text.clone()),
+        other => (other.clone(), other.to_string()),
     };
-    if value.is_object() {
-        return Ok(value);
+    if value.is_object() { value } else { json!({ RAW: raw }) }
+}
+
+/// A request whose calls are all of functions: a call of the type `custom` has a text for its input, which OpenAI alone has
+/// a word for. None: it has no such call.
+pub(crate) fn all_calls(body: &Body) -> Option<Body> {
+    memmem::find(body.get_bytes("messages")?, b"\"custom\"")?;
+    let Some(Value::Array(mut messages)) = body.value("messages") else { return None };
+    let mut changed = false;
+    let calls = messages.iter_mut().filter_map(|message| message.get_mut("tool_calls")?.as_array_mut()).flatten();
+    for call in calls.filter(|call| call["type"] == "custom" && call["custom"].is_object()) {
+        let arguments = json!({"input": call["custom"]["input"].take()}).to_string();
+        let function = json!({"name": call["custom"]["name"].take(), "arguments": arguments});
+        *call = json!({"id": call["id"].take(), "type": "function", "function": function});
+        changed = true;
     }
-    let at = format!("{at}.function.arguments");
-    Err(BadRequest::at(at.clone(), format!("{at} is no JSON object, and {whose} nothing else")))
+    let mut plain = body.clone();
+    plain.set("messages", &messages.into());
+    changed.then_some(plain)
 }
 
 /// A tool of a kind that a dialect does not have: dropped, refused or given back to be passed, as the route says.
@@ -85,4 +104,48 @@ pub(crate) fn id(count: usize) -> String {
 /// Ids there may hold any character; elsewhere only letters, digits, `_` and `-`.
 pub(crate) fn plain_id(id: &str) -> String {
     id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Api, Dialect, encode, read};
+
+    #[test]
+    fn arguments_that_are_no_object_go_on_in_one() {
+        let rows = [
+            (json!("{\"a\":1}"), json!({"a": 1})),
+            (json!(" "), json!({})),
+            (json!(null), json!({})),
+            (json!({"a": 1}), json!({"a": 1})),
+            (json!("{\"bad"), json!({"_raw": "{\"bad"})),
+            (json!("[1]"), json!({"_raw": "[1]"})),
+            (json!(7), json!({"_raw": "7"})),
+        ];
+        for (given, want) in rows {
+            assert_eq!(arguments(&json!({"arguments": given})), want, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_custom_tools_call_is_a_functions_where_there_is_nothing_else() {
+        let call = json!({"id": "c1", "type": "custom", "custom": {"name": "t", "input": "do \"it\""}});
+        let request = json!({"model": "m", "messages": [{"role": "user", "content": "hi"},
+            {"role": "assistant", "content": null, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c1", "content": "RESULT"}, {"role": "user", "content": "and?"}]});
+        let body = Body::parse(request.to_string().into()).unwrap();
+        let need = read(Api::ChatCompletions, &body).unwrap();
+        let sent = |dialect| {
+            let out = encode(Api::ChatCompletions, &body, &need, &Target::new(dialect, "claude-sonnet-4-5")).unwrap();
+            serde_json::from_slice::<Value>(&out.body).unwrap()
+        };
+        let input = json!({"input": "do \"it\""});
+        assert_eq!(sent(Dialect::Anthropic).pointer("/messages/1/content/0/input"), Some(&input));
+        assert_eq!(sent(Dialect::Bedrock).pointer("/messages/1/content/0/toolUse/input"), Some(&input));
+        assert_eq!(sent(Dialect::Gemini).pointer("/contents/1/parts/0/functionCall/args"), Some(&input));
+        assert_eq!(sent(Dialect::Ollama).pointer("/messages/1/tool_calls/0/function/arguments"), Some(&input));
+        let cohere = sent(Dialect::Cohere);
+        assert_eq!(cohere.pointer("/messages/1/tool_calls/0/function/arguments"), Some(&input.to_string().into()));
+        assert_eq!(sent(Dialect::OpenAi).pointer("/messages/1/tool_calls/0"), Some(&call));
+    }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod stream;
+mod tools;
 mod turn;
 mod waiting;
 

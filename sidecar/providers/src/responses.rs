@@ -6,6 +6,7 @@
 
 pub(crate) mod echo;
 mod events;
+mod foreign;
 mod input;
 pub(crate) mod native;
 mod output;

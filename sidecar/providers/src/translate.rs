@@ -10,7 +10,7 @@ use crate::openai::request::unsupported;
 use crate::openai::table::Path;
 use crate::{
     Abilities, Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, bedrock, cohere, completions, embed,
-    format, gemini, messages, ollama, openai, pass, responses, vertex,
+    format, function, gemini, messages, ollama, openai, pass, responses, vertex,
 };
 
 /// What happens to a parameter the dialect cannot express.
@@ -220,6 +220,8 @@ pub const fn rewrites(api: Api, dialect: Dialect) -> bool {
 pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
     let told = (api == Api::ChatCompletions).then(|| format::in_words(body, target)).flatten();
     let body = told.as_ref().unwrap_or(body);
+    let called = if rewrites(api, target.dialect) { function::all_calls(body) } else { None };
+    let body = called.as_ref().unwrap_or(body);
     if let Some(bad) = target.rewrites(api).then(|| body.half_pair()).flatten() {
         return Err(bad);
     }

@@ -216,6 +216,6 @@ fn thoughts(message: &mut Value) -> Vec<Value> {
 
 fn tool_use(id: &str, function: &Value, at: &str) -> Result<Value, BadRequest> {
     let name = function::name(function.get("name"), at)?;
-    let input = function::arguments(function, at, "Anthropic models take")?;
+    let input = function::arguments(function);
     Ok(json!({"type": "tool_use", "id": function::plain_id(id), "name": name, "input": input}))
 }

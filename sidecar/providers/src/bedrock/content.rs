@@ -203,7 +203,7 @@ fn thoughts(message: &Value) -> Vec<Value> {
 
 fn tool_use(id: &str, function: &Value, at: &str) -> Result<Value, BadRequest> {
     let name = function::name(function.get("name"), at)?;
-    let input = function::arguments(function, at, "Bedrock takes")?;
+    let input = function::arguments(function);
     Ok(json!({"toolUse": {"toolUseId": id, "name": name, "input": input}}))
 }
 

@@ -117,7 +117,7 @@ impl Conversation {
         if !id.is_empty() {
             self.calls.insert(id.to_owned(), name.to_owned());
         }
-        let mut call = json!({"name": name, "args": function::arguments(function, at, "Gemini models take")?});
+        let mut call = json!({"name": name, "args": function::arguments(function)});
         if self.traits.signed_calls && !id.is_empty() {
             call["id"] = id.into();
         }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::tools::beside;
 use super::turn;
 use crate::anthropic::part::marked;
 use crate::gemini::model::takes_budget;
@@ -159,6 +160,7 @@ impl Draft<'_> {
                 function["description"] = tool["description"].take();
             }
             function["parameters"] = tool["input_schema"].take();
+            beside(&tool, &mut function, &at, self.target, &mut self.dropped)?;
             out.push(marked(
                 json!({"type": "function", "function": function}),
                 tool.get_mut("cache_control").map(Value::take),
@@ -205,7 +207,12 @@ impl Draft<'_> {
             (_, 5_000..) => "medium",
             _ => "low",
         };
-        if self.family == Family::Gpt { self.refuse("thinking", value) } else { self.effort("thinking", effort.into()) }
+        match self.family {
+            Family::Gpt => self.refuse("thinking", value),
+            // It was asked for in so many words, in output_config.
+            _ if self.out.contains_key("reasoning_effort") => Ok(()),
+            _ => self.effort("thinking", effort.into()),
+        }
     }
 
     /// A model that thinks unless it is told not to would bill what nobody asked for.
@@ -307,6 +314,24 @@ mod tests {
                 "{row}"
             );
             assert_eq!(told_not_to_think(kind, model, reasoning, Unsupported::Reject).is_none(), dropped, "{row}");
+        }
+    }
+
+    #[test]
+    fn an_effort_that_is_given_wins_over_one_that_a_budget_means() {
+        let (thinking, effort) = (json!({"type": "enabled", "budget_tokens": 1024}), json!({"effort": "high"}));
+        let rows = [
+            json!({"thinking": thinking, "output_config": effort}),
+            json!({"output_config": effort, "thinking": thinking}),
+        ];
+        for more in rows {
+            let mut request = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]});
+            request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let body = Body::parse(request.to_string().into()).unwrap();
+            let need = read(Api::Messages, &body).unwrap();
+            let out = encode(Api::Messages, &body, &need, &Target::new(Dialect::OpenAi, "gpt-5")).unwrap();
+            let sent: Value = serde_json::from_slice(&out.body).unwrap();
+            assert_eq!(sent["reasoning_effort"], "high", "{request}");
         }
     }
 }

@@ -77,7 +77,7 @@ fn made(message: &Value, calls: &mut Calls, at: &str) -> Result<Vec<Value>, BadR
 fn call(function: &Value, id: &str, calls: &mut Calls, at: &str) -> Result<Value, BadRequest> {
     let name = function::name(function.get("name"), at)?;
     calls.push((id.to_owned(), name.to_owned()));
-    Ok(json!({"function": {"name": name, "arguments": function::arguments(function, at, "Ollama takes")?}}))
+    Ok(json!({"function": {"name": name, "arguments": function::arguments(function)}}))
 }
 
 fn content(content: Value, at: &str) -> Result<Content, BadRequest> {

@@ -5,7 +5,8 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::BadRequest;
+use super::foreign;
+use crate::{BadRequest, Dialect};
 
 /// The messages as they grow.
 #[derive(Default)]
@@ -13,6 +14,12 @@ pub(super) struct Conversation {
     pub(super) messages: Vec<Value>,
     /// Thoughts whose words or calls are yet to come.
     thoughts: Thoughts,
+    /// Results that came with their calls: their place is behind all calls of the turn.
+    answers: Vec<Value>,
+    /// What tools have shown to a model that cannot be told so: its place is behind all results.
+    shown: Vec<Value>,
+    /// Results of tools can hold images.
+    rich: bool,
     /// Items that a chat has no word for: traces of tools that a provider ran itself.
     pub(super) left_out: Vec<String>,
 }
@@ -27,8 +34,9 @@ struct Thoughts {
 // === impl Conversation ===
 
 impl Conversation {
-    pub(super) fn read(instructions: Option<Value>, input: Value) -> Result<Self, BadRequest> {
-        let mut conversation = Self::default();
+    pub(super) fn read(instructions: Option<Value>, input: Value, dialect: Dialect) -> Result<Self, BadRequest> {
+        let rich = matches!(dialect, Dialect::Anthropic | Dialect::BedrockInvoke | Dialect::Bedrock);
+        let mut conversation = Self { rich, ..Self::default() };
         match instructions {
             None => {}
             Some(Value::String(text)) => conversation.messages.push(json!({"role": "system", "content": text})),
@@ -43,6 +51,7 @@ impl Conversation {
             }
             _ => return Err(BadRequest::at("input", "\"input\" must be a text or a list of items")),
         }
+        conversation.settle();
         Ok(conversation)
     }
 
@@ -55,7 +64,14 @@ impl Conversation {
         match kind.as_str() {
             "message" => self.message(item, at),
             "function_call" => self.call(item, at),
-            "function_call_output" => self.result(item, at),
+            "mcp_call" if foreign::is_answered(&item) => {
+                self.call(foreign::call(&item, &kind), at)?;
+                self.answers.push(foreign::answer(&item));
+                Ok(())
+            }
+            // Calls that the application answers.
+            kind if kind.ends_with("_call") && item["call_id"].is_string() => self.call(foreign::call(&item, kind), at),
+            kind if kind.ends_with("_call_output") => self.result(foreign::result(item), at),
             "reasoning" => {
                 self.thoughts.add(&mut item);
                 Ok(())
@@ -80,6 +96,7 @@ impl Conversation {
             }
         };
         let content = content(item["content"].take(), &format!("{at}.content"))?;
+        self.settle();
         if role != "assistant" {
             self.thoughts = Thoughts::default();
             self.messages.push(json!({"role": role, "content": content}));
@@ -99,6 +116,9 @@ impl Conversation {
         // What the provider wants back beside it.
         if let Some(extra) = item.get_mut("extra_content").map(Value::take).filter(|extra| !extra.is_null()) {
             call["extra_content"] = extra;
+        }
+        if !self.shown.is_empty() {
+            self.settle();
         }
         self.assistant(|_| true, |message| append(message, "tool_calls", vec![call]));
         Ok(())
@@ -121,17 +141,41 @@ impl Conversation {
         let Some(Value::String(id)) = item.get_mut("call_id").map(Value::take) else {
             return Err(BadRequest::at(at, format!("{at} has no \"call_id\"")));
         };
-        let (text, others) = match item["output"].take() {
-            Value::Array(list) => split(list, &format!("{at}.output"))?,
-            Value::String(text) => (text, Vec::new()),
+        let content = match item["output"].take() {
+            Value::Array(list) => self.output(list, &format!("{at}.output"))?,
+            Value::String(text) => text.into(),
             Value::Null => return Err(BadRequest::at(at, format!("{at} has no \"output\""))),
-            other => (other.to_string(), Vec::new()),
+            other => other.to_string().into(),
         };
-        self.messages.push(json!({"role": "tool", "tool_call_id": id, "content": text}));
-        if !others.is_empty() {
-            self.messages.push(json!({"role": "user", "content": others}));
-        }
+        self.messages.append(&mut self.answers);
+        self.messages.push(json!({"role": "tool", "tool_call_id": id, "content": content}));
         Ok(())
+    }
+
+    /// A tool's result: with its images and files where it can hold them, else as text, and they follow in the user's words.
+    fn output(&mut self, list: Vec<Value>, at: &str) -> Result<Value, BadRequest> {
+        let parts = list.into_iter().enumerate().map(|(index, item)| part(item, &format!("{at}[{index}]")));
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        if self.rich && parts.iter().any(|part| part["type"] != "text") {
+            return Ok(parts.into());
+        }
+        let mut texts = Vec::new();
+        for mut part in parts {
+            match part.get_mut("text").map(Value::take) {
+                Some(Value::String(text)) => texts.push(text),
+                _ => self.shown.push(part),
+            }
+        }
+        Ok(texts.join("\n").into())
+    }
+
+    /// All calls and all results are there.
+    fn settle(&mut self) {
+        self.messages.append(&mut self.answers);
+        let shown = std::mem::take(&mut self.shown);
+        if !shown.is_empty() {
+            self.messages.push(json!({"role": "user", "content": shown}));
+        }
     }
 }
 
@@ -169,19 +213,6 @@ fn append(message: &mut Map<String, Value>, key: &str, more: Vec<Value>) {
         Some(list) => list.extend(more),
         None => _ = message.insert(key.into(), more.into()),
     }
-}
-
-/// A tool's result as text; its images and files, which a tool's message cannot hold, follow in the user's.
-fn split(list: Vec<Value>, at: &str) -> Result<(String, Vec<Value>), BadRequest> {
-    let (mut texts, mut others) = (Vec::new(), Vec::new());
-    for (index, item) in list.into_iter().enumerate() {
-        let mut part = part(item, &format!("{at}[{index}]"))?;
-        match part.get_mut("text").map(Value::take) {
-            Some(Value::String(text)) => texts.push(text),
-            _ => others.push(part),
-        }
-    }
-    Ok((texts.join("\n"), others))
 }
 
 fn content(content: Value, at: &str) -> Result<Value, BadRequest> {

@@ -58,8 +58,9 @@ pub(crate) fn to_chat(body: &Body, need: &Need, target: &Target<'_>) -> Result<(
     let family = target.family();
     let mut draft = Draft { target, family, out: Map::new(), dropped: Vec::new() };
     draft.set("model", target.model);
+    let input = body.value("input").unwrap_or_default();
     let Conversation { messages, left_out, .. } =
-        Conversation::read(body.value("instructions"), body.value("input").unwrap_or_default())?;
+        Conversation::read(body.value("instructions"), input, target.dialect)?;
     draft.set("messages", messages);
     for at in left_out {
         draft.refuse(&at, None)?;
