@@ -14,6 +14,8 @@ mod tools;
 
 use std::borrow::Cow;
 
+pub(crate) use tools::is_own;
+
 use crate::{Host, Target, bedrock, vertex};
 
 /// The tool that stands in for a JSON schema at models that have no other word for one. Its arguments are the answer.

@@ -11,6 +11,7 @@ mod abilities;
 mod anthropic;
 mod bedrock;
 mod body;
+mod choice;
 mod citations;
 mod cohere;
 mod completions;

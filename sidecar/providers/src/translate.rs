@@ -9,8 +9,8 @@ use crate::openai::family::{Family, is_neutral};
 use crate::openai::request::unsupported;
 use crate::openai::table::Path;
 use crate::{
-    Abilities, Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, bedrock, cohere, completions, embed,
-    format, function, gemini, messages, ollama, openai, pass, responses, vertex,
+    Abilities, Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, bedrock, choice, cohere,
+    completions, embed, format, function, gemini, messages, ollama, openai, pass, responses, vertex,
 };
 
 /// What happens to a parameter the dialect cannot express.
@@ -146,6 +146,26 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// Whether a choice among some of the tools is understood: OpenAI's own models alone have it. What is passed is its own
+    /// judge.
+    fn allows_some_tools(&self) -> bool {
+        let knows = self.family() != Family::Other || self.unsupported == Unsupported::Pass;
+        self.dialect == Dialect::OpenAi && knows
+    }
+
+    /// Whether a chat's tool is not left out on its way.
+    fn takes(&self, tool: &Value) -> bool {
+        if self.unsupported == Unsupported::Pass || tool["function"].is_object() {
+            return true;
+        }
+        match self.dialect {
+            Dialect::OpenAi => true,
+            Dialect::Anthropic | Dialect::BedrockInvoke => anthropic::is_own(tool),
+            Dialect::Gemini | Dialect::Bedrock => tool.is_object() && tool["type"].is_null(),
+            Dialect::Cohere | Dialect::Ollama => false,
+        }
+    }
+
     /// Whether responses are asked for as such.
     fn has_responses(&self) -> bool {
         Speech { dialect: self.dialect, host: self.host, row: self.row }.has_responses(self.api_version)
@@ -218,6 +238,11 @@ pub const fn rewrites(api: Api, dialect: Dialect) -> bool {
 
 /// Writes the request for the target.
 pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
+    if api == Api::ChatCompletions
+        && let Some((chat, dropped)) = choice::settled(body, target.allows_some_tools(), |tool| target.takes(tool))
+    {
+        return by_chat(&chat, dropped, need, target);
+    }
     let told = (api == Api::ChatCompletions).then(|| format::in_words(body, target)).flatten();
     let body = told.as_ref().unwrap_or(body);
     let called = if rewrites(api, target.dialect) { function::all_calls(body) } else { None };

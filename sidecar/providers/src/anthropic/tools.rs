@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::JSON_TOOL;
 use super::part::marked;
+use crate::choice::Choice;
 use crate::{BadRequest, Target, function};
 
 /// Tools as Anthropic declares them.
@@ -25,7 +26,7 @@ pub(super) fn tools(tools: Value, target: &Target<'_>, dropped: &mut Vec<String>
 
 /// Whether a tool is one in Anthropic's words: with its schema beside its name, or one that Anthropic runs, whose type ends
 /// in the day it came (`web_search_20250305`). OpenAI has a type `custom`, too, which has no schema.
-fn is_own(tool: &Value) -> bool {
+pub(crate) fn is_own(tool: &Value) -> bool {
     let dated = |kind: &str| {
         let day = kind.rsplit_once('_').map_or("", |(_, day)| day);
         day.len() == 8 && day.bytes().all(|byte| byte.is_ascii_digit())
@@ -80,17 +81,12 @@ pub(super) fn choice(choice: Option<&Value>, parallel: Option<bool>) -> Result<O
 }
 
 fn named_choice(choice: &Value) -> Result<Value, BadRequest> {
-    match choice.as_str() {
-        Some("auto") => return Ok(json!({"type": "auto"})),
-        Some("none") => return Ok(json!({"type": "none"})),
-        Some("required" | "any") => return Ok(json!({"type": "any"})),
-        _ => {}
-    }
-    if let Some(name) = choice["function"]["name"].as_str().or_else(|| choice["name"].as_str()) {
-        return Ok(json!({"type": "tool", "name": name}));
-    }
-    let message = format!("\"tool_choice\" is {choice:.64}, want auto, none, required or a named function");
-    Err(BadRequest::at("tool_choice", message))
+    Ok(match Choice::read(choice)? {
+        Choice::Auto => json!({"type": "auto"}),
+        Choice::None => json!({"type": "none"}),
+        Choice::Any => json!({"type": "any"}),
+        Choice::Named(name) => json!({"type": "tool", "name": name}),
+    })
 }
 
 /// The tool whose arguments are the answer, for models that take no schema.

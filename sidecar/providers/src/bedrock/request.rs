@@ -4,10 +4,11 @@ use serde_json::{Map, Value, json};
 
 use super::content::Conversation;
 use super::model::{Thinking, TopK, Traits};
-use super::tools::{self, Choice};
+use super::tools;
 use super::{STREAM_HEADERS, path};
 use crate::anthropic::model::{excludes_thinking, is_one_too_many, is_thinking, thinking_first};
 use crate::anthropic::schema;
+use crate::choice::Choice;
 use crate::openai::fit::budget;
 use crate::{BadRequest, Body, Need, Outgoing, Target, Unsupported};
 
@@ -313,14 +314,14 @@ impl Draft<'_> {
         let parallel = body.value("parallel_tool_calls").and_then(|value| value.as_bool());
         if let Some(parallel) = parallel.filter(|_| self.traits.parallel) {
             // Said in Claude's words alone: a choice in both is a conflict.
-            let choice = choice.take().unwrap_or(Choice::Auto).to_claude(parallel);
+            let choice = tools::in_claudes_words(&choice.take().unwrap_or(Choice::Auto), parallel);
             self.more("tool_choice", choice);
         } else if parallel == Some(false) {
             self.refuse("parallel_tool_calls", false.into())?;
         }
         if let Some(choice) = choice.filter(|choice| *choice != Choice::None) {
             if self.traits.choice {
-                config["toolChoice"] = choice.to_converse().unwrap_or_default();
+                config["toolChoice"] = tools::in_converse(&choice).unwrap_or_default();
             } else if choice != Choice::Auto {
                 self.refuse("tool_choice", given.unwrap_or_default())?;
             }

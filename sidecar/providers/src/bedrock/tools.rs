@@ -5,17 +5,9 @@ use serde_json::{Map, Value, json};
 use super::model::Traits;
 use super::part::Reader;
 use crate::anthropic::{JSON_TOOL, schema};
+use crate::choice::Choice;
 use crate::refs::{self, NoRoom};
 use crate::{BadRequest, Target, function};
-
-/// Which tool is to be called.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Choice {
-    Auto,
-    None,
-    Any,
-    Named(String),
-}
 
 /// Tools as Converse declares them, with marks of what to cache between them.
 pub(super) fn tools(
@@ -108,44 +100,25 @@ pub(super) fn web_search() -> Value {
     json!({"systemTool": {"name": "nova_grounding"}})
 }
 
-// === impl Choice ===
-
-impl Choice {
-    /// Reads `tool_choice`, or `function_call`.
-    pub(super) fn read(choice: &Value) -> Result<Self, BadRequest> {
-        match choice.as_str() {
-            Some("auto") => return Ok(Self::Auto),
-            Some("none") => return Ok(Self::None),
-            Some("required" | "any") => return Ok(Self::Any),
-            _ => {}
-        }
-        let name = choice["function"]["name"].as_str().or_else(|| choice["name"].as_str());
-        name.map(|name| Self::Named(name.to_owned())).ok_or_else(|| {
-            let message = format!("\"tool_choice\" is {choice:.64}, want auto, none, required or a named function");
-            BadRequest::at("tool_choice", message)
-        })
+/// A choice as `toolConfig.toolChoice`. None: it has no word for it.
+pub(super) fn in_converse(choice: &Choice) -> Option<Value> {
+    match choice {
+        Choice::Auto => Some(json!({"auto": {}})),
+        Choice::None => None,
+        Choice::Any => Some(json!({"any": {}})),
+        Choice::Named(name) => Some(json!({"tool": {"name": name}})),
     }
+}
 
-    /// As `toolConfig.toolChoice`. None: it has no word for it.
-    pub(super) fn to_converse(&self) -> Option<Value> {
-        match self {
-            Self::Auto => Some(json!({"auto": {}})),
-            Self::None => None,
-            Self::Any => Some(json!({"any": {}})),
-            Self::Named(name) => Some(json!({"tool": {"name": name}})),
-        }
-    }
-
-    /// In Claude's own words, which also say whether it may call several tools at once.
-    pub(super) fn to_claude(&self, parallel: bool) -> Value {
-        let mut choice = match self {
-            Self::Auto | Self::None => json!({"type": "auto"}),
-            Self::Any => json!({"type": "any"}),
-            Self::Named(name) => json!({"type": "tool", "name": name}),
-        };
-        choice["disable_parallel_tool_use"] = (!parallel).into();
-        choice
-    }
+/// A choice in Claude's own words, which also say whether it may call several tools at once.
+pub(super) fn in_claudes_words(choice: &Choice, parallel: bool) -> Value {
+    let mut said = match choice {
+        Choice::Auto | Choice::None => json!({"type": "auto"}),
+        Choice::Any => json!({"type": "any"}),
+        Choice::Named(name) => json!({"type": "tool", "name": name}),
+    };
+    said["disable_parallel_tool_use"] = (!parallel).into();
+    said
 }
 
 #[cfg(test)]

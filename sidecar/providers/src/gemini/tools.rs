@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::schema::subset;
+use crate::choice::Choice;
 use crate::{BadRequest, Target, function};
 
 /// Tools as Gemini declares them: all functions in one, and its own beside it.
@@ -51,17 +52,11 @@ fn declaration(function: &Map<String, Value>, at: &str) -> Result<Value, BadRequ
 
 /// `tool_choice`, or `function_call`.
 pub(super) fn choice(choice: &Value) -> Result<Value, BadRequest> {
-    let config = match choice.as_str() {
-        Some("auto") => json!({"mode": "AUTO"}),
-        Some("none") => json!({"mode": "NONE"}),
-        Some("required" | "any") => json!({"mode": "ANY"}),
-        _ => match choice["function"]["name"].as_str().or_else(|| choice["name"].as_str()) {
-            Some(name) => json!({"mode": "ANY", "allowedFunctionNames": [name]}),
-            None => {
-                let message = format!("\"tool_choice\" is {choice:.64}, want auto, none, required or a named function");
-                return Err(BadRequest::at("tool_choice", message));
-            }
-        },
+    let config = match Choice::read(choice)? {
+        Choice::Auto => json!({"mode": "AUTO"}),
+        Choice::None => json!({"mode": "NONE"}),
+        Choice::Any => json!({"mode": "ANY"}),
+        Choice::Named(name) => json!({"mode": "ANY", "allowedFunctionNames": [name]}),
     };
     Ok(json!({"functionCallingConfig": config}))
 }

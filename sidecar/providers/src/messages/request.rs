@@ -10,7 +10,7 @@ use crate::need::excerpt;
 use crate::openai::family::{Family, takes_no_effort};
 use crate::openai::request::unsupported;
 use crate::openai::table::Thinking;
-use crate::{BadRequest, Body, Dialect, Need, Target, Unsupported, function};
+use crate::{BadRequest, Body, Dialect, Need, Target, Unsupported, choice, function};
 
 /// OpenAI takes no more.
 const MAX_STOPS: usize = 4;
@@ -41,6 +41,7 @@ pub(crate) fn to_chat(body: &Body, need: &Need, target: &Target<'_>) -> Result<(
     for key in body.keys() {
         draft.parameter(key, body)?;
     }
+    draft.choose_from_the_left(body);
     Ok((Body::parse(Value::Object(draft.out).to_string().into())?, draft.dropped))
 }
 
@@ -189,6 +190,24 @@ impl Draft<'_> {
             self.set("parallel_tool_calls", !disabled);
         }
         Ok(())
+    }
+
+    /// A choice goes with the tools it was made among.
+    fn choose_from_the_left(&mut self, body: &Body) {
+        let (Some(choice), Some(Value::Array(declared))) = (self.out.get("tool_choice"), body.value("tools")) else {
+            return;
+        };
+        let left = self.out.get("tools").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        if choice::name(choice).is_some_and(|name| choice::is_gone(name, &declared, left)) {
+            self.dropped.push("tool_choice".to_owned());
+            self.out.shift_remove("tool_choice");
+        } else if left.is_empty() && !declared.is_empty() {
+            self.dropped.extend((choice == "required").then(|| "tool_choice".to_owned()));
+            self.out.shift_remove("tool_choice");
+        }
+        if !self.out.contains_key("tools") && !declared.is_empty() {
+            self.out.shift_remove("parallel_tool_calls");
+        }
     }
 
     fn thinking(&mut self, value: Value) -> Result<(), BadRequest> {

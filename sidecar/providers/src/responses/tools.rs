@@ -1,12 +1,10 @@
 //! Tools and the choice among them, from this API's words to a chat's.
 
-use std::collections::HashSet;
-
 use serde_json::{Value, json};
 
 use super::state::is_hosted;
-use crate::BadRequest;
 use crate::need::excerpt;
+use crate::{BadRequest, choice};
 
 /// The tools of a chat. Those that a provider runs itself are refused: an answer without the search that was asked for
 /// is no answer.
@@ -42,12 +40,7 @@ pub(super) fn choice(value: &Value, tools: &mut Vec<Value>) -> Result<Value, Bad
     match (value.as_str(), value["type"].as_str()) {
         (Some("auto" | "none" | "required"), _) => Ok(value.clone()),
         (_, Some("function")) => Ok(json!({"type": "function", "function": {"name": value["name"]}})),
-        (_, Some("allowed_tools")) => {
-            let allowed = value["tools"].as_array().into_iter().flatten();
-            let allowed: HashSet<&str> = allowed.filter_map(|other| other["name"].as_str()).collect();
-            tools.retain(|tool| tool["function"]["name"].as_str().is_some_and(|name| allowed.contains(name)));
-            Ok(if value["mode"] == "required" { "required".into() } else { "auto".into() })
-        }
+        (_, Some("allowed_tools")) => Ok(choice::allow(value, tools)),
         _ => {
             let message = format!(
                 "\"tool_choice\" is {}, want \"auto\", \"none\", \"required\", or the type function or allowed_tools",
