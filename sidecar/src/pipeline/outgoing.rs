@@ -121,7 +121,7 @@ fn sealed(
 
 /// Names that fit into a header. Some are the application's own words.
 fn named(mut dropped: Vec<String>) -> Option<String> {
-    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);
     dropped.retain(|name| (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_word));
     dropped.sort_unstable();
     dropped.dedup();
@@ -221,6 +221,7 @@ mod tests {
         let rows = [
             (names(&[]), None),
             (names(&["seed", "logit_bias", "seed"]), Some("logit_bias,seed".to_owned())),
+            (names(&["tools[0]", "input[12]", "tool_choice"]), Some("input[12],tool_choice,tools[0]".to_owned())),
             (names(&["a\r\nb", "", "ü", &"x".repeat(41)]), None),
             (many.clone(), Some(format!("{},...", many[..16].join(",")))),
         ];
