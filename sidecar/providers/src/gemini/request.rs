@@ -6,14 +6,18 @@ use super::content::Conversation;
 use super::model::Traits;
 use super::tools;
 use crate::openai::fit::budget;
+use crate::openai::request::unsupported;
 use crate::path::segment;
-use crate::{BadRequest, Body, Host, Need, Outgoing, Target, vertex};
+use crate::{BadRequest, Body, Host, Need, Outgoing, Target, Unsupported, vertex};
 
 /// Gemini's own words at the top level, for applications that know who they talk to.
 const OWN: &[&str] = &["safetySettings", "safety_settings", "cachedContent", "cached_content", "labels"];
 
 /// The largest budget that all take which take one.
 const MAX_BUDGET: u64 = 24_576;
+
+/// Gemini takes no more.
+const MAX_STOPS: usize = 5;
 
 const READ_ELSEWHERE: &[&str] =
     &["model", "messages", "max_tokens", "max_completion_tokens", "stream", "stream_options"];
@@ -103,7 +107,7 @@ impl Draft<'_> {
             "frequency_penalty" if self.traits.penalties => self.set("frequencyPenalty", value),
             "logprobs" => self.set("responseLogprobs", value),
             "top_logprobs" => self.set("logprobs", value),
-            "stop" => self.set("stopSequences", if value.is_array() { value } else { json!([value]) }),
+            "stop" => self.stop(value)?,
             "modalities" => self.modalities(&value),
             "tools" => self.tools.extend(tools::tools(value, self.target, &mut self.dropped)?),
             "functions" => self.tools.extend(tools::functions(&value, self.target, &mut self.dropped)?),
@@ -133,6 +137,23 @@ impl Draft<'_> {
         if let Some(value) = self.target.refuse(key, value, &mut self.dropped)? {
             self.out.insert(key.to_owned(), value);
         }
+        Ok(())
+    }
+
+    fn stop(&mut self, value: Value) -> Result<(), BadRequest> {
+        let Value::Array(mut sequences) = value else {
+            self.set("stopSequences", vec![value]);
+            return Ok(());
+        };
+        match self.target.unsupported {
+            Unsupported::Reject if sequences.len() > MAX_STOPS => return Err(unsupported("stop", self.target.model)),
+            Unsupported::Drop if sequences.len() > MAX_STOPS => {
+                sequences.truncate(MAX_STOPS);
+                self.dropped.push("stop".to_owned());
+            }
+            _ => {}
+        }
+        self.set("stopSequences", sequences);
         Ok(())
     }
 
@@ -186,5 +207,32 @@ impl Draft<'_> {
             _ => {}
         }
         self.set("thinkingConfig", config);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Api, Dialect, read};
+
+    #[test]
+    fn of_more_places_to_stop_at_than_gemini_takes_the_first_are_kept_as_the_route_says() {
+        for (count, unsupported, want) in [
+            (5, Unsupported::Reject, Some((5, 0))),
+            (6, Unsupported::Reject, None),
+            (6, Unsupported::Drop, Some((5, 1))),
+            (6, Unsupported::Pass, Some((6, 0))),
+        ] {
+            let stop: Vec<_> = (0..count).map(|number| number.to_string()).collect();
+            let request = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "stop": stop});
+            let body = Body::parse(request.to_string().into()).unwrap();
+            let need = read(Api::ChatCompletions, &body).unwrap();
+            let target = Target { unsupported, ..Target::new(Dialect::Gemini, "gemini-2.5-flash") };
+            let got = encode(&body, &need, &target).ok().map(|out| {
+                let sent: Value = serde_json::from_slice(&out.body).unwrap();
+                (sent["generationConfig"]["stopSequences"].as_array().unwrap().len(), out.dropped.len())
+            });
+            assert_eq!(got, want, "{count} {unsupported:?}");
+        }
     }
 }
