@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::response::chat_id;
 use super::thoughts::Thoughts;
 use super::{JSON_TOOL, NATIVE_REASON, finish_reason, native_finish_reason};
+use crate::citations::Told;
 use crate::openai::chunks::ChunkWriter;
 use crate::repeats::Piece;
 use crate::sse::Event;
@@ -39,6 +40,7 @@ struct Cited {
     said: usize,
     start: usize,
     citations: Vec<Value>,
+    told: Told,
 }
 
 /// The block that is open.
@@ -299,6 +301,6 @@ impl Cited {
 
     fn take(&mut self) -> Vec<Value> {
         let cited = std::mem::take(&mut self.citations);
-        citations::of_claude(&cited, &(self.start..self.said))
+        self.told.new_of(citations::of_claude(&cited, &(self.start..self.said)))
     }
 }

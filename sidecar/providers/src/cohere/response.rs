@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{finish_reason, usage};
 use crate::openai::answer::parse;
-use crate::{Answer, Dialect, Fault, Stamp, fault};
+use crate::{Answer, Dialect, Fault, Stamp, citations, fault};
 
 /// Translates an answer. When it was made Cohere does not say.
 pub(crate) fn decode(shown_model: &str, stamp: Stamp<'_>, bytes: Bytes) -> Result<Answer, Fault> {
@@ -46,6 +46,11 @@ fn message(message: &Value) -> Value {
     let mut out = json!({"role": "assistant", "content": text, "refusal": null});
     if !thoughts.is_empty() {
         out["reasoning_content"] = thoughts.into();
+    }
+    let cited = message["citations"].as_array().into_iter().flatten();
+    let annotations: Vec<_> = cited.flat_map(citations::of_cohere).take(citations::MAX_CITATIONS).collect();
+    if !annotations.is_empty() {
+        out["annotations"] = annotations.into();
     }
     for key in ["tool_calls", "citations"] {
         if message[key].as_array().is_some_and(|list| !list.is_empty()) {

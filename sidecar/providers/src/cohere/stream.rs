@@ -4,22 +4,31 @@ use serde_json::{Value, json};
 
 use super::response::chat_id;
 use super::{finish_reason, usage};
+use crate::citations::Told;
 use crate::openai::chunks::ChunkWriter;
 use crate::repeats::Piece;
 use crate::sse::Event;
 use crate::stream::Seen;
-use crate::{Dialect, Fault, Frame, Stamp, fault};
+use crate::{Dialect, Fault, Frame, Stamp, citations, fault};
 
 #[derive(Debug)]
 pub(crate) struct FromCohere {
     chunks: ChunkWriter,
     calls: u64,
+    citations: u64,
+    cited: Told,
     pub(crate) seen: Seen,
 }
 
 impl FromCohere {
     pub(crate) fn new(shown_model: &str, wants_usage: bool) -> Self {
-        Self { chunks: ChunkWriter::new(shown_model, wants_usage), calls: 0, seen: Seen::default() }
+        Self {
+            chunks: ChunkWriter::new(shown_model, wants_usage),
+            calls: 0,
+            citations: 0,
+            cited: Told::default(),
+            seen: Seen::default(),
+        }
     }
 
     pub(crate) fn stamp(&mut self, stamp: Stamp<'_>) {
@@ -69,7 +78,8 @@ impl FromCohere {
                 self.delta(&json!({"tool_calls": [call]}), true, out);
             }
             "message-end" => self.finish(&value["delta"], out)?,
-            // message-start, citations, ends of parts, and what is yet to come.
+            "citation-start" => self.cite(&message["citations"], out),
+            // message-start, ends of parts, and what is yet to come.
             _ => {}
         }
         Ok(())
@@ -80,6 +90,19 @@ impl FromCohere {
         self.seen.output_bytes += text.len() as u64;
         self.seen.piece = Some(Piece::of(0, text));
         self.delta(&json!({key: text}), true, out);
+    }
+
+    /// In its own words, as in a whole answer, and where there is a URL also in OpenAI's.
+    fn cite(&mut self, citation: &Value, out: &mut Vec<Frame>) {
+        let Value::Object(mut own) = citation.clone() else { return };
+        own.insert("index".into(), self.citations.into());
+        self.citations += 1;
+        let mut delta = json!({"citations": [own]});
+        let annotations = self.cited.new_of(citations::of_cohere(citation));
+        if !annotations.is_empty() {
+            delta["annotations"] = annotations.into();
+        }
+        self.delta(&delta, false, out);
     }
 
     fn finish(&mut self, delta: &Value, out: &mut Vec<Frame>) -> Result<(), Fault> {

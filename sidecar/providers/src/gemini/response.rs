@@ -83,7 +83,7 @@ fn choice(
 }
 
 /// How likely each token was, and what could have stood there.
-fn logprobs(result: &Value) -> Value {
+pub(super) fn logprobs(result: &Value) -> Value {
     let Some(chosen) = result["chosenCandidates"].as_array() else { return Value::Null };
     let token = |candidate: &Value| {
         let text = candidate["token"].as_str().unwrap_or_default();

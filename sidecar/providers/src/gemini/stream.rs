@@ -5,8 +5,9 @@
 
 use serde_json::{Value, json};
 
-use super::response::{block_reason, call, call_id, chat_id, image};
+use super::response::{block_reason, call, call_id, chat_id, image, logprobs};
 use super::{finish_reason, is_blocked, is_malformed, usage};
+use crate::citations::Told;
 use crate::openai::chunks::ChunkWriter;
 use crate::repeats::Piece;
 use crate::sse::Event;
@@ -37,7 +38,27 @@ struct Candidate {
     images: usize,
     /// What it has said, as long as that can be cited.
     text: String,
+    /// It says more than can be cited.
+    is_long: bool,
+    cited: Told,
 }
+
+// === impl Candidate ===
+
+impl Candidate {
+    /// With a piece left out every later place would be another: the text is whole, or it is let go.
+    fn say(&mut self, text: &str) {
+        self.answers = true;
+        self.is_long |= self.text.len().saturating_add(text.len()) > MAX_CITED_BYTES;
+        if self.is_long {
+            self.text = String::new();
+        } else {
+            self.text.push_str(text);
+        }
+    }
+}
+
+// === impl FromGemini ===
 
 impl FromGemini {
     pub(crate) fn new(shown_model: &str, wants_usage: bool) -> Self {
@@ -78,8 +99,12 @@ impl FromGemini {
             self.start(index, out);
             let reason = candidate["finishReason"].as_str();
             if !reason.is_some_and(is_blocked) {
+                let mut logprobs = logprobs(&candidate["logprobsResult"]);
                 for part in candidate["content"]["parts"].as_array().into_iter().flatten() {
-                    self.part(index, part, answer, out);
+                    self.part(index, part, answer, &mut logprobs, out);
+                }
+                if !logprobs.is_null() {
+                    self.chunks.delta_with(index, &json!({}), &logprobs, false, out);
                 }
             }
             self.cite(index, &candidate["groundingMetadata"], out);
@@ -108,18 +133,15 @@ impl FromGemini {
         }
     }
 
-    fn part(&mut self, index: usize, part: &Value, answer: &Value, out: &mut Vec<Frame>) {
+    fn part(&mut self, index: usize, part: &Value, answer: &Value, logprobs: &mut Value, out: &mut Vec<Frame>) {
         if let Some(text) = part["text"].as_str().filter(|text| !text.is_empty()) {
             self.seen.output_bytes += text.len() as u64;
             let piece = Piece::of(index as u64, text);
             self.seen.piece = Some(self.seen.piece.map_or(piece, |others| others.and(piece)));
             let key = if part["thought"] == true { "reasoning_content" } else { "content" };
-            self.chunks.delta(index, &json!({key: text}), true, out);
+            self.chunks.delta_with(index, &json!({key: text}), &logprobs.take(), true, out);
             if let Some(candidate) = self.candidates.get_mut(index).filter(|_| part["thought"] != true) {
-                candidate.answers = true;
-                if candidate.text.len().saturating_add(text.len()) <= MAX_CITED_BYTES {
-                    candidate.text.push_str(text);
-                }
+                candidate.say(text);
             }
         }
         if let Some(mut image) = image(part) {
@@ -142,9 +164,9 @@ impl FromGemini {
         }
     }
 
-    fn cite(&self, index: usize, grounding: &Value, out: &mut Vec<Frame>) {
-        let text = self.candidates.get(index).map_or("", |candidate| candidate.text.as_str());
-        let annotations = citations::of_gemini(grounding, text);
+    fn cite(&mut self, index: usize, grounding: &Value, out: &mut Vec<Frame>) {
+        let Some(candidate) = self.candidates.get_mut(index) else { return };
+        let annotations = candidate.cited.new_of(citations::of_gemini(grounding, &candidate.text));
         if !annotations.is_empty() {
             self.chunks.delta(index, &json!({"annotations": annotations}), false, out);
         }

@@ -55,7 +55,20 @@ impl ChunkWriter {
 
     /// A part of an answer.
     pub(crate) fn delta(&self, index: usize, delta: &Value, content: bool, out: &mut Vec<Frame>) {
-        let choice = format!("[{{\"index\":{index},\"delta\":{delta},\"logprobs\":null,\"finish_reason\":null}}]");
+        self.delta_with(index, delta, &Value::Null, content, out);
+    }
+
+    /// The same with how likely its words were.
+    pub(crate) fn delta_with(
+        &self,
+        index: usize,
+        delta: &Value,
+        logprobs: &Value,
+        content: bool,
+        out: &mut Vec<Frame>,
+    ) {
+        let choice =
+            format!("[{{\"index\":{index},\"delta\":{delta},\"logprobs\":{logprobs},\"finish_reason\":null}}]");
         self.emit(&choice, content, out);
     }
 
