@@ -3,6 +3,8 @@
 //! The contract knows no engine and the engines know no contract, so what one means to the other is said here, once: sidecars
 //! choose by it, and `spillway explain` foretells what they choose.
 
+mod images;
+
 use std::sync::Arc;
 
 use spillway_policy::{
@@ -56,6 +58,7 @@ pub fn candidate(given: &wire::Backend, manner: Manner) -> Candidate {
         tools: *tools,
         parallel_tools: *parallel_tools,
         images: *vision,
+        per_image: images::per_image(&model.name),
         // A call that is forced stands in for a schema, and what stands in for one is better than nobody.
         json_schema: *json_schema || *tools || any_schema,
         hosted_tools,

@@ -30,6 +30,7 @@ const CANDIDATE: Candidate = Candidate {
     tools: true,
     parallel_tools: true,
     images: true,
+    per_image: None,
     json_schema: true,
     hosted_tools: true,
     price: Some(PRICE),

@@ -15,12 +15,12 @@ use std::sync::Arc;
 
 use crate::{Class, Classes, NanoUsd, PiecePrices, Pieces, Price, Tier, calibrate::Calibration};
 
-pub use sizes::{Counted, Output, Sizes};
+pub use sizes::{Attached, Counted, Output, PerImage, Sizes};
 
 /// How many tokenizers there may be; [`Candidate::tokenizer`] is below it.
 pub const TOKENIZERS: usize = 4;
 
-/// The one that stands for those nobody knows, which counts by estimates and has no lower bound.
+/// The one that stands for those nobody knows, which counts by estimates.
 pub const UNKNOWN: usize = TOKENIZERS - 1;
 
 /// More backends than this in one route are refused when it is loaded; sets of them are one word then.
@@ -41,6 +41,8 @@ pub struct Candidate {
     /// Calls several tools at once.
     pub parallel_tools: bool,
     pub images: bool,
+    /// What it makes of one. None: nobody knows.
+    pub per_image: Option<PerImage>,
     pub json_schema: bool,
     /// Runs tools of its own: a search, an interpreter.
     pub hosted_tools: bool,

@@ -236,12 +236,12 @@ impl Body {
 
     /// Whether any string in it is the name of an image part. False is certain, true is worth a look.
     pub(crate) fn may_have_images(&self) -> bool {
-        self.words.images > 0
+        self.words.images
     }
 
-    /// It has no more images than this.
-    pub(crate) fn images(&self) -> usize {
-        self.words.images
+    /// The same for a part that has no length: a file, a video, a recording.
+    pub(crate) fn may_have_files(&self) -> bool {
+        self.words.files
     }
 
     /// Whether any string in it is the role `developer`. False is certain, true is worth a look.

@@ -5,6 +5,7 @@
 //! back when no count has needed them for ten turns of [`turn`]. Counting is work for a thread that may block: a megabyte
 //! takes tens of milliseconds, whatever is in it.
 
+mod attached;
 mod classes;
 mod items;
 mod memory;
@@ -21,6 +22,7 @@ mod vocabulary;
 use serde_json::Value;
 
 use crate::{Api, Body};
+pub use attached::Attached;
 use memory::Kind;
 pub use shelf::IDLE_TURNS;
 use text::Counter;
@@ -38,11 +40,14 @@ pub enum Encoding {
     Estimate,
 }
 
-/// The prompt has at most `upper` tokens, and at least `lower` of any encoding that is known.
+/// The prompt has at least `lower` tokens in the template of an encoding that is known, and at least `least` in any; its text
+/// has at most `upper`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     pub lower: u64,
+    pub least: u64,
     pub upper: u64,
+    pub attached: Attached,
 }
 
 /// A prompt's tokens.
@@ -68,9 +73,6 @@ const PER_PROMPT: u64 = 3;
 const IMAGE: u64 = 85;
 const IMAGE_HIGH: u64 = 765;
 
-/// More than any provider counts for one image.
-const IMAGE_UPPER: u64 = 2_000;
-
 /// More than a template or a provider's own instructions about tools put around the prompt, whatever is in it.
 const SLACK: u64 = 16;
 const TOOLS_SLACK: u64 = 600;
@@ -89,23 +91,28 @@ pub fn bounds(api: Api, body: &Body) -> Bounds {
         Api::Tokenize | Api::Pass(_) => &[],
     };
     let mut upper: u64 = keys.iter().filter_map(|key| body.get_bytes(key)).map(|raw| raw.len() as u64).sum();
+    let least = least(body);
+    let attached = attached::find(api, body);
     let messages = match api {
         Api::ChatCompletions | Api::Messages | Api::CountTokens => body.array_len("messages").unwrap_or(0) as u64,
         Api::Responses => body.array_len("input").unwrap_or(0) as u64 + 2,
-        Api::Completions | Api::Embeddings => return Bounds { lower: least(body), upper },
-        Api::Tokenize | Api::Pass(_) => return Bounds { lower: 0, upper },
+        Api::Completions | Api::Embeddings => {
+            return Bounds { lower: least, least, upper, attached };
+        }
+        Api::Tokenize | Api::Pass(_) => return Bounds { lower: 0, least: 0, upper, attached },
     };
-    upper += SLACK + messages * 2 * PER_MESSAGE + body.images() as u64 * IMAGE_UPPER;
+    // No image is read as the text that it is sent as.
+    upper = upper.saturating_sub(attached.bytes) + SLACK + messages * 2 * PER_MESSAGE;
     if body.array_len("tools").is_some() || body.array_len("functions").is_some() {
         upper += TOOLS_SLACK;
     }
     // Several items of a response can be one message, and what of them is text depends on what they are.
     let lower = match api {
         Api::Responses if body.array_len("input").is_some() => 0,
-        Api::Responses => least(body),
-        _ => messages * PER_MESSAGE + least(body),
+        Api::Responses => least,
+        _ => messages * PER_MESSAGE + least,
     };
-    Bounds { lower, upper }
+    Bounds { lower, least, upper, attached }
 }
 
 /// No token of any encoding stands for more bytes than the longest.

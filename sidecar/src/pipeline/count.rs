@@ -4,7 +4,7 @@ pub(super) mod ask;
 
 use std::time::{Duration, Instant};
 
-use spillway_policy::fallback::{Counted, Sizes};
+use spillway_policy::fallback::{Attached, Counted, Sizes};
 use spillway_providers::{
     Api, Body,
     tokens::{self, Encoding},
@@ -18,6 +18,9 @@ use crate::clock;
 /// An English token is four bytes; where nobody counted, this is the guess.
 const BYTES_PER_TOKEN: u64 = 4;
 
+/// The same of an image: OpenAI's older models make so many of most of them.
+const PER_IMAGE: u64 = 765;
+
 /// The longest a count may take. A prompt of five megabytes takes a twentieth of it on a whole core.
 const MAX_TIME: Duration = Duration::from_secs(2);
 
@@ -29,8 +32,9 @@ static THREADS: Semaphore = Semaphore::const_new(2);
 
 /// What the length alone says.
 pub(super) fn bounds(api: Api, body: &Body) -> Sizes {
-    let tokens::Bounds { lower, upper } = tokens::bounds(api, body);
-    Sizes::bounds(lower, upper)
+    let tokens::Bounds { lower, least, upper, attached } = tokens::bounds(api, body);
+    let tokens::Attached { images, low, sound, unbounded, .. } = attached;
+    Sizes { attached: Attached { images, low, sound, unbounded }, least, ..Sizes::bounds(lower, upper) }
 }
 
 /// Counts the prompt as a backend would. The counts of one tokenizer are kept.
@@ -52,7 +56,7 @@ pub(super) async fn count(call: &mut Call, backend: usize) {
     }
 }
 
-/// What the provider says, if the route wants to know.
+/// What the provider says, if the route wants to know, or has said when it refused the same prompt.
 pub(super) async fn told(call: &mut Call, backend: usize) -> Option<u64> {
     let begun = clock::now();
     let told = ask::ask(call, backend, until(call)).await;
@@ -112,7 +116,8 @@ async fn turns(idle: Duration, mut turn: impl FnMut()) {
 /// The best number at hand.
 pub(super) fn guess(sizes: &Sizes) -> u64 {
     let counted = sizes.counted.iter().flatten().next().map(|count| count.tokens);
-    counted.unwrap_or_else(|| sizes.lower.max(sizes.upper / BYTES_PER_TOKEN))
+    let images = sizes.attached.images.saturating_mul(PER_IMAGE);
+    counted.unwrap_or_else(|| sizes.lower.max(sizes.upper / BYTES_PER_TOKEN).saturating_add(images))
 }
 
 /// The same for text that was seen go by.

@@ -75,15 +75,19 @@ async fn choose(runtime: &Runtime, call: &mut Call, settle: &mut Settle) -> Resu
             break;
         }
     }
-    let Some((backend, certain)) = skips.iter().find_map(too_long) else {
+    let Some((backend, ..)) = skips.iter().find_map(window::too_long) else {
         return Err(refusal::nobody(call, &skips));
     };
     let mut plan = Plan { admission: None, ..Plan::at((backend, Admission::default())) };
     let mut larger = Skips::new();
-    // An estimate is a reason to look for more room, not one to refuse: then the provider decides.
-    if let Err(needs) = plan.make_room(runtime, call, settle, &mut larger).await
-        && certain
-    {
+    if let Err(needs) = plan.make_room(runtime, call, settle, &mut larger).await {
+        if let Some(doubtful) = window::doubtful(&skips, &larger) {
+            if doubtful != backend {
+                plan.backend = doubtful;
+                plan.reason.get_or_insert(Class::ContextWindowExceeded);
+            }
+            return plan.admitted(call).await;
+        }
         // Where there would be room, had somebody not to be left alone, the prompt is not what is wrong.
         let rests = skips.iter().chain(&larger).any(|(_, skip)| matches!(skip, Skip::Open | Skip::Denied));
         if !rests {
@@ -94,27 +98,6 @@ async fn choose(runtime: &Runtime, call: &mut Call, settle: &mut Settle) -> Resu
         return Err(refusal::nobody(call, &skips));
     }
     plan.admitted(call).await
-}
-
-/// A backend whose window is too small, and whether that is certain.
-const fn too_long(&(index, skip): &(usize, Skip)) -> Option<(usize, bool)> {
-    match skip {
-        Skip::TooLong { certain, .. } => Some((index, certain)),
-        Skip::NotLarger { .. }
-        | Skip::NoTools
-        | Skip::NoParallelTools
-        | Skip::NoImages
-        | Skip::NoJsonSchema
-        | Skip::NoHostedTools
-        | Skip::Unable
-        | Skip::TooExpensive { .. }
-        | Skip::NoPrice
-        | Skip::Unwanted
-        | Skip::Unclear
-        | Skip::Out
-        | Skip::Open
-        | Skip::Denied => None,
-    }
 }
 
 /// The first of `order` that can serve the call and may be asked; counts the prompt if that has to be known.

@@ -48,7 +48,9 @@ impl Call {
         let candidate = &self.route.candidates[backend];
         let prompt = match self.counted(backend) {
             Some(Counted { tokens, exact: true }) => tokens,
-            Some(Counted { tokens, exact: false }) => tokens.saturating_add(tokens / DOUBT).min(self.sizes.upper),
+            Some(Counted { tokens, exact: false }) => {
+                tokens.saturating_add(tokens / DOUBT).min(self.sizes.upper_for(candidate).unwrap_or(u64::MAX))
+            }
             // It fits by far: no text has a token for every byte.
             None => self.sizes.lower.max(self.sizes.upper / 2),
         };

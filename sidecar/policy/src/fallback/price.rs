@@ -38,16 +38,25 @@ impl Candidate {
 // === impl Sizes ===
 
 impl Sizes {
-    /// The longest the prompt can be for a tokenizer. An estimate may be wrong by a half; bytes are an upper bound anyway.
-    fn most(&self, candidate: &Candidate) -> u64 {
+    /// The longest that the prompt can be for a backend, whatever is in it. What no length bounds is bounded by the window.
+    /// None: by nothing.
+    fn surely(&self, candidate: &Candidate) -> Option<u64> {
         match self.counted.get(candidate.tokenizer).copied().flatten() {
-            Some(count) if count.exact => count.tokens,
-            Some(count) => {
-                let tokens = candidate.corrected(count);
-                (tokens + tokens / 2).min(self.upper)
-            }
-            None => self.upper,
+            Some(count) if count.exact && self.attached.is_empty() => Some(count.tokens),
+            _ => self.upper_for(candidate).or(candidate.window),
         }
+    }
+
+    /// The longest that it is in earnest: an estimate of text may be wrong by a half.
+    #[must_use]
+    pub fn most(&self, candidate: &Candidate) -> Option<u64> {
+        let surely = self.surely(candidate)?;
+        let Some(count) = self.counted.get(candidate.tokenizer).copied().flatten() else { return Some(surely) };
+        if count.exact || !self.attached.is_empty() {
+            return Some(surely);
+        }
+        let tokens = candidate.corrected(count);
+        Some(tokens.saturating_add(tokens / 2).min(surely))
     }
 
     /// One number to compare backends by, whatever their tokenizers: a count if there is one, else the upper bound.
@@ -66,7 +75,7 @@ impl Question<'_> {
     pub fn worst(&self, index: usize, answer: Option<u64>) -> Option<NanoUsd> {
         let candidate = self.candidates.get(index)?;
         let output = answer.map_or(self.demand.output, Output::Asked);
-        candidate.worst(self.sizes.most(candidate), &Demand { output, ..self.demand })
+        candidate.worst(self.sizes.surely(candidate)?, &Demand { output, ..self.demand })
     }
 
     /// The longest answer, in tokens, with which the request costs no more than this at a backend, however long its prompt
@@ -90,7 +99,7 @@ impl Question<'_> {
     pub(super) fn check_cost(&self, candidate: &Candidate) -> Check {
         let Some(max) = self.max_cost else { return Check::Fits };
         let worst = |input| candidate.worst(input, &self.demand);
-        let Some(at_most) = worst(self.sizes.most(candidate)) else { return Check::Skip(Skip::NoPrice) };
+        let Some(at_most) = self.sizes.most(candidate).and_then(worst) else { return Check::Skip(Skip::NoPrice) };
         let counted = self.sizes.counted.get(candidate.tokenizer).is_none_or(Option::is_some);
         if at_most <= max {
             Check::Fits
@@ -107,7 +116,7 @@ mod tests {
     use super::*;
     use crate::{
         PiecePrices, Price, Rates,
-        fallback::{Choice, Counted, Set},
+        fallback::{Attached, Choice, Counted, PerImage, Set},
     };
 
     /// $1 and $10 per million tokens, so 1,000 and 10,000 nano-dollars each.
@@ -125,6 +134,7 @@ mod tests {
         tools: true,
         parallel_tools: true,
         images: true,
+        per_image: Some(PerImage { most: 48_169, low: 2_833 }),
         json_schema: true,
         hosted_tools: true,
         price: Some(PRICE),
@@ -204,6 +214,39 @@ mod tests {
         }
         assert_eq!(question.worst(0, None), Some(NanoUsd(6_000_000)));
         assert_eq!((question.affordable(1, NanoUsd(9)), question.worst(1, None)), (None, None), "nobody is there");
+    }
+
+    #[test]
+    fn the_worst_case_holds_whatever_the_estimate_and_whatever_an_image_shows() {
+        let text = |exact| Sizes {
+            counted: [Some(Counted { tokens: 100, exact }), None, None, None],
+            ..Sizes::bounds(10, 1_000)
+        };
+        let with = |attached| Sizes { attached, ..text(false) };
+        let images = |images, low| with(Attached { images, low, ..Attached::default() });
+        let unbounded = Attached { unbounded: true, ..Attached::default() };
+        let strange = Candidate { per_image: None, ..CANDIDATE };
+        let rows = [
+            ("not counted", Sizes::bounds(10, 1_000), CANDIDATE, Some(1_000)),
+            ("counted", text(true), CANDIDATE, Some(100)),
+            ("estimated", text(false), CANDIDATE, Some(1_000)),
+            ("an image", images(1, 0), CANDIDATE, Some(49_169)),
+            ("two, one in low detail", images(2, 1), CANDIDATE, Some(52_002)),
+            ("of which nobody knows what comes", images(1, 0), strange.clone(), Some(100_000)),
+            ("nor what there is room for", images(1, 0), Candidate { window: None, ..strange }, None),
+            ("a file", with(unbounded), CANDIDATE, Some(100_000)),
+            (
+                "what is kept, though the rest is counted",
+                Sizes { attached: unbounded, ..text(true) },
+                CANDIDATE,
+                Some(100_000),
+            ),
+        ];
+        for (row, sizes, candidate, want) in rows {
+            let candidates = [candidate];
+            let worst = question(&candidates, &sizes, Output::Asked(0)).worst(0, None);
+            assert_eq!(worst, want.map(|tokens| NanoUsd(tokens * 1_000)), "{row}");
+        }
     }
 
     #[test]

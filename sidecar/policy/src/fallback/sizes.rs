@@ -2,6 +2,10 @@
 
 use super::{Candidate, Check, Skip, TOKENIZERS, UNKNOWN};
 
+/// An estimate is off by a half or the double at most, where it is of text alone: what is estimated at more than so many
+/// windows does not fit one.
+const CERTAINLY: u64 = 2;
+
 /// Tokens kept for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
@@ -17,8 +21,31 @@ pub enum Output {
 #[derive(Clone, Copy, Debug)]
 pub struct Sizes {
     pub lower: u64,
+    /// The same where nobody knows what its template adds.
+    pub least: u64,
+    /// Of its text.
     pub upper: u64,
+    pub attached: Attached,
     pub counted: [Option<Counted>; TOKENIZERS],
+}
+
+/// What a prompt has beside its text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attached {
+    pub images: u64,
+    /// How many of them are asked for in low detail.
+    pub low: u64,
+    /// There is sound, which has fewer tokens than bytes.
+    pub sound: bool,
+    /// There is something that no length bounds.
+    pub unbounded: bool,
+}
+
+/// The most tokens that a model makes of an image, and of one in low detail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PerImage {
+    pub most: u64,
+    pub low: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,13 +79,26 @@ impl Default for Output {
     }
 }
 
+// === impl Attached ===
+
+impl Attached {
+    const NONE: Self = Self { images: 0, low: 0, sound: false, unbounded: false };
+
+    /// The prompt is text and nothing else.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        let Self { images, low: _, sound, unbounded } = *self;
+        images == 0 && !sound && !unbounded
+    }
+}
+
 // === impl Sizes ===
 
 impl Sizes {
     /// A prompt of which only bounds are known.
     #[must_use]
     pub const fn bounds(lower: u64, upper: u64) -> Self {
-        Self { lower, upper, counted: [None; TOKENIZERS] }
+        Self { lower, least: lower, upper, attached: Attached::NONE, counted: [None; TOKENIZERS] }
     }
 
     /// The same with what the one says that counts with this tokenizer.
@@ -72,20 +112,39 @@ impl Sizes {
 
     /// As few tokens as the prompt can have.
     pub(super) const fn least(&self, tokenizer: usize) -> u64 {
-        if tokenizer == UNKNOWN { 0 } else { self.lower }
+        if tokenizer == UNKNOWN { self.least } else { self.lower }
+    }
+
+    /// As many tokens as a model can make of the prompt, by its length alone. None: there is something in it that has none.
+    #[must_use]
+    pub const fn upper_for(&self, candidate: &Candidate) -> Option<u64> {
+        let Attached { images, low, unbounded, .. } = self.attached;
+        if unbounded {
+            return None;
+        }
+        if images == 0 {
+            return Some(self.upper);
+        }
+        let Some(PerImage { most, low: small }) = candidate.per_image else { return None };
+        let all = images.saturating_sub(low).saturating_mul(most).saturating_add(low.saturating_mul(small));
+        Some(self.upper.saturating_add(all))
     }
 
     pub(super) fn check(&self, candidate: &Candidate, output: u64, window: u64) -> Check {
         let tokenizer = candidate.tokenizer;
-        let room = window.saturating_sub(output);
+        let (room, least) = (window.saturating_sub(output), self.least(tokenizer));
         let too_long = |prompt, certain| Check::Skip(Skip::TooLong { prompt, output, window, certain });
-        if self.upper <= room {
+        if self.upper_for(candidate).is_some_and(|upper| upper <= room) {
             return Check::Fits;
         }
         match self.counted.get(tokenizer).copied().flatten() {
             Some(count) if candidate.corrected(count) <= room => Check::Fits,
-            Some(count) => too_long(candidate.corrected(count), count.exact || self.least(tokenizer) > room),
-            None if self.least(tokenizer) > room => too_long(self.lower, true),
+            Some(count) => {
+                let prompt = candidate.corrected(count);
+                let by_far = self.attached.is_empty() && prompt / CERTAINLY > window;
+                too_long(prompt, count.exact || least > room || by_far)
+            }
+            None if least > room => too_long(least, true),
             None => Check::Open,
         }
     }

@@ -11,6 +11,7 @@ const PLAIN: Candidate = Candidate {
     tools: true,
     parallel_tools: true,
     images: true,
+    per_image: None,
     json_schema: true,
     hosted_tools: true,
     price: None,
@@ -68,7 +69,19 @@ fn bounds_decide_where_they_can_and_counting_is_asked_for_where_not() {
     }
     let unknown = Candidate { tokenizer: UNKNOWN, ..PLAIN };
     let asked = ask(std::slice::from_ref(&unknown), demand, &Sizes::bounds(801, 5_000), Set::default());
-    assert_eq!(asked.0, Choice::Count(0), "nobody knows how long its tokens are");
+    assert_eq!(asked, (Choice::Nobody, too_long(801, true)), "no tokenizer has longer tokens");
+    let guessed = |tokens, attached| Sizes {
+        counted: [None, None, None, Some(Counted { tokens, exact: false })],
+        attached,
+        ..Sizes::bounds(1, 50_000)
+    };
+    let images = Attached { images: 1, ..Attached::default() };
+    for (tokens, attached, certain) in
+        [(2_001, Attached::default(), false), (2_002, Attached::default(), true), (9_000, images, false)]
+    {
+        let asked = ask(std::slice::from_ref(&unknown), demand, &guessed(tokens, attached), Set::default());
+        assert_eq!(asked, (Choice::Nobody, too_long(tokens, certain)), "{tokens}");
+    }
     // Estimated at a thousand tokens, where this model finds seven hundred.
     let calibration = Arc::<Calibration>::default();
     calibration.learn(1_000, 700);

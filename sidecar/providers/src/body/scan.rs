@@ -33,11 +33,13 @@ pub(super) struct Scanner<'a> {
 }
 
 /// Short strings met on the way that decide whether anyone has to look closer: without them, no message holds an image
-/// or comes from a developer, however long it is.
+/// or a file, or comes from a developer, however long it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Words {
-    /// How many name an image part, or a key of one.
-    pub(super) images: usize,
+    /// One names an image part, or a key of one.
+    pub(super) images: bool,
+    /// One names a part that is no text and no image, or has no length that shows.
+    pub(super) files: bool,
     pub(super) developer: bool,
 }
 
@@ -46,14 +48,17 @@ pub(super) struct Words {
 impl Words {
     fn note(&mut self, text: &[u8]) {
         match text {
-            b"image" | b"image_url" | b"input_image" => self.images += 1,
+            b"image" | b"image_url" | b"input_image" => self.images = true,
             b"developer" => self.developer = true,
+            b"file" | b"input_file" | b"document" | b"container_upload" | b"input_audio" | b"audio_url" | b"video"
+            | b"video_url" | b"input_video" | b"item_reference" => self.files = true,
             _ => {}
         }
     }
 
     pub(super) fn add(&mut self, other: Self) {
-        self.images += other.images;
+        self.images |= other.images;
+        self.files |= other.files;
         self.developer |= other.developer;
     }
 }

@@ -24,8 +24,11 @@ impl Settle {
         self.place.runtime().usage.add(&backend.series, self.day, totals);
     }
 
-    /// What the provider counted, where we have only estimated.
+    /// What the provider counted, where we have only estimated. Of a prompt that is more than text it says nothing of text.
     fn calibrate(&self) {
+        if !self.sizes.attached.is_empty() {
+            return;
+        }
         let (Some(route), Some(backend), Some(reported)) = (&self.route, self.backend, self.reported) else { return };
         let Some(candidate) = route.candidates.get(backend) else { return };
         let counted = self.sizes.counted.get(candidate.tokenizer).copied().flatten();

@@ -286,3 +286,23 @@ async fn rights_of_another_source_are_not_taken() {
     });
     assert_eq!(world.runtime.rights.report().unwrap().epoch, report.epoch);
 }
+
+#[tokio::test]
+async fn an_image_is_paid_for_by_what_its_model_may_make_of_it_or_not_at_all() {
+    let image = json!([{"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": "high"}}]);
+    let mut body = asks(10);
+    body["messages"][0]["content"] = image;
+    // A token of the prompt costs 1,000 nano-dollars, and one of the answer ten times that.
+    for (model, tokens, status) in [("gpt-4o-mini", 40_000, 429), ("gpt-4o-mini", 50_000, 200), ("gpt-4o", 5_000, 200)]
+    {
+        let world = world("WorstCase", json!("Block"), |config| {
+            let small = &mut route(config)["backends"][0]["model"];
+            small["name"] = model.into();
+            small["context_window_tokens"] = 128_000.into();
+        })
+        .await;
+        world.grant(tokens * 1_000, tokens * 1_000);
+        let got = world.chat(&body).await;
+        assert_eq!(got.status.as_u16(), status, "{model} {tokens}: {}", got.text);
+    }
+}
