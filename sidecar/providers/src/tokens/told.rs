@@ -2,7 +2,7 @@
 //! as it was, and at most as much longer as it has bytes more: that may decide, and then nobody is asked again.
 
 use super::{
-    SLACK,
+    Attached, SLACK, attached,
     memory::{Key, Kind, Known, Memory},
     text::MEMORY,
 };
@@ -11,8 +11,37 @@ use crate::{Api, Body};
 /// So many turns back a prompt is looked for.
 const EARLIER: usize = 32;
 
-/// What is part of a prompt whatever is said in it.
-const AROUND: [&str; 6] = ["system", "instructions", "tools", "tool_choice", "response_format", "text"];
+/// What is no part of a prompt. Whatever else there is, known here or not, may be: a count is of the prompt it was made of.
+const BESIDE: [&str; 25] = [
+    "model",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "n",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "stop",
+    "stop_sequences",
+    "seed",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+    "logprobs",
+    "top_logprobs",
+    "logit_bias",
+    "user",
+    "metadata",
+    "store",
+    "service_tier",
+    "safety_identifier",
+];
+
+/// What the provider keeps and may change: of the same words it makes another prompt.
+const CHANGING: [&str; 2] = ["conversation", "prompt"];
 
 /// A prompt has at least `least` and at most `most` tokens, as its provider counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +67,12 @@ impl Memory {
     fn told(&self, api: Api, body: &Body, who: &str) -> Option<Told> {
         let turns = self.turns(api, body, who);
         let mut later = 0;
+        let is_text = attached::find(api, body) == Attached::default();
         for (back, (key, bytes)) in turns.iter().rev().take(EARLIER).enumerate() {
             if let Some(known) = self.get(*key) {
                 let least = u64::from(known.tokens);
-                // An image has no length.
-                let most = if back == 0 { Some(least) } else { Some(least + later).filter(|_| body.images() == 0) };
+                // An image has no length, nor has a file.
+                let most = if back == 0 { Some(least) } else { Some(least + later).filter(|_| is_text) };
                 return most.map(|most| Told { least, most });
             }
             later += bytes + SLACK;
@@ -58,11 +88,21 @@ impl Memory {
 
     /// What a prompt is after each of its turns, and how long each is.
     fn turns(&self, api: Api, body: &Body, who: &str) -> Vec<(Key, u64)> {
-        let mut key = self.first(Kind::Told, who.as_bytes());
-        for around in AROUND {
-            key = self.after(key, body.get_bytes(around).unwrap_or_default());
+        if CHANGING.iter().any(|changing| body.get_bytes(changing).is_some_and(|raw| raw != b"null")) {
+            return Vec::new();
         }
-        let field = if api == Api::Responses { "input" } else { "messages" };
+        // Who counts messages asks for what they would be.
+        let (words, field) = match api {
+            Api::Responses => ("responses", "input"),
+            Api::Messages | Api::CountTokens => ("messages", "messages"),
+            Api::ChatCompletions | Api::Completions | Api::Embeddings | Api::Tokenize | Api::Pass(_) => {
+                ("chat", "messages")
+            }
+        };
+        let mut key = self.after(self.first(Kind::Told, who.as_bytes()), words.as_bytes());
+        for around in body.keys().filter(|key| *key != field && !BESIDE.contains(key)) {
+            key = self.after(self.after(key, around.as_bytes()), body.get_bytes(around).unwrap_or_default());
+        }
         let mut parts = body.elements(field);
         if parts.is_empty() {
             parts.extend(body.get_bytes(field));
@@ -103,5 +143,33 @@ mod tests {
         for (row, body, who) in others {
             assert_eq!(memory.told(api, &body, who), None, "{row}");
         }
+    }
+
+    #[test]
+    fn a_count_is_of_one_prompt_whatever_else_it_is_made_of() {
+        let memory = Memory::default();
+        let with = |key: &str, value: serde_json::Value| {
+            let mut body = talk("be told", 4);
+            body.set(key, &value);
+            body
+        };
+        let rows = [
+            (Api::Messages, "thinking", json!({"type": "enabled"}), false),
+            (Api::Messages, "mcp_servers", json!([{"url": "https://x"}]), false),
+            (Api::Responses, "previous_response_id", json!("r"), false),
+            (Api::ChatCompletions, "reasoning", json!({"effort": "high"}), false),
+            (Api::ChatCompletions, "chat_template_kwargs", json!({"x": 1}), false),
+            (Api::ChatCompletions, "functions", json!([{"name": "f"}]), false),
+            (Api::ChatCompletions, "whatever_comes_next", json!(1), false),
+            (Api::ChatCompletions, "temperature", json!(0.5), true),
+            (Api::Messages, "max_tokens", json!(9), true),
+        ];
+        for (api, key, value, same) in rows {
+            memory.remember(api, &talk("be told", 4), "x/m", 1_000);
+            assert_eq!(memory.told(api, &with(key, value), "x/m").is_some(), same, "{key}");
+        }
+        let kept = with("conversation", json!("c"));
+        memory.remember(Api::Responses, &kept, "x/m", 1_000);
+        assert_eq!(memory.told(Api::Responses, &kept, "x/m"), None, "it grows where nobody sees it");
     }
 }

@@ -1,5 +1,6 @@
 //! The prompt's tokens by the word of whoever will bill for them, where the route asks for that and the provider counts. It
 //! is asked once, in the time that any count has, and not told to any gate how it went: counts have limits of their own.
+//! What a provider said of a prompt when it refused it is known without asking.
 
 use std::time::Instant;
 
@@ -28,28 +29,43 @@ const STEPS: usize = 2;
 /// The count, by `until` at the latest. None: it is not to be had, and is made here.
 pub(super) async fn ask(call: &Call, backend: usize, until: Instant) -> Option<u64> {
     let to = &call.route.backends[backend];
-    if !call.route.window.asks_provider {
-        return None;
-    }
-    let who = format!("{}/{}", to.provider.name, to.model);
+    let asks = call.route.window.asks_provider;
+    let who = who(call, backend);
     let room = call.room(backend);
     let asking = {
         let who = who.clone();
-        call.aside(move |call| known(call, &who, room).or_else(|| Some(Known::Ask(outgoing::counting(call, backend)?))))
+        call.aside(move |call| {
+            let known = known(call, &who, room);
+            if asks { known.or_else(|| Some(Known::Ask(outgoing::counting(call, backend)?))) } else { known }
+        })
     };
     let (outcome, tokens) = match asking.await.ok().flatten()? {
         Known::Told(tokens) => ("known", Some(tokens)),
         Known::Ask(asking) => match counted(call, backend, asking, until).await {
-            Some(tokens) => {
-                let remembering = call.aside(move |call| tokens::remember(call.api, &call.body, &who, tokens));
-                remembering.await.unwrap_or_default();
-                ("counted", Some(tokens))
-            }
-            None => ("failed", None),
+            Some(tokens) if remember(call, backend, tokens).await => ("counted", Some(tokens)),
+            _ => ("failed", None),
         },
     };
     call.runtime.telemetry.metrics.asked_to_count(&call.route.name, &to.name, outcome);
     tokens
+}
+
+/// Remembers what the provider counted in the prompt as it is. False: it is no count of it, whatever it is.
+pub(in super::super) async fn remember(call: &Call, backend: usize, tokens: u64) -> bool {
+    let most = call.sizes.upper_for(&call.route.candidates[backend]).unwrap_or(u32::MAX.into());
+    if !(call.sizes.least..=most).contains(&tokens) {
+        tracing::debug!(route = call.route.name, tokens, "what the provider says is no count of the prompt");
+        return false;
+    }
+    let who = who(call, backend);
+    let remembering = call.aside(move |call| tokens::remember(call.api, &call.body, &who, tokens));
+    remembering.await.unwrap_or_default();
+    true
+}
+
+fn who(call: &Call, backend: usize) -> String {
+    let to = &call.route.backends[backend];
+    format!("{}/{}", to.provider.name, to.model)
 }
 
 enum Known {

@@ -5,14 +5,18 @@
 
 use std::sync::Arc;
 
-use spillway_policy::{Class, fallback::targets, truncate::DoesNotFit};
+use spillway_policy::{
+    Class,
+    fallback::{Skip, targets},
+    truncate::DoesNotFit,
+};
 use spillway_providers::fault;
 use spillway_wire::OnExceeded;
 
 use super::{Plan, Skips, pick};
 use crate::{
     clock,
-    pipeline::{resolve::Call, settle::Settle, summarize, truncate},
+    pipeline::{count::ask, resolve::Call, settle::Settle, summarize, truncate},
     runtime::Runtime,
 };
 
@@ -53,6 +57,10 @@ impl Plan {
         (said, counted): (Option<u64>, Option<u64>),
         skips: &mut Skips,
     ) -> bool {
+        if let Some(counted) = counted {
+            // The same prompt is not sent there again, whatever an estimate says of it.
+            ask::remember(call, self.backend, counted).await;
+        }
         let learnt = match said {
             Some(window) => self.learn(call, window).await,
             None => false,
@@ -93,7 +101,9 @@ impl Plan {
     async fn learn(&self, call: &mut Call, window: u64) -> bool {
         let (backend, said) = (&call.route.backends[self.backend], call.route.candidates[self.backend].window);
         let asked = call.need.max_output_tokens.or(backend.max_output_tokens).unwrap_or(0);
-        if call.sizes.upper.saturating_add(asked) <= window || said.is_some_and(|said| said <= window) {
+        let longest = call.sizes.upper_for(&call.route.candidates[self.backend]);
+        let fits = longest.is_some_and(|longest| longest.saturating_add(asked) <= window);
+        if fits || said.is_some_and(|said| said <= window) {
             return false;
         }
         let named = call.aside(move |call| fault::is_named(&call.body, window)).await;
@@ -208,4 +218,33 @@ fn rooms(call: &Call, window: u64) -> Vec<u64> {
     let least = window.saturating_sub(call.demand().output.of(window));
     let whole = call.need.max_output_tokens.filter(|asked| *asked <= window / 2).map(|asked| window - asked);
     whole.into_iter().chain([least]).collect()
+}
+
+/// An estimate is a reason to look for more room, not one to refuse: then whoever has the largest window that it may fit
+/// decides. None: it fits nobody.
+pub(super) fn doubtful(first: &Skips, larger: &Skips) -> Option<usize> {
+    let found = first.iter().chain(larger).filter_map(too_long).filter(|(.., certain)| !certain);
+    // Of two alike the one that was asked for first.
+    found.rev().max_by_key(|(_, window, _)| *window).map(|(index, ..)| index)
+}
+
+/// A backend whose window is too small, that window, and whether that is certain.
+pub(super) const fn too_long(&(index, skip): &(usize, Skip)) -> Option<(usize, u64, bool)> {
+    match skip {
+        Skip::TooLong { certain, window, .. } => Some((index, window, certain)),
+        Skip::NotLarger { .. }
+        | Skip::NoTools
+        | Skip::NoParallelTools
+        | Skip::NoImages
+        | Skip::NoJsonSchema
+        | Skip::NoHostedTools
+        | Skip::Unable
+        | Skip::TooExpensive { .. }
+        | Skip::NoPrice
+        | Skip::Unwanted
+        | Skip::Unclear
+        | Skip::Out
+        | Skip::Open
+        | Skip::Denied => None,
+    }
 }

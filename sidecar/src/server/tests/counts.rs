@@ -200,6 +200,21 @@ async fn who_does_not_count_is_counted_for_and_short_prompts_are_nobodys_questio
     assert_eq!(paths(&world), ["/v1/messages"]);
 }
 
+#[tokio::test]
+async fn a_number_that_can_be_no_count_of_the_prompt_is_none() {
+    for tokens in [0, 2_000, u64::MAX] {
+        let world = World::new(counted_there).await;
+        let mut prompt = doubtful(3);
+        prompt["system"] = "of nothing".into();
+        world.provider.then([count(tokens), message("x")]);
+        let got = world.post("/v1/messages", prompt.to_string().into()).await;
+        assert_eq!((got.status.as_u16(), got.header("x-spillway-backend")), (200, "small"), "{tokens}: {got:?}");
+        let line = "provider_counts_total{backend=\"small\",outcome=\"failed\",route=\"shop/chat\"} 1";
+        let rendered = world.runtime.telemetry.render();
+        assert!(rendered.contains(line), "{tokens}: {rendered}");
+    }
+}
+
 fn count_of_nothing() -> Act {
     Act::Write(reply(200, &[], "{}"))
 }

@@ -238,3 +238,51 @@ async fn of_two_larger_models_the_smaller_is_asked_and_of_two_alike_the_cheaper_
         assert_eq!(world.chat(&body).await.header("x-spillway-backend"), backend, "{more}");
     }
 }
+
+/// The same, whose tokenizers nobody knows.
+async fn strange(mode: &str, to: &[&str]) -> World {
+    World::new(|config| {
+        route(config)["context_window"]["on_exceeded"] = json!(mode);
+        route(config)["fallbacks"] = json!([{"on": ["ContextWindowExceeded"], "to": to}]);
+        for backend in [0, 1] {
+            route(config)["backends"][backend]["model"]["tokenizer"] = "Estimate".into();
+            // Models of its own: what providers have said of prompts is the process's.
+            route(config)["backends"][backend]["model"]["name"] = format!("strange-{backend}").into();
+        }
+        route(config)["backends"][1]["model"]["context_window_tokens"] = 4_000.into();
+    })
+    .await
+}
+
+#[tokio::test]
+async fn by_an_estimate_a_prompt_is_refused_if_it_is_far_too_long_and_else_the_largest_window_decides() {
+    // Ten words are estimated at more than fourteen tokens.
+    let rows = [
+        ("Reject", &[][..], 1_000, 200, "small"),
+        ("Reject", &[], 3_000, 400, ""),
+        ("Reject", &[], 15_000, 400, ""),
+        ("LargerModel", &["large"], 1_000, 200, "large"),
+        ("LargerModel", &["large"], 4_000, 200, "large"),
+        ("LargerModel", &["large"], 9_000, 400, ""),
+    ];
+    for (mode, to, words, status, backend) in rows {
+        let world = strange(mode, to).await;
+        let got = world.chat(&long(words)).await;
+        let found = (got.status.as_u16(), got.header("x-spillway-backend"));
+        assert_eq!(found, (status, backend), "{mode} {words}: {}", got.text);
+        assert_eq!(world.provider.seen().len(), usize::from(status == 200), "{mode} {words}");
+    }
+}
+
+#[tokio::test]
+async fn a_prompt_that_its_provider_has_counted_and_refused_is_not_sent_there_again() {
+    let world = strange("Reject", &[]).await;
+    let mut prompt = long(630);
+    prompt["messages"][0]["content"] = "be told".into();
+    world.provider.then([overflow(650)]);
+    for _ in 0..2 {
+        let got = world.chat(&prompt).await;
+        assert_eq!((got.status.as_u16(), got.code()), (400, "context_length_exceeded".into()), "{got:?}");
+    }
+    assert_eq!(world.provider.seen().len(), 1);
+}
