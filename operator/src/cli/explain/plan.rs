@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use spillway_expression::{Expression, Subject, Value};
 use spillway_policy::{
     NanoUsd, balance,
-    fallback::{self, Able, Candidate, Counted, Demand, Output, Question, Set, Sizes, Skip, TOKENIZERS},
+    fallback::{self, Able, Attached, Candidate, Counted, Demand, Output, Question, Set, Sizes, Skip},
 };
 use spillway_wire as wire;
 
@@ -66,6 +66,7 @@ pub(super) enum Outcome {
 pub(super) struct Plan {
     pub(super) candidates: Vec<Candidate>,
     pub(super) demand: Demand,
+    sizes: Sizes,
     pub(super) steps: Vec<Step>,
     pub(super) outcome: Outcome,
     /// Fields of requests that expressions look at and nobody gave.
@@ -78,22 +79,34 @@ struct Walk<'a> {
     candidates: Vec<Candidate>,
     demand: Demand,
     sizes: Sizes,
+    tokens: u64,
     unwanted: Set,
     unclear: Set,
 }
 
+/// An estimate of a prompt may be short of what the provider counts by this part of it, and a token has so many bytes.
+const DOUBT: u64 = 8;
+const BYTES_PER_TOKEN: u64 = 4;
+
 /// Makes the plan. `kind` says of what type a provider is.
 pub(super) fn plan<'a>(route: &'a wire::Route, kind: impl Fn(&str) -> &'a str, asked: &Asked) -> Plan {
     let candidates = route.backends.iter().map(|backend| candidate(backend, kind(&backend.provider))).collect();
-    let exact = Counted { tokens: asked.tokens, exact: true };
-    let sizes = Sizes { lower: asked.tokens, upper: asked.tokens, counted: [Some(exact); TOKENIZERS] };
+    let sizes = sizes(asked);
     let output = output(route, asked);
     let Asked { tools, images, schema: json_schema, .. } = *asked;
     let demand = Demand { output, tools, images, json_schema, ..Demand::default() };
     let (unwanted, unclear, assumed) = judge(route, asked, output);
-    let walk = Walk { route, candidates, demand, sizes, unwanted, unclear };
+    let walk = Walk { route, candidates, demand, sizes, tokens: asked.tokens, unwanted, unclear };
     let (steps, outcome) = walk.steps();
-    Plan { candidates: walk.candidates, demand, steps, outcome, assumed }
+    Plan { candidates: walk.candidates, demand, sizes, steps, outcome, assumed }
+}
+
+/// A prompt of so many tokens as a sidecar finds it: counted where the tokenizer is known, and estimated otherwise.
+fn sizes(asked: &Asked) -> Sizes {
+    let counted = |exact| Some(Counted { tokens: asked.tokens, exact: exact && !asked.images });
+    let attached = Attached { images: u64::from(asked.images), ..Attached::default() };
+    let counted = [counted(true), counted(true), counted(false), counted(false)];
+    Sizes { attached, counted, ..Sizes::bounds(0, asked.tokens.saturating_mul(BYTES_PER_TOKEN)) }
 }
 
 /// Tokens kept for the answer: what the route sets, what the request asks for, what the route adds, or its reserve.
@@ -185,7 +198,21 @@ impl Walk<'_> {
             steps.extend(self.after(overflowed));
             return Outcome::Shortened(overflowed, window.saturating_sub(self.demand.output.of(window)));
         }
-        lowered.unwrap_or(Outcome::TooLong(overflowed))
+        lowered.unwrap_or_else(|| self.doubtful(overflowed, steps))
+    }
+
+    /// It fits nobody by an estimate: whoever has the largest window that it may fit decides.
+    fn doubtful(&self, overflowed: usize, steps: &mut Vec<Step>) -> Outcome {
+        let window = |hop: &Hop| match hop.skip {
+            Some(Skip::TooLong { window, certain: false, .. }) => Some((hop.backend, window)),
+            _ => None,
+        };
+        let found = steps.iter().flat_map(|step| &step.hops).filter_map(window);
+        let Some((found, _)) = found.rev().max_by_key(|(_, window)| *window) else {
+            return Outcome::TooLong(overflowed);
+        };
+        steps.extend(self.after(found));
+        Outcome::Answer(found)
     }
 
     /// A request that sets a limit may fit with a lower one. None: it sets none, or nobody takes it even so.
@@ -197,7 +224,11 @@ impl Walk<'_> {
         let larger = if looks_for_more { self.larger() } else { Vec::new() };
         let mut orders = [primaries, larger].into_iter().filter(|order| !order.is_empty());
         let found = orders.find_map(|order| self.try_all(&order, demand, When::Lower, steps))?;
-        let room = self.candidates[found].window.unwrap_or(u64::MAX).saturating_sub(self.sizes.upper);
+        let candidate = &self.candidates[found];
+        let is_exact = self.sizes.counted[candidate.tokenizer].is_some_and(|counted| counted.exact);
+        let prompt = self.tokens + if is_exact { 0 } else { self.tokens / DOUBT };
+        let room = candidate.window.unwrap_or(u64::MAX);
+        let room = room.saturating_sub(prompt).max(demand.output.of(room));
         Some(Outcome::Lowered(found, room.min(asked)))
     }
 
@@ -284,7 +315,7 @@ impl Walk<'_> {
     }
 
     fn worst(&self, index: usize) -> Option<NanoUsd> {
-        self.candidates.get(index)?.worst(self.sizes.upper, &self.demand)
+        self.candidates.get(index)?.worst(self.tokens, &self.demand)
     }
 }
 
@@ -292,7 +323,8 @@ impl Walk<'_> {
 
 impl Plan {
     /// The most that the request can cost at a backend. None: nobody knows.
-    pub(super) fn worst(&self, index: usize, tokens: u64) -> Option<NanoUsd> {
-        self.candidates.get(index)?.worst(tokens, &self.demand)
+    pub(super) fn worst(&self, index: usize) -> Option<NanoUsd> {
+        let candidate = self.candidates.get(index)?;
+        candidate.worst(self.sizes.most(candidate)?, &self.demand)
     }
 }

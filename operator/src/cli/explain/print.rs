@@ -111,7 +111,7 @@ impl Told<'_> {
         let backend = &self.route.route.backends[hop.backend];
         let window = backend.model.context_window_tokens;
         let window = window.map_or_else(|| "window unknown".to_owned(), |window| format!("window {window}"));
-        let cost = self.plan.worst(hop.backend, self.asked.tokens);
+        let cost = self.plan.worst(hop.backend);
         let cost = cost.map_or_else(|| "cost unknown".to_owned(), |cost| format!("at most ${cost}"));
         let kind = self.kinds.get(hop.backend).copied().unwrap_or_default();
         let model = format!("{kind} {}", backend.model.name);
@@ -220,7 +220,7 @@ impl Told<'_> {
                 "type": self.kinds.get(hop.backend),
                 "model": backend.model.name,
                 "contextWindow": backend.model.context_window_tokens,
-                "worstCost": self.plan.worst(hop.backend, self.asked.tokens).map(|cost| cost.to_string()),
+                "worstCost": self.plan.worst(hop.backend).map(|cost| cost.to_string()),
                 "skipped": hop.skip.map(|skip| json!({"reason": skip.as_str(), "message": reason(skip, self.plan.demand.output)})),
                 "verdict": hop.skip.is_none().then(|| self.able(step, hop)),
             })
@@ -302,12 +302,13 @@ fn words(classes: &[wire::ErrorClass]) -> String {
 /// Why a backend is passed over.
 fn reason(skip: Skip, output: Output) -> String {
     match skip {
-        Skip::TooLong { prompt, output: kept, window, certain: _ } => {
+        Skip::TooLong { prompt, output: kept, window, certain } => {
             let rest = match output {
                 Output::Asked(_) | Output::AtLeast { .. } => format!("the answer may take {kept}"),
                 Output::Reserve(_) => format!("{kept} are kept for the answer"),
             };
-            format!("too long: the prompt has {prompt} tokens and {rest}, of a window of {window}")
+            let estimated = if certain { "" } else { " by an estimate" };
+            format!("too long{estimated}: the prompt has {prompt} tokens and {rest}, of a window of {window}")
         }
         Skip::NotLarger { window } => format!("its window of {window} tokens is no larger"),
         Skip::NoTools => "takes no tools".to_owned(),

@@ -36,7 +36,9 @@ fn a_prompt_goes_where_it_fits_and_every_hop_says_why_not() {
         ("Truncate", 150_000, Outcome::Shortened(0, 126_976), vec![(0, "window")]),
         ("Hybrid", 150_000, Outcome::Answer(2), vec![(0, "window")]),
         ("Hybrid", 2_000_000, Outcome::Shortened(0, 126_976), vec![(0, "window")]),
-        ("LargerModel", 2_000_000, Outcome::TooLong(0), vec![(0, "window")]),
+        // Nobody knows how the large one counts: a little too long is for it to say.
+        ("LargerModel", 2_000_000, Outcome::Answer(2), vec![(0, "window")]),
+        ("LargerModel", 2_000_002, Outcome::TooLong(0), vec![(0, "window")]),
     ];
     for (mode, tokens, outcome, first) in rows {
         let plan = planned(&with(mode), &Asked { tokens, ..Asked::default() });
@@ -67,7 +69,7 @@ fn what_a_request_needs_and_may_cost_decides_like_its_length() {
         ),
     ];
     let provider = "kind: ModelProvider\nmetadata: {name: p, namespace: shop}\nspec: {type: OpenAI, credentials: {none: {}}, \
-                    models: [{name: m, contextWindow: 9000, maxOutputTokens: 1000, tools: false, vision: false, jsonSchema: false, \
+                    models: [{name: m, tokenizer: o200k_base, contextWindow: 9000, maxOutputTokens: 1000, tools: false, vision: false, jsonSchema: false, \
                     pricing: {inputPerMillion: '1', outputPerMillion: '2'}}]}";
     for (fields, asked, outcome, word) in rows {
         // A prompt of 9,000 tokens has to fit beside an answer.
@@ -131,4 +133,32 @@ answered by large; 1 retry there on ConnectionError
     assert_eq!((&json["outcome"], &json["backend"]), (&"Answered".into(), &"large".into()));
     assert_eq!(json["steps"][0]["hops"][0]["skipped"]["reason"], "window");
     assert_eq!(json["steps"][0]["hops"][0]["worstCost"], "0.0323304");
+}
+
+#[test]
+fn a_prompt_for_a_tokenizer_nobody_knows_is_as_long_as_a_sidecar_would_estimate() {
+    let with = |tokenizer: &str| {
+        let provider = format!(
+            "kind: ModelProvider\nmetadata: {{name: p, namespace: shop}}\nspec: {{type: OpenAI, credentials: {{none: {{}}}}, \
+             models: [{{name: m, {tokenizer}contextWindow: 9000, maxOutputTokens: 1000, \
+             pricing: {{inputPerMillion: '1', outputPerMillion: '2'}}}}]}}"
+        );
+        let route = "kind: ModelRoute\nmetadata: {name: chat, namespace: shop}\n\
+                     spec: {maxCostPerRequest: '0.012', backends: [{name: a, providerRef: {name: p}, model: m}]}";
+        compiled(&[&provider, route])
+    };
+    let exact = "tokenizer: o200k_base, ";
+    let rows = [
+        (exact, 7_976, Outcome::Answer(0), ""),
+        (exact, 7_977, Outcome::TooLong(0), "window"),
+        ("", 18_001, Outcome::Answer(0), "window"),
+        ("", 18_002, Outcome::TooLong(0), "window"),
+        // It may be longer by a half, and cost more.
+        ("", 6_666, Outcome::Answer(0), ""),
+        ("", 6_670, Outcome::Nobody, "cost"),
+    ];
+    for (tokenizer, tokens, outcome, word) in rows {
+        let plan = planned(&with(tokenizer), &Asked { tokens, ..Asked::default() });
+        assert_eq!((plan.outcome, words(&plan, 0)), (outcome, vec![(0, word)]), "{tokenizer} {tokens}");
+    }
 }
