@@ -5,6 +5,7 @@
 //! goes out is the fields written one after another. What is written out is what was read here, never the bytes as
 //! they came: two readers of one text with a key twice may disagree on which one counts.
 
+mod loose;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::Value;
 
 use crate::BadRequest;
+pub use loose::{loose, respelt};
 use scan::{Flaw, MAX_DEPTH, Scanner, Text, Words};
 
 /// No API has a quarter as many; the bound keeps the search for duplicates linear in practice.
@@ -38,8 +40,8 @@ pub struct Body {
     words: Words,
     values: usize,
     objects: usize,
-    /// Where half of a surrogate pair stands, if one does.
-    half: Option<usize>,
+    /// Half of a surrogate pair stands in some field.
+    half: bool,
     edited: bool,
 }
 
@@ -90,7 +92,7 @@ impl Body {
         body.words = scan.words;
         body.values = scan.values;
         body.objects = scan.objects;
-        body.half = scan.half;
+        body.half = scan.half.is_some();
         scan.skip_space();
         if scan.peek().is_some() {
             return Err(refusal(&bytes, &scan.flaw("nothing after the object")));
@@ -198,7 +200,8 @@ impl Body {
     }
 
     /// The raw elements of an array field.
-    pub(crate) fn elements(&self, key: &str) -> Vec<&[u8]> {
+    #[must_use]
+    pub fn elements(&self, key: &str) -> Vec<&[u8]> {
         let raw = self.get_bytes(key).unwrap_or_default();
         Scanner::new(raw).elements().into_iter().filter_map(|span| raw.get(span)).collect()
     }
@@ -217,17 +220,17 @@ impl Body {
 
     /// Why it cannot be told to anybody in other words: a string of it is no text. None: it can.
     pub(crate) fn half_pair(&self) -> Option<BadRequest> {
-        let at = self.half?;
-        let holds = |field: &&Field| matches!(&field.value, Raw::Span(span) if span.contains(&at));
-        let field = self.fields.iter().find(holds)?;
+        let fields = self.fields.iter().filter(|_| self.half);
+        let (field, at) =
+            fields.filter_map(|field| Some((field, Scanner::over(self.raw(&field.value)).half?))).next()?;
         let mut path = String::from_utf8_lossy(self.raw(&field.key)).into_owned();
         let raw = self.raw(&field.value);
-        if let (Raw::Span(span), true) = (&field.value, raw.starts_with(b"[")) {
+        if raw.starts_with(b"[") {
             let elements = Scanner::new(raw).elements();
-            let index = elements.iter().take_while(|element| element.end <= at - span.start).count();
+            let index = elements.iter().take_while(|element| element.end <= at).count();
             path.push_str(&format!("[{index}]"));
         }
-        let text = String::from_utf8_lossy(&self.bytes[at..self.bytes.len().min(at + 6)]);
+        let text = String::from_utf8_lossy(&raw[at..raw.len().min(at + 6)]);
         let message = format!(
             "{path} holds the escape {text}, half of a surrogate pair and no character (send both halves, or none)"
         );
@@ -242,6 +245,11 @@ impl Body {
     /// The same for a part that has no length: a file, a video, a recording.
     pub(crate) fn may_have_files(&self) -> bool {
         self.words.files
+    }
+
+    /// Whether any string in it is the name of a tool's call or of what one found. False is certain, true is worth a look.
+    pub(crate) fn may_have_calls(&self) -> bool {
+        self.words.tools
     }
 
     /// Whether any string in it is the role `developer`. False is certain, true is worth a look.
@@ -270,6 +278,7 @@ impl Body {
         let scan = Scanner::over(&value);
         let text = scan.text;
         self.words.add(scan.words);
+        self.half |= scan.half.is_some();
         let position = self.fields.iter().position(|field| self.raw(&field.key) == key.as_bytes());
         if let Some(field) = position.and_then(|position| self.fields.get_mut(position)) {
             field.value = Raw::Own(value);

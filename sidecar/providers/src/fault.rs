@@ -16,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 
 use serde_json::Value;
 
-use crate::{Body, Dialect};
+use crate::{Api, Body, Dialect};
 use parse::Report;
 use quote::Asked;
 pub use window::is_named;
@@ -128,6 +128,15 @@ impl Fault {
     #[must_use]
     pub const fn may_quote(&self) -> bool {
         self.heard.is_some()
+    }
+
+    /// The same error, told of a request to this API. Of a chat, only the prompt is ever too large: that says what to do
+    /// where the status says no more.
+    #[must_use]
+    pub fn of_api(self, api: Api) -> Self {
+        let is_chat = matches!(api, Api::ChatCompletions | Api::Messages | Api::Responses);
+        let too_large = is_chat && self.status == Some(413) && self.class == Class::BadRequest;
+        if too_large { Self { class: Class::ContextWindowExceeded, ..self } } else { self }
     }
 
     /// The same error without what the request put into its words.

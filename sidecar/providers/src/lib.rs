@@ -44,7 +44,7 @@ mod usage;
 mod vertex;
 
 pub use abilities::{Abilities, Efforts};
-pub use body::{Body, weight};
+pub use body::{Body, loose, respelt, weight};
 pub use fault::{Class, Fault};
 pub use format::{Format, ask_again, asked, with_text};
 pub use need::{Need, Surcharges, read, surcharges};

@@ -1,9 +1,12 @@
 //! What a request asks for, read once and used by every decision.
 
+mod held;
+
 use serde_json::Value;
 
 use crate::responses::state;
 use crate::{Api, BadRequest, Body, Pass, Pieces, Tier, format};
+use held::{has_calls, has_images};
 
 /// Longer than any model's name; a bound on what reaches logs and metrics.
 const MAX_MODEL_BYTES: usize = 256;
@@ -22,6 +25,7 @@ pub struct Need {
     pub max_output_tokens: Option<u64>,
     /// `n`: how many answers.
     pub choices: u32,
+    /// It declares some, or its conversation has calls of some or what they found.
     pub tools: bool,
     /// Asked for in so many words; a model without them is no reason to refuse a request that left it open.
     pub parallel_tools: bool,
@@ -46,15 +50,15 @@ pub fn read(api: Api, body: &Body) -> Result<Need, BadRequest> {
     format::check(api, body)?;
     let model = left_out(api, model(body), "model", body, &mut kept)?;
     let messages = left_out(api, messages(api, body), "input", body, &mut kept)?;
-    let tools = body.array_len("tools").unwrap_or(0) + body.array_len("functions").unwrap_or(0) > 0;
+    let declares = body.array_len("tools").unwrap_or(0) + body.array_len("functions").unwrap_or(0) > 0;
     Ok(Need {
         model,
         stream: !matches!(api, Api::Embeddings | Api::CountTokens) && flag(body, "stream")?.unwrap_or(false),
         wants_stream_usage: is_anthropic(api) || api == Api::Responses || wants_stream_usage(body)?,
         max_output_tokens: max_output_tokens(api, body)?,
         choices: choices(api, body)?,
-        tools,
-        parallel_tools: tools && parallel_tools(api, body)?,
+        tools: declares || has_calls(api, body),
+        parallel_tools: declares && parallel_tools(api, body)?,
         images: has_images(api, body),
         json_schema: wants_schema(body),
         hosted_tool: if api == Api::Responses { state::hosted_tool(body) } else { None },
@@ -234,34 +238,6 @@ pub fn surcharges(body: &Body) -> Surcharges {
     }
 }
 
-/// Whether any part of any message is an image. Only a body that has the name of one somewhere pays for a look.
-fn has_images(api: Api, body: &Body) -> bool {
-    let key = match api {
-        Api::ChatCompletions | Api::Messages | Api::CountTokens | Api::Tokenize => "messages",
-        Api::Responses => "input",
-        Api::Completions | Api::Embeddings | Api::Pass(_) => return false,
-    };
-    if !body.may_have_images() {
-        return false;
-    }
-    let messages = body.value(key).unwrap_or_default();
-    let holds = |message: &Value| is_image(&message["content"]) || is_image(&message["output"]);
-    messages.as_array().is_some_and(|messages| messages.iter().any(holds))
-}
-
-/// An image part, or a list (a tool's result may hold another one) with an image in it.
-fn is_image(content: &Value) -> bool {
-    match content {
-        Value::Array(parts) => parts.iter().any(is_image),
-        Value::Object(part) => match part.get("type").and_then(Value::as_str) {
-            Some("image_url" | "input_image" | "image") => true,
-            Some("tool_result") => part.get("content").is_some_and(is_image),
-            _ => false,
-        },
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -377,24 +353,6 @@ mod tests {
         ];
         for (body, want) in rows {
             assert_eq!(surcharges(&Body::parse(Bytes::from(body.to_string())).unwrap()), want, "{body}");
-        }
-    }
-
-    #[test]
-    fn an_image_is_a_part_and_not_a_word() {
-        let rows = [
-            (Api::ChatCompletions, json!("what is \"image_url\"?"), false),
-            (Api::ChatCompletions, json!("image_url"), false),
-            (Api::ChatCompletions, json!([{"type": "image_url"}]), true),
-            (Api::Messages, json!([{"type": "text", "text": "image"}]), false),
-            (Api::Messages, json!([{"type": "image", "source": {}}]), true),
-            (Api::Messages, json!([{"type": "tool_result", "content": [{"type": "image"}]}]), true),
-            (Api::Responses, json!([{"type": "input_image"}]), true),
-        ];
-        for (api, content, want) in rows {
-            let messages = json!([{"role": "user", "content": content}]);
-            let body = json!({"model": "m", "max_tokens": 1, "messages": messages, "input": messages});
-            assert_eq!(need(api, &body).unwrap().images, want, "{body}");
         }
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct Words {
     /// One names a part that is no text and no image, or has no length that shows.
     pub(super) files: bool,
     pub(super) developer: bool,
+    /// Something calls a tool, or is what one found.
+    pub(super) tools: bool,
 }
 
 // === impl Words ===
@@ -52,6 +54,16 @@ impl Words {
             b"developer" => self.developer = true,
             b"file" | b"input_file" | b"document" | b"container_upload" | b"input_audio" | b"audio_url" | b"video"
             | b"video_url" | b"input_video" | b"item_reference" => self.files = true,
+            b"tool"
+            | b"tool_calls"
+            | b"function_call"
+            | b"tool_use"
+            | b"tool_result"
+            | b"function_call_output"
+            | b"custom_tool_call"
+            | b"custom_tool_call_output" => {
+                self.tools = true;
+            }
             _ => {}
         }
     }
@@ -60,6 +72,7 @@ impl Words {
         self.images |= other.images;
         self.files |= other.files;
         self.developer |= other.developer;
+        self.tools |= other.tools;
     }
 }
 

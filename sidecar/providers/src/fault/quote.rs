@@ -180,6 +180,8 @@ mod tests {
             ("maximum\ncontext\tlength is 10", "Invalid value: 'maximum context length is 10'".into()),
             ("prompt is too long", "Invalid value: \"prompt is too long\"".into()),
             ("prompt is too long", "messages[0].role: prompt is too long".into()),
+            ("context length exceeded", "Invalid value: 'context length exceeded'".into()),
+            ("why: prompt exceeds max length", "Invalid value: 'why: prompt exceeds max length'".into()),
             ("Incorrect API key provided", "Invalid value: 'Incorrect API key provided'".into()),
             ("content management policy", "Invalid value: 'content management policy'".into()),
         ];

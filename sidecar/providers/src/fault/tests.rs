@@ -82,6 +82,17 @@ fn a_prompt_that_is_too_long_is_known_in_every_family_and_never_under_429() {
         "Too many input tokens. Max input tokens: 300000",
         "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
         "Please reduce the length. Current length is 9000 while limit is 8192",
+        "prompt too long; exceeded max context length by 100 tokens",
+        "Requested tokens (4000) exceed context window of 1000",
+        "Prompt exceeds max length",
+        "Prompt has 2000 tokens, but the configured context size is 1000 tokens",
+        "Input exceeds the context limit",
+        "context length exceeded",
+        "The number of tokens to keep from the initial prompt is greater than the context length",
+        "The sum of prompt length (5000.0), query length (0) should be less than max_num_tokens (4096)",
+        "The requested input length 5000 exceeds the maximum input length 4096",
+        "Input length 5000 exceeds maximum context size 4096",
+        "the number of input tokens 5000 cannot exceed the total tokens limit 4096 for this model",
     ];
     for (dialect, said) in Dialect::ALL.into_iter().flat_map(|dialect| words.map(|said| (dialect, said))) {
         let whole = |status: u16, body: Value| classify(dialect, status, "", body.to_string().as_bytes()).class;
@@ -101,6 +112,26 @@ fn a_prompt_that_is_too_long_is_known_in_every_family_and_never_under_429() {
         assert_eq!(classify(dialect, 400, "", coded).class, ContextWindowExceeded, "{dialect:?}");
         assert_eq!(classify(dialect, 429, "", coded).class, RateLimited, "{dialect:?}");
     }
+}
+
+#[test]
+fn a_chat_that_is_too_large_is_a_prompt_that_is_and_anything_else_is_a_bad_request() {
+    let plain = |status, body: &str| classify(Dialect::OpenAi, status, "", body.as_bytes());
+    let limit = r#"{"error":{"message":"Request too large for model `m` on tokens per min (TPM)","code":"rate_limit_exceeded"}}"#;
+    let rows = [
+        (plain(413, "Request Entity Too Large"), Api::ChatCompletions, ContextWindowExceeded),
+        (plain(413, ""), Api::Messages, ContextWindowExceeded),
+        (plain(413, "{}"), Api::Responses, ContextWindowExceeded),
+        (plain(413, ""), Api::Embeddings, BadRequest),
+        (plain(400, "too large"), Api::ChatCompletions, BadRequest),
+        (plain(413, limit), Api::ChatCompletions, RateLimited),
+    ];
+    for (fault, api, class) in rows {
+        let told = format!("{api:?} {fault:?}");
+        assert_eq!(fault.of_api(api).class, class, "{told}");
+    }
+    let glm = r#"{"error":{"code":"1261","message":"too much"}}"#;
+    assert_eq!(plain(400, glm).class, ContextWindowExceeded);
 }
 
 #[test]
@@ -228,6 +259,21 @@ fn an_overflow_teaches_the_window() {
 }
 
 #[test]
+fn an_overflow_of_a_server_of_ones_own_teaches_the_window() {
+    let rows = [
+        ("Requested tokens (4000) exceed context window of 1000", 1000),
+        ("Prompt has 2000 tokens, but the configured context size is 1000 tokens", 1000),
+        ("The sum of prompt length (5000.0), query length (0) should be less than max_num_tokens (4096)", 4096),
+        ("The requested input length 5000 exceeds the maximum input length 4096", 4096),
+        ("The input (5000 tokens) is longer than the model's context length (1000 tokens).", 1000),
+    ];
+    for (said, window) in rows {
+        let fault = classify(Dialect::OpenAi, 400, "", json!({ "error": said }).to_string().as_bytes());
+        assert_eq!((fault.class, fault.window), (ContextWindowExceeded, Some(window)), "{said}");
+    }
+}
+
+#[test]
 fn an_overflow_says_how_long_the_prompt_is() {
     let rows = [
         (
@@ -246,6 +292,11 @@ fn an_overflow_says_how_long_the_prompt_is() {
         ),
         ("Requested token count exceeds the model's maximum context length of 131072 tokens.", None),
         ("This model's maximum context length is 600 tokens, you requested more", None),
+        ("Requested tokens (4000) exceed context window of 1000", Some(4_000)),
+        ("Prompt has 2000 tokens, but the configured context size is 1000 tokens", Some(2_000)),
+        ("The requested input length 5000 exceeds the maximum input length 4096", Some(5_000)),
+        ("The sum of prompt length (5000.0), query length (0) should be less than max_num_tokens (4096)", Some(5_000)),
+        ("prompt too long; exceeded max context length by 200 tokens", None),
     ];
     for (message, prompt) in rows {
         let fault = classify(Dialect::OpenAi, 400, "", json!({"error": {"message": message}}).to_string().as_bytes());

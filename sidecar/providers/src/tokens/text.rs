@@ -13,6 +13,7 @@ use super::{
     shelf::SHELF,
     vocabulary::{Scratch, Vocabulary},
 };
+use crate::loose;
 
 /// No text has a piece this long but one made to be long. It is cut, which moves the count by a token or two, and bounds
 /// the room that counting takes.
@@ -83,8 +84,15 @@ impl<'a> Counter<'a> {
                 is_system = value["role"] == "system";
                 add(&value, self);
             }
-            // Half a surrogate pair, say.
-            Err(_) => self.guess(estimate(&String::from_utf8_lossy(json))),
+            // Half a surrogate pair: what the provider makes of it is anybody's guess, and the rest is text.
+            Err(_) => match loose(json) {
+                Some(value) => {
+                    is_system = value["role"] == "system";
+                    add(&value, self);
+                    self.guess(0);
+                }
+                None => self.guess(estimate(&String::from_utf8_lossy(json))),
+            },
         }
         let tokens = u32::try_from(self.tokens).unwrap_or(u32::MAX);
         let known = Known { tokens, exact: self.exact, is_system };

@@ -26,6 +26,7 @@ const OPENAI: &[Rule] = &[
     LIMIT,
     TOKENS_PER_MINUTE,
     WINDOW,
+    GLM_WINDOW,
     AZURE_POLICY,
     OPENROUTER_POLICY,
     XAI_POLICY,
@@ -55,6 +56,9 @@ const BEDROCK: &[Rule] =
 const COHERE: &[Rule] = &[REFUSED, COHERE_KEY, LIMIT, WINDOW, COHERE_WINDOW, POLICY, WRONG_KEY, COHERE_FAILURE];
 
 const OLLAMA: &[Rule] = &[REFUSED, LIMIT, WINDOW, OLLAMA_MODEL, POLICY, WRONG_KEY];
+
+/// GLM's number for a prompt that is too long, in whatever language its words are.
+const GLM_WINDOW: Rule = Rule::new(Class::ContextWindowExceeded, Only(&[400])).words(&["\"code\":\"1261\""]);
 
 /// Azure's filter, which says so in a code inside the error, or in words alone.
 const AZURE_POLICY: Rule = Rule::new(Class::ContentPolicyViolation, Refusals)
