@@ -76,7 +76,7 @@ pub(super) fn unnamed_fallbacks(seen: &Seen<'_>, found: &mut Vec<Finding>) {
         let policy = seen.compiled.facts.get(&object.key()).and_then(|facts| facts.policy.as_ref());
         for (index, backend) in route.spec.backends.iter().enumerate() {
             let is_fallback = backend.role == Some(spillway_crds::Role::Fallback);
-            if !is_fallback || compiled.fallbacks.iter().any(|rule| rule.to.contains(&backend.name)) {
+            if !is_fallback || is_asked(seen, compiled, &backend.name) {
                 continue;
             }
             let (why, fix) = match policy {
@@ -100,6 +100,16 @@ pub(super) fn unnamed_fallbacks(seen: &Seen<'_>, found: &mut Vec<Finding>) {
             found.push(Finding::new(about, &object, format!("spec.backends[{index}]"), why, fix));
         }
     }
+}
+
+/// Whether anything leads to a backend that is no first choice: a rule, a summary to write, a budget that is used up.
+fn is_asked(seen: &Seen<'_>, route: &wire::Route, name: &String) -> bool {
+    let mut budgets = route.budgets.iter().filter_map(|key| seen.compiled.budgets.get(key));
+    let leads =
+        |budget: &wire::Budget| matches!(&budget.on_exhausted, wire::OnExhausted::Downgrade(to) if to.contains(name));
+    route.fallbacks.iter().any(|rule| rule.to.contains(name))
+        || route.context_window.summarize.as_ref().is_some_and(|summaries| summaries.backend == *name)
+        || budgets.any(leads)
 }
 
 /// A fallback that cannot do what the first choice does serves only some of the requests that need it.

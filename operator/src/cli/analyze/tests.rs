@@ -33,6 +33,19 @@ fn a_sound_set_is_not_talked_about() {
     assert_eq!(found(&[OPENAI, OTHER, POLICY, &route("")]), []);
 }
 
+#[test]
+fn who_writes_summaries_or_takes_over_from_a_budget_is_asked() {
+    let writes = POLICY
+        .replace("fallbacks:", "contextWindow: {onExceeded: Summarize, summarize: {backend: g}}, fallbacks:")
+        .replace("to: [g]", "to: [l]");
+    let budget = "kind: ModelBudget\nmetadata: {name: b, namespace: shop}\nspec: {selector: {routes: [chat]}, limit: '5', period: \
+                  Day, onExhausted: {action: Downgrade, to: [g]}}";
+    for documents in [vec![writes.as_str(), &route("")], vec![budget, &route("")]] {
+        let found = found(&[&[OPENAI, OTHER], documents.as_slice()].concat());
+        assert!(found.iter().all(|one| one.1 != "BackendUnreachable"), "{found:#?}");
+    }
+}
+
 type Row<'a> = (&'a [&'a str], Severity, &'static str, &'a str, &'a str);
 
 /// Each row: documents beside the two providers; what is found, of which field, and part of the line.
