@@ -14,7 +14,7 @@ use spillway_policy::{Class, NanoUsd};
 use spillway_providers::{BadRequest, Pass};
 
 pub use budget::{NoMoney, OverBudget};
-use exhausted::remedy;
+pub(crate) use exhausted::remedy;
 pub use exhausted::{Exhausted, class_of};
 pub use limited::Limited;
 use shape::kind;
@@ -68,8 +68,8 @@ pub enum ProxyError {
          {value} to spec.request.passThrough of the ModelRoute)"
     )]
     NotPassed { what: String, routes: String, value: String },
-    #[error("prompt has {prompt} tokens{}, {model:?} takes {window}{advice}", kept(*.output))]
-    ContextLength { prompt: String, output: u64, model: String, window: u64, advice: String },
+    #[error("prompt has {prompt} tokens{}, {taker} takes {window}{advice}", kept(*.output))]
+    ContextLength { prompt: String, output: u64, taker: String, window: u64, advice: String },
     #[error("no backend of {model:?} can serve this request: {reasons}")]
     NoCandidate { model: String, reasons: String },
     #[error("{}", cost_limit(.route, .model, *.max, .cheapest.as_ref(), .reasons))]
@@ -80,9 +80,9 @@ pub enum ProxyError {
     NoBackend { route: String },
     #[error(
         "no backend of route {route} can be asked now ({class}): {reasons} (hint: {}spillway reset-breaker {} tries them at once)",
-        another(*.unruled, *.class), reset_arguments(.route)
+        another(.remedy.as_deref()), reset_arguments(.route)
     )]
-    Unavailable { route: String, class: Class, reasons: String, retry_after: Duration, unruled: bool },
+    Unavailable { route: String, class: Class, reasons: String, retry_after: Duration, remedy: Option<String> },
     #[error("{0}")]
     OverBudget(Box<OverBudget>),
     #[error("{0}")]
@@ -105,11 +105,8 @@ fn excerpt(text: &str) -> std::borrow::Cow<'_, str> {
 }
 
 /// What would help more than waiting, where no rule of the route says where else to go.
-fn another(unruled: bool, class: Class) -> String {
-    match remedy(class).filter(|_| unruled) {
-        Some(remedy) => format!("{remedy}; "),
-        None => String::new(),
-    }
+fn another(remedy: Option<&str>) -> String {
+    remedy.map(|remedy| format!("{remedy}; ")).unwrap_or_default()
 }
 
 fn kept(output: u64) -> String {
@@ -209,13 +206,17 @@ mod tests {
         let too_long = |output| ProxyError::ContextLength {
             prompt: "9012".into(),
             output,
-            model: "chat".into(),
+            taker: "backend \"small\" (gpt-4) of \"chat\"".into(),
             window: 8192,
             advice: " (say so)".into(),
         };
         let rows = [
-            (too_long(0), "prompt has 9012 tokens, \"chat\" takes 8192 (say so)"),
-            (too_long(64), "prompt has 9012 tokens and 64 are kept for the answer, \"chat\" takes 8192 (say so)"),
+            (too_long(0), "prompt has 9012 tokens, backend \"small\" (gpt-4) of \"chat\" takes 8192 (say so)"),
+            (
+                too_long(64),
+                "prompt has 9012 tokens and 64 are kept for the answer, backend \"small\" (gpt-4) of \"chat\" takes 8192 \
+                 (say so)",
+            ),
             (
                 ProxyError::UnknownModel { model: "x".into(), known: "chat, gpt-4o*".into() },
                 "no route serves model \"x\" (known: chat, gpt-4o*)",

@@ -61,6 +61,7 @@ pub(crate) fn compile(
         namespace: object.namespace.clone(),
         name: object.name.clone(),
         models: models.clone(),
+        policy: policy.map(|(object, _)| object.key()),
         backends: resolved.usable,
         context_window: rules.context_window,
         fallbacks: rules.fallbacks,

@@ -125,6 +125,7 @@ spec:
     let breaker = &route["breaker"];
     assert_eq!((&breaker["failure_threshold"], &breaker["open_for_ms"]), (&json!(7), &json!(10_000)));
     assert_eq!(compiled.facts["shop/chat"].policy.as_deref(), Some("chat"));
+    assert_eq!(compiled.routes["shop/chat"].route.policy.as_deref(), Some("shop/chat"), "errors name it");
 }
 
 #[test]

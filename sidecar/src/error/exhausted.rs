@@ -14,13 +14,15 @@ pub struct Exhausted {
     /// `namespace/name` of the ModelRoute.
     pub route: String,
     pub backend: String,
+    /// The provider's name for the model that the backend is.
+    pub model: String,
     pub class: Class,
     pub fault: Fault,
     pub attempts: u32,
     /// Why there was no further candidate: `big takes no images`.
     pub skipped: String,
-    /// The route has no fallback rule for the class. An empty rule is one: somebody wanted the error to come through.
-    pub unruled: bool,
+    /// What would have helped, by [`remedy`].
+    pub remedy: Option<String>,
     /// There would have been another attempt, had the route's budget of extra attempts not been spent.
     pub spent: bool,
     pub retry_after: Option<Duration>,
@@ -49,8 +51,9 @@ impl Exhausted {
 
 impl std::fmt::Display for Exhausted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { route, backend, class, fault, attempts, skipped, unruled, spent, retry_after: _, headers: _ } = self;
-        write!(f, "backend {backend:?} of route {route} failed with {class}")?;
+        let Self { route, backend, model, class, fault, attempts, skipped, remedy, spent, retry_after: _, headers: _ } =
+            self;
+        write!(f, "backend {backend:?} ({model}) of route {route} failed with {class}")?;
         if let Some(status) = fault.status {
             write!(f, " (status {status})")?;
         }
@@ -64,26 +67,32 @@ impl std::fmt::Display for Exhausted {
         if *spent {
             write!(f, "; the route's budget of extra attempts is spent (retries.budget of its FallbackPolicy)")?;
         }
-        if *unruled && let Some(remedy) = remedy(*class) {
+        if let Some(remedy) = remedy {
             write!(f, " (hint: {remedy})")?;
         }
         Ok(())
     }
 }
 
-/// What a FallbackPolicy could do about a failure. Nothing, where another backend would be told the same.
-pub(super) fn remedy(class: Class) -> Option<String> {
+/// What a route's FallbackPolicy could do about a failure. Nothing, where another backend would be told the same.
+pub(crate) fn remedy(class: Class, policy: Option<&str>) -> Option<String> {
     match class {
-        Class::ContextWindowExceeded => {
-            Some("a FallbackPolicy with contextWindow.onExceeded LargerModel, Truncate or Hybrid helps".to_owned())
-        }
+        Class::ContextWindowExceeded => Some(match policy {
+            Some(policy) => {
+                format!("contextWindow.onExceeded LargerModel, Truncate or Hybrid in FallbackPolicy {policy} helps")
+            }
+            None => "a FallbackPolicy with contextWindow.onExceeded LargerModel, Truncate or Hybrid helps".to_owned(),
+        }),
         Class::Connection
         | Class::Timeout
         | Class::InternalServerError
         | Class::RateLimited
-        | Class::ServiceUnavailable => {
-            Some(format!("a FallbackPolicy with a rule for {class} in spec.fallbacks would ask another backend"))
-        }
+        | Class::ServiceUnavailable => Some(match policy {
+            Some(policy) => {
+                format!("a rule for {class} in spec.fallbacks of FallbackPolicy {policy} would ask another backend")
+            }
+            None => format!("a FallbackPolicy with a rule for {class} in spec.fallbacks would ask another backend"),
+        }),
         Class::BadRequest
         | Class::NotFound
         | Class::ContentPolicyViolation
@@ -124,11 +133,12 @@ mod tests {
         ProxyError::Upstream(Box::new(Exhausted {
             route: "shop/chat".into(),
             backend: "mini".into(),
+            model: "gpt-4o-mini".into(),
             class: class_of(class),
             fault,
             attempts,
             skipped: "big takes no images".into(),
-            unruled: attempts == 1,
+            remedy: remedy(class_of(class), None).filter(|_| attempts == 1),
             spent: false,
             retry_after: Some(Duration::from_secs(1)),
             headers: Vec::new(),
@@ -140,12 +150,12 @@ mod tests {
         let rows = [
             (
                 exhausted(spillway_providers::Class::RateLimited, None, 3),
-                "backend \"mini\" of route shop/chat failed with RateLimited (status 429): slow down; 3 attempts were \
+                "backend \"mini\" (gpt-4o-mini) of route shop/chat failed with RateLimited (status 429): slow down; 3 attempts were \
                  made; not tried: big takes no images",
             ),
             (
                 exhausted(spillway_providers::Class::RateLimited, None, 1),
-                "backend \"mini\" of route shop/chat failed with RateLimited (status 429): slow down; not tried: big takes \
+                "backend \"mini\" (gpt-4o-mini) of route shop/chat failed with RateLimited (status 429): slow down; not tried: big takes \
                  no images (hint: a FallbackPolicy with a rule for RateLimited in spec.fallbacks would ask another backend)",
             ),
         ];

@@ -180,7 +180,7 @@ async fn unquote(call: &Call, failure: &mut Failure) {
     }
     let fault = failure.fault.clone();
     // Out of time or room, the provider is believed: then nobody is asked any more.
-    if let Ok(fault) = call.aside(move |call| fault.without_quotes(&call.body)).await {
+    if let Ok(fault) = call.aside(move |call| fault.without_quotes(&call.body).of_api(call.api)).await {
         failure.hear_again(fault);
     }
 }
@@ -304,7 +304,7 @@ impl Attempt<'_> {
             let text = self.read(body, MAX_ERROR_BYTES, until, |_, _| true).await.unwrap_or_default();
             wait = wait.or_else(|| fault::wait(&text));
             let kind = headers.get(fault::TYPE_HEADER).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-            fault::classify(self.backend.speech.dialect, status.as_u16(), kind, &text)
+            fault::classify(self.backend.speech.dialect, status.as_u16(), kind, &text).of_api(self.call.api)
         };
         let passed = passed(headers, &self.backend.provider);
         Box::new(Failure { retry_after: wait, headers: passed, ..*Failure::new(fault) })

@@ -3,6 +3,7 @@
 //! All of it is work for a thread that may block: a conversation that is too long is a long one.
 
 mod items;
+mod pairs;
 mod part;
 mod text;
 
@@ -12,11 +13,11 @@ use spillway_policy::{
     truncate::{self, DoesNotFit, Fate, Message, Part, Rule},
 };
 use spillway_providers::{
-    Api, Body,
+    Api, Body, loose, respelt,
     tokens::{self, Encoding},
 };
 
-use super::count;
+use super::{count, truncate::Why};
 
 pub(super) use text::{cut, told};
 
@@ -39,6 +40,15 @@ pub(super) struct Conversation {
     counted: u64,
 }
 
+/// A message of what is left of a conversation.
+pub(super) enum Left {
+    /// As it came, to the last digit: by its place.
+    Kept(usize),
+    /// What has become of the one in this place.
+    Changed(usize, Value),
+    New(Value),
+}
+
 /// A request whose conversation has become shorter.
 pub(super) struct Shortened {
     pub(super) body: Body,
@@ -47,6 +57,11 @@ pub(super) struct Shortened {
     pub(super) changed: u32,
     /// What the prompt is believed to have now.
     pub(super) tokens: u64,
+}
+
+/// Whether what this API is asked is a conversation, which can be shortened.
+pub(super) const fn is_one(api: Api) -> bool {
+    matches!(api, Api::ChatCompletions | Api::Messages | Api::Responses)
 }
 
 // === impl Conversation ===
@@ -59,14 +74,15 @@ impl Conversation {
             Api::Responses => "input",
             Api::Completions | Api::Embeddings | Api::CountTokens | Api::Tokenize | Api::Pass(_) => return None,
         };
-        let messages = match body.value(key)? {
-            Value::Array(messages) => messages,
-            Value::String(text) if api == Api::Responses => vec![json!({"role": "user", "content": text})],
+        let raw = body.get_bytes(key)?;
+        let messages = match raw.first()? {
+            b'[' => body.elements(key).into_iter().map(loose).collect::<Option<Vec<Value>>>()?,
+            b'"' if api == Api::Responses => vec![json!({"role": "user", "content": loose(raw)?})],
             _ => return None,
         };
-        let parts = match api {
+        let parts: Vec<Part> = match api {
             Api::Responses => items::parts(&messages),
-            _ => messages.iter().map(part::part).collect::<Vec<Part>>(),
+            _ => part::parts(&messages),
         };
         let measure = |(message, part)| {
             let tokens = tokens::count_message(message, encoding, goes_on);
@@ -103,27 +119,63 @@ impl Conversation {
         truncate::fit(&self.sizes, self.fixed, room, rule).map_err(needs)
     }
 
+    /// Why [`Self::fit`] says no.
+    pub(super) fn why(&self, room: u64, rule: Rule) -> Why {
+        let room = self.ours(room);
+        if self.fixed >= room {
+            return Why::Fixed(scaled(self.fixed, self.believed, self.counted));
+        }
+        let fits = |(keep_last, keep_system): &(bool, bool)| {
+            let rule = Rule {
+                keep_last: if *keep_last { 1 } else { rule.keep_last },
+                keep_system: rule.keep_system && !keep_system,
+                ..rule
+            };
+            truncate::fit(&self.sizes, self.fixed, room, rule).is_ok()
+        };
+        let changes = [(true, false), (false, true), (true, true)];
+        let helps = changes.into_iter().find(fits);
+        helps.map_or(Why::Messages, |(keep_last, keep_system)| Why::Rule { keep_last, keep_system })
+    }
+
     /// Leaves out and cuts what was decided on.
     pub(super) fn shorten(mut self, fates: &[Fate], goes_on: GoesOn<'_>) -> Shortened {
         let changed = fates.iter().filter(|fate| **fate != Fate::Stay).count();
         let mut tokens = self.fixed;
         let mut left = Vec::with_capacity(self.messages.len());
-        let all = self.messages.drain(..).zip(&self.sizes).zip(fates);
-        for ((mut message, size), fate) in all {
-            match fate {
-                Fate::Stay => tokens += size.tokens,
+        for (index, (size, fate)) in self.sizes.iter().zip(fates).enumerate() {
+            left.push(match fate {
                 Fate::Drop => continue,
-                Fate::Cut(to) => tokens += cut(&mut message, *to, self.encoding, goes_on),
-            }
-            left.push(message);
+                Fate::Stay => {
+                    tokens += size.tokens;
+                    Left::Kept(index)
+                }
+                Fate::Cut(to) => {
+                    let mut message = std::mem::take(&mut self.messages[index]);
+                    tokens += cut(&mut message, *to, self.encoding, goes_on);
+                    Left::Changed(index, message)
+                }
+            });
         }
-        self.written(left, tokens, changed)
+        self.written(&left, tokens, changed)
     }
 
     /// The same for messages that take the place of its own and have so many tokens, `fixed` included.
-    pub(super) fn written(self, messages: Vec<Value>, tokens: u64, changed: usize) -> Shortened {
+    pub(super) fn written(self, left: &[Left], tokens: u64, changed: usize) -> Shortened {
+        let raw = self.body.elements(self.key);
+        let write = |left: &Left| match left {
+            Left::Kept(index) => {
+                raw.get(*index).map_or_else(|| self.messages[*index].to_string().into(), |raw| raw.to_vec())
+            }
+            Left::Changed(index, now) => {
+                raw.get(*index).map_or_else(|| now.to_string().into(), |raw| respelt(raw, now))
+            }
+            Left::New(message) => message.to_string().into(),
+        };
+        let written: Vec<Vec<u8>> = left.iter().map(write).collect();
+        let written = [b"[", written.join(&b","[..]).as_slice(), b"]"].concat();
         let mut body = self.body;
-        body.set(self.key, &Value::Array(messages));
+        body.set_raw(self.key, written.into(), left.len());
         Shortened {
             sizes: count::bounds(self.api, &body),
             body,

@@ -367,11 +367,12 @@ impl Plan {
         ProxyError::Upstream(Box::new(Exhausted {
             route: call.route.name.clone(),
             backend: call.route.backends[self.backend].name.clone(),
+            model: call.route.backends[self.backend].model.clone(),
             class,
             fault,
             attempts: self.attempts,
             skipped: refusal::describe(call, &skipped),
-            unruled: !call.route.rules.iter().any(|rule| rule.on.contains(class)),
+            remedy: refusal::helps(call, class),
             spent: self.spent,
             retry_after: retry_after.or_else(|| refusal::reopening(call, &skipped)),
             headers,

@@ -64,7 +64,12 @@ async fn counted(runtime: &Runtime, call: &mut Call, settle: &mut Settle) -> Res
     let can_count = backend.speech.dialect == Dialect::Anthropic;
     if can_count && backend.provider.has_key() && call.route.admit(index, clock::now()).is_ok() {
         let mut plan = Plan::only(index, None);
-        match attempt::run(runtime, call, &mut plan, settle).await {
+        // It has the time that any count has: what comes later is of no use to anybody.
+        let until = count::until(call);
+        let deadline = std::mem::replace(&mut call.deadline, until);
+        let outcome = attempt::run(runtime, call, &mut plan, settle).await;
+        call.deadline = deadline;
+        match outcome {
             Outcome::Answered(Reply { mut headers, body }) => {
                 headers.push((TOKENS, HeaderValue::from_static(EXACT)));
                 return Ok(Reply { headers, body });
@@ -84,7 +89,7 @@ async fn counted(runtime: &Runtime, call: &mut Call, settle: &mut Settle) -> Res
 /// The error for the application. No rule of a policy would have helped.
 fn given_up(plan: &Plan, call: &Call, failure: Failure) -> ProxyError {
     match plan.exhausted(call, failure, &Skips::new()) {
-        ProxyError::Upstream(exhausted) => ProxyError::Upstream(Box::new(Exhausted { unruled: false, ..*exhausted })),
+        ProxyError::Upstream(exhausted) => ProxyError::Upstream(Box::new(Exhausted { remedy: None, ..*exhausted })),
         error => error,
     }
 }

@@ -1,15 +1,11 @@
 //! Why no backend is asked, in the words that the application reads.
 
 mod money;
+mod window;
 
 use std::time::{Duration, Instant};
 
-use spillway_policy::{
-    Class, NanoUsd,
-    breaker::Refusal,
-    fallback::{Counted, Skip},
-    truncate::DoesNotFit,
-};
+use spillway_policy::{Class, NanoUsd, breaker::Refusal, fallback::Skip};
 use spillway_wire::OnExceeded;
 
 use super::{
@@ -18,23 +14,27 @@ use super::{
 };
 use crate::{
     clock,
-    error::{ProxyError, Unfit},
+    error::{ProxyError, Unfit, remedy},
     runtime::{Backend, Rest, Route, Who},
 };
 
-/// `big takes no images, small rests for 42 s (5 failures in a row)`.
+pub(super) use window::context_length;
+
+/// `big (gpt-4.1) takes no images, small rests for 42 s (5 failures in a row)`.
 pub(super) fn describe(call: &Call, skips: &Skips) -> String {
     let route = &*call.route;
     let now = clock::now();
     let reason = |(index, skip): &(usize, Skip)| {
-        let name = &route.backends[*index].name;
+        let Backend { name, model, .. } = &route.backends[*index];
         match skip {
-            Skip::TooLong { window, .. } | Skip::NotLarger { window } => format!("{name} takes {window} tokens"),
-            Skip::NoTools => format!("{name} takes no tools"),
-            Skip::NoParallelTools => format!("{name} calls one tool at a time"),
-            Skip::NoImages => format!("{name} takes no images"),
-            Skip::NoJsonSchema => format!("{name} takes no JSON schema"),
-            Skip::NoHostedTools => format!("{name} runs no tools of its own"),
+            Skip::TooLong { window, .. } | Skip::NotLarger { window } => {
+                format!("{name} ({model}) takes {window} tokens")
+            }
+            Skip::NoTools => format!("{name} ({model}) takes no tools"),
+            Skip::NoParallelTools => format!("{name} ({model}) calls one tool at a time"),
+            Skip::NoImages => format!("{name} ({model}) takes no images"),
+            Skip::NoJsonSchema => format!("{name} ({model}) takes no JSON schema"),
+            Skip::NoHostedTools => format!("{name} ({model}) runs no tools of its own"),
             Skip::Unable => format!("{name} ({}) does not serve this path", route.backends[*index].provider.kind),
             Skip::TooExpensive { worst, max } => format!("{name} can cost up to ${worst}, more than ${max}"),
             Skip::NoPrice => format!("{name} has no known price for it"),
@@ -111,6 +111,15 @@ pub(super) fn reopening(call: &Call, skips: &Skips) -> Option<Duration> {
     open.map(wait).chain(room).min().map(|wait| wait.max(Duration::from_secs(1)))
 }
 
+/// What the route's policy could do about a failure, and does not. An empty rule is one: somebody wanted the error to come
+/// through.
+pub(super) fn helps(call: &Call, class: Class) -> Option<String> {
+    let route = &call.route;
+    let ruled = route.rules.iter().any(|rule| rule.on.contains(class));
+    let makes_room = class == Class::ContextWindowExceeded && route.window.on_exceeded != OnExceeded::Reject;
+    if ruled || makes_room { None } else { remedy(class, route.policy.as_deref()) }
+}
+
 /// No first choice can serve the call, and its length is not why.
 pub(super) fn nobody(call: &Call, skips: &Skips) -> ProxyError {
     if call.route.primaries.is_empty() {
@@ -122,7 +131,7 @@ pub(super) fn nobody(call: &Call, skips: &Skips) -> ProxyError {
     if let Some(retry_after) = reopening(call, skips) {
         let class = class(call, skips);
         return ProxyError::Unavailable {
-            unruled: !call.route.rules.iter().any(|rule| rule.on.contains(class)),
+            remedy: helps(call, class),
             route: call.route.name.clone(),
             class,
             reasons: describe(call, skips),
@@ -187,45 +196,4 @@ pub(super) fn unfit(call: &Call, plan: &Plan, wrong: String, skipped: &Skips) ->
         skipped: describe(call, skipped),
         unruled: !ruled,
     }))
-}
-
-pub(super) fn context_length(call: &Call, backend: usize, skips: &Skips, tried: Option<DoesNotFit>) -> ProxyError {
-    let window = call.window(backend).unwrap_or(u64::MAX);
-    let output = call.demand().output.of(window);
-    let room = window.saturating_sub(output);
-    let counted = call.counted(backend);
-    let prompt = counted.map_or(call.sizes.lower, |counted| counted.tokens);
-    let fits = prompt <= window && room < prompt;
-    let larger = describe(call, skips);
-    let advice = match (call.route.window.on_exceeded, tried) {
-        (OnExceeded::Reject, _) => {
-            " (its FallbackPolicy can help: set contextWindow.onExceeded to LargerModel, Truncate or Hybrid)".to_owned()
-        }
-        (_, Some(DoesNotFit { needs })) => {
-            format!(
-                ", and what must stay of it needs {needs} (in its FallbackPolicy, lower contextWindow.truncate.keepLast or set \
-                 keepSystem to false)"
-            )
-        }
-        _ if larger.is_empty() => {
-            " and its FallbackPolicy has no backend with a larger window (add one to the rule for \
-             ContextWindowExceeded in spec.fallbacks, or set contextWindow.onExceeded: Truncate)"
-                .to_owned()
-        }
-        _ => format!(
-            " and no backend its FallbackPolicy names has room: {larger} (add one, or set contextWindow.onExceeded: Hybrid)"
-        ),
-    };
-    let prompt = match counted {
-        Some(Counted { exact: true, .. }) => prompt.to_string(),
-        Some(_) => format!("about {prompt}"),
-        None => format!("at least {prompt}"),
-    };
-    ProxyError::ContextLength {
-        prompt,
-        output: if fits { output } else { 0 },
-        model: call.model.clone(),
-        window,
-        advice,
-    }
 }

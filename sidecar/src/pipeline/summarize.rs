@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use spillway_policy::{
     fallback::Counted,
-    truncate::{self, Message, Part},
+    truncate::{self, Part},
 };
 use spillway_providers::tokens;
 use tokio::time::timeout_at;
 
 use super::{
-    conversation::{Conversation, GoesOn, Shortened, told},
+    conversation::{Conversation, GoesOn, Left, Shortened, told},
     count,
     resolve::Call,
     settle::{Settle, Told},
@@ -188,21 +188,31 @@ impl Plan {
 
     /// The conversation with the summary in it.
     fn told_by(self, summary: &Summary, goes_on: GoesOn<'_>) -> Shortened {
-        let Self { mut conversation, goes, step, .. } = self;
+        let Self { conversation, goes, step, .. } = self;
         let dropped: Vec<bool> = goes.iter().map(|goes| goes.is_some_and(|goes| goes <= step)).collect();
         let text = format!("{OPENING}{}{CLOSING}", summary.text.trim());
         let gone = dropped.iter().filter(|dropped| **dropped).count();
-        let messages = std::mem::take(&mut conversation.messages);
-        let left = messages.into_iter().zip(&conversation.sizes).zip(&dropped).filter(|(_, dropped)| !**dropped);
-        let (mut left, sizes): (Vec<Value>, Vec<Message>) = left.map(|((message, size), _)| (message, *size)).unzip();
-        let first = sizes.iter().position(|message| message.part != Part::System).unwrap_or(sizes.len());
-        let asks = sizes.get(first).is_some_and(|message| message.part == Part::User);
-        if !(asks && put_in_front(&mut left[first], &text)) {
-            left.insert(first, json!({"role": "user", "content": text}));
+        let kept: Vec<usize> = (0..dropped.len()).filter(|index| !dropped[*index]).collect();
+        let part = |index: usize| conversation.sizes[index].part;
+        let first = kept.iter().position(|index| part(*index) != Part::System).unwrap_or(kept.len());
+        let asks = kept.get(first).copied().filter(|index| part(*index) == Part::User);
+        let measure = |message: &Value| tokens::count_message(message, conversation.encoding(), goes_on);
+        let sizes = kept.iter().map(|index| conversation.sizes[*index].tokens);
+        let mut tokens = sizes.fold(conversation.fixed, u64::saturating_add);
+        let mut left: Vec<Left> = kept.iter().copied().map(Left::Kept).collect();
+        let mut asking = asks.map(|index| (index, conversation.messages[index].clone()));
+        match asking.take_if(|(_, message)| put_in_front(message, &text)) {
+            Some((index, message)) => {
+                tokens = tokens.saturating_sub(conversation.sizes[index].tokens).saturating_add(measure(&message));
+                left[first] = Left::Changed(index, message);
+            }
+            None => {
+                let message = json!({"role": "user", "content": text});
+                tokens = tokens.saturating_add(measure(&message));
+                left.insert(first, Left::New(message));
+            }
         }
-        let measure = |message| tokens::count_message(message, conversation.encoding(), goes_on);
-        let tokens = left.iter().map(measure).fold(conversation.fixed, u64::saturating_add);
-        conversation.written(left, tokens, gone)
+        conversation.written(&left, tokens, gone)
     }
 }
 

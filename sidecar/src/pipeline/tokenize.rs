@@ -32,8 +32,10 @@ pub(super) async fn answer(request: Request<Incoming>, settle: &mut Settle) -> R
     let generation = runtime.generation().ok_or(ProxyError::NotConfigured)?;
     let mut accepted = accept::body(&runtime, Api::Tokenize, generation.max_body_bytes, request).await?;
     let (bytes, size) = (accepted.body.clone(), accepted.body.len() as u64);
-    let body = runtime.aside.work(size, count::in_time(), move || Body::parse(bytes)).await??;
+    let read = move || Body::parse(bytes).map(|body| (check(&body), body));
+    let (checked, body) = runtime.aside.work(size, count::in_time(), read).await??;
     accepted.weigh(&body)?;
+    checked?;
     let is_large = size > LARGE;
     let model = model(&body)?;
     let route = generation.route(&model).ok_or_else(|| unknown(&generation, &model))?;
@@ -48,11 +50,41 @@ pub(super) async fn answer(request: Request<Incoming>, settle: &mut Settle) -> R
     Ok(Reply { headers: Vec::new(), body: Answer::Whole(said(route, first, counted.unwrap_or(fallback))) })
 }
 
+/// Refuses what no API takes: a count of it would be a number all the same.
+fn check(body: &Body) -> Result<(), BadRequest> {
+    let wrong =
+        |param: String, what: &str| Err(BadRequest { message: format!("{param} must be {what}"), param: Some(param) });
+    let given = |key: &&str| body.get_bytes(key).is_some_and(|raw| raw != b"null");
+    // In the order in which they are looked for.
+    let Some(key) = ["messages", "prompt", "input"].into_iter().find(given) else {
+        let message = "there is nothing to count (send messages, input or prompt)".to_owned();
+        return Err(BadRequest { param: Some("messages".to_owned()), message });
+    };
+    let raw = body.get_bytes(key).unwrap_or_default();
+    let (whole, element): (&[u8], fn(u8) -> bool) = match key {
+        "messages" => (b"[", |first| first == b'{'),
+        "prompt" => (b"[\"", |first| matches!(first, b'"' | b'[' | b'0'..=b'9')),
+        _ => (b"[\"", |first| matches!(first, b'"' | b'[' | b'{' | b'0'..=b'9')),
+    };
+    if !raw.first().is_some_and(|first| whole.contains(first)) {
+        let what = match key {
+            "messages" => "a list of messages",
+            "prompt" => "a text, or a list of texts or of tokens",
+            _ => "a text, or a list of texts, of tokens or of items",
+        };
+        return wrong(key.to_owned(), what);
+    }
+    let elements = body.elements(key);
+    match elements.iter().position(|raw| !raw.first().copied().is_some_and(element)) {
+        None => Ok(()),
+        Some(index) if key == "messages" => wrong(format!("messages[{index}]"), "an object"),
+        Some(index) if key == "prompt" => wrong(format!("prompt[{index}]"), "a text, a token or a list of tokens"),
+        Some(index) => wrong(format!("input[{index}]"), "a text, a token, a list of tokens or an item"),
+    }
+}
+
 fn model(body: &Body) -> Result<String, ProxyError> {
     let at = |param: &str, message: &str| BadRequest { param: Some(param.to_owned()), message: message.to_owned() };
-    if ["messages", "input", "prompt"].iter().all(|key| body.value(key).is_none()) {
-        return Err(at("messages", "there is nothing to count (send messages, input or prompt)").into());
-    }
     match body.value("model") {
         Some(Value::String(model)) => Ok(model),
         _ => Err(at("model", "model is no text (send the name a chat would be asked with)").into()),

@@ -8,27 +8,47 @@ use super::{
     resolve::Call,
 };
 
+/// A prompt could not be shortened enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooLong {
+    /// What must stay of it has so many tokens.
+    pub(super) needs: u64,
+    pub(super) why: Why,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It has no messages to leave out.
+    NoConversation,
+    /// What is no message has so many tokens alone.
+    Fixed(u64),
+    /// It would fit if fewer were kept, or what the system says were not.
+    Rule { keep_last: bool, keep_system: bool },
+    /// Not even one message of it fits.
+    Messages,
+}
+
 /// Shortens the prompt to the first of `rooms` that it can be shortened to, in tokens as the backend counts. Err: what has
 /// to stay needs more, or it is no conversation; the prompt is as it was then.
-pub(super) async fn fit(call: &mut Call, backend: usize, rooms: &[u64]) -> Result<(), DoesNotFit> {
+pub(super) async fn fit(call: &mut Call, backend: usize, rooms: &[u64]) -> Result<(), TooLong> {
     let believed = counted(call, backend).await;
-    let does_not_fit = DoesNotFit { needs: believed.tokens };
+    let none = TooLong { needs: believed.tokens, why: Why::NoConversation };
     let (api, body, rule) = (call.api, call.body.clone(), call.route.window.truncate);
     let (encoding, rooms) = (call.route.backends[backend].encoding, rooms.to_vec());
     let work = move |goes_on: &dyn Fn() -> bool| {
         let conversation = Conversation::read(api, body, encoding, believed.tokens, goes_on);
-        let mut conversation = conversation.ok_or(does_not_fit)?;
-        let mut fates = Err(does_not_fit);
+        let mut conversation = conversation.ok_or(none)?;
+        let mut too_long = TooLong { why: Why::Messages, ..none };
         for room in rooms {
-            fates = conversation.fit(room, rule, goes_on);
-            if fates.is_ok() {
-                break;
+            match conversation.fit(room, rule, goes_on) {
+                Ok(fates) => return Ok(conversation.shorten(&fates, goes_on)),
+                Err(DoesNotFit { needs }) => too_long = TooLong { needs, why: conversation.why(room, rule) },
             }
         }
-        Ok(conversation.shorten(&fates?, goes_on))
+        Err(too_long)
     };
     let shortened = count::heavy(encoding, call.is_heavy(), count::until(call), work).await;
-    let shortened = shortened.unwrap_or(Err(does_not_fit))?;
+    let shortened = shortened.unwrap_or(Err(TooLong { why: Why::Messages, ..none }))?;
     take(call, backend, shortened, believed.exact);
     Ok(())
 }

@@ -75,6 +75,8 @@ pub(crate) struct Route {
     pub(crate) breaker: Option<breaker::Rule>,
     pub(crate) hedge: Option<Hedge>,
     pub(crate) window: WindowRule,
+    /// Its FallbackPolicy, `namespace/name`.
+    pub(crate) policy: Option<String>,
     pub(crate) request: RequestRules,
     pub(crate) first_token_timeout: Duration,
     pub(crate) idle_timeout: Duration,

@@ -151,6 +151,7 @@ fn text_header(text: &str) -> Result<HeaderValue, Nack> {
     HeaderValue::from_str(text).map_err(|error| format!("{text:?} fits no header: {error}"))
 }
 
+#[expect(clippy::too_many_lines, reason = "a line for each field, twice")]
 fn route(
     name: &str,
     given: &wire::Route,
@@ -161,6 +162,7 @@ fn route(
         namespace: _,
         name: _,
         models: _,
+        policy,
         backends,
         context_window,
         fallbacks,
@@ -196,6 +198,7 @@ fn route(
         breaker: breaker.as_ref().map(rest::breaker),
         hedge: hedge.map(rest::hedge),
         window: WindowRule::lower(context_window, backends)?,
+        policy: policy.clone(),
         request: request_rules(request),
         first_token_timeout: Duration::from_millis(streaming.first_token_timeout_ms),
         idle_timeout: Duration::from_millis(streaming.idle_timeout_ms),

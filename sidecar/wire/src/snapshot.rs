@@ -55,6 +55,9 @@ pub struct Route {
     pub name: String,
     /// Exact names and globs (`gpt-4o*`) an application may ask for.
     pub models: Vec<String>,
+    /// Its FallbackPolicy, `namespace/name`, for messages. None: it has none, and what follows is as good as any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
     /// In the user's order.
     pub backends: Vec<Backend>,
     pub context_window: ContextWindow,

@@ -1,36 +1,26 @@
 //! What each item of a response's input is, as far as leaving it out is concerned.
-//!
-//! A call and its output are items of their own, with others between them: thoughts before, further calls, whatever the
-//! application puts there. What lies from the first to the last of them stays or goes together, as one call does with its
-//! results.
-
-use std::collections::HashMap;
 
 use serde_json::Value;
 use spillway_policy::truncate::Part;
 
+use super::pairs::{Names, bind};
+
 pub(super) fn parts(items: &[Value]) -> Vec<Part> {
-    let outputs = outputs(items);
-    // Up to where everything is glued to a call before it.
-    let mut glued = 0;
-    let part = |(index, item): (usize, &Value)| {
-        let part = if index > 0 && index <= glued { Part::Result } else { part(item) };
-        let last = match item["type"].as_str().unwrap_or_default() {
-            // Thoughts are of what comes next; one without the other is refused.
-            "reasoning" => index + 1,
-            "function_call_output" => index,
-            _ => item["call_id"].as_str().and_then(|id| outputs.get(id).copied()).unwrap_or(index),
-        };
-        glued = glued.max(last);
-        part
-    };
-    items.iter().enumerate().map(part).collect()
+    let mut parts: Vec<Part> = items.iter().map(part).collect();
+    // Thoughts are of what comes next; one without the other is refused.
+    bind(items, &mut parts, names, |item| usize::from(item["type"] == "reasoning"));
+    parts
 }
 
-/// Where the output of each call is; of several, the last.
-fn outputs(items: &[Value]) -> HashMap<&str, usize> {
-    let outputs = items.iter().enumerate().filter(|(_, item)| is_output(item));
-    outputs.filter_map(|(index, item)| Some((item["call_id"].as_str()?, index))).collect()
+/// A call is answered under an id that both have for it; leave is given under the id of the item that asks for it.
+fn names(item: &Value) -> Names<'_> {
+    let name = |key: &str| item[key].as_str();
+    if is_output(item) {
+        Names { answers: name("call_id").or_else(|| name("id")).into_iter().collect(), ..Names::default() }
+    } else {
+        let asks = [name("call_id"), name("id")].into_iter().flatten().collect();
+        Names { asks, answers: name("approval_request_id").into_iter().collect() }
+    }
 }
 
 fn is_output(item: &Value) -> bool {
@@ -42,6 +32,7 @@ fn part(item: &Value) -> Part {
         ("message", Some("system" | "developer")) => Part::System,
         ("message", Some("assistant")) => Part::Assistant,
         ("message", _) => Part::User,
+        ("mcp_approval_response", _) => Part::Result,
         (kind, _) if kind.ends_with("_output") => Part::Result,
         _ => Part::Call,
     }
@@ -61,6 +52,9 @@ mod tests {
         let call = |id: &str| json!({"type": "function_call", "call_id": id});
         let output = |id: &str| json!({"type": "function_call_output", "call_id": id});
         let thought = || json!({"type": "reasoning", "summary": []});
+        let asked = |id: &str| json!({"type": "mcp_approval_request", "id": id});
+        let given = |id: &str| json!({"type": "mcp_approval_response", "approval_request_id": id});
+        let used = |id: &str| json!({"type": "mcp_call", "id": "other", "approval_request_id": id});
         let rows = [
             ("words", vec![json!({"role": "system"}), user(), said()], vec![S, U, A]),
             ("a call", vec![user(), call("1"), output("1"), said()], vec![U, C, R, A]),
@@ -68,6 +62,11 @@ mod tests {
             ("two in turn", vec![call("1"), output("1"), call("2"), output("2")], vec![C, R, C, R]),
             ("thoughts", vec![thought(), said(), thought(), call("1"), output("1")], vec![C, R, C, R, R]),
             ("something between", vec![call("1"), user(), output("1"), user()], vec![C, R, R, U]),
+            ("the system between", vec![call("1"), json!({"role": "developer"}), output("1")], vec![C, S, R]),
+            ("an id used again", vec![call("1"), output("1"), user(), call("1"), output("1")], vec![C, R, U, C, R]),
+            ("leave that is given", vec![asked("1"), given("1"), user()], vec![C, R, U]),
+            ("and what came of it", vec![asked("1"), user(), given("1"), used("1"), user()], vec![C, R, R, R, U]),
+            ("leave that nobody gave", vec![asked("1"), user()], vec![C, U]),
             ("no output", vec![call("1"), user()], vec![C, U]),
             ("the last is a thought", vec![user(), thought()], vec![U, C]),
         ];

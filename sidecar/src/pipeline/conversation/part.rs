@@ -3,7 +3,31 @@
 use serde_json::Value;
 use spillway_policy::truncate::Part;
 
-pub(super) fn part(message: &Value) -> Part {
+use super::pairs::{Names, bind};
+
+pub(super) fn parts(messages: &[Value]) -> Vec<Part> {
+    let mut parts: Vec<Part> = messages.iter().map(part).collect();
+    bind(messages, &mut parts, names, |_| 0);
+    parts
+}
+
+/// A call is answered under its id; before there were any, under the name of the function.
+fn names(message: &Value) -> Names<'_> {
+    let blocks = |kind: &'static str, key: &'static str| {
+        let blocks = message["content"].as_array().into_iter().flatten();
+        blocks.filter(move |block| block["type"] == kind).filter_map(move |block| block[key].as_str())
+    };
+    let calls = message["tool_calls"].as_array().into_iter().flatten().filter_map(|call| call["id"].as_str());
+    let asks = calls.chain(message["function_call"]["name"].as_str()).chain(blocks("tool_use", "id")).collect();
+    let named = match message["role"].as_str() {
+        Some("tool") => message["tool_call_id"].as_str(),
+        Some("function") => message["name"].as_str(),
+        _ => None,
+    };
+    Names { asks, answers: named.into_iter().chain(blocks("tool_result", "tool_use_id")).collect() }
+}
+
+fn part(message: &Value) -> Part {
     let has_block = |kind: &str| {
         let blocks = message["content"].as_array();
         blocks.is_some_and(|blocks| blocks.iter().any(|block| block["type"] == kind))
@@ -43,6 +67,37 @@ mod tests {
         ];
         for (message, want) in rows {
             assert_eq!(part(&message), want, "{message}");
+        }
+    }
+
+    #[test]
+    fn what_stands_between_a_call_and_its_result_belongs_to_them() {
+        use Part::{Assistant as A, Call as C, Result as R, System as S, User as U};
+        let say = |role: &str| json!({"role": role, "content": "x"});
+        let call = |id: &str| json!({"role": "assistant", "tool_calls": [{"id": id}]});
+        let result = |id: &str| json!({"role": "tool", "tool_call_id": id});
+        let rows = [
+            ("nothing", vec![say("user"), call("1"), result("1"), say("user")], vec![U, C, R, U]),
+            ("a user", vec![say("user"), call("1"), say("user"), result("1"), say("assistant")], vec![U, C, R, R, A]),
+            ("the system", vec![call("1"), say("system"), result("1")], vec![C, S, R]),
+            ("a call without a result", vec![call("1"), say("user"), result("2")], vec![C, U, R]),
+            (
+                "an id used again",
+                vec![call("1"), result("1"), say("user"), call("1"), result("1")],
+                vec![C, R, U, C, R],
+            ),
+            (
+                "a function",
+                vec![
+                    json!({"role": "assistant", "function_call": {"name": "f"}}),
+                    say("user"),
+                    json!({"role": "function", "name": "f"}),
+                ],
+                vec![C, R, R],
+            ),
+        ];
+        for (row, messages, want) in rows {
+            assert_eq!(parts(&messages), want, "{row}");
         }
     }
 }

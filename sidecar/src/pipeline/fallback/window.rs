@@ -8,7 +8,6 @@ use std::sync::Arc;
 use spillway_policy::{
     Class,
     fallback::{Skip, targets},
-    truncate::DoesNotFit,
 };
 use spillway_providers::fault;
 use spillway_wire::OnExceeded;
@@ -16,7 +15,13 @@ use spillway_wire::OnExceeded;
 use super::{Plan, Skips, pick};
 use crate::{
     clock,
-    pipeline::{count::ask, resolve::Call, settle::Settle, summarize, truncate},
+    pipeline::{
+        count::ask,
+        resolve::Call,
+        settle::Settle,
+        summarize,
+        truncate::{self, TooLong},
+    },
     runtime::Runtime,
 };
 
@@ -28,7 +33,7 @@ impl Plan {
         call: &mut Call,
         settle: &mut Settle,
         skips: &mut Skips,
-    ) -> Result<(), Option<DoesNotFit>> {
+    ) -> Result<(), Option<TooLong>> {
         let mode = call.route.window.on_exceeded;
         let looks_for_more = matches!(mode, OnExceeded::LargerModel | OnExceeded::Hybrid);
         if looks_for_more && self.move_to_larger(runtime, call, 0, skips).await {
@@ -179,7 +184,7 @@ impl Plan {
         call: &mut Call,
         settle: &mut Settle,
         rooms: &[u64],
-    ) -> Result<(), DoesNotFit> {
+    ) -> Result<(), TooLong> {
         let summarized = match call.route.window.summarize {
             Some(rule) => summarize::fit(runtime, call, settle, self.backend, (rooms, &rule)).await,
             None => false,

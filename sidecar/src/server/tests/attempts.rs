@@ -102,7 +102,7 @@ async fn a_fallback_that_cannot_serve_the_request_is_passed_over_with_the_reason
     world.provider.then([Act::status(503, &[], "no"), Act::status(503, &[], "nor here")]);
     let got = world.chat(&body).await;
     let message = got.json()["error"]["message"].as_str().unwrap_or_default().to_owned();
-    assert!(message.contains("nor here") && message.contains("blind takes no tools"), "{message}");
+    assert!(message.contains("nor here") && message.contains("blind (blind-1) takes no tools"), "{message}");
     assert_eq!((got.status.as_u16(), got.header("x-should-retry")), (503, "false"), "{message}");
 }
 

@@ -56,6 +56,17 @@ async fn a_count_is_estimated_where_its_provider_fails_and_refused_where_the_req
 }
 
 #[tokio::test]
+async fn a_provider_that_does_not_get_to_count_is_not_waited_for() {
+    let world = World::new(anthropic).await;
+    world.provider.then([Act::WriteAndHang(String::new())]);
+    let begun = crate::clock::now();
+    let got = world.post(PATH, prompt()).await;
+    assert_eq!((got.status.as_u16(), got.header("x-spillway-tokens")), (200, "estimate"), "{got:?}");
+    let took = crate::clock::now().saturating_duration_since(begun);
+    assert!(took.as_secs() < 8, "two seconds, and not all that an answer may take: {took:?}");
+}
+
+#[tokio::test]
 async fn a_prompt_that_is_too_long_is_counted_all_the_same_and_costs_no_tokens() {
     let limits = json!([{"name": "tpm", "per": "Pod", "tokens": 50, "window_ms": 60_000}]);
     let world = World::new(|config| {
@@ -103,6 +114,11 @@ async fn a_prompt_in_any_words_is_counted_for_the_model_that_would_answer_it() {
     let wrong = [
         (json!({"prompt": "x"}), 400, "model is no text"),
         (json!({"model": "chat"}), 400, "there is nothing to count"),
+        (json!({"model": "chat", "messages": 5}), 400, "messages must be a list"),
+        (json!({"model": "chat", "messages": [{}, "x"]}), 400, "messages[1] must be an object"),
+        (json!({"model": "chat", "input": {"a": 1}}), 400, "input must be a text"),
+        (json!({"model": "chat", "input": ["x", true]}), 400, "input[1] must be a text"),
+        (json!({"model": "chat", "prompt": [{}]}), 400, "prompt[0] must be a text"),
         (json!({"model": "nobody", "prompt": "x"}), 404, "no route serves model"),
     ];
     for (asked, status, words) in wrong {

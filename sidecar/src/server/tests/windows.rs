@@ -56,7 +56,7 @@ async fn a_prompt_known_to_be_too_long_is_refused_moved_or_shortened_before_anyb
         assert_eq!(world.provider.seen().len(), usize::from(status == 200), "{mode} {to:?}");
         if status == 400 {
             assert_eq!(got.code(), "context_length_exceeded");
-            assert!(got.text.contains("\\\"chat\\\" takes 1000"), "{}", got.text);
+            assert!(got.text.contains("\\\"small\\\" (small-1) of \\\"chat\\\" takes 1000"), "{}", got.text);
         }
         if backend == "small" {
             let messages = body_of(&world.provider.seen()[0])["messages"].as_array().unwrap().clone();
@@ -99,7 +99,119 @@ async fn what_must_stay_is_kept_and_the_refusal_says_how_much_that_is() {
     let said = |role: &str, words: usize| json!({"role": role, "content": "word ".repeat(words)});
     let got = world.chat(&json!({"model": "chat", "messages": [said("system", 3_000), said("user", 1)]})).await;
     assert_eq!((got.status.as_u16(), got.code().as_str()), (400, "context_length_exceeded"), "{got:?}");
-    assert!(got.text.contains("keepLast"), "{}", got.text);
+    assert!(
+        got.text.contains("(set keepSystem to false in contextWindow.truncate of a FallbackPolicy"),
+        "{}",
+        got.text
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_says_only_what_can_help() {
+    let say = |words: usize| json!({"role": "user", "content": "word ".repeat(words)});
+    // Arguments are a document, of which nothing is cut.
+    let call = |words: usize| {
+        let arguments = json!({"a": "word ".repeat(words)}).to_string();
+        let call = json!({"id": "1", "type": "function", "function": {"name": "f", "arguments": arguments}});
+        [
+            json!({"role": "assistant", "tool_calls": [call]}),
+            json!({"role": "tool", "tool_call_id": "1", "content": "x"}),
+        ]
+    };
+    let calls = |count: usize, words: usize| {
+        let calls = (0..count).flat_map(|_| call(words));
+        std::iter::once(say(3)).chain(calls).collect::<Vec<_>>()
+    };
+    let tool = json!([{"type": "function", "function": {"name": "f", "description": "word ".repeat(3_000)}}]);
+    let chat = "/v1/chat/completions";
+    let rows = [
+        ("/v1/completions", json!({"prompt": "word ".repeat(3_000)}), "send a shorter text, or add a backend"),
+        ("/v1/embeddings", json!({"input": "word ".repeat(3_000)}), "send a shorter text, or add a backend"),
+        (chat, json!({"messages": [say(3)], "tools": tool}), "send fewer or shorter ones, or add a backend"),
+        (chat, json!({"messages": calls(1, 3_000)}), "send shorter messages, or add a backend"),
+        (
+            chat,
+            json!({"messages": calls(7, 300)}),
+            "set keepLast lower in contextWindow.truncate of FallbackPolicy shop/fp",
+        ),
+    ];
+    let world = World::new(|config| {
+        let route = route(config);
+        route["policy"] = "shop/fp".into();
+        route["context_window"]["on_exceeded"] = "Truncate".into();
+        route["context_window"]["truncate"]["keep_last"] = 14.into();
+    })
+    .await;
+    for (path, mut body, part) in rows {
+        body["model"] = "chat".into();
+        let got = world.post(path, body.to_string().into()).await;
+        assert_eq!((got.status.as_u16(), got.code().as_str()), (400, "context_length_exceeded"), "{path}: {got:?}");
+        assert!(got.text.contains(part), "{part}: {}", got.text);
+        assert!(part.contains("keep") || !got.text.contains("keep"), "{}", got.text);
+    }
+}
+
+#[tokio::test]
+async fn what_was_tried_is_no_hint() {
+    for (mode, hinted) in [("Truncate", false), ("Reject", true)] {
+        let world = World::new(|config| {
+            route(config)["policy"] = "shop/fp".into();
+            route(config)["context_window"]["on_exceeded"] = mode.into();
+        })
+        .await;
+        world.provider.then([overflow(600), overflow(600)]);
+        let got = world.chat(&long(700)).await;
+        assert_eq!((got.status.as_u16(), got.text.contains("hint")), (400, hinted), "{mode}: {}", got.text);
+        assert!(!hinted || got.text.contains("or Hybrid in FallbackPolicy shop/fp helps"), "{}", got.text);
+    }
+}
+
+/// What providers say of a prompt that is too long, in words that few others have.
+#[tokio::test]
+async fn an_overflow_in_anybodys_words_leads_to_a_larger_model() {
+    let rows = [
+        (400, "prompt too long; exceeded max context length by 100 tokens"),
+        (400, "Requested tokens (4000) exceed context window of 600"),
+        (400, "Prompt exceeds max length"),
+        (413, "Request Entity Too Large"),
+    ];
+    for (status, said) in rows {
+        let world = world("LargerModel", &["large"]).await;
+        world.provider.then([Act::status(status, &[], said)]);
+        let got = world.chat(&long(700)).await;
+        assert_eq!((got.status.as_u16(), got.header("x-spillway-backend")), (200, "large"), "{said}: {got:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_goes_on_as_it_came_whatever_is_in_it() {
+    let input = r#"{"q":12345678901234567890123,"x":1.50}"#;
+    let answer = json!({"id": "m", "type": "message", "role": "assistant", "model": "x", "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": "hi"}], "usage": {"input_tokens": 1, "output_tokens": 1}});
+    for half in ["x", r"\ud800"] {
+        let world = World::new(|config| {
+            route(config)["context_window"]["on_exceeded"] = "Truncate".into();
+            let provider = &mut config["providers"]["ai/fake"];
+            for (key, value) in [("kind", "Anthropic"), ("dialect", "Anthropic"), ("auth", "XApiKey")] {
+                provider[key] = value.into();
+            }
+        })
+        .await;
+        world.provider.then([Act::Write(reply(200, &[], &answer.to_string()))]);
+        let say = |role: &str, content: &str| format!(r#"{{"role":"{role}","content":{content}}}"#);
+        let messages = [
+            say("user", &format!("\"{half} {}\"", "word ".repeat(3_000))),
+            say("assistant", "\"ok\""),
+            say("user", &format!("\"{half}\"")),
+            say("assistant", &format!(r#"[{{"type":"tool_use","id":"1","name":"f","input":{input}}}]"#)),
+            say("user", r#"[{"type":"tool_result","tool_use_id":"1","content":"x"}]"#),
+        ];
+        let body = format!(r#"{{"model":"chat","max_tokens":9,"messages":[{}]}}"#, messages.join(","));
+        let got = world.post("/v1/messages", body.into()).await;
+        assert_eq!((got.status.as_u16(), got.header("x-spillway-truncated-messages")), (200, "2"), "{got:?}");
+        let sent = &world.provider.seen()[0];
+        assert!(messages[2..].iter().all(|message| sent.contains(message)), "{sent}");
+    }
 }
 
 #[tokio::test]
