@@ -102,6 +102,7 @@ pub fn a_route(name: &str, backends: Vec<Backend>) -> Route {
     Route {
         namespace: NAMESPACE.into(),
         name: name.into(),
+        policy: None,
         models: vec![name.into()],
         backends,
         context_window: ContextWindow {
