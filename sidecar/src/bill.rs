@@ -49,6 +49,7 @@ pub fn usage(reported: spillway_providers::Usage) -> Usage {
         audio_output,
         image_input,
         image_output,
+        searches: _,
         tier,
         billed: _,
         cost_nanos: _,
@@ -82,6 +83,26 @@ pub fn cost(price: Option<&Price>, usage: &Usage, reported: Option<&spillway_pro
     let charged = reported.and_then(|reported| reported.cost_nanos).map(NanoUsd);
     let billed = reported.and_then(|reported| reported.billed).map_or(*usage, |billed| part(usage, billed));
     charged.or_else(|| Some(price?.of(&billed)))
+}
+
+/// The same with the searches that were made for it. Where nobody knows what one costs, the tokens alone.
+#[must_use]
+pub fn cost_with_searches(
+    price: Option<&Price>,
+    pieces: &PiecePrices,
+    usage: &Usage,
+    reported: Option<&spillway_providers::Usage>,
+) -> Option<NanoUsd> {
+    let cost = cost(price, usage, reported)?;
+    let searches = searches(reported);
+    let beside = if searches > 0 { pieces.of(&Pieces::Searches(searches)) } else { None };
+    Some(NanoUsd(cost.0.saturating_add(beside.unwrap_or_default().0)))
+}
+
+/// How many searches are billed beside an answer's tokens: none where the provider says what all of it costs.
+#[must_use]
+pub fn searches(reported: Option<&spillway_providers::Usage>) -> u64 {
+    reported.filter(|reported| reported.cost_nanos.is_none()).map_or(0, |reported| reported.searches)
 }
 
 /// Of what was used, what is billed.
@@ -220,6 +241,25 @@ mod tests {
         ];
         for (row, (price, reported, want)) in rows.into_iter().enumerate() {
             assert_eq!(cost(price, &usage, reported), want, "row {row}");
+        }
+    }
+
+    #[test]
+    fn searches_cost_what_they_cost_beside_the_tokens() {
+        let searched =
+            spillway_providers::Usage { input: 1_000_000, searches: 3, ..spillway_providers::Usage::default() };
+        let told = spillway_providers::Usage { cost_nanos: Some(42), ..searched };
+        let (price, tokens) = (Price::plain(5, 7), usage(searched));
+        let known = PiecePrices { search: Some(10_000_000_000_000), ..PiecePrices::UNKNOWN };
+        let rows = [
+            (Some(&price), &known, &searched, Some(30_000_005)),
+            (Some(&price), &PiecePrices::UNKNOWN, &searched, Some(5)),
+            (Some(&price), &known, &told, Some(42)),
+            (None, &known, &searched, None),
+        ];
+        for (price, pieces, reported, want) in rows {
+            let got = cost_with_searches(price, pieces, &tokens, Some(reported));
+            assert_eq!(got, want.map(NanoUsd), "{reported:?}");
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Usage {
     pub image_input: u64,
     /// Part of `output`.
     pub image_output: u64,
+    /// Searches that the provider made for the answer, which are billed beside its tokens.
+    pub searches: u64,
     /// The service tier that answered. None: the provider does not say.
     pub tier: Option<Tier>,
     /// What of `input` and `output` is billed. None: all of it.
@@ -101,6 +103,7 @@ impl Usage {
             audio_output: answer("audio_tokens").unwrap_or(0),
             image_input: prompt("image_tokens").unwrap_or(0).min(input),
             image_output: answer("image_tokens").unwrap_or(0),
+            searches: 0,
             tier: usage.get("service_tier").and_then(Tier::read),
             billed: None,
             cost_nanos: cost::nanos(usage),
@@ -124,6 +127,7 @@ impl Usage {
             cache_write,
             cache_write_1h: first(usage, &["/cache_creation/ephemeral_1h_input_tokens"]).min(cache_write),
             reasoning: first(usage, &["/output_tokens_details/thinking_tokens"]),
+            searches: first(usage, &["/server_tool_use/web_search_requests"]),
             tier: usage.get("service_tier").and_then(Tier::read),
             ..Self::default()
         })
@@ -213,6 +217,7 @@ impl Usage {
             audio_output: self.audio_output.max(later.audio_output),
             image_input: self.image_input.max(later.image_input),
             image_output: self.image_output.max(later.image_output),
+            searches: self.searches.max(later.searches),
             tier: later.tier.or(self.tier),
             billed: later.billed.or(self.billed),
             cost_nanos: self.cost_nanos.max(later.cost_nanos),
@@ -297,6 +302,7 @@ impl fmt::Debug for Usage {
             ("audio_output", self.audio_output),
             ("image_input", self.image_input),
             ("image_output", self.image_output),
+            ("searches", self.searches),
             ("billed_input", self.billed.map_or(0, |billed| billed.input)),
             ("billed_output", self.billed.map_or(0, |billed| billed.output)),
             ("cost_nanos", self.cost_nanos.unwrap_or(0)),

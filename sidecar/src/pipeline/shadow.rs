@@ -131,7 +131,7 @@ impl Drop for Copy {
             return if *sent { settled(reserved.take(), 0, 0) } else { drop(reserved.take()) };
         };
         let usage = waste.usage(&call.sizes);
-        let cost = bill::cost(backend.price.as_ref(), &usage, waste.usage.as_ref());
+        let cost = bill::cost_with_searches(backend.price.as_ref(), &backend.pieces, &usage, waste.usage.as_ref());
         settled(reserved.take(), cost.unwrap_or_default().0, usage.input.saturating_add(usage.output));
         let totals = UsageTotals {
             requests: 1,

@@ -11,6 +11,14 @@ fn a_count_that_cannot_be_is_not_believed() {
 }
 
 #[test]
+fn searches_made_for_an_answer_are_counted_once() {
+    let read = |usage: Value| Usage::read(Dialect::Anthropic, &usage).unwrap();
+    let first = read(json!({"input_tokens": 9, "output_tokens": 1}));
+    let last = read(json!({"output_tokens": 5, "server_tool_use": {"web_search_requests": 2}}));
+    assert_eq!((first.searches, last.searches, first.merge(last).merge(last).searches), (0, 2, 2));
+}
+
+#[test]
 fn every_spelling_means_the_same() {
     let rows = [
         (Dialect::OpenAi, json!({"prompt_tokens": 12, "completion_tokens": 7}), (12, 7, 0, 0, 0)),

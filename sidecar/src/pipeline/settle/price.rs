@@ -35,18 +35,20 @@ impl Settle {
                 let prices = bill::Prices { tokens: price.as_ref(), unnamed: *unnamed, pieces };
                 bill::cost_of_pieces(prices, usage, reported, self.asked)
             }
-            _ => bill::cost(backend.price.as_ref(), usage?, reported),
+            _ => bill::cost_with_searches(backend.price.as_ref(), &backend.pieces, usage?, reported),
         }
     }
 
-    /// Its cost is known in part: there are tokens of a kind whose price nobody knows, and they were billed as text.
+    /// Its cost is known in part: there are tokens of a kind whose price nobody knows, and they were billed as text, or
+    /// searches that were not billed at all.
     pub(super) fn is_short(&self) -> bool {
         let (Some(backend), Some(usage), false) = (self.backend(), &self.usage, matches!(self.api, Api::Pass(_)))
         else {
             return false;
         };
         let charged = self.reported.is_some_and(|reported| reported.cost_nanos.is_some());
-        !charged && backend.unnamed.has_part_in(usage)
+        let unsearched = bill::searches(self.reported.as_ref()) > 0 && backend.pieces.search.is_none();
+        !charged && (backend.unnamed.has_part_in(usage) || unsearched)
     }
 
     /// It costs something, and nobody says what.
