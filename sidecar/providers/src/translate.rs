@@ -243,6 +243,11 @@ pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result
     {
         return by_chat(&chat, dropped, need, target);
     }
+    written(api, body, need, target)
+}
+
+/// The same, with the choice of tools settled.
+fn written(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
     let told = (api == Api::ChatCompletions).then(|| format::in_words(body, target)).flatten();
     let body = told.as_ref().unwrap_or(body);
     let called = if rewrites(api, target.dialect) { function::all_calls(body) } else { None };
