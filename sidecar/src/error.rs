@@ -179,10 +179,10 @@ impl ProxyError {
         shape
     }
 
-    /// The last provider that was asked is overloaded.
+    /// The status for callers of Anthropic's API, where it has one of its own.
     #[must_use]
-    pub fn is_overload(&self) -> bool {
-        matches!(self, Self::Upstream(exhausted) if exhausted.fault.is_overload())
+    pub fn anthropic_status(&self) -> Option<u16> {
+        if let Self::Upstream(exhausted) = self { exhausted.anthropic_status() } else { None }
     }
 
     /// Why the last attempt failed, if there was one.

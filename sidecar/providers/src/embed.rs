@@ -1,6 +1,7 @@
 //! Embeddings at those who do not speak OpenAI's API (at Bedrock: [`crate::bedrock::embed`]): requests and answers differ
 //! in name more than in kind.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ use crate::openai::answer::parse;
 use crate::openai::request::unsupported;
 use crate::path::segment;
 use crate::vertex::google_path;
-use crate::{Answer, BadRequest, Body, Dialect, Fault, Host, Outgoing, Target, Unsupported, Usage, fault};
+use crate::{Answer, Api, BadRequest, Body, Dialect, Fault, Host, Outgoing, Target, Unsupported, Usage, fault};
 
 /// Translates a request. Only text can be embedded: tokens are words of one model's own.
 pub(crate) fn encode(body: &Body, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
@@ -99,9 +100,9 @@ pub(crate) fn texts(input: Value) -> Result<Vec<String>, BadRequest> {
     }
 }
 
-/// An answer in base64 is one the API cannot give; clients that ask for it read plain numbers as well.
+/// An answer in base64 is one the API cannot give, and is written here ([`Answer::fitting`]).
 pub(crate) fn dropped(body: &Body, target: &Target<'_>) -> Result<Vec<String>, BadRequest> {
-    let has = |key: &&str| body.value(key).is_some_and(|value| value != "float");
+    let has = |key: &&str| body.value(key).is_some_and(|value| value != "float" && !is_base64(key, &value));
     let purpose = (target.dialect == Dialect::Ollama).then_some("input_type");
     let keys = ["encoding_format", "user"].into_iter().chain(purpose);
     let left: Vec<_> = keys.filter(has).map(str::to_owned).collect();
@@ -109,6 +110,44 @@ pub(crate) fn dropped(body: &Body, target: &Target<'_>) -> Result<Vec<String>, B
         Some(key) => Err(unsupported(key, target.model)),
         None => Ok(left),
     }
+}
+
+fn is_base64(key: &str, value: &Value) -> bool {
+    key == "encoding_format" && value == "base64"
+}
+
+impl Answer {
+    /// Writes a translated answer's vectors as they were asked for. `guess` stands for the prompt's tokens where nobody has
+    /// counted them: clients take a number for granted. Every other answer stays as it is.
+    #[must_use]
+    pub fn fitting(mut self, api: Api, dialect: Dialect, request: &Body, guess: u64) -> Self {
+        let format = request.value("encoding_format").unwrap_or_default();
+        let packs = dialect != Dialect::OpenAi && is_base64("encoding_format", &format);
+        if api != Api::Embeddings || (!packs && self.usage.is_some()) {
+            return self;
+        }
+        let Ok(mut body) = Body::parse_answer(self.body.clone()) else { return self };
+        if self.usage.is_none() {
+            body.set("usage", &json!({"prompt_tokens": guess, "total_tokens": guess}));
+        }
+        if let Some(Value::Array(mut data)) = body.value("data").filter(|_| packs) {
+            for item in &mut data {
+                if let Some(text) = packed(&item["embedding"]) {
+                    item["embedding"] = text.into();
+                }
+            }
+            body.set("data", &data.into());
+        }
+        self.body = body.to_bytes();
+        self
+    }
+}
+
+/// A vector as OpenAI packs it: numbers of four bytes, the lowest first, in base64.
+fn packed(vector: &Value) -> Option<String> {
+    let numbers = vector.as_array()?.iter().map(|number| number.as_f64().map(|number| number as f32));
+    let bytes: Vec<u8> = numbers.collect::<Option<Vec<_>>>()?.into_iter().flat_map(f32::to_le_bytes).collect();
+    Some(STANDARD.encode(bytes))
 }
 
 /// Translates an answer.
@@ -155,6 +194,31 @@ fn tokens(answer: &Value) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn vectors_come_as_they_were_asked_for_and_with_a_count() {
+        let answer = |dialect, text: &str| decode(dialect, "m", text.to_owned().into()).unwrap();
+        let request = |format: &str| Body::parse(json!({"input": "x", "encoding_format": format}).to_string().into());
+        let (gemini, ollama) =
+            (r#"{"embeddings":[{"values":[0.5,-1]}]}"#, r#"{"embeddings":[[0.5,-1]],"prompt_eval_count":3}"#);
+        let rows = [
+            (Dialect::Gemini, gemini, "base64", json!("AAAAPwAAgL8="), 7),
+            (Dialect::Gemini, gemini, "float", json!([0.5, -1]), 7),
+            (Dialect::Ollama, ollama, "base64", json!("AAAAPwAAgL8="), 3),
+            (Dialect::Ollama, ollama, "float", json!([0.5, -1]), 3),
+        ];
+        for (dialect, text, format, want, tokens) in rows {
+            let request = request(format).unwrap();
+            assert_eq!(dropped(&request, &Target::new(dialect, "m")).unwrap(), Vec::<String>::new());
+            let fit = answer(dialect, text).fitting(Api::Embeddings, dialect, &request, 7);
+            let body: Value = serde_json::from_slice(&fit.body).unwrap();
+            assert_eq!((&body["data"][0]["embedding"], &body["usage"]["prompt_tokens"]), (&want, &json!(tokens)));
+            assert_eq!(fit.usage.is_some(), dialect == Dialect::Ollama, "a guess is no report");
+        }
+        let own = Answer { body: r#"{"data":[{"embedding":[1]}]}"#.into(), usage: Some(Usage::default()) };
+        let kept = own.clone().fitting(Api::Embeddings, Dialect::OpenAi, &request("base64").unwrap(), 7);
+        assert_eq!(kept.body, own.body);
+    }
 
     #[test]
     fn vectors_are_found_in_every_shape() {

@@ -56,6 +56,8 @@ pub struct Fault {
     pub status: Option<u16>,
     /// The provider's own code: `context_length_exceeded`, `overloaded_error`.
     pub code: Option<String>,
+    /// What of the request it is about, in the provider's words.
+    pub param: Option<String>,
     /// The provider's words, keys blanked out, at most 512 bytes.
     pub message: String,
     /// The context window in tokens, where an overflow message names it.
@@ -113,7 +115,7 @@ impl Fault {
     /// What we saw and no provider said.
     #[must_use]
     pub const fn local(class: Class, message: String) -> Self {
-        Self { class, status: None, code: None, message, window: None, prompt: None, heard: None }
+        Self { class, status: None, code: None, param: None, message, window: None, prompt: None, heard: None }
     }
 
     /// More is asked of the provider than it can serve, and nothing else is wrong. Anthropic has a status of its own for it,
@@ -122,6 +124,12 @@ impl Fault {
     pub fn is_overload(&self) -> bool {
         let failed = matches!(self.class, Class::InternalServerError | Class::ServiceUnavailable);
         failed && (self.status == Some(529) || self.code.as_deref() == Some("overloaded_error"))
+    }
+
+    /// The provider wants money first. No retry and no other request changes that.
+    #[must_use]
+    pub const fn is_unpaid(&self) -> bool {
+        matches!(self.status, Some(402))
     }
 
     /// Its class rests on the provider's words, which may be a quotation.
@@ -187,11 +195,12 @@ fn fault(dialect: Dialect, status: Option<u16>, effective: Option<u16>, report: 
     let (window, prompt) = (overflow.and_then(window::learn), overflow.and_then(window::prompt));
     let code = [&report.code, &report.kind].into_iter().find(|code| !code.is_empty());
     let code = code.map(|code| redact::cut(code.clone(), 64));
+    let param = Some(report.param.clone()).filter(|param| !param.is_empty());
     let mut message = redact::message(&report.message);
     if message.is_empty() {
         message = format!("status {} without a message", effective.unwrap_or(500));
     }
     let words = overflow.is_some() || rules::rests_on_words(dialect, effective, &report);
     let heard = words.then(|| Arc::new(Heard { dialect, effective, report }));
-    Fault { class, status, code, message, window, prompt, heard }
+    Fault { class, status, code, param, message, window, prompt, heard }
 }

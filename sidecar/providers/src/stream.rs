@@ -144,8 +144,10 @@ impl StreamDecoder {
             Events::Cohere(events) => events.stamp(stamp),
             Events::Converse(events) => events.stamp(stamp),
             Events::Ollama(events) => events.stamp(stamp),
-            Events::Responses(events) => events.translation().set_created(stamp.created),
-            Events::OpenAi(_) | Events::Native(_) | Events::ToMessages(_) => {}
+            Events::Responses(events) => events.translation().stamp(stamp),
+            Events::ToMessages(events) => events.stamp(stamp),
+            Events::OpenAi(events) => events.stamp(stamp),
+            Events::Native(_) => {}
         }
         self
     }

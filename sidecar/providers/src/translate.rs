@@ -13,6 +13,9 @@ use crate::{
     completions, embed, format, function, gemini, messages, ollama, openai, pass, responses, vertex,
 };
 
+/// U+FEFF, the mark of a text's byte order.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// What happens to a parameter the dialect cannot express.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unsupported {
@@ -319,6 +322,8 @@ pub fn decode_at(
     body: Bytes,
 ) -> Result<Answer, Fault> {
     let created = stamp.created;
+    // Some servers write a mark in front of what they send, which JSON has no place for.
+    let body = if body.starts_with(MARK) { body.slice(MARK.len()..) } else { body };
     let body = if dialect == Dialect::OpenAi { openai::calls::named(body, stamp.id()) } else { body };
     let chat = |body| match dialect {
         Dialect::OpenAi => openai::answer::decode(api, shown_model, body),
@@ -335,16 +340,16 @@ pub fn decode_at(
         ) => embed::decode(dialect, shown_model, body),
         (Api::ChatCompletions | Api::Embeddings, _) => chat(body),
         (Api::Completions, _) => completions::response::from_chat(chat(body)?),
-        (Api::Responses, Dialect::OpenAi) => responses::response::decode_either(shown_model, created, body),
+        (Api::Responses, Dialect::OpenAi) => responses::response::decode_either(shown_model, stamp, body),
         (Api::Responses, _) => {
             let Answer { body, usage } = chat(body)?;
-            Ok(Answer { usage, ..responses::response::decode(shown_model, created, body)? })
+            Ok(Answer { usage, ..responses::response::decode(shown_model, stamp, body)? })
         }
-        (Api::Messages, Dialect::OpenAi) => messages::response::decode(shown_model, body),
+        (Api::Messages, Dialect::OpenAi) => messages::response::decode(shown_model, stamp, body),
         (Api::Messages, Dialect::Anthropic | Dialect::BedrockInvoke) => {
             anthropic::passthrough::decode(shown_model, body)
         }
-        (Api::Messages, _) => messages::response::decode(shown_model, chat(body)?.body),
+        (Api::Messages, _) => messages::response::decode(shown_model, stamp, chat(body)?.body),
         (Api::CountTokens | Api::Tokenize, _) => anthropic::passthrough::decode_count(body),
         (Api::Pass(pass), _) => pass::decode(pass, dialect, shown_model, body),
     }

@@ -30,6 +30,12 @@ pub struct Exhausted {
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
+/// Anthropic's status for a provider that is overloaded.
+const OVERLOADED: u16 = 529;
+
+/// And for a request that it does not read to its end.
+const TOO_LARGE: u16 = 413;
+
 // === impl Exhausted ===
 
 impl Exhausted {
@@ -37,14 +43,25 @@ impl Exhausted {
         let (status, kind, code) = of_fault(self.class, &self.fault);
         // The provider's own code says more (`insufficient_quota`), except where SDKs look for OpenAI's word.
         let code = match (&self.fault.code, self.class) {
-            (Some(own), class) if class != Class::ContextWindowExceeded => own.clone(),
+            (Some(own), class) if class != Class::ContextWindowExceeded && !self.fault.is_unpaid() => own.clone(),
             _ => code.to_owned(),
         };
         Shape {
+            param: self.fault.param.clone(),
             retry_after: self.retry_after,
             // This request's tries are spent; an SDK that repeats all of them would square the load.
             should_retry: (self.attempts > 1 || self.spent).then_some(false),
             ..Shape::new(status, kind, code)
+        }
+    }
+
+    /// The provider's status, where Anthropic's callers know one that others do not: an overload, and a request that has too
+    /// many bytes.
+    pub(super) fn anthropic_status(&self) -> Option<u16> {
+        match self.fault.status {
+            _ if self.fault.is_overload() => Some(OVERLOADED),
+            Some(TOO_LARGE) if self.class == Class::BadRequest => Some(TOO_LARGE),
+            _ => None,
         }
     }
 }
@@ -171,5 +188,48 @@ mod tests {
         assert_eq!(exhausted(RateLimited, None, 1).shape().should_retry, None);
         assert_eq!(exhausted(RateLimited, Some("insufficient_quota"), 1).shape().code, "insufficient_quota");
         assert_eq!(exhausted(ContextWindowExceeded, Some("400"), 1).shape().code, "context_length_exceeded");
+    }
+
+    #[test]
+    fn a_provider_that_wants_money_a_shorter_body_or_another_parameter_says_so() {
+        use spillway_providers::Dialect::{Anthropic, OpenAi};
+        let rows = [
+            (
+                OpenAi,
+                402,
+                r#"{"error":{"message":"Insufficient Balance","type":"unknown_error","code":"invalid_request_error"}}"#,
+                (402, 402, "insufficient_quota", "insufficient_quota", None),
+            ),
+            (
+                Anthropic,
+                413,
+                r#"{"type":"error","error":{"type":"request_too_large","message":"too large"}}"#,
+                (400, 413, "invalid_request_error", "request_too_large", None),
+            ),
+            (
+                OpenAi,
+                400,
+                r#"{"error":{"message":"no","type":"invalid_request_error","param":"temperature","code":"unsupported_value"}}"#,
+                (400, 400, "invalid_request_error", "unsupported_value", Some("temperature")),
+            ),
+            (
+                OpenAi,
+                400,
+                r#"{"error":{"message":"no","type":"invalid_request_error","param":"that is no name","code":"x"}}"#,
+                (400, 400, "invalid_request_error", "x", None),
+            ),
+        ];
+        for (dialect, status, body, want) in rows {
+            let mut error = exhausted(spillway_providers::Class::BadRequest, None, 1);
+            let fault = spillway_providers::fault::classify(dialect, status, "", body.as_bytes());
+            if let ProxyError::Upstream(told) = &mut error {
+                (told.class, told.fault) = (class_of(fault.class), fault);
+            }
+            let shape = error.shape();
+            let messages = shape.clone().for_callers_of(spillway_providers::Api::Messages, error.anthropic_status());
+            let got =
+                (shape.status.as_u16(), messages.status.as_u16(), shape.kind, &*shape.code, shape.param.as_deref());
+            assert_eq!(got, want, "{body}");
+        }
     }
 }

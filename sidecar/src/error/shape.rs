@@ -30,9 +30,6 @@ pub(super) mod kind {
     pub(in crate::error) const SERVER: &str = "server_error";
 }
 
-/// Anthropic's status for a provider that is overloaded.
-const OVERLOADED: u16 = 529;
-
 const SOON: Duration = Duration::from_secs(1);
 
 // === impl Shape ===
@@ -46,11 +43,12 @@ impl Shape {
         Self { retry_after: Some(SOON), ..self }
     }
 
-    /// As callers of an API read it: an overload has a status of its own at Anthropic.
-    pub(crate) fn for_callers_of(self, api: Api, overload: bool) -> Self {
-        match StatusCode::from_u16(OVERLOADED) {
-            Ok(status) if overload && matches!(api, Api::Messages | Api::CountTokens) => Self { status, ..self },
-            _ => self,
+    /// As callers of an API read it: some failures have a status of their own at Anthropic.
+    pub(crate) fn for_callers_of(self, api: Api, anthropic: Option<u16>) -> Self {
+        let known = anthropic.filter(|_| matches!(api, Api::Messages | Api::CountTokens));
+        match known.and_then(|status| StatusCode::from_u16(status).ok()) {
+            Some(status) => Self { status, ..self },
+            None => self,
         }
     }
 
@@ -62,6 +60,9 @@ impl Shape {
 /// Status, type and code for a provider's failure. An overload passes, which no other failure of a server's is known to.
 #[must_use]
 pub fn of_fault(class: Class, fault: &Fault) -> (StatusCode, &'static str, &'static str) {
+    if fault.is_unpaid() {
+        return (StatusCode::PAYMENT_REQUIRED, kind::QUOTA, kind::QUOTA);
+    }
     of_class(if fault.is_overload() { Class::ServiceUnavailable } else { class })
 }
 

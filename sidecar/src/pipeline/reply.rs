@@ -130,7 +130,7 @@ pub(super) fn refuse(error: &ProxyError, mut settle: Settle) -> Response<ReplyBo
 
 /// An error in the words of the API that was called.
 pub(crate) fn error_response(api: Api, error: &ProxyError) -> Response<ReplyBody> {
-    let shape = error.shape().for_callers_of(api, error.is_overload());
+    let shape = error.shape().for_callers_of(api, error.anthropic_status());
     let Shape { status, kind, code, param, retry_after, should_retry } = shape;
     // What a conversation is called differs.
     let param =

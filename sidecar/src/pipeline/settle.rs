@@ -267,6 +267,9 @@ impl Settle {
         match &mut outcome {
             Attempted::Answered(_) => {
                 self.used(usage);
+                if usage.is_none() && self.api == Api::Embeddings {
+                    self.usage = Some(self.estimate(0));
+                }
                 self.seen(output_bytes);
                 self.kept = kept;
             }
@@ -378,10 +381,10 @@ impl Drop for Settle {
         let now = clock::now();
         self.break_off(now);
         // What is not billed by the token has no number of tokens to guess.
-        let usage_estimated = self.usage.is_none() && self.billed && self.api.has_prompt();
-        if usage_estimated {
+        if self.usage.is_none() && self.billed && self.api.has_prompt() {
             self.usage = Some(self.estimate(self.output_bytes));
         }
+        let usage_estimated = self.usage.is_some() && self.reported.is_none();
         let (overhead, cost) = (self.overhead(now), self.own_cost());
         self.settle_own(cost);
         // A request that was never sent is none; a failed one was a request that used nothing.

@@ -9,6 +9,7 @@ use spillway_providers::{Answer as Decoded, Class, Fault, Stamp, decode_at, rewr
 
 use super::{
     attempt::{Attempt, Measured, Outcome},
+    count,
     failure::{Cut, Failure, local},
     pieces::Pieces,
     resolve::Call,
@@ -83,11 +84,11 @@ impl Attempt<'_> {
     async fn decoded(&self, bytes: Bytes, id: String, held: Hold) -> Result<Result<Decoded, Fault>, ProxyError> {
         let Call { api, model, body, .. } = self.call;
         let (api, dialect, created) = (*api, self.backend.speech.dialect, clock::since_epoch().as_secs());
-        let provider = Arc::clone(&self.backend.provider);
+        let (provider, guess) = (Arc::clone(&self.backend.provider), count::guess(&self.call.sizes));
         let cleaned = move |answer: Decoded| Decoded { body: provider.cleaned(answer.body), ..answer };
         if bytes.len() as u64 <= LARGE {
             let decoded = decode_at(api, dialect, model, Stamp { created, id: &id }, bytes);
-            return Ok(decoded.map(|answer| cleaned(answer.repeating(api, body))));
+            return Ok(decoded.map(|answer| cleaned(answer.repeating(api, body).fitting(api, dialect, body, guess))));
         }
         let (model, body) = (model.clone(), body.clone());
         let work = move || {
@@ -97,7 +98,7 @@ impl Attempt<'_> {
                 return Err(ProxyError::Overloaded { what: MEMORY, limit: held.limit() });
             }
             let decoded = decode_at(api, dialect, &model, Stamp { created, id: &id }, bytes);
-            Ok(decoded.map(|answer| cleaned(answer.repeating(api, &body))))
+            Ok(decoded.map(|answer| cleaned(answer.repeating(api, &body).fitting(api, dialect, &body, guess))))
         };
         self.runtime.aside.run(self.until(), work).await?
     }

@@ -25,6 +25,8 @@ pub(super) struct Report {
     pub(super) code: String,
     /// `type`, or what others call it.
     pub(super) kind: String,
+    /// `param`: what of the request it is about, if that is a name.
+    pub(super) param: String,
     /// A status the body itself names: errors inside a 200 do.
     pub(super) status: Option<u16>,
     /// `n_ctx`: llama.cpp says what its window is.
@@ -40,6 +42,9 @@ pub(super) struct Report {
 /// Where the words are, first found first.
 const WORDS: &[&str] = &["message", "Message", "error", "detail", "msg", "errors", "title"];
 
+/// No parameter has a longer name.
+const MAX_NAME_BYTES: usize = 64;
+
 /// What providers quote of a prompt or of an answer. It is no word of theirs.
 const ECHOES: &[&str] = &["/error/failed_generation", "/error/metadata/flagged_input"];
 
@@ -47,6 +52,7 @@ const ECHOES: &[&str] = &["/error/failed_generation", "/error/metadata/flagged_i
 
 impl Report {
     pub(super) fn from_text(text: &str) -> Self {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let value = serde_json::from_str::<Value>(text).ok();
         let report = value.as_ref().and_then(Self::from_value);
         report.unwrap_or_else(|| Self { message: text.to_owned(), text: text.to_lowercase(), ..Self::default() })
@@ -96,6 +102,7 @@ impl Report {
             message: message.unwrap_or_default(),
             code: [own, inner].into_iter().flatten().map(word).find(|code| !code.is_empty()).unwrap_or_default(),
             kind: first(&["type", "error_type", "__type", "status"]).map(|kind| bare_type(&kind)).unwrap_or_default(),
+            param: error.get("param").and_then(name).unwrap_or_default(),
             status: said_status(error),
             window: error.get("n_ctx").and_then(Value::as_u64),
             prompt: error.get("n_prompt_tokens").and_then(Value::as_u64),
@@ -159,6 +166,13 @@ fn word(value: &Value) -> String {
     let word = value.as_str().unwrap_or_default();
     let is_code = !word.contains(char::is_whitespace) && !word.bytes().all(|byte| byte.is_ascii_digit());
     if is_code { word.to_owned() } else { String::new() }
+}
+
+/// The name of a parameter, or a path to one: `messages[0].content`. What is longer or has other characters is none.
+fn name(value: &Value) -> Option<String> {
+    let name = value.as_str()?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'[' | b']');
+    (name.len() <= MAX_NAME_BYTES && name.bytes().all(plain)).then(|| name.to_owned())
 }
 
 /// `com.amazon.coral.service#AccessDeniedException` and `AccessDeniedException:http://…` without what is around it.

@@ -3,14 +3,14 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::stop_reason;
+use super::{REFUSAL, stop_reason};
 use crate::anthropic::part::is_signed;
 use crate::openai::answer::{no_answer, parse, usage};
 use crate::openai::stand_in;
-use crate::{Answer, Fault, gemini};
+use crate::{Answer, Fault, Stamp, gemini};
 
 /// Translates an answer.
-pub(crate) fn decode(shown_model: &str, bytes: Bytes) -> Result<Answer, Fault> {
+pub(crate) fn decode(shown_model: &str, stamp: Stamp<'_>, bytes: Bytes) -> Result<Answer, Fault> {
     let mut body = parse(bytes)?;
     stand_in::answer(&mut body);
     let choices = body.value("choices").unwrap_or_default();
@@ -18,11 +18,12 @@ pub(crate) fn decode(shown_model: &str, bytes: Bytes) -> Result<Answer, Fault> {
     let content = blocks(&choice["message"])?;
     let calls_tools = content.iter().any(|block| block["type"] == "tool_use");
     let finish = choice["finish_reason"].as_str().ok_or_else(Fault::unfinished)?;
-    let reason = stop_reason(finish, calls_tools);
+    let refused = choice["message"]["refusal"].as_str().is_some_and(|text| !text.is_empty());
+    let reason = if refused { REFUSAL } else { stop_reason(finish, calls_tools) };
     let usage = usage(&body);
     let model = if shown_model.is_empty() { body.value("model").unwrap_or_default() } else { shown_model.into() };
     let answer = json!({
-        "id": message_id(body.value("id").as_ref()),
+        "id": message_id(body.value("id").as_ref(), stamp.id()),
         "type": "message",
         "role": "assistant",
         "model": model,
@@ -34,8 +35,9 @@ pub(crate) fn decode(shown_model: &str, bytes: Bytes) -> Result<Answer, Fault> {
     Ok(Answer { body: answer.to_string().into(), usage })
 }
 
-pub(super) fn message_id(id: Option<&Value>) -> String {
-    format!("msg_{}", id.and_then(Value::as_str).unwrap_or("unknown"))
+/// An id of Anthropic's kind. `own` is for an answer that has none.
+pub(super) fn message_id(id: Option<&Value>, own: &str) -> String {
+    format!("msg_{}", id.and_then(Value::as_str).filter(|id| !id.is_empty()).unwrap_or(own))
 }
 
 fn blocks(message: &Value) -> Result<Vec<Value>, Fault> {
@@ -44,7 +46,8 @@ fn blocks(message: &Value) -> Result<Vec<Value>, Fault> {
     match &message["content"] {
         Value::String(text) if !text.is_empty() => blocks.push(json!({"type": "text", "text": text})),
         Value::Array(parts) => blocks.extend(parts.iter().filter_map(listed)),
-        _ => {}
+        // What was spoken is text as well.
+        _ => blocks.extend(message["audio"]["transcript"].as_str().map(|text| json!({"type": "text", "text": text}))),
     }
     if let Some(refusal) = message["refusal"].as_str().filter(|text| !text.is_empty()) {
         blocks.push(json!({"type": "text", "text": refusal}));

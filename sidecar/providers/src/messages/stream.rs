@@ -9,19 +9,23 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::response::{message_id, signature};
-use super::stop_reason;
 use super::waiting::{Arguments, Call, Waiting};
+use super::{REFUSAL, stop_reason};
 use crate::anthropic::stream::named;
 use crate::anthropic::thoughts::without_index;
-use crate::openai::reading::{Call as Piece, Choice, Delta, Reading, Said};
+use crate::openai::reading::{Call as Piece, Choice, Delta, Reading, Said, is_preamble};
 use crate::quoted::Quoted;
 use crate::sse::Event;
-use crate::{Body, Class, Fault, Frame};
+use crate::{Body, Class, Fault, Frame, Stamp};
 
 #[derive(Debug)]
 pub(crate) struct ToMessages {
     shown_model: String,
+    /// What an answer is called whose provider does not say.
+    id: String,
     started: bool,
+    /// The model says in so many words that it will not answer.
+    refused: bool,
     open: Option<Block>,
     blocks: u64,
     /// The calls so far. One that comes back when its block is closed cannot be continued.
@@ -46,7 +50,9 @@ impl ToMessages {
     pub(crate) fn new(shown_model: &str) -> Self {
         Self {
             shown_model: shown_model.to_owned(),
+            id: Stamp::default().id().to_owned(),
             started: false,
+            refused: false,
             open: None,
             blocks: 0,
             calls: BTreeSet::new(),
@@ -56,11 +62,17 @@ impl ToMessages {
         }
     }
 
+    pub(crate) fn stamp(&mut self, stamp: Stamp<'_>) {
+        stamp.id().clone_into(&mut self.id);
+    }
+
     pub(crate) fn event(&mut self, event: Event, out: &mut Vec<Frame>) -> Result<(), Fault> {
         match self.reading.read(event)? {
             Said::Nothing => {}
             Said::Chunk(chunk) => {
-                self.start(&chunk, out);
+                if !is_preamble(&chunk) {
+                    self.start(&chunk, out);
+                }
                 if let Some(delta) = Choice::first(&chunk).and_then(|choice| choice.delta) {
                     self.delta(delta, out)?;
                 }
@@ -78,7 +90,7 @@ impl ToMessages {
         let model = chunk.value("model").unwrap_or_default();
         let model = if self.shown_model.is_empty() { model } else { self.shown_model.as_str().into() };
         let message = json!({
-            "id": message_id(chunk.value("id").as_ref()),
+            "id": message_id(chunk.value("id").as_ref(), &self.id),
             "type": "message",
             "role": "assistant",
             "model": model,
@@ -99,7 +111,10 @@ impl ToMessages {
             Some(text) => self.piece(Block::Text, "text", &text, out),
             None => self.parts(&delta.content.list(), out),
         }
-        self.piece(Block::Text, "text", &delta.refusal.text().unwrap_or_default(), out);
+        self.piece(Block::Text, "text", &delta.spoken(), out);
+        let refusal = delta.refusal.text().unwrap_or_default();
+        self.refused |= !refusal.is_empty();
+        self.piece(Block::Text, "text", &refusal, out);
         for call in delta.calls() {
             self.call(&call, out)?;
         }
@@ -222,7 +237,8 @@ impl ToMessages {
         self.open_all(out);
         self.close(out);
         self.reading.seen.done = true;
-        let reason = stop_reason(self.reading.finish.as_deref().unwrap_or_default(), !self.calls.is_empty());
+        let finish = self.reading.finish.as_deref().unwrap_or_default();
+        let reason = if self.refused { REFUSAL } else { stop_reason(finish, !self.calls.is_empty()) };
         let event = json!({
             "type": "message_delta",
             "delta": {"stop_reason": reason, "stop_sequence": null},

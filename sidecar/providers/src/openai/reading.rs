@@ -59,6 +59,8 @@ pub(crate) struct Delta<'a> {
     tool_calls: Raw<'a>,
     #[serde(borrow, default)]
     pub(crate) annotations: Raw<'a>,
+    #[serde(borrow, default)]
+    audio: Raw<'a>,
 }
 
 /// A piece of a call.
@@ -67,6 +69,12 @@ pub(crate) struct Call<'a> {
     pub(crate) index: Option<u64>,
     pub(crate) arguments: Cow<'a, str>,
     whole: Raw<'a>,
+}
+
+#[derive(Deserialize)]
+struct Audio<'a> {
+    #[serde(borrow, default)]
+    transcript: Raw<'a>,
 }
 
 #[derive(Deserialize)]
@@ -112,6 +120,11 @@ impl Reading {
     }
 }
 
+/// Whether it is a chunk in front of the answer, which has no name yet: Azure tells there what its filters say of the prompt.
+pub(crate) fn is_preamble(chunk: &Body) -> bool {
+    chunk.get_bytes("id").is_none_or(|id| id == b"\"\"") && chunk.array_len("choices") == Some(0)
+}
+
 /// The chunks that another translation has written.
 pub(crate) fn events(chunks: Vec<Frame>) -> impl Iterator<Item = Event> {
     chunks.into_iter().map(|Frame { bytes, content: _ }| {
@@ -142,6 +155,11 @@ impl<'a> Delta<'a> {
     /// What was thought, by either name.
     pub(crate) fn thought(&self) -> Cow<'a, str> {
         self.reasoning_content.text().or_else(|| self.reasoning.text()).unwrap_or_default()
+    }
+
+    /// The words of what is spoken.
+    pub(crate) fn spoken(&self) -> Cow<'a, str> {
+        self.audio.read::<Audio<'a>>().and_then(|audio| audio.transcript.text()).unwrap_or_default()
     }
 
     /// The calls that begin or go on.

@@ -12,7 +12,7 @@ use super::chunk::Choices;
 use super::tidy::tidy;
 use crate::sse::Event;
 use crate::stream::{Seen, is_json};
-use crate::{Body, Class, Dialect, Fault, Frame, fault};
+use crate::{Body, Class, Dialect, Fault, Frame, Stamp, fault};
 
 const DONE: &[u8] = b"[DONE]";
 
@@ -21,6 +21,9 @@ pub(crate) struct PassThrough {
     /// The model's name as JSON. None: keep the provider's.
     shown_model: Option<Bytes>,
     wants_usage: bool,
+    /// What a chunk carries that comes before the answer has a name.
+    id: String,
+    created: u64,
     choices: Choices,
     pub(crate) seen: Seen,
 }
@@ -30,7 +33,13 @@ pub(crate) struct PassThrough {
 impl PassThrough {
     pub(crate) fn new(shown_model: &str, wants_usage: bool) -> Self {
         let shown_model = (!shown_model.is_empty()).then(|| Value::from(shown_model).to_string().into());
-        Self { shown_model, wants_usage, choices: Choices::default(), seen: Seen::default() }
+        let (choices, seen) = (Choices::default(), Seen::default());
+        Self { shown_model, wants_usage, id: String::new(), created: 0, choices, seen }
+    }
+
+    pub(crate) fn stamp(&mut self, stamp: Stamp<'_>) {
+        self.created = stamp.created;
+        self.id = format!("chatcmpl-{}", stamp.id());
     }
 
     pub(crate) fn event(&mut self, event: Event, out: &mut Vec<Frame>) -> Result<(), Fault> {
@@ -75,6 +84,13 @@ impl PassThrough {
     /// The event in OpenAI's words, with the model's name as the application knows it.
     fn renamed(&self, chunk: &mut Body, raw: Bytes) -> Bytes {
         let mut changed = tidy(chunk);
+        if chunk.get_bytes("id") == Some(b"\"\"") && !self.id.is_empty() {
+            chunk.set("id", &self.id.as_str().into());
+            if chunk.get_bytes("created") == Some(b"0") {
+                chunk.set("created", &self.created.into());
+            }
+            changed = true;
+        }
         let name = self.shown_model.as_ref();
         if let Some(name) = name.filter(|name| chunk.get_bytes("model").is_some_and(|current| current != *name)) {
             chunk.set_raw("model", name.clone(), 0);

@@ -6,25 +6,25 @@ use serde_json::{Value, json};
 use super::output::{Item, Kind, Part, output};
 use super::{id, incomplete, native};
 use crate::openai::answer::{no_answer, parse, usage};
-use crate::{Answer, Fault};
+use crate::{Answer, Fault, Stamp};
 
 /// An answer of the OpenAI family: a response, or the chat that was asked for where there are none. It says itself which.
-pub(crate) fn decode_either(shown_model: &str, created: u64, bytes: Bytes) -> Result<Answer, Fault> {
+pub(crate) fn decode_either(shown_model: &str, stamp: Stamp<'_>, bytes: Bytes) -> Result<Answer, Fault> {
     let body = parse(bytes)?;
     if body.get_bytes("choices").is_none() {
         return native::decode(shown_model, body);
     }
-    decode(shown_model, created, body.to_bytes())
+    decode(shown_model, stamp, body.to_bytes())
 }
 
-/// Translates a chat's answer. `created` is when it was made, for those that do not say.
-pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<Answer, Fault> {
+/// Translates a chat's answer. `stamp` is for those that do not say when it was made, or what it is called.
+pub(crate) fn decode(shown_model: &str, stamp: Stamp<'_>, bytes: Bytes) -> Result<Answer, Fault> {
     let body = parse(bytes)?;
     let choices = body.value("choices").unwrap_or_default();
     // There is no way to ask for more than one answer.
     let Some(choice) = choices.get(0) else { return Err(no_answer(&body, "choices")) };
     let chat = body.value("id").unwrap_or_default();
-    let chat = chat.as_str().unwrap_or("unknown");
+    let chat = chat.as_str().filter(|chat| !chat.is_empty()).unwrap_or(stamp.id());
     let items = items(choice, chat);
     let reason = incomplete(choice["finish_reason"].as_str().ok_or_else(Fault::unfinished)?);
     let usage = usage(&body);
@@ -32,7 +32,7 @@ pub(crate) fn decode(shown_model: &str, created: u64, bytes: Bytes) -> Result<An
     let mut response = json!({
         "id": id("resp", chat),
         "object": "response",
-        "created_at": body.value("created").and_then(|created| created.as_u64()).unwrap_or(created),
+        "created_at": body.value("created").and_then(|created| created.as_u64()).unwrap_or(stamp.created),
         "status": if reason.is_some() { "incomplete" } else { "completed" },
         "error": null,
         "incomplete_details": reason.map(|reason| json!({"reason": reason})),
@@ -62,7 +62,11 @@ fn items(choice: &Value, chat: &str) -> Vec<Item> {
                 inner.for_each(|inner| thoughts.push_str(inner["text"].as_str().unwrap_or_default()));
             }
         }
-        _ => {}
+        // What was spoken is text as well.
+        _ => {
+            let spoken = message["audio"]["transcript"].as_str();
+            parts.extend(spoken.map(|text| Part::new(Kind::Text, text.to_owned())));
+        }
     }
     if let Some(refusal) = message["refusal"].as_str().filter(|text| !text.is_empty()) {
         parts.push(Part::new(Kind::Refusal, refusal.to_owned()));

@@ -11,9 +11,9 @@ use super::output::{Item, Kind, Part, output, status};
 use super::response::annotation;
 use super::{id, incomplete};
 use crate::anthropic::thoughts::without_index;
-use crate::openai::reading::{Call as Piece, Choice, Reading, Said};
+use crate::openai::reading::{Call as Piece, Choice, Reading, Said, is_preamble};
 use crate::sse::Event;
-use crate::{Body, Class, Fault, Frame, Usage};
+use crate::{Body, Class, Fault, Frame, Stamp, Usage};
 
 /// The longest answers there are have a tenth of it.
 const MAX_KEPT_BYTES: usize = 8 << 20;
@@ -24,6 +24,8 @@ pub(crate) struct ToResponses {
     /// What the response repeats of its request.
     echo: String,
     created: u64,
+    /// What an answer is called whose provider does not say.
+    id: String,
     /// What every copy of the response begins with. Empty: it has not begun.
     head: String,
     /// The chat's id, of which every other is made.
@@ -46,6 +48,7 @@ impl ToResponses {
             shown_model: shown_model.to_owned(),
             echo: echo::of(&Body::default()),
             created: 0,
+            id: Stamp::default().id().to_owned(),
             head: String::new(),
             chat: String::new(),
             writer: Writer::default(),
@@ -57,8 +60,9 @@ impl ToResponses {
         }
     }
 
-    pub(crate) fn set_created(&mut self, seconds: u64) {
-        self.created = seconds;
+    pub(crate) fn stamp(&mut self, stamp: Stamp<'_>) {
+        self.created = stamp.created;
+        stamp.id().clone_into(&mut self.id);
     }
 
     pub(crate) fn repeat(&mut self, request: &Body) {
@@ -89,11 +93,11 @@ impl ToResponses {
     }
 
     fn start(&mut self, chunk: &Body, out: &mut Vec<Frame>) {
-        if !self.head.is_empty() {
+        if !self.head.is_empty() || is_preamble(chunk) {
             return;
         }
         let chat = chunk.value("id").unwrap_or_default();
-        chat.as_str().unwrap_or("unknown").clone_into(&mut self.chat);
+        chat.as_str().filter(|chat| !chat.is_empty()).unwrap_or(&self.id).clone_into(&mut self.chat);
         let created = chunk.value("created").and_then(|created| created.as_u64()).filter(|created| *created > 0);
         let model = chunk.value("model").unwrap_or_default();
         let model = if self.shown_model.is_empty() { model } else { self.shown_model.as_str().into() };
@@ -128,6 +132,7 @@ impl ToResponses {
             Some(text) => self.say(Kind::Text, &text, &choice.logprobs(), out),
             None => self.parts(&delta.content.list(), out),
         }
+        self.say(Kind::Text, &delta.spoken(), &Value::Null, out);
         self.say(Kind::Refusal, &delta.refusal.text().unwrap_or_default(), &Value::Null, out);
         for annotation in delta.annotations.list().iter().filter_map(annotation) {
             self.annotate(annotation, out);

@@ -110,3 +110,15 @@ async fn the_last_usage_of_a_stream_says_what_it_cost() {
         assert_eq!(got.text.matches("cost_usd").count(), times, "{path} {hold}: {got:?}");
     }
 }
+
+#[tokio::test]
+async fn vectors_whose_tokens_nobody_counted_have_a_count_and_a_cost() {
+    let world = World::new(tiers).await;
+    world.provider.then([Act::Write(reply(200, &[], r#"{"object":"list","data":[{"index":0,"embedding":[0.5]}]}"#))]);
+    let request = json!({"model": "chat", "input": "a word or two of twenty-six"});
+    let got = world.post("/v1/embeddings", request.to_string().into()).await;
+    // The vectors are no tokens: how long they are is not charged.
+    let tokens = got.json()["usage"]["prompt_tokens"].as_u64().unwrap();
+    assert!((5..=9).contains(&tokens), "{got:?}");
+    assert_eq!(got.header("x-spillway-cost-usd"), format!("0.00000{tokens}"), "{got:?}");
+}
