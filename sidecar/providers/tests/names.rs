@@ -9,13 +9,13 @@ fn stream(api: Api, chunks: &[Value]) -> String {
     let text: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
     let mut decoder = StreamDecoder::new(api, Dialect::OpenAi, "chat", false).stamped(STAMP);
     let mut out = Vec::new();
-    decoder.push((text + "data: [DONE]\n\n").into(), &mut out).unwrap();
+    decoder.push((text + "data: [DONE]\n\n").into(), &mut out).expect("a stream");
     out.iter().map(|frame| String::from_utf8_lossy(&frame.bytes).into_owned()).collect()
 }
 
 fn whole(api: Api, answer: &str) -> Value {
-    let answer = decode_at(api, Dialect::OpenAi, "chat", STAMP, answer.to_owned().into()).unwrap();
-    serde_json::from_slice(&answer.body).unwrap()
+    let answer = decode_at(api, Dialect::OpenAi, "chat", STAMP, answer.to_owned().into()).expect("an answer");
+    serde_json::from_slice(&answer.body).expect("JSON")
 }
 
 fn chunk(id: &str, delta: &Value, reason: Option<&str>) -> Value {
