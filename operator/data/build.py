@@ -109,6 +109,8 @@ PIECES = [
     ("second", {"audio_transcription": ["input_cost_per_second", "output_cost_per_second"]}),
     ("search", {"rerank": ["input_cost_per_query"]}),
 ]
+# Who says in an answer how many searches were made for it, which are billed beside its tokens.
+SEARCHES = {"anthropic", "vertex_ai-anthropic_models"}
 # What comes out of models that draw or speak, and goes into those that listen, is no text: where the list has one price for
 # both kinds of token, or for one of them alone, it is that of the other.
 KINDS = {
@@ -228,7 +230,10 @@ def pieces(row):
     """The key u of a row."""
     mode = row.get("mode")
     first = lambda words: next((row[word] for word in words.get(mode, []) if row.get(word)), None)
-    found = trimmed([pico(price) if price else None for price in (first(words) for _, words in PIECES)])
+    prices = [first(words) for _, words in PIECES]
+    if row.get("litellm_provider") in SEARCHES and row.get("input_cost_per_token"):
+        prices[-1] = row.get("search_context_cost_per_query", {}).get("search_context_size_medium")
+    found = trimmed([pico(price) if price else None for price in prices])
     return {"u": found} if found else {}
 
 

@@ -42,6 +42,11 @@ fn what_is_billed_by_the_piece_has_the_price_of_a_piece() {
         ),
         (ProviderType::Cohere, "rerank-v3.5", wire::Pieces { search_nanos: Some(2_000_000_000_000), ..none.clone() }),
         (
+            ProviderType::Anthropic,
+            "claude-sonnet-4-5",
+            wire::Pieces { search_nanos: Some(10_000_000_000_000), ..none.clone() },
+        ),
+        (
             ProviderType::Nscale,
             "black-forest-labs/FLUX.1-schnell",
             wire::Pieces { pixel_nanos: Some(1_300_000), ..none },

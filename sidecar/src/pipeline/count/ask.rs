@@ -52,8 +52,10 @@ pub(super) async fn ask(call: &Call, backend: usize, until: Instant) -> Option<u
 
 /// Remembers what the provider counted in the prompt as it is. False: it is no count of it, whatever it is.
 pub(in super::super) async fn remember(call: &Call, backend: usize, tokens: u64) -> bool {
-    let most = call.sizes.upper_for(&call.route.candidates[backend]).unwrap_or(u32::MAX.into());
-    if !(call.sizes.least..=most).contains(&tokens) {
+    // A request that is only counted has a prompt all the same.
+    let sizes = if call.api.has_prompt() { call.sizes } else { super::bounds(call.api, &call.body) };
+    let most = sizes.upper_for(&call.route.candidates[backend]).unwrap_or(u32::MAX.into());
+    if !(sizes.least..=most).contains(&tokens) {
         tracing::debug!(route = call.route.name, tokens, "what the provider says is no count of the prompt");
         return false;
     }

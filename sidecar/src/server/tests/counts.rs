@@ -245,7 +245,9 @@ async fn a_count_of_messages_is_asked_of_whoever_counts_in_other_words() {
     world
         .provider
         .then([r#"{"prompt": "<s>hi"}"#, r#"{"tokens": [1, 2, 3]}"#].map(|text| Act::Write(reply(200, &[], text))));
-    let got = world.post(PATH, prompt()).await;
+    // What was told of a prompt is known to every world of this process: this one is nobody else's.
+    let prompt = json!({"model": "chat", "messages": [{"role": "user", "content": "hi"}]});
+    let got = world.post(PATH, prompt.to_string().into()).await;
     assert_eq!((got.text.as_str(), got.header("x-spillway-tokens")), (r#"{"input_tokens":3}"#, "exact"), "{got:?}");
     assert_eq!(paths(&world), ["/apply-template", "/tokenize"], "beside the API and not in it");
 }
