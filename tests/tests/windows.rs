@@ -179,26 +179,33 @@ async fn words_that_a_request_puts_into_an_error_move_nothing_and_teach_nothing(
 
 #[tokio::test]
 async fn estimates_become_what_the_provider_reports_and_decide_by_that() -> anyhow::Result<()> {
-    let mut route = a_way("larger", OnExceeded::LargerModel, "small", WINDOW);
+    // The provider reports a hundred tokens whatever it gets: of an estimate of 200 that is just believed. The window has
+    // room for 220 and an answer.
+    let believed = 200;
+    let mut route = a_way("larger", OnExceeded::LargerModel, "small", 420);
     for backend in &mut route.backends {
         backend.model.tokenizer = Tokenizer::Estimate;
     }
     let (_provider, sidecar) = serving(Dialect::OpenAi, vec![route]).await?;
-    let ask =
-        |words: usize| json!({"model": "larger", "messages": [{"role": "user", "content": "word ".repeat(words)}]});
-    let tokens = async || {
-        let reply = post(sidecar.data, "/v1/tokenize", &ask(1_600)).await?;
+    let words = "word ".repeat(400);
+    let ask = |letters| json!({"model": "larger", "messages": [{"role": "user", "content": &words[..letters]}]});
+    let tokens = async |letters| {
+        let reply = post(sidecar.data, "/v1/tokenize", &ask(letters)).await?;
         let said: Value = serde_json::from_slice(&reply.body)?;
         assert_eq!((&said["exact"], &said["encoding"]), (&json!(false), &json!("estimate")), "{said}");
         anyhow::Ok(said["tokens"].as_u64().unwrap_or_default())
     };
-    let estimated = tokens().await?;
-    // It reports a dozen tokens whatever it gets: at most half of any estimate is believed to be wrong.
-    for (words, want) in [(1_600, "large"), (1_000, "small"), (1_600, "small")] {
-        let reply = post(sidecar.data, CHAT, &ask(words)).await?;
-        assert_eq!((reply.status, reply.header("x-spillway-model")), (200, want), "{words} words: {reply:?}");
+    let mut short = believed;
+    while tokens(short).await? < believed as u64 {
+        short += 1;
     }
-    assert_eq!(tokens().await?, estimated.div_ceil(2));
+    let long = short * 7 / 4;
+    let estimated = tokens(long).await?;
+    for (letters, want) in [(long, "large"), (short, "small"), (long, "small")] {
+        let reply = post(sidecar.data, CHAT, &ask(letters)).await?;
+        assert_eq!((reply.status, reply.header("x-spillway-model")), (200, want), "{letters} letters: {reply:?}");
+    }
+    assert_eq!(tokens(long).await?, estimated.div_ceil(2));
     let (_, metrics) = sidecar.admin_get("/metrics").await?;
     let line = "spillway_sidecar_token_estimate_per_mille{backend=\"small\",route=\"shop/larger\"} 500";
     assert!(metrics.contains(line), "{metrics}");
