@@ -6,6 +6,7 @@
 //! they came: two readers of one text with a key twice may disagree on which one counts.
 
 mod loose;
+mod member;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 use crate::BadRequest;
 pub use loose::{loose, respelt};
+pub(crate) use member::{value_after, values_of};
 use scan::{Flaw, MAX_DEPTH, Scanner, Text, Words};
 
 /// No API has a quarter as many; the bound keeps the search for duplicates linear in practice.

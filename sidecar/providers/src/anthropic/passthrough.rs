@@ -2,12 +2,12 @@
 //! and what the model does not take.
 
 use bytes::Bytes;
-use memchr::memmem;
 use serde_json::Value;
 
 use super::fit::fit;
 use super::part::is_signed;
 use super::{headers, path, version_in_body};
+use crate::body::values_of;
 use crate::gemini::SIGNED;
 use crate::openai::answer::parse;
 use crate::{Answer, BadRequest, Body, Dialect, Fault, Host, Need, Outgoing, Target, Usage, fault, vertex};
@@ -35,10 +35,7 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
 
 /// Whether some thinking was signed by nobody, or by somebody else: an answer of another backend, sent back.
 fn has_unsigned(raw: &[u8]) -> bool {
-    let name = b"\"signature\"";
-    memmem::find_iter(raw, name).any(|at| {
-        let rest = raw.get(at + name.len()..).unwrap_or_default().trim_ascii_start();
-        let value = rest.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
+    values_of(raw, b"\"signature\"").any(|value| {
         value.starts_with(b"\"\"") || value.strip_prefix(b"\"").is_some_and(|text| text.starts_with(SIGNED.as_bytes()))
     })
 }

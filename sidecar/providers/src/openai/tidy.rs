@@ -7,6 +7,7 @@ use memchr::memmem;
 use serde_json::{Map, Value, json};
 
 use super::answer;
+use crate::body::value_after;
 use crate::{Body, Usage};
 
 /// Straightens an answer, or a chunk of one. True: it did.
@@ -60,7 +61,10 @@ impl Signs {
         for at in memchr::memchr_iter(b'"', raw) {
             let rest = raw.get(at + 1..).unwrap_or_default();
             match rest.first() {
-                Some(b'c') => signs.list |= rest.strip_prefix(b"content\"").is_some_and(is_list),
+                Some(b'c') => {
+                    let value = rest.strip_prefix(b"content\"").and_then(value_after);
+                    signs.list |= value.is_some_and(|value| value.starts_with(b"["));
+                }
                 Some(b'e') => signs.reason |= rest.starts_with(b"eos\""),
                 Some(b'm') => {
                     signs.reason |= rest.starts_with(b"model_length\"");
@@ -77,12 +81,6 @@ impl Signs {
     fn any(&self) -> bool {
         self.list || self.reason || (self.message && self.calls && self.stop)
     }
-}
-
-/// `: [`
-fn is_list(rest: &[u8]) -> bool {
-    let value = rest.trim_ascii_start().strip_prefix(b":");
-    value.is_some_and(|value| value.trim_ascii_start().starts_with(b"["))
 }
 
 /// Why it ended.

@@ -67,13 +67,15 @@ impl Memory {
     fn told(&self, api: Api, body: &Body, who: &str) -> Option<Told> {
         let turns = self.turns(api, body, who);
         let mut later = 0;
-        let is_text = attached::find(api, body) == Attached::default();
         for (back, (key, bytes)) in turns.iter().rev().take(EARLIER).enumerate() {
             if let Some(known) = self.get(*key) {
                 let least = u64::from(known.tokens);
+                if back == 0 {
+                    return Some(Told { least, most: least });
+                }
                 // An image has no length, nor has a file.
-                let most = if back == 0 { Some(least) } else { Some(least + later).filter(|_| is_text) };
-                return most.map(|most| Told { least, most });
+                let is_text = attached::find(api, body) == Attached::default();
+                return is_text.then(|| Told { least, most: least + later });
             }
             later += bytes + SLACK;
         }

@@ -7,6 +7,7 @@ use memchr::memmem;
 use serde_json::{Map, Value, json};
 
 use crate::Body;
+use crate::body::values_of;
 use crate::openai::family::Family;
 use crate::openai::table::{Names, Row, Thoughts};
 
@@ -116,9 +117,5 @@ fn is_plain(raw: &[u8]) -> bool {
 
 /// `"image_url": "…"`, where an object belongs.
 fn has_bare_image(raw: &[u8]) -> bool {
-    let name = b"\"image_url\"";
-    memmem::find_iter(raw, name).any(|at| {
-        let rest = raw.get(at + name.len()..).unwrap_or_default().trim_ascii_start();
-        rest.strip_prefix(b":").is_some_and(|value| value.trim_ascii_start().starts_with(b"\""))
-    })
+    values_of(raw, b"\"image_url\"").any(|value| value.starts_with(b"\""))
 }
