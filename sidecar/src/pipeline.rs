@@ -53,10 +53,13 @@ use structure::Next;
 
 /// Answers a request. Whatever happens, there is an answer, and the request is settled once: here, when its stream ends,
 /// or when the application goes away and everything is dropped.
+///
+/// What most requests never come to (a wait, a second attempt, a prompt that is too long) is boxed where it begins: the
+/// future of a request holds room for the largest of what it may ever do, and is made and moved for every one.
 pub(crate) async fn handle(place: Place, api: Api, request: Request<Incoming>) -> Response<ReplyBody> {
     let mut settle = Settle::begin(place, api);
     let answered = match api {
-        Api::Tokenize => tokenize::answer(request, &mut settle).await,
+        Api::Tokenize => Box::pin(tokenize::answer(request, &mut settle)).await,
         _ => drive(api, request, &mut settle).await,
     };
     match answered {
@@ -75,7 +78,7 @@ async fn drive(api: Api, request: Request<Incoming>, settle: &mut Settle) -> Res
     limit::pass(&runtime, &call, settle).await?;
     fleet::pass(&runtime, &call, settle).await?;
     if call.is_once() {
-        return once::answer(&runtime, &mut call, settle).await;
+        return Box::pin(once::answer(&runtime, &mut call, settle)).await;
     }
     let mut plan = fallback::first(&runtime, &mut call, settle).await?;
     let mut cascade = Cascade::default();
@@ -97,7 +100,7 @@ async fn drive(api: Api, request: Request<Incoming>, settle: &mut Settle) -> Res
             Outcome::Refused(error) => break cascade.or(error, settle)?,
             Outcome::Failed(failure) => structure.failed(failure),
         };
-        if let Err(error) = plan.after(&runtime, &mut call, failure, settle).await {
+        if let Err(error) = Box::pin(plan.after(&runtime, &mut call, failure, settle)).await {
             break cascade.or(error, settle)?;
         }
     };

@@ -197,7 +197,7 @@ impl Upstream {
             let reused = pooled.is_some();
             let mut sender = match pooled.take() {
                 Some(sender) => sender,
-                None => self.connect(until).await?,
+                None => Box::pin(self.connect(until)).await?,
             };
             let host = || self.place.peer.host.clone();
             let patience = first_byte.min(until.saturating_duration_since(clock::now()));

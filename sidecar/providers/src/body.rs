@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::BadRequest;
 pub use loose::{loose, respelt};
-pub(crate) use member::{value_after, values_of};
+pub(crate) use member::{holds_any, value_after, values_of};
 use scan::{Flaw, MAX_DEPTH, Scanner, Text, Words};
 
 /// No API has a quarter as many; the bound keeps the search for duplicates linear in practice.

@@ -342,9 +342,14 @@ impl Tier {
 /// fill every budget at once.
 const MOST_TOKENS: u64 = 1_000_000_000;
 
+/// What is looked at here has a handful of members, which are compared sooner than a name is hashed.
+fn member<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
+    value.as_object()?.iter().find_map(|(key, value)| (key == name).then_some(value))
+}
+
 /// A count that cannot be is none. No name has a `/` or `~` in it, which a JSON pointer would have to unescape each time.
 fn count(usage: &Value, pointer: &str) -> Option<u64> {
-    let found = pointer.split('/').skip(1).try_fold(usage, |value, name| value.get(name))?;
+    let found = pointer.split('/').skip(1).try_fold(usage, member)?;
     found.as_u64().filter(|count| *count <= MOST_TOKENS)
 }
 
@@ -354,7 +359,7 @@ fn first(usage: &Value, pointers: &[&str]) -> u64 {
 
 /// A count in the first of several objects that has it.
 fn first_of(usage: &Value, objects: &[&str], name: &str) -> Option<u64> {
-    let counts = objects.iter().filter_map(|object| usage.get(*object)?.get(name)?.as_u64());
+    let counts = objects.iter().filter_map(|object| member(member(usage, object)?, name)?.as_u64());
     counts.into_iter().find(|count| *count <= MOST_TOKENS)
 }
 

@@ -57,7 +57,7 @@ impl Cascade {
                 return Some(judged);
             }
         }
-        if !plan.escalate(call).await {
+        if !Box::pin(plan.escalate(call)).await {
             runtime.telemetry.metrics.escalated(&route.name, backend, "nobody");
             return Some(judged);
         }

@@ -51,7 +51,7 @@ pub(super) async fn primary(runtime: &Runtime, call: &mut Call, skips: &mut Skip
             runtime.telemetry.metrics.chosen(&route.name, &route.backends[first].name, route.strategy.as_str());
             return Some((first, admission));
         }
-        count::count(call, first).await;
+        Box::pin(count::count(call, first)).await;
     }
 }
 

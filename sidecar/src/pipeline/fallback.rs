@@ -72,9 +72,18 @@ async fn choose(runtime: &Runtime, call: &mut Call, settle: &mut Settle) -> Resu
             return Ok(plan);
         }
         if !call.has_room_soon().await {
-            break;
+            return Box::pin(otherwise(runtime, call, settle, skips)).await;
         }
     }
+}
+
+/// Nobody can be asked with the prompt as it is, for these reasons.
+async fn otherwise(
+    runtime: &Runtime,
+    call: &mut Call,
+    settle: &mut Settle,
+    mut skips: Skips,
+) -> Result<Plan, ProxyError> {
     let Some((backend, ..)) = skips.iter().find_map(window::too_long) else {
         return Err(refusal::nobody(call, &skips));
     };
@@ -114,7 +123,7 @@ async fn pick(call: &mut Call, order: &[usize], out: Set, larger_than: u64, skip
                 Err(Closed::Gate) => open.insert(backend),
                 Err(Closed::Rights) => {}
             },
-            Choice::Count(backend) => count::count(call, backend).await,
+            Choice::Count(backend) => Box::pin(count::count(call, backend)).await,
             Choice::Nobody => return None,
         }
     }

@@ -6,7 +6,7 @@
 //!
 //! What has no prompt is never asked twice at once: an image takes its time, and what the loser's comes to nobody could say.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use super::{
     attempt::{self, Outcome, make},
@@ -20,9 +20,14 @@ use crate::runtime::Runtime;
 /// Makes the attempt that the plan is ready for; the first one of a request has a second beside it if it is silent for too
 /// long.
 pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle: &mut Settle) -> Outcome {
-    let Some(hedge) = call.route.hedge.filter(|_| plan.attempts == 0 && call.api.has_prompt()) else {
-        return attempt::run(runtime, call, plan, settle).await;
-    };
+    match call.route.hedge.filter(|_| plan.attempts == 0 && call.api.has_prompt()) {
+        Some(hedge) => Box::pin(twice(runtime, call, plan, settle, hedge.after)).await,
+        None => attempt::run(runtime, call, plan, settle).await,
+    }
+}
+
+/// The first attempt, with a second one beside it if it has said nothing `after` so long.
+async fn twice(runtime: &Runtime, call: &Call, plan: &mut Plan, settle: &mut Settle, after: Duration) -> Outcome {
     let mut ready = match attempt::prepare(call, plan.backend, plan.admission.take().unwrap_or_default()).await {
         Ok(ready) => ready,
         Err(error) => return Outcome::Refused(error),
@@ -34,7 +39,7 @@ pub(super) async fn run(runtime: &Runtime, call: &Call, plan: &mut Plan, settle:
         biased;
         ended = &mut first => return settle.ended(ended),
         () = begun(&said) => return settle.ended(first.await),
-        () = tokio::time::sleep(hedge.after) => {}
+        () = tokio::time::sleep(after) => {}
     }
     let Some((index, admission)) = plan.second(call) else { return settle.ended(first.await) };
     let second = tokio::select! {

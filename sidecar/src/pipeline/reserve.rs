@@ -116,16 +116,17 @@ impl Rights {
 impl Call {
     /// Leave of the gates on the way to a backend, and rights to what it may cost to ask it, after a wait if need be.
     pub(super) async fn admit(&mut self, index: usize) -> Result<Admission, Closed> {
-        let mut changes = None;
         self.rights.again = false;
+        match self.admit_at_once(index)? {
+            Ok(taken) => Ok(self.admitted(taken)),
+            Err(denial) => Box::pin(self.admit_later(index, denial)).await,
+        }
+    }
+
+    /// After a wait, or with less, or not at all.
+    async fn admit_later(&mut self, index: usize, mut denial: Denial) -> Result<Admission, Closed> {
+        let mut changes = None;
         loop {
-            let denial = match self.admit_at_once(index)? {
-                Ok((admission, spared)) => {
-                    self.rights.spared = self.rights.spared.or(spared);
-                    return Ok(admission);
-                }
-                Err(denial) => denial,
-            };
             self.rights.again = true;
             let again = match denial {
                 // Once more after it is sure to be told.
@@ -147,7 +148,16 @@ impl Call {
                 self.rights.denials.push((index, denial));
                 return Err(Closed::Rights);
             }
+            denial = match self.admit_at_once(index)? {
+                Ok(taken) => return Ok(self.admitted(taken)),
+                Err(denial) => denial,
+            };
         }
+    }
+
+    fn admitted(&mut self, (admission, spared): (Admission, Option<usize>)) -> Admission {
+        self.rights.spared = self.rights.spared.or(spared);
+        admission
     }
 
     /// The same without a wait, and the request as it is.

@@ -264,7 +264,7 @@ impl Call {
     ) -> Result<T, ProxyError> {
         let Some(heavy) = &self.heavy else { return Ok(work(self)) };
         let copy = self.copy(self.deadline);
-        heavy.run(self.deadline, move || work(&copy)).await
+        Box::pin(heavy.run(self.deadline, move || work(&copy))).await
     }
 
     /// What every candidate must be able to do.

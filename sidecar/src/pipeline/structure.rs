@@ -245,7 +245,7 @@ impl Structure {
             return Next::Give(reply);
         }
         settle.discard();
-        if self.ask_again(call, plan, &unfit).await {
+        if Box::pin(self.ask_again(call, plan, &unfit)).await {
             self.wrong = Some(unfit);
             Next::Again
         } else {

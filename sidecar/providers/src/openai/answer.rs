@@ -1,11 +1,11 @@
 //! Whole answers of the OpenAI family, passed through.
 
 use bytes::Bytes;
-use memchr::memmem;
 use serde_json::{Value, json};
 
 use super::stand_in;
 use super::tidy::tidy;
+use crate::body::holds_any;
 use crate::{Answer, Api, Body, Class, Dialect, Fault, Tier, Usage, fault};
 
 /// Renames the model and reads the usage; a 200 that is no answer is a fault.
@@ -19,19 +19,19 @@ pub(crate) fn decode(api: Api, shown_model: &str, bytes: Bytes) -> Result<Answer
     if let Some(fault) = choice_error(&body) {
         return Err(fault);
     }
-    let usage = usage(&body);
-    tidy(&mut body);
+    let told = Told::of(&body);
+    tidy(&mut body, told.as_ref());
     stand_in::answer(&mut body);
     if !shown_model.is_empty() && body.get_bytes("model").is_some() {
         body.set("model", &shown_model.into());
     }
-    Ok(Answer { body: body.to_bytes(), usage })
+    Ok(Answer { body: body.to_bytes(), usage: told.map(|told| told.usage) })
 }
 
 /// What OpenRouter says of a provider behind it that failed in the middle of an answer: the choice has an `error`, and the
 /// answer as a whole has none.
 pub(crate) fn choice_error(body: &Body) -> Option<Fault> {
-    let raw = body.get_bytes("choices").filter(|raw| memmem::find(raw, b"\"error\"").is_some())?;
+    let raw = body.get_bytes("choices").filter(|raw| holds_any(raw, &[b"\"error\""]))?;
     let choices: Vec<Value> = serde_json::from_slice(raw).ok()?;
     let error = choices.iter().map(|choice| &choice["error"]).find(|error| error.is_object() || error.is_string())?;
     fault::inside(Dialect::OpenAi, &json!({"error": error}))
@@ -63,10 +63,25 @@ pub(crate) fn no_answer(body: &Body, part: &str) -> Fault {
 
 /// The usage where the family puts it.
 pub(crate) fn usage(body: &Body) -> Option<Usage> {
-    let usage = body.value("usage").or_else(|| body.value("x_groq").and_then(|groq| groq.get("usage").cloned()))?;
-    let usage = Usage::read(Dialect::OpenAi, &usage)?;
-    let tier = usage.tier.or_else(|| Tier::read(&body.value("service_tier")?));
-    Some(Usage { tier, ..usage })
+    Told::of(body).map(|told| told.usage)
+}
+
+/// What an answer says of its usage, and what that means.
+pub(crate) struct Told {
+    pub(crate) value: Value,
+    pub(crate) usage: Usage,
+}
+
+// === impl Told ===
+
+impl Told {
+    pub(crate) fn of(body: &Body) -> Option<Self> {
+        let groq = || body.value("x_groq").and_then(|mut groq| groq.get_mut("usage").map(Value::take));
+        let value = body.value("usage").or_else(groq)?;
+        let usage = Usage::read(Dialect::OpenAi, &value)?;
+        let tier = usage.tier.or_else(|| Tier::read(&body.value("service_tier")?));
+        Some(Self { value, usage: Usage { tier, ..usage } })
+    }
 }
 
 #[cfg(test)]

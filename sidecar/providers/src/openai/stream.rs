@@ -7,7 +7,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::Value;
 
-use super::answer;
+use super::answer::{self, Told};
 use super::chunk::Choices;
 use super::tidy::tidy;
 use crate::sse::Event;
@@ -66,7 +66,8 @@ impl PassThrough {
         };
         refuse_error(&chunk)?;
         let Some(delta) = self.choices.note(chunk.get_bytes("choices"), &mut self.seen) else { return Ok(()) };
-        let usage = answer::usage(&chunk);
+        let told = Told::of(&chunk);
+        let usage = told.as_ref().map(|told| told.usage);
         self.seen.bill(usage);
         let is_null = chunk.get_bytes("choices") == Some(b"null");
         if usage.is_some() && (delta.empty || is_null) && !self.wants_usage {
@@ -77,13 +78,13 @@ impl PassThrough {
             self.seen.skipped += 1;
             return Ok(());
         }
-        out.push(Frame { bytes: self.renamed(&mut chunk, event.raw), content: delta.content });
+        out.push(Frame { bytes: self.renamed(&mut chunk, told.as_ref(), event.raw), content: delta.content });
         Ok(())
     }
 
     /// The event in OpenAI's words, with the model's name as the application knows it.
-    fn renamed(&self, chunk: &mut Body, raw: Bytes) -> Bytes {
-        let mut changed = tidy(chunk);
+    fn renamed(&self, chunk: &mut Body, told: Option<&Told>, raw: Bytes) -> Bytes {
+        let mut changed = tidy(chunk, told);
         if chunk.get_bytes("id") == Some(b"\"\"") && !self.id.is_empty() {
             chunk.set("id", &self.id.as_str().into());
             if chunk.get_bytes("created") == Some(b"0") {

@@ -3,17 +3,16 @@
 //! Most answers are; they are looked at as bytes and go on untouched. What is straightened: content as a list (Mistral's
 //! thinking), reasons to stop that no client knows, calls that "stop", and counts in other places.
 
-use memchr::memmem;
 use serde_json::{Map, Value, json};
 
-use super::answer;
+use super::answer::Told;
 use crate::body::value_after;
 use crate::{Body, Usage};
 
-/// Straightens an answer, or a chunk of one. True: it did.
-pub(crate) fn tidy(body: &mut Body) -> bool {
+/// Straightens an answer, or a chunk of one, that says this of its usage. True: it did.
+pub(crate) fn tidy(body: &mut Body, told: Option<&Told>) -> bool {
     let choices = choices(body);
-    let usage = usage(body);
+    let usage = told.filter(|_| body.get_bytes("usage").is_some_and(|raw| raw.starts_with(b"{"))).and_then(usage);
     if let Some(choices) = &choices {
         body.set("choices", choices);
     }
@@ -116,24 +115,21 @@ fn content(message: &mut Map<String, Value>) -> bool {
 }
 
 /// Counts where OpenAI has them: reasoning within the answer's tokens, and what came from a cache beside the prompt's.
-fn usage(body: &Body) -> Option<Value> {
-    let raw = body.get_bytes("usage").filter(|raw| raw.starts_with(b"{"))?;
-    let says = |word: &str| memmem::find(raw, word.as_bytes()).is_some();
-    if !says("prompt_cache_hit_tokens") && !says("reasoning_tokens") {
+fn usage(told: &Told) -> Option<Value> {
+    let Told { value, usage: Usage { output, cache_read, .. } } = told;
+    let short = value["completion_tokens"].as_u64().is_some_and(|counted| counted < *output);
+    let beside = *cache_read > 0 && value.get("prompt_tokens_details").is_none_or(Value::is_null);
+    if !short && !beside {
         return None;
     }
-    let mut usage = body.value("usage")?;
-    let Usage { output, cache_read, .. } = answer::usage(body)?;
-    let mut changed = false;
-    if usage["completion_tokens"].as_u64().is_some_and(|counted| counted < output) {
-        usage["completion_tokens"] = output.into();
-        changed = true;
+    let mut usage = value.clone();
+    if short {
+        usage["completion_tokens"] = (*output).into();
     }
-    if cache_read > 0 && usage.get("prompt_tokens_details").is_none_or(Value::is_null) {
+    if beside {
         usage["prompt_tokens_details"] = json!({"cached_tokens": cache_read});
-        changed = true;
     }
-    changed.then_some(usage)
+    Some(usage)
 }
 
 #[cfg(test)]
@@ -144,7 +140,8 @@ mod tests {
 
     fn tidied(value: &Value) -> Option<Value> {
         let mut body = Body::parse_answer(Bytes::from(value.to_string())).unwrap();
-        tidy(&mut body).then(|| serde_json::from_slice(&body.to_bytes()).unwrap())
+        let told = Told::of(&body);
+        tidy(&mut body, told.as_ref()).then(|| serde_json::from_slice(&body.to_bytes()).unwrap())
     }
 
     #[test]

@@ -3,11 +3,10 @@
 //! Most requests go to providers that take messages as they are; those are not looked into unless the scan saw a word that
 //! asks for it.
 
-use memchr::memmem;
 use serde_json::{Map, Value, json};
 
 use crate::Body;
-use crate::body::values_of;
+use crate::body::{holds_any, values_of};
 use crate::openai::family::Family;
 use crate::openai::table::{Names, Row, Thoughts};
 
@@ -112,7 +111,7 @@ fn is_plain(raw: &[u8]) -> bool {
         b"\"reasoning\"",
         b"\"assistant\"",
     ];
-    !ASKED.iter().any(|word| memmem::find(raw, word).is_some())
+    !holds_any(raw, &ASKED)
 }
 
 /// `"image_url": "…"`, where an object belongs.
