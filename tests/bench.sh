@@ -20,23 +20,21 @@ esac
 case " $* " in
 *" --rows "*) ;;
 *)
-  # One selection of packages for all of them, so that what they share is compiled once.
+  # One selection of packages and tests for all of them, because features are of all that is built together: so nothing is
+  # compiled twice. Each of them runs in its own program, and none in the others.
   measured() {
-    CARGO_BUILD_TARGET="$host" cargo test --locked --release \
-      -p spillway-operator -p spillway-sidecar -p spillway-tests "$@"
+    CARGO_BUILD_TARGET="$host" cargo test --locked --release -p spillway-operator -p spillway-sidecar -p spillway-tests \
+      --lib --test overload --test hostile --test windows -- --nocapture --exact "$@"
   }
-  measured --no-run --lib --test overload --test hostile --test windows
   # One leader of ten thousand sidecars: less than half a core, and less than 300 MB.
-  measured --lib -- --nocapture --ignored --exact quota::tests::bench::one_leader_of_ten_thousand_sidecars
+  measured --ignored quota::tests::bench::one_leader_of_ten_thousand_sidecars
   # What is accepted under ten times the load beside half of it: p99 is to be at most one and a half times as long.
-  measured --test overload -- --nocapture --ignored --exact what_is_accepted_under_overload_takes_no_longer
+  measured --ignored what_is_accepted_under_overload_takes_no_longer
   # Small requests beside a megabyte each second that is made to be hard to count: p99 is to be at most twice as long.
-  measured --test hostile -- --nocapture --ignored --exact a_hostile_prompt_each_second_leaves_small_requests_alone
+  measured --ignored a_hostile_prompt_each_second_leaves_small_requests_alone
   # A prompt of 1.13 million tokens, refused and answered: time, CPU, and memory before, at most and after.
-  measured --test windows -- --nocapture \
-    --exact the_prompt_it_all_began_with_is_answered_by_whoever_takes_it_and_refused_in_numbers_elsewhere
+  measured the_prompt_it_all_began_with_is_answered_by_whoever_takes_it_and_refused_in_numbers_elsewhere
   # Whatever is left of a hundred thousand conversations fits, in each of three APIs' words.
-  SPILLWAY_CONVERSATIONS=100000 measured --lib -- --nocapture \
-    --exact pipeline::conversation::tests::whatever_is_left_of_a_conversation_fits_and_is_one_in_the_words_of_its_api
+  SPILLWAY_CONVERSATIONS=100000 measured pipeline::conversation::tests::whatever_is_left_of_a_conversation_fits_and_is_one_in_the_words_of_its_api
   ;;
 esac
