@@ -5,6 +5,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod calls;
+mod choices;
 pub(crate) mod chunk;
 pub(crate) mod chunks;
 pub(crate) mod family;

@@ -1,6 +1,8 @@
 //! A model that loops: the same piece of content again and again, until somebody pays for the longest answer there is.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::BuildHasher;
+
+use foldhash::fast::FixedState;
 
 use crate::{Class, Fault};
 
@@ -30,10 +32,8 @@ const SHORT_FACTOR: u32 = 10;
 impl Piece {
     /// `index` is the answer's or block's number: the same word at the start of each of several answers is no loop.
     pub(crate) fn of(index: u64, text: &str) -> Self {
-        let mut hasher = DefaultHasher::new();
-        (index, text).hash(&mut hasher);
         let is_text = text.chars().nth(2).is_some() && text.chars().any(char::is_alphabetic);
-        Self { hash: hasher.finish(), is_text }
+        Self { hash: FixedState::default().hash_one((index, text)), is_text }
     }
 
     /// Two texts of one event.

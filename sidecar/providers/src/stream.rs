@@ -18,8 +18,6 @@ use crate::framing::Framing;
 use crate::gemini::stream::FromGemini;
 use crate::messages::stream::ToMessages;
 use crate::ollama::stream::FromOllama;
-use crate::openai::calls::{Calls, calls_tools};
-use crate::openai::stand_in::StandIn;
 use crate::openai::stream::PassThrough;
 use crate::repeats::{Piece, Repeats};
 use crate::responses::stream::Responses;
@@ -78,8 +76,6 @@ pub struct StreamDecoder {
     /// What translates into OpenAI's chunks goes on from there, where callers read something else.
     onward: Option<Onward>,
     dialect: Dialect,
-    calls: Calls,
-    stand_in: StandIn,
     /// The first bytes of lines that belong to no event.
     stray: Vec<u8>,
     any_data: bool,
@@ -126,8 +122,6 @@ impl StreamDecoder {
             events,
             onward,
             dialect,
-            calls: Calls::default(),
-            stand_in: StandIn::default(),
             stray: Vec::new(),
             any_data: false,
             repeats: Repeats::default(),
@@ -137,7 +131,6 @@ impl StreamDecoder {
     /// What translated chunks carry as their `created` and, where the provider names none, as their `id`.
     #[must_use]
     pub fn stamped(mut self, stamp: Stamp<'_>) -> Self {
-        self.calls.stamp(stamp.id());
         match &mut self.events {
             Events::ToChat(events) => events.stamp(stamp),
             Events::Gemini(events) => events.stamp(stamp),
@@ -230,7 +223,6 @@ impl StreamDecoder {
             let room = MAX_STRAY_BYTES - self.stray.len();
             self.stray.extend_from_slice(&event.raw[..event.raw.len().min(room)]);
         }
-        let event = if self.dialect == Dialect::OpenAi { self.named(event) } else { event };
         self.translated(out, |events, out| match events {
             Events::OpenAi(events) => events.event(event, out),
             Events::Native(events) => events.event(event, out),
@@ -243,13 +235,6 @@ impl StreamDecoder {
             Events::Ollama(events) => events.event(event, out),
         })?;
         self.seen_mut().piece.take().map_or(Ok(()), |piece| self.repeats.add(piece))
-    }
-
-    /// With the calls as every API has them.
-    fn named(&mut self, event: Event) -> Event {
-        let calls = event.data.as_ref().is_some_and(|data| calls_tools(data));
-        let event = if calls { self.calls.event(event) } else { event };
-        self.stand_in.event(event, calls)
     }
 
     /// Whether events are read as trees, and not passed on as they came.

@@ -13,7 +13,9 @@ use super::waiting::{Arguments, Call, Waiting};
 use super::{REFUSAL, stop_reason};
 use crate::anthropic::stream::named;
 use crate::anthropic::thoughts::without_index;
-use crate::openai::reading::{Call as Piece, Choice, Delta, Reading, Said, is_preamble};
+use crate::citations::{self, Told};
+use crate::openai::chunk::{Call as Piece, Choice};
+use crate::openai::reading::{Reading, Said, is_preamble};
 use crate::quoted::Quoted;
 use crate::sse::Event;
 use crate::{Body, Class, Fault, Frame, Stamp};
@@ -33,6 +35,8 @@ pub(crate) struct ToMessages {
     /// Those of the open call.
     arguments: Arguments,
     waiting: Waiting,
+    /// What the open text rests on.
+    cited: Told,
     pub(crate) reading: Reading,
 }
 
@@ -58,12 +62,14 @@ impl ToMessages {
             calls: BTreeSet::new(),
             arguments: Arguments::default(),
             waiting: Waiting::default(),
+            cited: Told::default(),
             reading: Reading::default(),
         }
     }
 
     pub(crate) fn stamp(&mut self, stamp: Stamp<'_>) {
         stamp.id().clone_into(&mut self.id);
+        self.reading.stamp(stamp);
     }
 
     pub(crate) fn event(&mut self, event: Event, out: &mut Vec<Frame>) -> Result<(), Fault> {
@@ -73,8 +79,8 @@ impl ToMessages {
                 if !is_preamble(&chunk) {
                     self.start(&chunk, out);
                 }
-                if let Some(delta) = Choice::first(&chunk).and_then(|choice| choice.delta) {
-                    self.delta(delta, out)?;
+                if let Some(choice) = self.reading.first(&chunk) {
+                    self.choice(&choice, out)?;
                 }
             }
             Said::Done => self.finish(out),
@@ -102,21 +108,25 @@ impl ToMessages {
         emit(out, "message_start", &json!({"type": "message_start", "message": message}), false);
     }
 
-    fn delta(&mut self, delta: Delta<'_>, out: &mut Vec<Frame>) -> Result<(), Fault> {
+    fn choice(&mut self, choice: &Choice<'_>, out: &mut Vec<Frame>) -> Result<(), Fault> {
+        let Some(delta) = &choice.delta else { return Ok(()) };
         self.piece(Block::Thinking, "thinking", &delta.thought(), out);
         for block in delta.thinking_blocks.list() {
             self.signed(block, out);
         }
-        match delta.content.text() {
+        match choice.content() {
             Some(text) => self.piece(Block::Text, "text", &text, out),
             None => self.parts(&delta.content.list(), out),
+        }
+        for citation in citations::for_messages(&delta.annotations.list()) {
+            self.cite(&citation, out);
         }
         self.piece(Block::Text, "text", &delta.spoken(), out);
         let refusal = delta.refusal.text().unwrap_or_default();
         self.refused |= !refusal.is_empty();
         self.piece(Block::Text, "text", &refusal, out);
-        for call in delta.calls() {
-            self.call(&call, out)?;
+        for call in choice.calls() {
+            self.call(call, out)?;
         }
         Ok(())
     }
@@ -146,6 +156,15 @@ impl ToMessages {
             for inner in part["thinking"].as_array().into_iter().flatten() {
                 self.piece(Block::Thinking, "thinking", inner["text"].as_str().unwrap_or_default(), out);
             }
+        }
+    }
+
+    /// It comes behind the text that rests on it.
+    fn cite(&mut self, citation: &Value, out: &mut Vec<Frame>) {
+        if self.open == Some(Block::Text) && self.cited.is_new(citation) {
+            let delta = json!({"type": "citations_delta", "citation": citation});
+            let event = json!({"type": "content_block_delta", "index": self.blocks, "delta": delta});
+            emit(out, "content_block_delta", &event, false);
         }
     }
 
@@ -209,6 +228,7 @@ impl ToMessages {
     fn begin(&mut self, block: Block, content: &Value, out: &mut Vec<Frame>) {
         self.close(out);
         self.open = Some(block);
+        self.cited = Told::default();
         let event = json!({"type": "content_block_start", "index": self.blocks, "content_block": content});
         emit(out, "content_block_start", &event, matches!(block, Block::Call(_)));
     }

@@ -9,18 +9,16 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
 use memchr::memmem;
-use serde::Deserialize;
 use serde_json::Value;
 
-use super::stream::frame;
-use crate::sse::Event;
+use super::chunk::{Call, Choice};
 
 /// No model calls a quarter as many at once. What comes beyond is taken as it is.
 const MAX_CALLS: usize = 512;
 
 /// Names the calls of a stream, event by event.
 #[derive(Debug, Default)]
-pub(crate) struct Calls {
+pub(super) struct Calls {
     /// What no other answer is called.
     answer: String,
     begun: Vec<Begun>,
@@ -36,50 +34,6 @@ struct Begun {
     index: u64,
     /// Of the server's id, which is as long as it likes.
     id: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct Chunk<'a> {
-    #[serde(borrow, default)]
-    choices: Vec<Choice<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Choice<'a> {
-    #[serde(default)]
-    index: Option<u64>,
-    #[serde(borrow, default)]
-    delta: Option<Delta<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Delta<'a> {
-    #[serde(borrow, default)]
-    tool_calls: Option<Vec<Call<'a>>>,
-}
-
-#[derive(Deserialize)]
-struct Call<'a> {
-    #[serde(default)]
-    index: Option<u64>,
-    #[serde(borrow, default)]
-    id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    function: Option<Function<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Function<'a> {
-    #[serde(borrow, default)]
-    name: Option<Cow<'a, str>>,
-}
-
-/// What a piece of a call lacks.
-struct Lack {
-    choice: usize,
-    call: usize,
-    index: u64,
-    id: Option<String>,
 }
 
 /// A whole answer whose calls all have names.
@@ -104,7 +58,7 @@ pub(crate) fn named(bytes: Bytes, answer: &str) -> Bytes {
 }
 
 /// Whether tools may be called in there. False is certain.
-pub(crate) fn calls_tools(json: &[u8]) -> bool {
+fn calls_tools(json: &[u8]) -> bool {
     memmem::find(json, b"\"tool_calls\"").is_some()
 }
 
@@ -115,50 +69,25 @@ fn name(answer: &str, count: usize) -> String {
 // === impl Calls ===
 
 impl Calls {
-    pub(crate) fn stamp(&mut self, answer: &str) {
+    pub(super) fn stamp(&mut self, answer: &str) {
         answer.clone_into(&mut self.answer);
     }
 
-    /// Of an event in which tools are called.
-    pub(crate) fn event(&mut self, event: Event) -> Event {
-        let Some(data) = event.data.as_ref() else { return event };
-        let Ok(chunk) = serde_json::from_slice::<Chunk<'_>>(data) else { return event };
-        let lacks = self.lacks(&chunk);
-        if lacks.is_empty() {
-            return event;
+    /// Names the calls of a choice.
+    pub(super) fn name(&mut self, choice: &mut Choice<'_>) {
+        let of = choice.index;
+        for call in &mut choice.calls {
+            let (index, id) = self.piece(of, call);
+            call.is_named = id.is_some() || call.index != Some(index);
+            call.index = Some(index);
+            call.id = id.map(Cow::from).or(call.id.take());
         }
-        let Ok(mut chunk) = serde_json::from_slice::<Value>(data) else { return event };
-        for Lack { choice, call, index, id } in lacks {
-            // Lists can be read as the objects that are expected, and are not written to.
-            let call = chunk.pointer_mut(&format!("/choices/{choice}/delta/tool_calls/{call}"));
-            let Some(call) = call.and_then(Value::as_object_mut) else { continue };
-            call.insert("index".into(), index.into());
-            if let Some(id) = id {
-                call.insert("id".into(), id.into());
-            }
-        }
-        let json = chunk.to_string();
-        Event { raw: frame(json.as_bytes()), data: Some(json.into()) }
-    }
-
-    fn lacks(&mut self, chunk: &Chunk<'_>) -> Vec<Lack> {
-        let mut lacks = Vec::new();
-        for (at, choice) in chunk.choices.iter().enumerate() {
-            let calls = choice.delta.as_ref().and_then(|delta| delta.tool_calls.as_ref());
-            for (number, call) in calls.into_iter().flatten().enumerate() {
-                let (index, id) = self.piece(choice.index.unwrap_or(0), call);
-                if id.is_some() || call.index != Some(index) {
-                    lacks.push(Lack { choice: at, call: number, index, id });
-                }
-            }
-        }
-        lacks
     }
 
     /// The number of the call that a piece belongs to, and the name it should have had.
     fn piece(&mut self, choice: u64, call: &Call<'_>) -> (u64, Option<String>) {
-        let tool = call.function.as_ref().and_then(|function| function.name.as_deref());
-        let id = call.id.as_deref().filter(|id| !id.is_empty()).map(hash);
+        let tool = call.name.as_deref();
+        let id = call.id.as_deref().map(hash);
         let of_choice = || self.begun.iter().filter(|begun| begun.choice == choice);
         let known = match call.index {
             Some(given) => of_choice().rfind(|begun| begun.given == given),
@@ -287,10 +216,11 @@ mod tests {
     fn a_name_that_is_there_stays_and_so_do_the_bytes() {
         let raw = r#"{"choices": [ {"message": {"tool_calls": [{"id": "c1"}]}, "finish_reason": "tool_calls"} ]}"#;
         assert_eq!(named(raw.into(), "r"), raw);
-        let raw =
-            r#"{"choices": [ {"delta": {"tool_calls": [{"index": 0, "id": "c1", "function": {"name": "f"}}]}} ]}"#;
-        let event = Event { raw: frame(raw.as_bytes()), data: Some(raw.into()) };
-        assert_eq!(Calls::default().event(event).data.unwrap(), raw);
+        let raw = "data: {\"choices\": [ {\"delta\": {\"tool_calls\": [{\"index\": 0, \"id\": \"c1\", \"function\": {\"name\": \
+                   \"f\"}}]}} ]}\n\n";
+        let mut out = Vec::new();
+        StreamDecoder::new(Api::ChatCompletions, Dialect::OpenAi, "", false).push(raw.into(), &mut out).unwrap();
+        assert_eq!(out[0].bytes, raw);
         for odd in [
             r#"{"choices": {"tool_calls": 1}}"#,
             r#"{"choices": [{"message": {"tool_calls": [1, null]}}]}"#,

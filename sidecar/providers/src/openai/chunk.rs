@@ -1,236 +1,267 @@
-//! What one chunk's choices hold, without building a tree of them.
+//! A chunk's choices, read in one pass and without a tree of them.
 //!
-//! Every piece of every stream comes through here, so it is read in place: lengths of texts, not the texts. Providers put
-//! `null`, lists and objects where OpenAI has strings; a length is found in all of them.
+//! Every piece of every stream comes through here, and most are one short text: what is in a choice stays JSON until it is
+//! asked for. Providers put `null`, lists and objects where OpenAI has strings, which makes nothing else unreadable.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde_json::{Value, json, value::RawValue};
 
-use crate::repeats::Piece;
-use crate::stream::{Seen, is_json};
-
-/// Which of the answers have begun and which are finished, by index. An application asks for at most 128.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Choices {
-    /// Some event had a choice, of whatever shape.
-    pub(crate) any: bool,
-    begun: u128,
-    finished: u128,
+/// An answer in a chunk.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Choice<'a> {
+    #[serde(borrow, default, rename = "index")]
+    number: Raw<'a>,
+    #[serde(borrow, default)]
+    pub(crate) delta: Option<Delta<'a>>,
+    /// Of a completion.
+    #[serde(borrow, default)]
+    pub(super) text: Raw<'a>,
+    #[serde(borrow, default)]
+    logprobs: Raw<'a>,
+    #[serde(borrow, default)]
+    pub(super) finish_reason: Raw<'a>,
+    #[serde(skip)]
+    pub(super) index: u64,
+    /// Of its delta, those that are the answer included.
+    #[serde(skip)]
+    pub(super) calls: Vec<Call<'a>>,
+    /// What the calls that are the answer say.
+    #[serde(skip)]
+    pub(super) stood_in: Option<String>,
+    /// It has called the tool that takes the answer, and no other.
+    #[serde(skip)]
+    pub(super) is_answered: bool,
 }
 
-/// What one chunk's choices hold.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Delta {
-    /// Text, reasoning, or a tool call that begins.
-    pub(crate) content: bool,
-    /// Bytes of text, reasoning and arguments.
-    pub(crate) bytes: u64,
-    /// No choice at all: such chunks carry the usage.
-    pub(crate) empty: bool,
-    /// Some answer ends, or may.
-    pub(crate) ends: bool,
-    /// No JSON.
-    pub(crate) garbled: bool,
-    /// The texts together, to be compared with the next chunk's.
-    pub(crate) piece: Option<Piece>,
+/// What is new of an answer.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Delta<'a> {
+    #[serde(borrow, default)]
+    pub(crate) content: Raw<'a>,
+    #[serde(borrow, default)]
+    pub(crate) refusal: Raw<'a>,
+    #[serde(borrow, default)]
+    pub(super) reasoning_content: Raw<'a>,
+    #[serde(borrow, default)]
+    pub(super) reasoning: Raw<'a>,
+    #[serde(borrow, default)]
+    pub(crate) thinking_blocks: Raw<'a>,
+    #[serde(borrow, default)]
+    tool_calls: Raw<'a>,
+    #[serde(borrow, default)]
+    pub(super) function_call: Raw<'a>,
+    #[serde(borrow, default)]
+    pub(crate) annotations: Raw<'a>,
+    #[serde(borrow, default)]
+    pub(super) audio: Raw<'a>,
+    #[serde(borrow, default)]
+    pub(super) images: Raw<'a>,
+}
+
+/// A piece of a call.
+#[derive(Debug, Deserialize)]
+#[serde(from = "Piece<'a>")]
+pub(crate) struct Call<'a> {
+    pub(crate) index: Option<u64>,
+    /// None if it is empty, too.
+    #[serde(borrow)]
+    pub(crate) id: Option<Cow<'a, str>>,
+    pub(crate) name: Option<Cow<'a, str>>,
+    pub(crate) arguments: Cow<'a, str>,
+    extra: Raw<'a>,
+    /// Where in its list it is.
+    pub(super) place: usize,
+    /// Its number or its id is not the one it came with.
+    pub(super) is_named: bool,
+    /// It is the answer, and no call.
+    pub(super) stands_in: bool,
 }
 
 #[derive(Deserialize)]
-struct Choice {
-    #[serde(default)]
-    index: Option<u64>,
-    #[serde(default)]
-    delta: Option<Parts>,
-    #[serde(default)]
-    text: Text,
-    #[serde(default)]
-    finish_reason: Option<IgnoredAny>,
+struct Piece<'a> {
+    #[serde(borrow, default)]
+    index: Raw<'a>,
+    #[serde(borrow, default)]
+    id: Raw<'a>,
+    #[serde(borrow, default)]
+    function: Raw<'a>,
+    #[serde(borrow, default)]
+    extra_content: Raw<'a>,
 }
 
 #[derive(Default, Deserialize)]
-struct Parts {
-    #[serde(default)]
-    content: Text,
-    #[serde(default)]
-    refusal: Text,
-    #[serde(default)]
-    reasoning_content: Text,
-    #[serde(default)]
-    reasoning: Text,
-    #[serde(default)]
-    tool_calls: Option<Vec<Call>>,
-    #[serde(default)]
-    function_call: Option<Function>,
-    #[serde(default)]
-    audio: Option<IgnoredAny>,
-    #[serde(default)]
-    images: Option<Vec<IgnoredAny>>,
+pub(super) struct Function<'a> {
+    #[serde(borrow, default)]
+    name: Raw<'a>,
+    #[serde(borrow, default)]
+    pub(super) arguments: Raw<'a>,
 }
 
 #[derive(Deserialize)]
-struct Call {
-    #[serde(default)]
-    function: Option<Function>,
+struct Audio<'a> {
+    #[serde(borrow, default)]
+    transcript: Raw<'a>,
 }
 
-#[derive(Deserialize)]
-struct Function {
-    #[serde(default)]
-    arguments: Text,
+/// A part as it came, of whatever shape. None for `null`.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Raw<'a>(#[serde(borrow)] Option<&'a RawValue>);
+
+/// Reads a list of choices. None: it is none that can be read.
+pub(super) fn read(json: &str) -> Option<Vec<Choice<'_>>> {
+    let mut choices = serde_json::Deserializer::from_str(json).deserialize_seq(Few).ok()?;
+    for choice in &mut choices {
+        choice.index = choice.number.read().unwrap_or(0);
+        choice.calls = choice.delta.as_ref().map(Delta::calls).unwrap_or_default();
+    }
+    Some(choices)
 }
 
-// === impl Choices ===
+/// A list that mostly has one element. Room for four would be more than allocators keep at hand.
+struct Few;
 
-impl Choices {
-    /// Notes what a chunk's choices begin and finish. A shape nobody has seen yet counts as nothing.
-    fn read(&mut self, choices: Option<&[u8]>) -> Delta {
-        let Some(raw) = choices else { return Delta::default() };
-        // In boxes: a list has room for four, and four of them are more than allocators keep at hand.
-        let Ok(choices) = serde_json::from_slice::<Vec<Box<Choice>>>(raw) else {
-            self.any |= raw != b"null";
-            return Delta { garbled: !is_json(raw), ends: true, ..Delta::default() };
-        };
-        self.any |= !choices.is_empty();
-        let mut all = Delta { empty: choices.is_empty(), ..Delta::default() };
-        for choice in choices {
-            let index = choice.index.unwrap_or(0);
-            let bit = 1 << index.min(127);
-            self.begun |= bit;
-            if choice.finish_reason.is_some() {
-                self.finished |= bit;
-                all.ends = true;
-            }
-            let delta = choice.delta.unwrap_or_default();
-            let text = delta.texts().fold(choice.text, Text::and);
-            all.bytes += text.bytes;
-            all.content |= text.bytes > 0 || delta.calls();
-            if let Some(piece) = text.piece {
-                let piece = piece.and(Piece::of(index, ""));
-                all.piece = Some(all.piece.map_or(piece, |others| others.and(piece)));
-            }
-        }
-        all
-    }
-
-    /// [`Self::read`], and into `seen` what of it every stream has to know. None: no JSON, so that the event is left out.
-    pub(crate) fn note(&mut self, choices: Option<&[u8]>, seen: &mut Seen) -> Option<Delta> {
-        let delta = self.read(choices);
-        if delta.garbled {
-            seen.skipped += 1;
-            return None;
-        }
-        seen.output_bytes += delta.bytes;
-        seen.piece = delta.piece;
-        seen.finished = self.all_finished();
-        Some(delta)
-    }
-
-    fn all_finished(self) -> bool {
-        self.begun != 0 && self.begun == self.finished
-    }
-}
-
-// === impl Parts ===
-
-impl Parts {
-    fn texts(&self) -> impl Iterator<Item = Text> {
-        let calls =
-            self.tool_calls.iter().flatten().filter_map(|call| call.function.as_ref()).chain(&self.function_call);
-        let arguments = calls.map(|function| function.arguments);
-        [self.content, self.refusal, self.reasoning_content, self.reasoning].into_iter().chain(arguments)
-    }
-
-    fn calls(&self) -> bool {
-        self.tool_calls.as_ref().is_some_and(|calls| !calls.is_empty())
-            || self.function_call.is_some()
-            || self.audio.is_some()
-            || self.images.as_ref().is_some_and(|images| !images.is_empty())
-    }
-}
-
-/// The text that a value holds, whatever its shape.
-#[derive(Clone, Copy, Default)]
-struct Text {
-    bytes: u64,
-    piece: Option<Piece>,
-}
-
-// === impl Text ===
-
-impl Text {
-    fn of(text: &str) -> Self {
-        Self { bytes: text.len() as u64, piece: (!text.is_empty()).then(|| Piece::of(0, text)) }
-    }
-
-    fn and(self, other: Self) -> Self {
-        let piece = match (self.piece, other.piece) {
-            (Some(one), Some(other)) => Some(one.and(other)),
-            (one, other) => one.or(other),
-        };
-        Self { bytes: self.bytes + other.bytes, piece }
-    }
-}
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor)
-    }
-}
-
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text;
+impl<'de> Visitor<'de> for Few {
+    type Value = Vec<Choice<'de>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("anything")
+        f.write_str("a list of choices")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Text, E> {
-        Ok(Text::of(text))
-    }
-
-    fn visit_unit<E>(self) -> Result<Text, E> {
-        Ok(Text::default())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Text, E> {
-        Ok(Text::default())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Text, E> {
-        Ok(Text::default())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Text, E> {
-        Ok(Text::default())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Text, E> {
-        Ok(Text::default())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Text, A::Error> {
-        let mut all = Text::default();
-        while let Some(text) = items.next_element::<Text>()? {
-            all = all.and(text);
-        }
-        Ok(all)
-    }
-
-    /// A part: its `type` is no text of the model's.
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Text, A::Error> {
-        let mut all = Text::default();
-        while let Some(key) = fields.next_key::<std::borrow::Cow<'_, str>>()? {
-            if key == "text" || key == "thinking" {
-                all = all.and(fields.next_value::<Text>()?);
-            } else {
-                fields.next_value::<IgnoredAny>()?;
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+        let mut choices = Vec::new();
+        while let Some(choice) = elements.next_element()? {
+            if choices.is_empty() {
+                choices.reserve_exact(1);
             }
+            choices.push(choice);
         }
-        Ok(all)
+        Ok(choices)
+    }
+}
+
+// === impl Choice ===
+
+impl<'a> Choice<'a> {
+    /// Its content, if that is a text.
+    pub(crate) fn content(&self) -> Option<Cow<'_, str>> {
+        match &self.stood_in {
+            Some(text) => Some(text.into()),
+            None => self.delta.as_ref()?.content.text(),
+        }
+    }
+
+    /// The calls that begin or go on.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = &Call<'a>> {
+        self.calls.iter().filter(|call| !call.stands_in)
+    }
+
+    /// The probabilities of its content's tokens.
+    pub(crate) fn logprobs(&self) -> Value {
+        let mut logprobs: Value = self.logprobs.read().unwrap_or_default();
+        logprobs.get_mut("content").map(Value::take).unwrap_or_default()
+    }
+
+    /// Why it ends.
+    pub(super) fn finish(&self) -> Option<Cow<'a, str>> {
+        let reason = self.finish_reason.text()?;
+        Some(if self.is_answered && reason == "tool_calls" && self.calls().next().is_none() {
+            "stop".into()
+        } else {
+            reason
+        })
+    }
+}
+
+// === impl Delta ===
+
+impl<'a> Delta<'a> {
+    /// What was thought, by either name.
+    pub(crate) fn thought(&self) -> Cow<'a, str> {
+        self.reasoning_content.text().or_else(|| self.reasoning.text()).unwrap_or_default()
+    }
+
+    /// The words of what is spoken.
+    pub(crate) fn spoken(&self) -> Cow<'a, str> {
+        self.audio.read::<Audio<'a>>().and_then(|audio| audio.transcript.text()).unwrap_or_default()
+    }
+
+    fn calls(&self) -> Vec<Call<'a>> {
+        let Some(json) = self.tool_calls.0 else { return Vec::new() };
+        let mut calls = serde_json::from_str::<Vec<Call<'a>>>(json.get()).unwrap_or_else(|_| self.odd_calls());
+        for (place, call) in calls.iter_mut().enumerate() {
+            call.place = place;
+        }
+        calls
+    }
+
+    /// Of a list that has something else in it, those in front of that.
+    fn odd_calls(&self) -> Vec<Call<'a>> {
+        self.tool_calls.read::<Vec<Raw<'a>>>().unwrap_or_default().into_iter().map_while(Raw::read).collect()
+    }
+}
+
+// === impl Call ===
+
+impl<'a> From<Piece<'a>> for Call<'a> {
+    fn from(piece: Piece<'a>) -> Self {
+        let Function { name, arguments } = piece.function.read().unwrap_or_default();
+        Self {
+            index: piece.index.read(),
+            id: piece.id.text().filter(|id| !id.is_empty()),
+            name: name.text(),
+            arguments: arguments.text().unwrap_or_default(),
+            extra: piece.extra_content,
+            place: 0,
+            is_named: false,
+            stands_in: false,
+        }
+    }
+}
+
+impl Call<'_> {
+    /// All that is said of it, which is worth keeping where it begins.
+    pub(crate) fn head(&self) -> Value {
+        let mut head = json!({"id": self.id, "function": {"name": self.name, "arguments": self.arguments}});
+        if let Some(extra) = self.extra.read() {
+            head["extra_content"] = extra;
+        }
+        head
+    }
+}
+
+// === impl Raw ===
+
+impl<'a> Raw<'a> {
+    /// None: it is no text.
+    pub(crate) fn text(self) -> Option<Cow<'a, str>> {
+        let json = self.0?.get();
+        match json.strip_prefix('"')?.strip_suffix('"')? {
+            plain if !plain.contains('\\') => Some(plain.into()),
+            _ => serde_json::from_str::<String>(json).ok().map(Cow::from),
+        }
+    }
+
+    /// The elements of a list. What is none has none.
+    pub(crate) fn list(self) -> Vec<Value> {
+        self.read().unwrap_or_default()
+    }
+
+    pub(super) const fn is_some(self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Something else than `null`, or an empty list.
+    pub(super) fn is_full(self) -> bool {
+        self.0.is_some_and(|json| json.get() != "[]")
+    }
+
+    pub(super) fn read<T: Deserialize<'a>>(self) -> Option<T> {
+        serde_json::from_str(self.0?.get()).ok()
     }
 }
 
@@ -238,36 +269,48 @@ impl<'de> Visitor<'de> for TextVisitor {
 mod tests {
     use super::*;
 
+    /// The calls of a chunk's only choice, as their number, id, name and arguments.
+    fn calls(list: &str) -> Vec<(Option<u64>, String, String, String)> {
+        let json = format!(r#"[{{"delta":{{"content":"x","tool_calls":{list}}}}}]"#);
+        let choices = read(&json).unwrap();
+        assert_eq!(choices[0].content().unwrap(), "x", "{list}");
+        let said = |text: &Option<Cow<'_, str>>| text.as_deref().unwrap_or("-").to_owned();
+        choices[0]
+            .calls()
+            .map(|call| (call.index, said(&call.id), said(&call.name), call.arguments.to_string()))
+            .collect()
+    }
+
     #[test]
-    fn text_is_found_in_every_shape() {
+    fn a_call_is_read_whatever_its_parts_are() {
+        let row = |index, id: &str, name: &str, arguments: &str| {
+            (index, id.to_owned(), name.to_owned(), arguments.to_owned())
+        };
         let rows = [
-            (r#"[{"delta":{"content":"Hel","role":"assistant"}}]"#, true, 3),
-            (r#"[{"delta":{"content":""}}]"#, false, 0),
-            (r#"[{"delta":{"content":null,"reasoning":"h\n"}}]"#, true, 2),
-            (r#"[{"delta":{"content":[{"type":"text","text":"ab"},{"thinking":[{"text":"c"}]}]}}]"#, true, 3),
-            (r#"[{"delta":{"tool_calls":[{"function":{"name":"f","arguments":""}}]}}]"#, true, 0),
-            (r#"[{"delta":{"tool_calls":[{"function":{"arguments":"{}"}}],"content":7}}]"#, true, 2),
-            (r#"[{"delta":{"function_call":{"arguments":"{"}}}]"#, true, 1),
-            (r#"[{"delta":{},"text":"abc"}]"#, true, 3),
-            (r#"[{"delta":null}]"#, false, 0),
-            (r#"[{"delta":"x"}]"#, false, 0),
-            ("7", false, 0),
+            (
+                r#"[{"index":0,"id":"c1","type":"function","function":{"name":"f","arguments":"{\"a\""}}]"#,
+                vec![row(Some(0), "c1", "f", "{\"a\"")],
+            ),
+            (r#"[{"index":3,"id":"","function":{"arguments":""}}]"#, vec![row(Some(3), "-", "-", "")]),
+            (
+                r#"[{"index":null,"id":7,"function":"f"}, {"index":-1}]"#,
+                vec![row(None, "-", "-", ""), row(None, "-", "-", "")],
+            ),
+            (r#"[{"index":1}, 7, {"index":2}]"#, vec![row(Some(1), "-", "-", "")]),
+            ("{}", vec![]),
+            ("null", vec![]),
+            ("7", vec![]),
         ];
-        for (raw, content, bytes) in rows {
-            let delta = Choices::default().read(Some(raw.as_bytes()));
-            assert_eq!((delta.content, delta.bytes), (content, bytes), "{raw}");
+        for (list, want) in rows {
+            assert_eq!(calls(list), want, "{list}");
         }
     }
 
     #[test]
-    fn an_answer_is_finished_when_every_choice_is() {
-        let mut choices = Choices::default();
-        assert!(!choices.all_finished());
-        choices.read(Some(br#"[{"index":0},{"index":1}]"#));
-        choices.read(Some(br#"[{"index":1,"finish_reason":"stop"}]"#));
-        assert!(!choices.all_finished());
-        choices.read(Some(br#"[{"index":0,"finish_reason":"length"}]"#));
-        assert!(choices.all_finished());
-        assert!(choices.read(Some(b"[]")).empty);
+    fn what_is_no_list_of_choices_is_none() {
+        for json in ["7", "null", r#""x""#, "{}", "[7]", r#"[{"delta":"x"}]"#, "[{]"] {
+            assert!(read(json).is_none(), "{json}");
+        }
+        assert!(read("[]").is_some_and(|choices| choices.is_empty()));
     }
 }

@@ -4,14 +4,12 @@
 //! sees plain content and no call. A provider that knows JSON and no schemas is told the schema in words. Neither makes a
 //! model keep to it: that is what checking answers is for.
 
-use bytes::Bytes;
 use memchr::memmem;
 use serde_json::{Value, json};
 
-use super::stream::frame;
+use super::chunk::Choice;
 use super::table::Schemas;
 use crate::anthropic::JSON_TOOL;
-use crate::sse::Event;
 use crate::{Body, Target};
 
 /// Takes the place of a schema in a request.
@@ -52,14 +50,9 @@ fn force(out: &mut Body, schema: Value, description: Option<&str>) {
     out.remove("response_format");
 }
 
-/// Whether a call of the tool may be in there. False is certain.
-fn may_hold(json: &[u8]) -> bool {
-    memmem::find(json, JSON_TOOL.as_bytes()).is_some()
-}
-
 /// Makes the tool's arguments the content of a whole answer.
 pub(crate) fn answer(body: &mut Body) {
-    if !body.get_bytes("choices").is_some_and(may_hold) {
+    if body.get_bytes("choices").and_then(|json| memmem::find(json, JSON_TOOL.as_bytes())).is_none() {
         return;
     }
     let Some(mut choices) = body.value("choices") else { return };
@@ -74,7 +67,7 @@ pub(crate) fn answer(body: &mut Body) {
 }
 
 /// Puts in the text, and puts back the calls of other tools. `answered`: there are no other ones.
-fn settle(choice: &mut Value, part: &str, text: Option<Value>, others: Vec<Value>, answered: bool) {
+pub(super) fn settle(choice: &mut Value, part: &str, text: Option<Value>, others: Vec<Value>, answered: bool) {
     let none = others.is_empty();
     if let Some(message) = choice.get_mut(part).and_then(Value::as_object_mut) {
         if let Some(text) = text {
@@ -92,9 +85,9 @@ fn settle(choice: &mut Value, part: &str, text: Option<Value>, others: Vec<Value
     }
 }
 
-/// The same for a stream, event by event.
+/// The same for a stream, choice by choice.
 #[derive(Debug, Default)]
-pub(crate) struct StandIn {
+pub(super) struct StandIn {
     /// Choice and call of those that are the answer, and choices that call other tools as well.
     ours: Vec<(u64, u64)>,
     others: Vec<u64>,
@@ -103,54 +96,31 @@ pub(crate) struct StandIn {
 // === impl StandIn ===
 
 impl StandIn {
-    /// An event as it would have been without the tool. One that has nothing of it stays as it is.
-    /// `calls`: tools are called in it, maybe.
-    pub(crate) fn event(&mut self, event: Event, calls: bool) -> Event {
-        let concerns = |data: &&Bytes| !self.ours.is_empty() || (calls && may_hold(data));
-        let Some(data) = event.data.as_ref().filter(concerns) else {
-            return event;
-        };
-        let Ok(mut chunk) = serde_json::from_slice::<Value>(data) else { return event };
-        let Some(Value::Array(choices)) = chunk.get_mut("choices") else { return event };
-        let mut changed = false;
-        for choice in choices {
-            changed |= self.choice(choice);
-        }
-        if !changed {
-            return event;
-        }
-        let json = chunk.to_string();
-        Event { raw: frame(json.as_bytes()), data: Some(json.into()) }
-    }
-
-    fn choice(&mut self, choice: &mut Value) -> bool {
-        let index = choice["index"].as_u64().unwrap_or(0);
-        let calls = match choice.pointer_mut("/delta/tool_calls").map(Value::take) {
-            Some(Value::Array(calls)) => calls,
-            _ => Vec::new(),
-        };
-        let (mut text, mut others) = (None::<String>, Vec::new());
-        for call in calls {
-            let at = (index, call["index"].as_u64().unwrap_or(0));
-            if call["function"]["name"] == JSON_TOOL && !self.ours.contains(&at) {
-                self.ours.push(at);
-            }
-            if self.ours.contains(&at) {
-                let arguments = call["function"]["arguments"].as_str().unwrap_or_default();
-                text.get_or_insert_default().push_str(arguments);
-            } else {
+    /// Makes content of the calls that are the answer.
+    pub(super) fn take(&mut self, choice: &mut Choice<'_>) {
+        let index = choice.index;
+        for call in &mut choice.calls {
+            let at = (index, call.index.unwrap_or(0));
+            let known = self.ours.contains(&at);
+            if known || call.name.as_deref() == Some(JSON_TOOL) {
+                call.stands_in = true;
+                choice.stood_in.get_or_insert_default().push_str(&call.arguments);
+                if !known {
+                    self.ours.push(at);
+                }
+            } else if !self.others.contains(&index) {
                 self.others.push(index);
-                others.push(call);
             }
         }
-        let answered = self.ours.iter().any(|(choice, _)| *choice == index);
-        settle(choice, "delta", text.map(Value::from), others, answered && !self.others.contains(&index));
-        answered
+        let called = self.ours.iter().any(|(choice, _)| *choice == index);
+        choice.is_answered = called && !self.others.contains(&index);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::{Api, Dialect, Outgoing, StreamDecoder, decode, encode, read, row};
 

@@ -8,7 +8,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::Value;
 
 use super::answer::{self, Told};
-use super::chunk::Choices;
+use super::choices::Choices;
 use super::tidy::tidy;
 use crate::sse::Event;
 use crate::stream::{Seen, is_json};
@@ -40,6 +40,7 @@ impl PassThrough {
     pub(crate) fn stamp(&mut self, stamp: Stamp<'_>) {
         self.created = stamp.created;
         self.id = format!("chatcmpl-{}", stamp.id());
+        self.choices.stamp(stamp.id());
     }
 
     pub(crate) fn event(&mut self, event: Event, out: &mut Vec<Frame>) -> Result<(), Fault> {
@@ -65,12 +66,13 @@ impl PassThrough {
             return Ok(());
         };
         refuse_error(&chunk)?;
-        let Some(delta) = self.choices.note(chunk.get_bytes("choices"), &mut self.seen) else { return Ok(()) };
+        let Some(noted) = self.choices.note(&chunk, &mut self.seen) else { return Ok(()) };
+        let (content, empty, settled) = (noted.content, noted.empty, noted.settled(&chunk));
         let told = Told::of(&chunk);
         let usage = told.as_ref().map(|told| told.usage);
         self.seen.bill(usage);
         let is_null = chunk.get_bytes("choices") == Some(b"null");
-        if usage.is_some() && (delta.empty || is_null) && !self.wants_usage {
+        if usage.is_some() && (empty || is_null) && !self.wants_usage {
             return Ok(());
         }
         if is_null && usage.is_none() {
@@ -78,13 +80,17 @@ impl PassThrough {
             self.seen.skipped += 1;
             return Ok(());
         }
-        out.push(Frame { bytes: self.renamed(&mut chunk, told.as_ref(), event.raw), content: delta.content });
+        let is_settled = settled.is_some();
+        if let Some(choices) = &settled {
+            chunk.set("choices", choices);
+        }
+        out.push(Frame { bytes: self.renamed(&mut chunk, told.as_ref(), event.raw, is_settled), content });
         Ok(())
     }
 
     /// The event in OpenAI's words, with the model's name as the application knows it.
-    fn renamed(&self, chunk: &mut Body, told: Option<&Told>, raw: Bytes) -> Bytes {
-        let mut changed = tidy(chunk, told);
+    fn renamed(&self, chunk: &mut Body, told: Option<&Told>, raw: Bytes, is_settled: bool) -> Bytes {
+        let mut changed = tidy(chunk, told) || is_settled;
         if chunk.get_bytes("id") == Some(b"\"\"") && !self.id.is_empty() {
             chunk.set("id", &self.id.as_str().into());
             if chunk.get_bytes("created") == Some(b"0") {

@@ -11,7 +11,8 @@ use super::output::{Item, Kind, Part, output, status};
 use super::response::annotation;
 use super::{id, incomplete};
 use crate::anthropic::thoughts::without_index;
-use crate::openai::reading::{Call as Piece, Choice, Reading, Said, is_preamble};
+use crate::openai::chunk::{Call as Piece, Choice};
+use crate::openai::reading::{Reading, Said, is_preamble};
 use crate::sse::Event;
 use crate::{Body, Class, Fault, Frame, Stamp, Usage};
 
@@ -63,6 +64,7 @@ impl ToResponses {
     pub(crate) fn stamp(&mut self, stamp: Stamp<'_>) {
         self.created = stamp.created;
         stamp.id().clone_into(&mut self.id);
+        self.reading.stamp(stamp);
     }
 
     pub(crate) fn repeat(&mut self, request: &Body) {
@@ -79,7 +81,7 @@ impl ToResponses {
             Said::Nothing => {}
             Said::Chunk(chunk) => {
                 self.start(&chunk, out);
-                if let Some(choice) = Choice::first(&chunk) {
+                if let Some(choice) = self.reading.first(&chunk) {
                     self.choice(&choice, out);
                 }
             }
@@ -123,12 +125,12 @@ impl ToResponses {
     }
 
     fn choice(&mut self, choice: &Choice<'_>, out: &mut Vec<Frame>) {
-        let Some(delta) = choice.delta else { return };
+        let Some(delta) = &choice.delta else { return };
         self.think(&delta.thought(), out);
         for block in delta.thinking_blocks.list() {
             self.sign(block, out);
         }
-        match delta.content.text() {
+        match choice.content() {
             Some(text) => self.say(Kind::Text, &text, &choice.logprobs(), out),
             None => self.parts(&delta.content.list(), out),
         }
@@ -137,8 +139,8 @@ impl ToResponses {
         for annotation in delta.annotations.list().iter().filter_map(annotation) {
             self.annotate(annotation, out);
         }
-        for call in delta.calls() {
-            self.call(&call, out);
+        for call in choice.calls() {
+            self.call(call, out);
         }
     }
 
