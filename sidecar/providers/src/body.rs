@@ -271,7 +271,7 @@ impl Body {
             Value::Object(fields) => fields.len(),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
         };
-        self.set_raw(key, Bytes::from(value.to_string()), items);
+        self.set_raw(key, written(value), items);
     }
 
     /// [`Self::set`] for JSON that is known to be valid, with so many elements.
@@ -339,6 +339,11 @@ impl Body {
             Raw::Own(key) => out.put_slice(Value::from(String::from_utf8_lossy(key)).to_string().as_bytes()),
         }
     }
+}
+
+/// A tree as JSON. By way of `Display` every comma of it would go through a formatter.
+pub(crate) fn written(value: &Value) -> Bytes {
+    serde_json::to_vec(value).map_or_else(|_| value.to_string().into(), Bytes::from)
 }
 
 /// What working on a JSON text takes, itself included; of one that is none, on what is in front of its flaw.

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::content::Conversation;
 use super::model::{Schema, Traits, excludes_thinking, is_one_too_many, is_thinking, thinking_first};
 use super::{JSON_TOOL, SCHEMA_HEADERS, VERTEX_SEARCH_HEADERS, headers, path, schema, tools, version_in_body};
+use crate::body::written;
 use crate::openai::request::unsupported;
 use crate::{BadRequest, Body, Host, Need, Outgoing, Target, Unsupported, refs};
 
@@ -63,7 +64,7 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
         return Err(BadRequest::at("messages", "\"messages\" is not a list of readable messages"));
     };
     let traits = Traits::of(target);
-    let conversation = Conversation::read(messages, traits)?;
+    let mut conversation = Conversation::read(messages, traits)?;
     // Nothing can be left out in its place: unless the route wants to know beforehand, the provider says no.
     if conversation.is_begun() && !traits.prefill && target.unsupported == Unsupported::Reject {
         let message =
@@ -79,8 +80,9 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
         Some(version) => draft.set("anthropic_version", version),
     }
     draft.set("max_tokens", need.max_output_tokens.or(target.max_output_tokens).unwrap_or(DEFAULT_MAX_TOKENS));
-    if !conversation.system.is_empty() {
-        draft.set("system", conversation.system.clone());
+    let system = std::mem::take(&mut conversation.system);
+    if !system.is_empty() {
+        draft.set("system", system);
     }
     let uses_tools = conversation.uses_tools;
     draft.set("messages", conversation.into_messages());
@@ -89,8 +91,8 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     }
     draft.choose_tools(body, uses_tools)?;
     draft.structure(body)?;
-    let bytes = Value::Object(draft.out).to_string();
-    Ok(Outgoing { path, headers: draft.headers.into(), body: bytes.into(), dropped: draft.dropped })
+    let body = written(&Value::Object(draft.out));
+    Ok(Outgoing { path, headers: draft.headers.into(), body, dropped: draft.dropped })
 }
 
 // === impl Draft ===

@@ -8,6 +8,7 @@ use super::tools;
 use super::{STREAM_HEADERS, path};
 use crate::anthropic::model::{excludes_thinking, is_one_too_many, is_thinking, thinking_first};
 use crate::anthropic::schema;
+use crate::body::written;
 use crate::choice::Choice;
 use crate::openai::fit::budget;
 use crate::{BadRequest, Body, Need, Outgoing, Target, Unsupported};
@@ -94,7 +95,7 @@ impl Draft<'_> {
         Outgoing {
             path: path(self.target.model, method).into(),
             headers: headers.into(),
-            body: Value::Object(self.out).to_string().into(),
+            body: written(&Value::Object(self.out)),
             dropped: self.dropped,
         }
     }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::content::Conversation;
 use super::model::Traits;
 use super::tools;
+use crate::body::written;
 use crate::openai::fit::budget;
 use crate::openai::request::unsupported;
 use crate::path::segment;
@@ -66,7 +67,7 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     if !draft.config.is_empty() {
         draft.out.insert("generationConfig".into(), draft.config.into());
     }
-    let body = Value::Object(draft.out).to_string().into();
+    let body = written(&Value::Object(draft.out));
     Ok(Outgoing { path: path(target, need.stream).into(), headers: [].as_slice().into(), body, dropped: draft.dropped })
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::message;
+use crate::body::written;
 use crate::{Api, BadRequest, Body, Need, Outgoing, Target, function};
 
 /// OpenAI's parameters, and Ollama's own, that go into `options` by the same name.
@@ -80,7 +81,7 @@ pub(crate) fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) ->
         draft.parameter(key, body)?;
     }
     draft.out.insert("options".into(), draft.options.into());
-    let body = Value::Object(draft.out).to_string().into();
+    let body = written(&Value::Object(draft.out));
     Ok(Outgoing { path: path.into(), headers: [].as_slice().into(), body, dropped: draft.dropped })
 }
 
