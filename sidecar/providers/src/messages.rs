@@ -1,5 +1,6 @@
 //! OpenAI-compatible backends for Anthropic callers.
 
+mod part;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod stream;

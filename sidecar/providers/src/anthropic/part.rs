@@ -1,5 +1,7 @@
 //! One part of a message's content, from OpenAI's words to Anthropic's.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::model::Traits;
@@ -110,7 +112,10 @@ pub(crate) fn data_url(url: &str) -> Option<(&str, &str)> {
     Some((if media_type.eq_ignore_ascii_case("image/jpg") { "image/jpeg" } else { media_type }, data))
 }
 
-/// A PDF or a text, inline or by the id of an upload.
+/// Longer titles are refused.
+const MAX_TITLE_CHARS: usize = 500;
+
+/// A PDF or a text, inline or by the id of an upload. Its name is its title.
 fn file(mut part: Map<String, Value>, traits: Traits, at: &str) -> Result<Value, BadRequest> {
     let Some(Value::Object(mut file)) = part.remove("file") else {
         return Err(BadRequest::at(at, format!("{at} has no \"file\"")));
@@ -121,5 +126,64 @@ fn file(mut part: Map<String, Value>, traits: Traits, at: &str) -> Result<Value,
         _ => return Err(BadRequest::at(at, format!("{at} has neither \"file_data\" nor \"file_id\""))),
     };
     let is_image = source["media_type"].as_str().is_some_and(|media_type| media_type.starts_with("image/"));
-    Ok(json!({"type": if is_image { "image" } else { "document" }, "source": source}))
+    if is_image {
+        return Ok(json!({"type": "image", "source": source}));
+    }
+    let mut document = json!({"type": "document", "source": plain(source)});
+    if let Some(Value::String(name)) = file.remove("filename").filter(|name| name != "") {
+        document["title"] = name.chars().take(MAX_TITLE_CHARS).collect::<String>().into();
+    }
+    Ok(document)
+}
+
+/// A text as a text, which a document in base64 cannot be.
+fn plain(source: Value) -> Value {
+    let is_text = source["media_type"].as_str().is_some_and(|media_type| media_type.starts_with("text/"));
+    let data = source["data"].as_str().filter(|_| is_text).and_then(|data| STANDARD.decode(data).ok());
+    match data.and_then(|bytes| String::from_utf8(bytes).ok()) {
+        Some(text) => json!({"type": "text", "media_type": "text/plain", "data": text}),
+        None => source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Dialect, Target};
+
+    #[test]
+    fn a_file_keeps_its_name_and_a_text_is_one() {
+        let traits = Traits::of(&Target::new(Dialect::Anthropic, "claude-sonnet-4-5"));
+        let pdf = json!({"type": "base64", "media_type": "application/pdf", "data": "QUJD"});
+        let png = json!({"type": "base64", "media_type": "image/png", "data": "QUJD"});
+        let text = json!({"type": "text", "media_type": "text/plain", "data": "ABC"});
+        let broken = json!({"type": "base64", "media_type": "text/plain", "data": "/w=="});
+        let rows = [
+            (
+                json!({"filename": "a.pdf", "file_data": "data:application/pdf;base64,QUJD"}),
+                json!({"type": "document", "source": pdf, "title": "a.pdf"}),
+            ),
+            (
+                json!({"filename": "", "file_data": "data:application/pdf;base64,QUJD"}),
+                json!({"type": "document", "source": pdf}),
+            ),
+            (
+                json!({"filename": "é".repeat(600), "file_id": "f"}),
+                json!({"type": "document", "source": {"type": "file", "file_id": "f"}, "title": "é".repeat(500)}),
+            ),
+            (
+                json!({"filename": "a.md", "file_data": "data:text/markdown;base64,QUJD"}),
+                json!({"type": "document", "source": text, "title": "a.md"}),
+            ),
+            (json!({"file_data": "data:text/plain;base64,/w=="}), json!({"type": "document", "source": broken})),
+            (
+                json!({"filename": "a.png", "file_data": "data:image/png;base64,QUJD"}),
+                json!({"type": "image", "source": png}),
+            ),
+        ];
+        for (file, want) in rows {
+            let content = json!([{"type": "file", "file": file}]);
+            assert_eq!(blocks(content, traits, "messages[0].content").unwrap(), [want], "{file}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::tools::beside;
-use super::turn;
+use super::{part, turn};
 use crate::anthropic::part::marked;
 use crate::gemini::model::takes_budget;
 use crate::need::excerpt;
@@ -31,7 +31,8 @@ pub(crate) fn to_chat(body: &Body, need: &Need, target: &Target<'_>) -> Result<(
     let family = target.family();
     let mut draft = Draft { target, family, out: Map::new(), dropped: Vec::new() };
     draft.set("model", target.model);
-    draft.set("messages", messages(body, target.dialect)?);
+    let messages = messages(body, target, &mut draft.dropped)?;
+    draft.set("messages", messages);
     if let Some(limit) = need.max_output_tokens {
         draft.set(family.max_tokens_key(), limit);
     }
@@ -45,8 +46,8 @@ pub(crate) fn to_chat(body: &Body, need: &Need, target: &Target<'_>) -> Result<(
     Ok((Body::parse(Value::Object(draft.out).to_string().into())?, draft.dropped))
 }
 
-fn messages(body: &Body, dialect: Dialect) -> Result<Vec<Value>, BadRequest> {
-    let mut out = Vec::new();
+fn messages(body: &Body, target: &Target<'_>, dropped: &mut Vec<String>) -> Result<Vec<Value>, BadRequest> {
+    let (mut out, dialect) = (Vec::new(), target.dialect);
     match body.value("system") {
         None => {}
         Some(Value::String(text)) => out.push(json!({"role": "system", "content": text})),
@@ -54,8 +55,8 @@ fn messages(body: &Body, dialect: Dialect) -> Result<Vec<Value>, BadRequest> {
             let parts = blocks
                 .into_iter()
                 .enumerate()
-                .map(|(index, block)| turn::part(block, dialect, &format!("system[{index}]")));
-            out.push(json!({"role": "system", "content": parts.collect::<Result<Vec<_>, _>>()?}));
+                .map(|(index, block)| part::parts(block, dialect, &format!("system[{index}]")));
+            out.push(json!({"role": "system", "content": parts.collect::<Result<Vec<_>, _>>()?.concat()}));
         }
         Some(_) => return Err(BadRequest::at("system", "\"system\" must be a string or a list of text blocks")),
     }
@@ -63,6 +64,7 @@ fn messages(body: &Body, dialect: Dialect) -> Result<Vec<Value>, BadRequest> {
         return Err(BadRequest::at("messages", "\"messages\" is not a list of readable messages"));
     };
     for (index, turn) in turns.into_iter().enumerate() {
+        part::uncited(&turn["content"], &format!("messages[{index}].content"), target, dropped)?;
         out.extend(turn::messages(turn, dialect, &format!("messages[{index}]"))?);
     }
     Ok(out)

@@ -5,6 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::part::parts;
 use crate::anthropic::part::{is_signed, marked};
 use crate::{BadRequest, Dialect, function, gemini};
 
@@ -121,7 +122,7 @@ fn take_text(block: &mut Value) -> Option<String> {
 
 fn user(role: &str, blocks: Vec<Value>, dialect: Dialect, at: &str) -> Result<Vec<Value>, BadRequest> {
     let mut messages = Vec::new();
-    let mut parts = Vec::new();
+    let mut said = Vec::new();
     for (index, mut block) in blocks.into_iter().enumerate() {
         let at = format!("{at}.content[{index}]");
         if block["type"] == "tool_result" {
@@ -134,20 +135,20 @@ fn user(role: &str, blocks: Vec<Value>, dialect: Dialect, at: &str) -> Result<Ve
             } else {
                 let (text, images) = result(content, dialect, &at)?;
                 answer["content"] = if is_error { function::failed(&text) } else { text }.into();
-                parts.extend(images);
+                said.extend(images);
             }
             messages.push(marked(answer, block.get_mut("cache_control").map(Value::take)));
         } else {
-            parts.push(part(block, dialect, &at)?);
+            said.extend(parts(block, dialect, &at)?);
         }
     }
-    if parts.is_empty() {
+    if said.is_empty() {
         return Ok(messages);
     }
-    let content = match parts.as_mut_slice() {
+    let content = match said.as_mut_slice() {
         // The plain form is the one every server takes.
         [part] if part["type"] == "text" && part["cache_control"].is_null() => part["text"].take(),
-        _ => Value::Array(parts),
+        _ => Value::Array(said),
     };
     messages.push(json!({"role": role, "content": content}));
     Ok(messages)
@@ -163,10 +164,13 @@ fn result(content: Value, dialect: Dialect, at: &str) -> Result<(String, Vec<Val
     };
     let mut texts = Vec::new();
     let mut images = Vec::new();
-    for mut block in blocks {
-        match block["type"].as_str() {
-            Some("text") => texts.extend(take_text(&mut block)),
-            _ => images.push(part(block, dialect, at)?),
+    for block in blocks {
+        for mut part in parts(block, dialect, at)? {
+            if part["type"] == "text" {
+                texts.extend(take_text(&mut part));
+            } else {
+                images.push(part);
+            }
         }
     }
     Ok((texts.join("\n"), images))
@@ -175,50 +179,13 @@ fn result(content: Value, dialect: Dialect, at: &str) -> Result<(String, Vec<Val
 /// A tool's result with all that is in it, as the parts of a message.
 fn shown(content: Value, dialect: Dialect, at: &str) -> Result<Value, BadRequest> {
     match content {
-        Value::Array(blocks) => blocks.into_iter().map(|block| part(block, dialect, at)).collect(),
+        Value::Array(blocks) => {
+            let parts = blocks.into_iter().map(|block| parts(block, dialect, at));
+            Ok(parts.collect::<Result<Vec<_>, _>>()?.concat().into())
+        }
         Value::Null | Value::String(_) => Ok(content),
         other => Ok(other.to_string().into()),
     }
-}
-
-pub(super) fn part(mut block: Value, dialect: Dialect, at: &str) -> Result<Value, BadRequest> {
-    let mark = block.get_mut("cache_control").map(Value::take);
-    Ok(marked(unmarked(block, dialect, at)?, mark))
-}
-
-fn unmarked(mut block: Value, dialect: Dialect, at: &str) -> Result<Value, BadRequest> {
-    match block["type"].as_str().unwrap_or_default() {
-        "text" => Ok(json!({"type": "text", "text": block["text"].take()})),
-        "image" => Ok(json!({"type": "image_url", "image_url": {"url": url(&block["source"], at)?}})),
-        "document" => document(&block, dialect, at),
-        "" => Err(BadRequest::at(at, format!("{at} has no \"type\""))),
-        other => Err(BadRequest::at(at, format!("{at} is a {other:?}, which nobody but Anthropic can take"))),
-    }
-}
-
-fn url(source: &Value, at: &str) -> Result<String, BadRequest> {
-    let text = |key: &str| source[key].as_str();
-    match (text("type"), text("media_type"), text("data"), text("url")) {
-        (Some("url"), _, _, Some(url)) => Ok(url.to_owned()),
-        (Some("base64"), Some(media_type), Some(data), _) => Ok(format!("data:{media_type};base64,{data}")),
-        _ => Err(BadRequest::at(at, format!("{at}.source is neither base64 nor a URL (files stay at their provider)"))),
-    }
-}
-
-fn document(block: &Value, dialect: Dialect, at: &str) -> Result<Value, BadRequest> {
-    let source = &block["source"];
-    if source["type"] == "text" {
-        return Ok(json!({"type": "text", "text": source["data"]}));
-    }
-    if source["type"] == "url" && dialect == Dialect::Gemini {
-        return Ok(json!({"type": "file", "file": {"file_data": source["url"], "format": "application/pdf"}}));
-    }
-    if source["type"] == "url" {
-        let message = format!("{at} is a document by URL, which this backend does not fetch (send it as base64)");
-        return Err(BadRequest::at(at, message));
-    }
-    let name = block["title"].as_str().unwrap_or("document.pdf");
-    Ok(json!({"type": "file", "file": {"filename": name, "file_data": url(source, at)?}}))
 }
 
 #[cfg(test)]
