@@ -56,16 +56,25 @@ pub struct Fault {
     pub status: Option<u16>,
     /// The provider's own code: `context_length_exceeded`, `overloaded_error`.
     pub code: Option<String>,
-    /// What of the request it is about, in the provider's words.
-    pub param: Option<String>,
     /// The provider's words, keys blanked out, at most 512 bytes.
     pub message: String,
+    /// What else the provider says. Most say nothing else.
+    pub details: Option<Box<Details>>,
     /// The context window in tokens, where an overflow message names it.
     pub window: Option<u64>,
     /// How many tokens the provider counted in the prompt, where it names them.
     pub prompt: Option<u64>,
     /// What the class was read from, where that was words alone.
     pub heard: Option<Arc<Heard>>,
+}
+
+/// What some providers say of an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Details {
+    /// What of the request it is about, in the provider's words.
+    pub param: Option<String>,
+    /// Azure's `innererror`, which says what its filter found: JSON, keys blanked out.
+    pub inner: Option<String>,
 }
 
 /// Words that made a class, to be weighed again by [`Fault::without_quotes`].
@@ -115,7 +124,19 @@ impl Fault {
     /// What we saw and no provider said.
     #[must_use]
     pub const fn local(class: Class, message: String) -> Self {
-        Self { class, status: None, code: None, param: None, message, window: None, prompt: None, heard: None }
+        Self { class, status: None, code: None, message, details: None, window: None, prompt: None, heard: None }
+    }
+
+    /// What of the request it is about.
+    #[must_use]
+    pub fn param(&self) -> Option<&str> {
+        self.details.as_ref()?.param.as_deref()
+    }
+
+    /// Azure's `innererror`, as JSON.
+    #[must_use]
+    pub fn inner(&self) -> Option<&str> {
+        self.details.as_ref()?.inner.as_deref()
     }
 
     /// More is asked of the provider than it can serve, and nothing else is wrong. Anthropic has a status of its own for it,
@@ -195,12 +216,14 @@ fn fault(dialect: Dialect, status: Option<u16>, effective: Option<u16>, report: 
     let (window, prompt) = (overflow.and_then(window::learn), overflow.and_then(window::prompt));
     let code = [&report.code, &report.kind].into_iter().find(|code| !code.is_empty());
     let code = code.map(|code| redact::cut(code.clone(), 64));
-    let param = Some(report.param.clone()).filter(|param| !param.is_empty());
+    let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let details = Details { param: given(&report.param), inner: given(&report.inner) };
+    let details = (details != Details::default()).then(|| Box::new(details));
     let mut message = redact::message(&report.message);
     if message.is_empty() {
         message = format!("status {} without a message", effective.unwrap_or(500));
     }
     let words = overflow.is_some() || rules::rests_on_words(dialect, effective, &report);
     let heard = words.then(|| Arc::new(Heard { dialect, effective, report }));
-    Fault { class, status, code, param, message, window, prompt, heard }
+    Fault { class, status, code, message, details, window, prompt, heard }
 }

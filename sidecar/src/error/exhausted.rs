@@ -47,7 +47,8 @@ impl Exhausted {
             _ => code.to_owned(),
         };
         Shape {
-            param: self.fault.param.clone(),
+            param: self.fault.param().map(str::to_owned),
+            inner: self.fault.inner().map(str::to_owned),
             retry_after: self.retry_after,
             // This request's tries are spent; an SDK that repeats all of them would square the load.
             should_retry: (self.attempts > 1 || self.spent).then_some(false),

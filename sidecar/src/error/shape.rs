@@ -13,6 +13,8 @@ pub struct Shape {
     pub kind: &'static str,
     pub code: String,
     pub param: Option<String>,
+    /// Azure's `innererror`, as JSON.
+    pub inner: Option<String>,
     pub retry_after: Option<Duration>,
     /// What to tell an SDK that retries on its own. None: let it decide.
     pub should_retry: Option<bool>,
@@ -36,7 +38,7 @@ const SOON: Duration = Duration::from_secs(1);
 
 impl Shape {
     pub(super) fn new(status: StatusCode, kind: &'static str, code: impl Into<String>) -> Self {
-        Self { status, kind, code: code.into(), param: None, retry_after: None, should_retry: None }
+        Self { status, kind, code: code.into(), param: None, inner: None, retry_after: None, should_retry: None }
     }
 
     pub(super) fn soon(self) -> Self {

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::body::{Body, Frame, SizeHint};
 use spillway_policy::limit::Standing;
-use spillway_providers::{Api, render};
+use spillway_providers::Api;
+use spillway_providers::render::{self, Told};
 
 use super::{
     attempt::{Answer, Reply},
@@ -131,11 +132,12 @@ pub(super) fn refuse(error: &ProxyError, mut settle: Settle) -> Response<ReplyBo
 /// An error in the words of the API that was called.
 pub(crate) fn error_response(api: Api, error: &ProxyError) -> Response<ReplyBody> {
     let shape = error.shape().for_callers_of(api, error.anthropic_status());
-    let Shape { status, kind, code, param, retry_after, should_retry } = shape;
+    let Shape { status, kind, code, param, inner, retry_after, should_retry } = shape;
     // What a conversation is called differs.
     let param =
         param.as_deref().map(|param| if api == Api::Responses && param == "messages" { "input" } else { param });
-    let body = render::error_body(api, status.as_u16(), kind, &code, &error.to_string(), param);
+    let (message, inner) = (error.to_string(), inner.as_deref());
+    let body = render::error_body(api, status.as_u16(), Told { kind, code: &code, message: &message, param, inner });
     let mut response = json_response(status, body);
     let headers = response.headers_mut();
     match error {

@@ -329,7 +329,9 @@ impl Provider {
 
     /// Takes the keys out of a provider's words. What looks like some key is gone already; this is about these very ones.
     pub(crate) fn scrub(&self, fault: &mut Fault) {
-        for text in std::iter::once(&mut fault.message).chain(&mut fault.code).chain(&mut fault.param) {
+        let Fault { message, code, details, .. } = fault;
+        let details = details.iter_mut().flat_map(|details| details.param.iter_mut().chain(&mut details.inner));
+        for text in std::iter::once(message).chain(code).chain(details) {
             if let Some(clean) = self.taken_out_of(text) {
                 *text = clean;
             }

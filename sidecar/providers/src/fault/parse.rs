@@ -16,6 +16,7 @@
 use serde_json::{Map, Value};
 
 use super::quote::Asked;
+use super::redact;
 
 /// An error in the words of its provider. Absent parts are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,6 +24,10 @@ pub(super) struct Report {
     pub(super) message: String,
     /// `code`, or the code of an inner error.
     pub(super) code: String,
+    /// What Azure's inner error says: its code, or that a filter refused.
+    pub(super) inner_code: String,
+    /// All of that error, fit to be shown.
+    pub(super) inner: String,
     /// `type`, or what others call it.
     pub(super) kind: String,
     /// `param`: what of the request it is about, if that is a name.
@@ -44,6 +49,12 @@ const WORDS: &[&str] = &["message", "Message", "error", "detail", "msg", "errors
 
 /// No parameter has a longer name.
 const MAX_NAME_BYTES: usize = 64;
+
+/// A longer inner error is left out. Azure's has a tenth of it.
+const MAX_INNER_BYTES: usize = 4 << 10;
+
+/// Where Azure says what each of its filters found.
+const FILTERS: &[&str] = &["content_filter_result", "content_filter_results"];
 
 /// What providers quote of a prompt or of an answer. It is no word of theirs.
 const ECHOES: &[&str] = &["/error/failed_generation", "/error/metadata/flagged_input"];
@@ -93,14 +104,17 @@ impl Report {
     }
 
     fn from_object(error: &Map<String, Value>) -> Self {
-        let inner = ["innererror", "inner_error"].iter().find_map(|key| error.get(*key)?.get("code"));
+        let inner = ["innererror", "inner_error"].iter().find_map(|key| error.get(*key)?.as_object());
+        let inner_code = inner_code(error, inner);
         let own = error.get("code").or_else(|| error.get("error_code"));
         let first =
             |keys: &[&str]| keys.iter().find_map(|key| error.get(*key).map(word).filter(|word| !word.is_empty()));
         let message = WORDS.iter().find_map(|key| error.get(*key)).map(words);
         Self {
             message: message.unwrap_or_default(),
-            code: [own, inner].into_iter().flatten().map(word).find(|code| !code.is_empty()).unwrap_or_default(),
+            code: own.map(word).filter(|code| !code.is_empty()).unwrap_or_else(|| inner_code.clone()),
+            inner_code,
+            inner: inner.map(shown).filter(|inner| inner.len() <= MAX_INNER_BYTES).unwrap_or_default(),
             kind: first(&["type", "error_type", "__type", "status"]).map(|kind| bare_type(&kind)).unwrap_or_default(),
             param: error.get("param").and_then(name).unwrap_or_default(),
             status: said_status(error),
@@ -128,6 +142,29 @@ impl Report {
         self.text.push(' ');
         self.text.push_str(&raw.text);
     }
+}
+
+/// The code of an inner error, or the word for a filter that refused and has none.
+fn inner_code(error: &Map<String, Value>, inner: Option<&Map<String, Value>>) -> String {
+    let code = inner.and_then(|inner| inner.get("code")).map(word).unwrap_or_default();
+    let filters = [Some(error), inner].into_iter().flatten().flat_map(|said| FILTERS.iter().map(|key| said.get(*key)));
+    let mut found = filters.flatten().filter_map(Value::as_object).flat_map(Map::values);
+    if code.is_empty() && found.any(|found| found["filtered"] == true) { "content_filter".to_owned() } else { code }
+}
+
+/// A value as JSON, its texts fit to be shown.
+fn shown(value: &Map<String, Value>) -> String {
+    fn clean(value: &mut Value) {
+        match value {
+            Value::String(text) => *text = redact::message(text),
+            Value::Array(values) => values.iter_mut().for_each(clean),
+            Value::Object(fields) => fields.values_mut().for_each(clean),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    let mut value = Value::Object(value.clone());
+    clean(&mut value);
+    value.to_string()
 }
 
 /// Everything in a body but what it quotes, in lower case.

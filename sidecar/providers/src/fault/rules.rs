@@ -21,7 +21,7 @@ pub(super) use kinds::status as status_of_kind;
 struct Rule {
     class: Class,
     status: Statuses,
-    /// Compared with the provider's code and type, whole.
+    /// Compared with the provider's codes and type, whole.
     codes: &'static [&'static str],
     /// Looked for in everything the provider said, in lower case. `#` is a number.
     words: &'static [&'static str],
@@ -97,7 +97,7 @@ impl Rule {
 
     fn has_code(&self, report: &Report) -> bool {
         let is = |said: &str| self.codes.iter().any(|code| code.eq_ignore_ascii_case(said));
-        is(&report.code) || is(&report.kind)
+        is(&report.code) || is(&report.kind) || is(&report.inner_code)
     }
 }
 

@@ -39,6 +39,25 @@ fn a_status_alone_has_one_class_at_every_provider() {
 }
 
 #[test]
+fn an_inner_error_is_kept_without_keys_and_its_code_is_no_quotation() {
+    let inner = |text: &str| {
+        json!({"code": "ResponsibleAIPolicyViolation", "details": [text],
+        "content_filter_result": {"jailbreak": {"filtered": true, "detected": true}}})
+    };
+    let said = |inner: &Value| {
+        let error = json!({"message": "filtered", "code": "content_filter", "param": "prompt", "innererror": inner});
+        classify(Dialect::OpenAi, 400, "", json!({"error": error}).to_string().as_bytes())
+    };
+    let fault = said(&inner("of sk-abcdefghijklmnop1234 it"));
+    assert_eq!((fault.class, fault.code.as_deref()), (ContentPolicyViolation, Some("content_filter")));
+    assert_eq!(fault.inner(), Some(&*inner("of [redacted] it").to_string()));
+    assert!(!fault.may_quote(), "a request that has the word in it changes nothing");
+    assert_eq!(said(&inner(&"x y ".repeat(5_000))).inner().map(|inner| inner.len() < 1_000), Some(true));
+    assert_eq!(said(&json!({"details": vec!["long words"; 1_000]})).inner(), None, "no more than an error needs");
+    assert_eq!(said(&json!("x")).inner(), None);
+}
+
+#[test]
 fn words_and_codes_say_more_than_the_status() {
     let rows = [
         (400, r#"{"error":{"message":"shorten it","code":"context_length_exceeded"}}"#, ContextWindowExceeded),
@@ -51,6 +70,22 @@ fn words_and_codes_say_more_than_the_status() {
         (498, r#"{"error":{"message":"Flex tier","type":"capacity_exceeded"}}"#, RateLimited),
         (400, r#"{"error":{"message":"no","code":"content_policy_violation"}}"#, ContentPolicyViolation),
         (400, r#"{"error":{"code":"content_filter","innererror":{"code":"x"}}}"#, ContentPolicyViolation),
+        (
+            400,
+            r#"{"error":{"code":null,"innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#,
+            ContentPolicyViolation,
+        ),
+        (
+            400,
+            r#"{"error":{"code":"400","innererror":{"content_filter_result":{"hate":{"filtered":true}}}}}"#,
+            ContentPolicyViolation,
+        ),
+        (
+            400,
+            r#"{"error":{"code":"400","innererror":{"content_filter_result":{"hate":{"filtered":false}}}}}"#,
+            BadRequest,
+        ),
+        (500, r#"{"error":{"innererror":{"code":"ResponsibleAIPolicyViolation"}}}"#, InternalServerError),
         (403, r#"{"code":"no permission","error":"Content violates usage guidelines."}"#, ContentPolicyViolation),
         (403, r#"{"error":{"message":"Input flagged by moderation","code":403}}"#, ContentPolicyViolation),
         (400, r#"{"code":"invalid","error":"Incorrect API key provided: sk-1"}"#, Authentication),

@@ -10,7 +10,8 @@ use std::{
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
-use spillway_providers::{Fault, priced::priced, render};
+use spillway_providers::render::{self, Told};
+use spillway_providers::{Fault, priced::priced};
 
 use super::{
     super::{
@@ -144,7 +145,8 @@ impl StreamReply {
         );
         // In place of the events that nobody gets.
         let sequence = source.decoder.sequence().saturating_sub(kept as u64);
-        let event = render::error_event(settle.api(), sequence, 502, "server_error", INVALID_OUTPUT, &message, None);
+        let told = Told { kind: "server_error", code: INVALID_OUTPUT, message: &message, ..Told::default() };
+        let event = render::error_event(settle.api(), sequence, 502, told);
         self.ready.push_back(event);
         settle.used(source.decoder.usage());
         settle.unfit(INVALID_OUTPUT);
@@ -177,7 +179,8 @@ impl StreamReply {
         let name = settle.backend().map_or("", |backend| backend.name.as_str());
         let message = format!("backend {name:?} failed with {class} in the middle of its answer: {}", fault.message);
         let (api, sequence) = (settle.api(), source.decoder.sequence());
-        self.ready.push_back(render::error_event(api, sequence, status.as_u16(), kind, code, &message, None));
+        let told = Told { kind, code, message: &message, param: None, inner: fault.inner() };
+        self.ready.push_back(render::error_event(api, sequence, status.as_u16(), told));
         settle.used(source.decoder.usage());
         settle.cut(code, class);
     }

@@ -180,6 +180,22 @@ async fn a_token_that_a_provider_repeats_is_not_passed_on() {
 }
 
 #[tokio::test]
+async fn what_azures_filter_found_is_told_without_keys() {
+    let (world, tokens) = world_with_document().await;
+    tokens.then([token("plain-canary")]);
+    let inner = |who: &str| {
+        json!({"code": "ResponsibleAIPolicyViolation", "for": who,
+            "content_filter_result": {"jailbreak": {"filtered": true, "detected": true}}})
+    };
+    let error = json!({"message": "filtered", "code": "content_filter", "innererror": inner("plain-canary")});
+    world.provider.then([Act::status(400, &[], &json!({"error": error}).to_string())]);
+    let got = world.chat(&chat()).await;
+    let body: Value = serde_json::from_str(&got.text).unwrap();
+    assert_eq!((got.status.as_u16(), got.header("x-spillway-error-class")), (400, "ContentPolicyViolation"), "{got:?}");
+    assert_eq!((&body["error"]["code"], &body["error"]["innererror"]), (&json!("content_filter"), &inner("[redacted]")));
+}
+
+#[tokio::test]
 async fn a_key_that_is_over_its_limit_for_one_model_is_sent_for_another() {
     let world = world().await;
     world.provider.then([Act::status(429, &["retry-after: 30"], "slow down")]);
