@@ -14,6 +14,7 @@ mod tools;
 
 use std::borrow::Cow;
 
+pub(crate) use model::can_be_forced;
 pub(crate) use tools::is_own;
 
 use crate::{Host, Target, bedrock, vertex};

@@ -14,6 +14,7 @@ pub(crate) mod response;
 pub(crate) mod stream;
 mod tools;
 
+pub(crate) use model::can_be_forced;
 use serde_json::Value;
 
 use crate::openai::table::row;

@@ -1,9 +1,12 @@
 //! The form an answer is asked to have, and asking once more for one that has it not.
 
+mod object;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::{Api, BadRequest, Body, Dialect, Target};
+use crate::{Api, BadRequest, Body};
+pub(crate) use object::reworded;
 
 /// The form an answer is asked to have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,9 +19,6 @@ pub enum Format {
 
 /// Forms that only some servers know. To those they go as they are.
 pub(crate) const OF_SERVERS: &[&str] = &["grammar", "regex", "structural_tag"];
-
-/// What is said to models whose API has no word for it.
-const OBJECT: &str = "Answer with one JSON object and nothing else: no explanation, no code fence.";
 
 /// Stands for an answer without text where an API takes no empty turn.
 const NOTHING: &str = "(no text)";
@@ -97,26 +97,6 @@ fn form(format: &Value, schema: Option<Value>) -> Option<Format> {
         "json_schema" => schema.filter(|schema| !schema.is_null()).map(|schema| Format::Schema(schema.to_string())),
         _ => None,
     }
-}
-
-/// The same request with `json_object` said in words, for those whose APIs know schemas only. None: it stays as
-/// it is.
-pub(crate) fn in_words(body: &Body, target: &Target<'_>) -> Option<Body> {
-    let wordless = match target.dialect {
-        Dialect::Anthropic | Dialect::BedrockInvoke | Dialect::Bedrock => true,
-        Dialect::OpenAi | Dialect::Gemini | Dialect::Cohere | Dialect::Ollama => false,
-    };
-    if !wordless || body.value("response_format")?["type"] != "json_object" {
-        return None;
-    }
-    let Some(Value::Array(mut messages)) = body.value("messages") else { return None };
-    let is_system = |message: &Value| message["role"] == "system" || message["role"] == "developer";
-    let place = messages.iter().take_while(|message| is_system(message)).count();
-    messages.insert(place, json!({"role": "system", "content": OBJECT}));
-    let mut told = body.clone();
-    told.set("messages", &messages.into());
-    told.remove("response_format");
-    Some(told)
 }
 
 /// Makes a request the next turn of its conversation: `answer` was given, and `request` is what is said to it.
@@ -242,28 +222,6 @@ mod tests {
             let param = check(api, &body(&given)).map_err(|error| error.param.unwrap_or_default());
             assert_eq!(param, want.map_or(Ok(()), |param| Err(param.to_owned())), "{api:?} {given}");
         }
-    }
-
-    #[test]
-    fn who_knows_schemas_only_is_told_in_words_that_an_object_is_wanted() {
-        let asked = body(&json!({"messages": [{"role": "system", "content": "a"}, {"role": "user", "content": "b"}],
-            "response_format": {"type": "json_object"}}));
-        let rows = [
-            (Dialect::Anthropic, "claude-opus-5", true),
-            (Dialect::Bedrock, "us.anthropic.claude-opus-5-v1:0", true),
-            (Dialect::Bedrock, "amazon.nova-pro-v1:0", true),
-            (Dialect::Bedrock, "meta.llama3-1-8b-instruct-v1:0", true),
-            (Dialect::OpenAi, "gpt-5", false),
-            (Dialect::Gemini, "gemini-3-pro", false),
-        ];
-        for (dialect, model, told) in rows {
-            let got = in_words(&asked, &Target::new(dialect, model));
-            let want = json!({"messages": [{"role": "system", "content": "a"}, {"role": "system", "content": OBJECT},
-                {"role": "user", "content": "b"}]});
-            assert_eq!(got.map(|got| got.to_bytes()), told.then(|| want.to_string().into()), "{dialect:?} {model}");
-        }
-        let schema = body(&json!({"messages": [], "response_format": {"type": "json_schema"}}));
-        assert!(in_words(&schema, &Target::new(Dialect::Anthropic, "claude-opus-5")).is_none());
     }
 
     #[test]

@@ -251,8 +251,8 @@ pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result
 
 /// The same, with the choice of tools settled.
 fn written(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
-    let told = (api == Api::ChatCompletions).then(|| format::in_words(body, target)).flatten();
-    let body = told.as_ref().unwrap_or(body);
+    let reworded = (api == Api::ChatCompletions).then(|| format::reworded(body, target)).flatten();
+    let body = reworded.as_ref().unwrap_or(body);
     let called = if rewrites(api, target.dialect) { function::all_calls(body) } else { None };
     let body = called.as_ref().unwrap_or(body);
     if let Some(bad) = target.rewrites(api).then(|| body.half_pair()).flatten() {

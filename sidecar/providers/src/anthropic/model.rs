@@ -105,6 +105,12 @@ impl Strongest {
     }
 }
 
+/// Whether the model is a Claude, and can be made to call a tool while it does not think.
+pub(crate) fn can_be_forced(target: &Target<'_>) -> bool {
+    let traits = Traits::of(target);
+    traits.claude && traits.forced_tools && target.abilities.thinking_always_on != Some(true)
+}
+
 /// Since Opus 4.1, a Claude refuses `temperature` and `top_p` in one request.
 pub(crate) fn takes_one_sampling(version: (u32, u32)) -> bool {
     version >= (4, 1)

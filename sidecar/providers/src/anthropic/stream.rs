@@ -48,7 +48,9 @@ struct Cited {
 enum Block {
     Other,
     /// Its arguments are the answer.
-    Json,
+    Json {
+        any_arguments: bool,
+    },
     Tool {
         index: u64,
         any_arguments: bool,
@@ -71,6 +73,11 @@ fn read(event: &Event, seen: &mut Seen) -> Result<Option<Value>, Fault> {
 fn usage(value: &Value) -> Option<Usage> {
     let usage = value.pointer("/message/usage").or_else(|| value.get("usage"))?;
     Usage::read(Dialect::Anthropic, usage)
+}
+
+/// What a call is given, where it comes all at once: some servers do that.
+fn whole_input(block: &Value) -> Option<String> {
+    block["input"].as_object().filter(|input| !input.is_empty()).map(|_| block["input"].to_string())
 }
 
 /// Notes the text, thinking or arguments of a `content_block_delta`. True: there are any.
@@ -189,13 +196,15 @@ impl ToChat {
                 let thought = self.thoughts.redacted(&block["data"]);
                 self.chunk(out, &thought, false);
             }
-            "tool_use" if block["name"] == JSON_TOOL => self.block = Block::Json,
+            "tool_use" if block["name"] == JSON_TOOL => {
+                let input = whole_input(block);
+                self.block = Block::Json { any_arguments: input.is_some() };
+                self.text(out, "content", &input.into());
+            }
             "tool_use" => {
                 let index = self.calls;
                 self.calls += 1;
-                // Some servers send the whole input at once.
-                let input =
-                    block["input"].as_object().filter(|input| !input.is_empty()).map(|_| block["input"].to_string());
+                let input = whole_input(block);
                 self.block = Block::Tool { index, any_arguments: input.is_some() };
                 let function = json!({"name": block["name"], "arguments": input.unwrap_or_default()});
                 let call = json!({"index": index, "id": block["id"], "type": "function", "function": function});
@@ -238,7 +247,10 @@ impl ToChat {
         }
         match &mut self.block {
             Block::Other => {}
-            Block::Json => self.text(out, "content", part),
+            Block::Json { any_arguments } => {
+                *any_arguments = true;
+                self.text(out, "content", part);
+            }
             Block::Tool { index, any_arguments } => {
                 *any_arguments = true;
                 let delta = json!({"tool_calls": [{"index": index, "function": {"arguments": part}}]});
@@ -249,11 +261,14 @@ impl ToChat {
 
     /// A call without arguments has the empty object for them, which applications parse.
     fn close(&mut self, out: &mut Vec<Frame>) {
-        if let Block::Tool { index, any_arguments: false } = self.block {
-            let delta = json!({"tool_calls": [{"index": index, "function": {"arguments": "{}"}}]});
-            self.chunk(out, &delta, true);
+        match std::mem::replace(&mut self.block, Block::Other) {
+            Block::Tool { index, any_arguments: false } => {
+                let delta = json!({"tool_calls": [{"index": index, "function": {"arguments": "{}"}}]});
+                self.chunk(out, &delta, true);
+            }
+            Block::Json { any_arguments: false } => self.text(out, "content", &"{}".into()),
+            Block::Tool { .. } | Block::Json { .. } | Block::Other => {}
         }
-        self.block = Block::Other;
         let annotations = self.cited.take();
         if !annotations.is_empty() {
             self.chunk(out, &json!({"annotations": annotations}), false);

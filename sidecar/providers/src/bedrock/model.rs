@@ -38,6 +38,13 @@ pub(super) struct Traits {
     pub(super) audio: bool,
 }
 
+/// Whether the model is a Claude, and can be made to call a tool while it does not think.
+pub(crate) fn can_be_forced(target: &Target<'_>) -> bool {
+    let traits = Traits::of(target);
+    let thinks = target.abilities.thinking_always_on == Some(true);
+    version(id(target.model)).is_some() && traits.forced && traits.choice && !thinks
+}
+
 /// Where `top_k` goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TopK {

@@ -33,7 +33,9 @@ pub(crate) struct FromConverse {
 enum Block {
     Other,
     /// Its arguments are the answer.
-    Json,
+    Json {
+        any_arguments: bool,
+    },
     Tool {
         index: u64,
         any_arguments: bool,
@@ -95,7 +97,7 @@ impl FromConverse {
     fn open(&mut self, call: &Value, out: &mut Vec<Frame>) {
         self.block = Block::Other;
         if call["name"] == JSON_TOOL {
-            self.block = Block::Json;
+            self.block = Block::Json { any_arguments: false };
         } else if call.is_object() {
             let index = self.calls;
             self.calls += 1;
@@ -140,7 +142,10 @@ impl FromConverse {
     fn arguments(&mut self, part: &str, block: u64, out: &mut Vec<Frame>) {
         match &mut self.block {
             Block::Other => {}
-            Block::Json => self.text("content", Some(part), block, out),
+            Block::Json { any_arguments } => {
+                *any_arguments = true;
+                self.text("content", Some(part), block, out);
+            }
             Block::Tool { index, any_arguments } => {
                 *any_arguments = true;
                 let delta = json!({"tool_calls": [{"index": index, "function": {"arguments": part}}]});
@@ -152,11 +157,14 @@ impl FromConverse {
 
     /// A call without arguments has the empty object for them, which applications parse.
     fn close(&mut self, out: &mut Vec<Frame>) {
-        if let Block::Tool { index, any_arguments: false } = self.block {
-            let delta = json!({"tool_calls": [{"index": index, "function": {"arguments": "{}"}}]});
-            self.delta(&delta, true, out);
+        match std::mem::replace(&mut self.block, Block::Other) {
+            Block::Tool { index, any_arguments: false } => {
+                let delta = json!({"tool_calls": [{"index": index, "function": {"arguments": "{}"}}]});
+                self.delta(&delta, true, out);
+            }
+            Block::Json { any_arguments: false } => self.delta(&json!({"content": "{}"}), true, out),
+            Block::Tool { .. } | Block::Json { .. } | Block::Other => {}
         }
-        self.block = Block::Other;
     }
 
     /// Only the counts are missing now.
