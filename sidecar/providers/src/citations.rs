@@ -1,5 +1,5 @@
 //! Where an answer's words come from, as OpenAI says it: `url_citation`s beside the content, whose places are counted in
-//! characters.
+//! characters. For callers of Anthropic's API they become its own again.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -9,6 +9,9 @@ use serde_json::{Value, json};
 
 /// No answer cites a tenth as many.
 pub(crate) const MAX_CITATIONS: usize = 1024;
+
+/// What Anthropic quotes of a page.
+const MAX_QUOTED_CHARS: usize = 150;
 
 /// What a stream has cited so far. Whoever puts a list together from its parts goes by their numbers.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +36,28 @@ pub(crate) fn of_claude<'a>(citations: impl IntoIterator<Item = &'a Value>, plac
         }
     }
     out
+}
+
+/// A chat's citations as Anthropic has them, of which each page is one. Where in the answer they belong it says by the block
+/// that has them, and nobody else knows what it seals into `encrypted_index`.
+pub(crate) fn for_messages(annotations: &[Value]) -> Vec<Value> {
+    let mut out: Vec<Value> = Vec::new();
+    for citation in annotations.iter().map(|annotation| &annotation["url_citation"]).take(MAX_CITATIONS) {
+        let Some(url) = citation["url"].as_str() else { continue };
+        if out.iter().all(|other| other["url"] != url) {
+            let quoted = citation["content"].as_str().unwrap_or_default();
+            let quoted: String = quoted.chars().take(MAX_QUOTED_CHARS).collect();
+            let title = citation["title"].as_str().filter(|title| !title.is_empty());
+            out.push(json!({"type": "web_search_result_location", "url": url, "title": title, "cited_text": quoted,
+                "encrypted_index": ""}));
+        }
+    }
+    out
+}
+
+/// Whether a citation is one of [`for_messages`], which Anthropic would not take back.
+pub(crate) fn is_unsealed(citation: &Value) -> bool {
+    is_of_the_web(citation) && citation["encrypted_index"] == ""
 }
 
 /// Whether a citation is of a page that Claude found.
@@ -92,14 +117,19 @@ fn segment(segment: &Value, text: &str) -> Option<Range<usize>> {
 // === impl Told ===
 
 impl Told {
+    /// Notes a citation. False: it has been told, or there were too many.
+    pub(crate) fn is_new(&mut self, citation: &Value) -> bool {
+        let mut hasher = DefaultHasher::new();
+        citation.to_string().hash(&mut hasher);
+        self.hashes.len() < MAX_CITATIONS && self.hashes.insert(hasher.finish())
+    }
+
     /// Those that have not been told yet, each with its number.
     pub(crate) fn new_of(&mut self, annotations: Vec<Value>) -> Vec<Value> {
         let mut out = Vec::new();
         for annotation in annotations {
-            let mut hasher = DefaultHasher::new();
-            annotation.to_string().hash(&mut hasher);
             let number = self.hashes.len();
-            if number == MAX_CITATIONS || !self.hashes.insert(hasher.finish()) {
+            if !self.is_new(&annotation) {
                 continue;
             }
             let mut numbered = json!({"index": number});
@@ -172,6 +202,63 @@ mod tests {
         let cited = told(&choices(Dialect::Anthropic, &events), "annotations");
         let places: Vec<_> = cited.iter().map(|(n, one)| (*n, one["start_index"].clone())).collect();
         assert_eq!(places, [(0, json!(0)), (1, json!(4))]);
+    }
+
+    /// The citations of a message's only text, told at once and piece by piece.
+    fn of_messages(dialect: Dialect, whole: &Value, events: &[Value]) -> [Value; 2] {
+        let answer = crate::decode(Api::Messages, dialect, "m", whole.to_string().into()).unwrap();
+        let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+        let text: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+        let (mut decoder, mut out) = (StreamDecoder::new(Api::Messages, dialect, "m", false), Vec::new());
+        decoder.push(text.into(), &mut out).unwrap();
+        let read = |frame: &crate::Frame| {
+            let text = std::str::from_utf8(&frame.bytes).unwrap().to_owned();
+            serde_json::from_str::<Value>(text.split_once("data: ").unwrap().1).unwrap()
+        };
+        let told: Vec<_> = out.iter().map(read).filter(|event| event["delta"]["type"] == "citations_delta").collect();
+        assert!(told.iter().all(|event| event["index"] == 0), "{told:?}");
+        [
+            answer["content"][0]["citations"].clone(),
+            told.iter().map(|event| event["delta"]["citation"].clone()).collect(),
+        ]
+    }
+
+    #[test]
+    fn callers_of_messages_read_what_others_cite_plain_and_streamed() {
+        let cited = |title: Value, quoted: &str| {
+            json!([{"type": "web_search_result_location", "url": "https://a",
+            "title": title, "cited_text": quoted, "encrypted_index": ""}])
+        };
+        let place = |start: u64| {
+            json!({"type": "url_citation", "url_citation":
+            {"url": "https://a", "title": "A", "content": "é".repeat(200), "start_index": start, "end_index": start + 4}})
+        };
+        let file = json!({"type": "file_citation", "file_citation": {"file_id": "f"}});
+        let message = json!({"content": "warm warm", "annotations": [place(0), file, place(5)]});
+        let chunk = |delta: Value, reason: Value| json!({"id": "1", "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]});
+        let chunks = [
+            chunk(json!({"content": "warm warm"}), Value::Null),
+            chunk(json!({"annotations": [place(0), file]}), Value::Null),
+            chunk(json!({"annotations": [place(5)]}), "stop".into()),
+        ];
+        let whole = json!({"id": "1", "choices": [{"message": message, "finish_reason": "stop"}]});
+        let want = cited("A".into(), &"é".repeat(150));
+        assert_eq!(of_messages(Dialect::OpenAi, &whole, &chunks), [want.clone(), want]);
+        let whole = gemini("warm. ", &["warm."], &json!({"finishReason": "STOP"}));
+        let want = cited("A".into(), "");
+        assert_eq!(of_messages(Dialect::Gemini, &whole, std::slice::from_ref(&whole)), [want.clone(), want]);
+        let page = json!({"type": "document", "id": "d", "document": {"url": "https://a"}});
+        let citation = json!({"start": 0, "end": 4, "text": "warm", "sources": [page], "type": "TEXT_CONTENT"});
+        let content = json!([{"type": "text", "text": "warm"}]);
+        let whole =
+            json!({"id": "1", "finish_reason": "COMPLETE", "message": {"content": content, "citations": [citation]}});
+        let events = [
+            json!({"type": "message-start", "id": "1"}),
+            json!({"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": "warm"}}}}),
+            json!({"type": "citation-start", "index": 0, "delta": {"message": {"citations": citation}}}),
+        ];
+        let want = cited(Value::Null, "");
+        assert_eq!(of_messages(Dialect::Cohere, &whole, &events), [want.clone(), want]);
     }
 
     #[test]

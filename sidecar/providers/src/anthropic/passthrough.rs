@@ -8,6 +8,7 @@ use super::fit::fit;
 use super::part::is_signed;
 use super::{headers, path, version_in_body};
 use crate::body::values_of;
+use crate::citations::is_unsealed;
 use crate::gemini::SIGNED;
 use crate::openai::answer::parse;
 use crate::{Answer, BadRequest, Body, Dialect, Fault, Host, Need, Outgoing, Target, Usage, fault, vertex};
@@ -17,6 +18,9 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     let dropped = fit(&mut out, target)?;
     if out.get_bytes("messages").is_some_and(has_unsigned) {
         leave_unsigned(&mut out);
+    }
+    if out.get_bytes("messages").is_some_and(has_unsealed) {
+        leave_unsealed(&mut out);
     }
     match version_in_body(target.host) {
         None => out.set("model", &target.model.into()),
@@ -49,6 +53,26 @@ fn leave_unsigned(out: &mut Body) {
         blocks.retain(is_signed);
         before == blocks.len() || !blocks.is_empty()
     });
+    out.set("messages", &messages.into());
+}
+
+/// Whether something cites what Claude has not found: an answer of another backend, sent back.
+fn has_unsealed(raw: &[u8]) -> bool {
+    values_of(raw, b"\"encrypted_index\"").any(|value| value.starts_with(b"\"\""))
+}
+
+/// Claude wants back what it has sealed itself.
+fn leave_unsealed(out: &mut Body) {
+    let Some(Value::Array(mut messages)) = out.value("messages") else { return };
+    for blocks in messages.iter_mut().filter_map(|message| message.get_mut("content")?.as_array_mut()) {
+        for block in blocks.iter_mut().filter_map(Value::as_object_mut) {
+            let Some(citations) = block.get_mut("citations").and_then(Value::as_array_mut) else { continue };
+            citations.retain(|citation| !is_unsealed(citation));
+            if citations.is_empty() {
+                block.shift_remove("citations");
+            }
+        }
+    }
     out.set("messages", &messages.into());
 }
 
@@ -110,6 +134,23 @@ mod tests {
         let need = read(Api::Messages, &body).map_err(|error| error.message)?;
         let out = encode(&body, &need, target).map_err(|error| error.message)?;
         Ok((serde_json::from_slice(&out.body).unwrap(), out.dropped))
+    }
+
+    #[test]
+    fn what_another_backend_cited_does_not_go_to_claude() {
+        let cited = |index: &str| {
+            json!({"type": "web_search_result_location", "url": "https://a", "title": null,
+            "cited_text": "", "encrypted_index": index})
+        };
+        let text = |citations: &[Value]| json!({"type": "text", "text": "x", "citations": citations});
+        let said =
+            |blocks: &[Value]| json!([{"role": "user", "content": "q"}, {"role": "assistant", "content": blocks}]);
+        let target = Target::new(Dialect::Anthropic, "claude-opus-4-5");
+        let request = |messages: Value| json!({"model": "m", "max_tokens": 9, "messages": messages});
+        let given = said(&[text(&[cited("")]), text(&[cited(""), cited("E")]), text(&[cited("E")])]);
+        let (got, _) = encoded(&target, &request(given)).unwrap();
+        let plain = json!({"type": "text", "text": "x"});
+        assert_eq!(got["messages"], said(&[plain, text(&[cited("E")]), text(&[cited("E")])]));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{REFUSAL, stop_reason};
 use crate::anthropic::part::is_signed;
 use crate::openai::answer::{no_answer, parse, usage};
 use crate::openai::stand_in;
-use crate::{Answer, Fault, Stamp, gemini};
+use crate::{Answer, Fault, Stamp, citations, gemini};
 
 /// Translates an answer.
 pub(crate) fn decode(shown_model: &str, stamp: Stamp<'_>, bytes: Bytes) -> Result<Answer, Fault> {
@@ -44,7 +44,7 @@ fn blocks(message: &Value) -> Result<Vec<Value>, Fault> {
     let mut blocks = Vec::new();
     thoughts(message, &mut blocks);
     match &message["content"] {
-        Value::String(text) if !text.is_empty() => blocks.push(json!({"type": "text", "text": text})),
+        Value::String(text) if !text.is_empty() => blocks.push(cited(text, &message["annotations"])),
         Value::Array(parts) => blocks.extend(parts.iter().filter_map(listed)),
         // What was spoken is text as well.
         _ => blocks.extend(message["audio"]["transcript"].as_str().map(|text| json!({"type": "text", "text": text}))),
@@ -57,6 +57,16 @@ fn blocks(message: &Value) -> Result<Vec<Value>, Fault> {
         blocks.push(json!({"type": "tool_use", "id": call["id"], "name": function["name"], "input": input(function)?}));
     }
     Ok(blocks)
+}
+
+/// The text with what it rests on.
+fn cited(text: &str, annotations: &Value) -> Value {
+    let mut block = json!({"type": "text", "text": text});
+    let citations = citations::for_messages(annotations.as_array().map_or(&[], Vec::as_slice));
+    if !citations.is_empty() {
+        block["citations"] = citations.into();
+    }
+    block
 }
 
 /// What was thought, as it was signed, or as text with whatever signature its calls have.
