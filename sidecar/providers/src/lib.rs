@@ -22,6 +22,7 @@ mod format;
 mod framing;
 mod function;
 mod gemini;
+mod item;
 mod messages;
 mod need;
 mod ollama;

@@ -6,6 +6,8 @@
 
 use std::ops::Range;
 
+use crate::item;
+
 /// The parsers behind us read one field at a time and stop at this depth; what we let through, they can read.
 pub(super) const MAX_DEPTH: usize = 128;
 
@@ -54,17 +56,8 @@ impl Words {
             b"developer" => self.developer = true,
             b"file" | b"input_file" | b"document" | b"container_upload" | b"input_audio" | b"audio_url" | b"video"
             | b"video_url" | b"input_video" | b"item_reference" => self.files = true,
-            b"tool"
-            | b"tool_calls"
-            | b"function_call"
-            | b"tool_use"
-            | b"tool_result"
-            | b"function_call_output"
-            | b"custom_tool_call"
-            | b"custom_tool_call_output" => {
-                self.tools = true;
-            }
-            _ => {}
+            b"tool" | b"tool_calls" | b"tool_use" | b"tool_result" => self.tools = true,
+            text => self.tools |= item::may_be_of_tools(text),
         }
     }
 

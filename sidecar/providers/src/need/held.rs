@@ -2,10 +2,8 @@
 
 use serde_json::Value;
 
+use crate::item::{self, Kind};
 use crate::{Api, Body, loose};
-
-/// Items of a response that are a call or what it found.
-const CALLS: [&str; 4] = ["function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output"];
 
 /// Whether any part of any message is an image. Only a body that has the name of one somewhere pays for a look.
 pub(super) fn has_images(api: Api, body: &Body) -> bool {
@@ -39,7 +37,7 @@ fn is_of_tools(message: &Value) -> bool {
     calls
         || message["function_call"].is_object()
         || is(&message["role"], &["tool", "function"])
-        || is(&message["type"], &CALLS)
+        || matches!(item::kind(message), Kind::Call | Kind::Answered | Kind::Result)
         || blocks.any(|block| is(&block["type"], &["tool_use", "tool_result"]))
 }
 
@@ -77,6 +75,12 @@ mod tests {
             (Api::Messages, json!({"role": "user", "content": [{"type": "text", "text": "tool"}]}), false),
             (Api::Responses, json!({"type": "function_call", "call_id": "1"}), true),
             (Api::Responses, json!({"type": "function_call_output", "call_id": "1"}), true),
+            (Api::Responses, json!({"type": "shell_call", "call_id": "1", "action": {}}), true),
+            (Api::Responses, json!({"type": "local_shell_call_output", "id": "1", "output": "x"}), true),
+            (Api::Responses, json!({"type": "computer_call_output", "call_id": "1"}), true),
+            (Api::Responses, json!({"type": "mcp_call", "id": "1", "name": "t", "output": "x"}), true),
+            (Api::Responses, json!({"type": "web_search_call", "id": "1"}), false),
+            (Api::Responses, json!({"role": "user", "content": "shell_call"}), false),
         ];
         for (api, message, want) in rows {
             let body = json!({"model": "m", "max_tokens": 1, "messages": [message], "input": [message],

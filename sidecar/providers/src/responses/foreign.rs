@@ -21,12 +21,7 @@ pub(super) fn call(item: &Value, kind: &str) -> Value {
     json!({"call_id": id(item), "name": name, "arguments": arguments})
 }
 
-/// Whether a call has its result with it: the provider made it, at an MCP server.
-pub(super) fn is_answered(item: &Value) -> bool {
-    item["id"].is_string() && (item["output"].is_string() || !item["error"].is_null())
-}
-
-/// The result of such a call, as a chat's message.
+/// The result of a call that has it with it, as a chat's message.
 pub(super) fn answer(item: &Value) -> Value {
     let content = match (&item["output"], &item["error"]) {
         (Value::String(text), _) => text.clone(),

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::foreign;
+use crate::item::{self, Kind};
 use crate::{BadRequest, Dialect};
 
 /// The messages as they grow.
@@ -61,26 +62,25 @@ impl Conversation {
             return Err(BadRequest::at(at, message));
         }
         let kind = item["type"].as_str().unwrap_or("message").to_owned();
-        match kind.as_str() {
-            "message" => self.message(item, at),
-            "function_call" => self.call(item, at),
-            "mcp_call" if foreign::is_answered(&item) => {
-                self.call(foreign::call(&item, &kind), at)?;
-                self.answers.push(foreign::answer(&item));
-                Ok(())
-            }
-            // Calls that the application answers.
-            kind if kind.ends_with("_call") && item["call_id"].is_string() => self.call(foreign::call(&item, kind), at),
-            kind if kind.ends_with("_call_output") => self.result(foreign::result(item), at),
-            "reasoning" => {
+        match (item::kind(&item), kind.as_str()) {
+            (_, "message") => self.message(item, at),
+            (_, "reasoning") => {
                 self.thoughts.add(&mut item);
                 Ok(())
             }
-            kind if kind.ends_with("_call") || kind.ends_with("_output") || kind.starts_with("mcp_") => {
+            (Kind::Call, "function_call") => self.call(item, at),
+            (Kind::Call, kind) => self.call(foreign::call(&item, kind), at),
+            (Kind::Answered, kind) => {
+                self.call(foreign::call(&item, kind), at)?;
+                self.answers.push(foreign::answer(&item));
+                Ok(())
+            }
+            (Kind::Result, _) => self.result(foreign::result(item), at),
+            (Kind::Trace, _) => {
                 self.left_out.push(at.to_owned());
                 Ok(())
             }
-            other => {
+            (Kind::Other, other) => {
                 let message =
                     format!("{at} is a {other:?}, which only backends with a Responses API of their own take");
                 Err(BadRequest::at(at, message))
