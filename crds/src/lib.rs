@@ -29,9 +29,9 @@ pub use model_budget::{
     OnExhausted, Period, ValueSpend, WorkloadSpend,
 };
 pub use model_provider::{
-    ActiveHealth, AllowedNamespaces, Credentials, Empty, FromNamespaces, HeaderRules, Health, ModelProvider,
-    ModelProviderSpec, ModelProviderStatus, PassiveHealth, Pricing, PricingTier, ProviderModel, ProviderTimeouts,
-    ProviderType, Proxy, Quota, Tokenizer, WorkloadIdentity,
+    ActiveHealth, AllowedNamespaces, Credentials, Empty, FromNamespaces, HeaderRules, Health, ImagePrice,
+    ModelProvider, ModelProviderSpec, ModelProviderStatus, PassiveHealth, Pricing, PricingTier, ProviderModel,
+    ProviderTimeouts, ProviderType, Proxy, Quota, Tokenizer, WorkloadIdentity,
 };
 pub use model_route::{
     Affinity, Backend, BackendState, BackendStatus, Batching, Cache, CacheScope, Cascade, Deduplicate, Hint, Hold,

@@ -9,7 +9,7 @@ pub use account::{
     ProviderTimeouts, Proxy, Quota, WorkloadIdentity,
 };
 pub use known::{ProviderModel, ProviderType, Tokenizer};
-pub use pricing::{Pricing, PricingTier};
+pub use pricing::{ImagePrice, Pricing, PricingTier};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};

@@ -23,6 +23,21 @@ const PROVIDER: &[Row] = &[
           tiers: [{aboveTokens: 200000}]}}]}",
         "a tier without a price changes nothing",
     ),
+    ("{type: OpenAI, credentials: {none: {}}, models: [{name: m, pricing: {perSecond: '0.0001'}}]}", ""),
+    (
+        "{type: OpenAI, credentials: {none: {}}, models: [{name: m, pricing: {images: [{quality: high, size: 1024x1024, \
+          perImage: '0.04'}]}}]}",
+        "",
+    ),
+    ("{type: OpenAI, credentials: {none: {}}, models: [{name: m, pricing: {}}]}", "a pricing without a price"),
+    (
+        "{type: OpenAI, credentials: {none: {}}, models: [{name: m, pricing: {inputPerMillion: '1'}}]}",
+        "tokens have a price as input and one as output",
+    ),
+    (
+        "{type: OpenAI, credentials: {none: {}}, models: [{name: m, pricing: {perImage: '1', cacheReadPerMillion: '1'}}]}",
+        "prices of other tokens and of long prompts need",
+    ),
     ("{type: OpenAI, credentials: {none: {}}}", ""),
     ("{type: OpenAI, credentials: {secretRef: {name: k}}}", ""),
     ("{type: OpenAI, credentials: {workloadIdentity: {}}}", "know pods by their workload identity"),

@@ -22,7 +22,7 @@ pub use held::Held;
 pub use mode::Mode;
 pub use overlay::{Overlay, OverlayError};
 pub use price::{Cards, Pricing, Rates, Token};
-pub(crate) use row::{PIECES, for_one};
+pub(crate) use row::{NO_AMOUNT, PIECES, for_one, of_one, size};
 pub use row::{Row, show};
 pub(crate) use tokenizer::tokenizer;
 

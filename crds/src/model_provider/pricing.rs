@@ -5,14 +5,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::Money;
 
-/// Prices in US dollars per million tokens. They replace what the catalogue says of the model's price, all of it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+/// Prices in US dollars, by the token or by the piece. They replace what the catalogue says of the model's price, all of it.
+/// An answer that is told in tokens is billed by the token where there is such a price, and every other by the piece.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = (
+    "has(self.inputPerMillion) == has(self.outputPerMillion)",
+    "tokens have a price as input and one as output: set inputPerMillion and outputPerMillion (\"0\" if it is free), or none of them",
+))]
+#[x_kube(validation = (
+    "has(self.inputPerMillion) || !(has(self.cacheReadPerMillion) || has(self.cacheWritePerMillion) || has(self.cacheWrite1hPerMillion) || has(self.reasoningPerMillion) || has(self.audioInputPerMillion) || has(self.audioOutputPerMillion) || has(self.imageInputPerMillion) || has(self.imageOutputPerMillion) || has(self.tiers))",
+    "prices of other tokens and of long prompts need inputPerMillion and outputPerMillion beside them",
+))]
+#[x_kube(validation = (
+    "has(self.inputPerMillion) || has(self.perImage) || has(self.images) || has(self.perMillionPixels) || has(self.perMillionCharacters) || has(self.perSecond) || has(self.perSearch)",
+    "a pricing without a price makes the model's price unknown: give it one, or remove pricing",
+))]
 pub struct Pricing {
     /// Dollars per million tokens of input.
-    pub input_per_million: Money,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_per_million: Option<Money>,
     /// Dollars per million tokens of output.
-    pub output_per_million: Money,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_per_million: Option<Money>,
     /// Dollars per million tokens of input read from the provider's cache. Default: as other input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_read_per_million: Option<Money>,
@@ -43,6 +58,40 @@ pub struct Pricing {
     #[schemars(length(max = 8))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["aboveTokens".to_owned()]))]
     pub tiers: Vec<PricingTier>,
+    /// Dollars for an image that is drawn, whatever it looks like.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_image: Option<Money>,
+    /// Dollars for images by their quality and size. They come before `perImage`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["quality".to_owned(), "size".to_owned()]))]
+    pub images: Vec<ImagePrice>,
+    /// Dollars per million pixels of the images that are drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_million_pixels: Option<Money>,
+    /// Dollars per million characters of text that is read out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_million_characters: Option<Money>,
+    /// Dollars for a second of sound that is transcribed. A price per minute is divided by 60.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<Money>,
+    /// Dollars for a search of a reranking model, as the provider counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_search: Option<Money>,
+}
+
+/// The price of an image that looks so.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ImagePrice {
+    /// The provider's word for how good it is: `high`.
+    #[schemars(length(min = 1, max = 32))]
+    pub quality: String,
+    /// Its width and height in pixels: `1024x1536`.
+    #[schemars(length(max = 11), regex(pattern = r"^[0-9]{1,5}x[0-9]{1,5}$"))]
+    pub size: String,
+    /// Dollars for one.
+    pub per_image: Money,
 }
 
 /// Prices of prompts longer than so many tokens. What is not given costs what it costs in shorter prompts.

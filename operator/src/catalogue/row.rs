@@ -11,7 +11,7 @@ use spillway_wire::{Abilities, Pieces};
 
 use super::{Cards, Entry, Mode, Pricing, Rates};
 
-pub(crate) use pieces::{PIECES, for_one};
+pub(crate) use pieces::{NO_AMOUNT, PIECES, for_one, of_one, size};
 pub use show::show;
 
 /// What somebody says of a model. Everything may be left out.

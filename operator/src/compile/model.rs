@@ -42,18 +42,18 @@ pub(crate) fn resolve(
     let entry = entry.as_ref();
     let from_entry = |ability: fn(&Entry) -> bool| entry.is_none_or(ability);
     let without_limit = (kind == ProviderType::Anthropic).then_some(ANTHROPIC_OUTPUT_TOKENS);
-    // Refused before this is asked, if it does not read.
-    let own_price = prices(pricing.as_ref()).ok().flatten();
-    let own_price = own_price.and_then(|price| price.resolve(kind));
-    // Prices that somebody gives replace all that was known.
-    let pieces = entry.filter(|_| own_price.is_none()).and_then(|entry| entry.pieces.as_deref().cloned());
+    // Refused before this is asked, if it does not read. Prices that somebody gives replace all that was known.
+    let (price, pieces) = match prices(pricing.as_ref()).ok().flatten() {
+        Some(Prices { tokens, pieces }) => (tokens.and_then(|tokens| tokens.resolve(kind)), pieces),
+        None => (entry.and_then(|entry| entry.price(kind)), entry.and_then(|entry| entry.pieces.as_deref().cloned())),
+    };
     let deprecated_on = entry.and_then(|entry| entry.deprecated_on);
     let model = wire::Model {
         name: name.to_owned(),
         context_window_tokens: context_window.or(entry.and_then(|entry| entry.context_window)),
         max_output_tokens: max_output_tokens.or(entry.and_then(|entry| entry.max_output_tokens)).or(without_limit),
         tokenizer: tokenizer.map_or_else(|| catalogue::tokenizer(kind, name), self::tokenizer),
-        price: own_price.or_else(|| entry?.price(kind)),
+        price,
         pieces,
         tools: tools.unwrap_or_else(|| from_entry(|entry| entry.tools)),
         parallel_tools: parallel_tools.unwrap_or_else(|| from_entry(|entry| entry.parallel_tools)),
@@ -65,9 +65,21 @@ pub(crate) fn resolve(
     Resolved { model, known, deprecated_on }
 }
 
-/// The prices a user gave. The error names the field below `pricing`, and says what is wrong with it.
-pub(crate) fn prices(pricing: Option<&spillway_crds::Pricing>) -> Result<Option<Pricing>, (String, String)> {
-    let Some(spillway_crds::Pricing {
+/// The prices a user gave.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Prices {
+    tokens: Option<Pricing>,
+    pieces: Option<wire::Pieces>,
+}
+
+/// Reads them. The error names the field below `pricing`, and says what is wrong with it.
+pub(crate) fn prices(pricing: Option<&spillway_crds::Pricing>) -> Result<Option<Prices>, (String, String)> {
+    let Some(pricing) = pricing else { return Ok(None) };
+    Ok(Some(Prices { tokens: tokens(pricing)?, pieces: pieces(pricing)? }))
+}
+
+fn tokens(pricing: &spillway_crds::Pricing) -> Result<Option<Pricing>, (String, String)> {
+    let spillway_crds::Pricing {
         input_per_million,
         output_per_million,
         cache_read_per_million,
@@ -79,13 +91,16 @@ pub(crate) fn prices(pricing: Option<&spillway_crds::Pricing>) -> Result<Option<
         image_input_per_million,
         image_output_per_million,
         tiers,
-    }) = pricing
-    else {
-        return Ok(None);
-    };
+        per_image: _,
+        images: _,
+        per_million_pixels: _,
+        per_million_characters: _,
+        per_second: _,
+        per_search: _,
+    } = pricing;
     let given = [
-        (Token::Input, Some(input_per_million)),
-        (Token::Output, Some(output_per_million)),
+        (Token::Input, input_per_million.as_ref()),
+        (Token::Output, output_per_million.as_ref()),
         (Token::CacheRead, cache_read_per_million.as_ref()),
         (Token::CacheWrite, cache_write_per_million.as_ref()),
         (Token::CacheWrite1h, cache_write_1h_per_million.as_ref()),
@@ -106,7 +121,42 @@ pub(crate) fn prices(pricing: Option<&spillway_crds::Pricing>) -> Result<Option<
         above.push(tier);
     }
     above.sort_unstable_by_key(|(bound, _)| *bound);
-    Ok(Some(Pricing { standard: Cards { rates, above }, ..Pricing::default() }))
+    let standard = Cards { rates, above };
+    Ok((standard != Cards::default()).then(|| Pricing { standard, ..Pricing::default() }))
+}
+
+fn pieces(pricing: &spillway_crds::Pricing) -> Result<Option<wire::Pieces>, (String, String)> {
+    let looks = pricing.images.iter().enumerate().map(|(index, image)| look(index, image));
+    let pieces = wire::Pieces {
+        image_nanos: of_one("perImage", pricing.per_image.as_ref())?,
+        looks: looks.collect::<Result<_, _>>()?,
+        pixel_nanos: of_million("perMillionPixels", pricing.per_million_pixels.as_ref())?,
+        character_nanos: of_million("perMillionCharacters", pricing.per_million_characters.as_ref())?,
+        second_nanos: of_one("perSecond", pricing.per_second.as_ref())?,
+        search_nanos: of_one("perSearch", pricing.per_search.as_ref())?,
+    };
+    Ok((pieces != wire::Pieces::default()).then_some(pieces))
+}
+
+fn look(index: usize, image: &spillway_crds::ImagePrice) -> Result<wire::Look, (String, String)> {
+    let spillway_crds::ImagePrice { quality, size, per_image } = image;
+    let (width, height) = catalogue::size(size)
+        .ok_or_else(|| (format!("images[{index}].size"), format!("{size:?} is no size such as \"1024x1024\"")))?;
+    let image_nanos = of_one(&format!("images[{index}].perImage"), Some(per_image))?.unwrap_or_default();
+    Ok(wire::Look { quality: quality.clone(), width, height, image_nanos })
+}
+
+/// A price of one, per million of them.
+fn of_one(at: &str, price: Option<&Money>) -> Result<Option<u64>, (String, String)> {
+    let read = |price: &Money| {
+        let Money(text) = price;
+        catalogue::of_one(text).ok_or_else(|| (at.to_owned(), format!("{text:?} {}", catalogue::NO_AMOUNT)))
+    };
+    price.map(read).transpose()
+}
+
+fn of_million(at: &str, price: Option<&Money>) -> Result<Option<u64>, (String, String)> {
+    price.map(Money::nanos).transpose().map_err(|error| (at.to_owned(), error.to_string()))
 }
 
 fn tier(index: usize, given: &spillway_crds::PricingTier) -> Result<(u64, Rates), (String, String)> {
@@ -206,8 +256,61 @@ mod tests {
     }
 
     #[test]
+    fn a_user_can_say_what_a_piece_costs_and_nothing_else_is_known_then() {
+        let described = |pricing: serde_json::Value| {
+            let own: ProviderModel =
+                serde_json::from_value(serde_json::json!({"name": "whisper-1", "pricing": pricing})).unwrap();
+            let Resolved { model, .. } = resolve(ProviderType::OpenAI, "whisper-1", &[own]);
+            (model.price.map(|price| price.rates.input_nanos), model.pieces)
+        };
+        let none = wire::Pieces::default();
+        let look = |image_nanos| wire::Look { quality: "high".into(), width: 1024, height: 1536, image_nanos };
+        let rows = [
+            (
+                serde_json::json!({"perSecond": "0.0001", "perMillionCharacters": "15"}),
+                (
+                    None,
+                    Some(wire::Pieces {
+                        second_nanos: Some(100_000_000_000),
+                        character_nanos: Some(15_000_000_000),
+                        ..none.clone()
+                    }),
+                ),
+            ),
+            (
+                serde_json::json!({"perImage": "0.04", "perMillionPixels": "0.02", "perSearch": "0",
+                    "images": [{"quality": "high", "size": "1024x1536", "perImage": "0.000000075"}]}),
+                (
+                    None,
+                    Some(wire::Pieces {
+                        image_nanos: Some(40_000_000_000_000),
+                        pixel_nanos: Some(20_000_000),
+                        search_nanos: Some(0),
+                        looks: vec![look(75_000_000)],
+                        ..none
+                    }),
+                ),
+            ),
+            (serde_json::json!({"inputPerMillion": "1", "outputPerMillion": "2"}), (Some(1_000_000_000), None)),
+            (serde_json::json!({}), (None, None)),
+        ];
+        for (pricing, want) in rows {
+            assert_eq!(described(pricing.clone()), want, "{pricing}");
+        }
+        let known = resolve(ProviderType::OpenAI, "whisper-1", &[]).model;
+        assert!(known.pieces.is_some_and(|pieces| pieces.second_nanos.is_some()), "the catalogue has one");
+    }
+
+    #[test]
     fn a_price_that_does_not_read_names_its_field() {
         let rows = [
+            (serde_json::json!({"perSecond": "1000"}), "perSecond"),
+            (serde_json::json!({"perMillionPixels": "x"}), "perMillionPixels"),
+            (serde_json::json!({"images": [{"quality": "low", "size": "big", "perImage": "1"}]}), "images[0].size"),
+            (
+                serde_json::json!({"images": [{"quality": "low", "size": "1x1", "perImage": "-1"}]}),
+                "images[0].perImage",
+            ),
             (serde_json::json!({"inputPerMillion": "1", "outputPerMillion": "x"}), "outputPerMillion"),
             (
                 serde_json::json!({"inputPerMillion": "1", "outputPerMillion": "1", "tiers": [{"aboveTokens": 0}]}),

@@ -36,6 +36,10 @@ const LOOKS: &str = "images";
 /// More looks than any model's images have.
 const MOST_LOOKS: usize = 64;
 
+/// What a price of one is that does not read.
+pub(crate) const NO_AMOUNT: &str =
+    "is not an amount in US dollars: write a decimal number such as \"0.04\", below a thousand";
+
 /// Decimals that a price per million moves by when it is written for one.
 const MILLION: usize = 6;
 /// Nano-dollars per million, in a dollar for each.
@@ -127,25 +131,27 @@ fn look(at: &str, value: &Value) -> Read<Look> {
 }
 
 fn pixels(at: &str, value: &Value) -> Read<(u32, u32)> {
-    let size = value.as_str().and_then(|text| text.split_once('x'));
-    let size = size.and_then(|(width, height)| Some((width.parse().ok()?, height.parse().ok()?)));
-    size.ok_or_else(|| format!("{at}: {value} is no size such as \"1024x1024\"", value = brief(value)))
+    value
+        .as_str()
+        .and_then(size)
+        .ok_or_else(|| format!("{at}: {value} is no size such as \"1024x1024\"", value = brief(value)))
 }
 
 fn price(at: &str, value: &Value, each: bool) -> Read<u64> {
     if !each {
         return dollars(at, value);
     }
-    of_one(text(at, value)?).ok_or_else(|| {
-        let value = brief(value);
-        format!(
-            "{at}: {value} is not an amount in US dollars: write a decimal number such as \"0.04\", below a thousand"
-        )
-    })
+    of_one(text(at, value)?).ok_or_else(|| format!("{at}: {value} {NO_AMOUNT}", value = brief(value)))
+}
+
+/// A size such as `1024x1536`, in pixels.
+pub(crate) fn size(text: &str) -> Option<(u32, u32)> {
+    let (width, height) = text.split_once('x')?;
+    Some((width.parse().ok()?, height.parse().ok()?))
 }
 
 /// Dollars for one, in nano-dollars per million. A million cost as much with the point six digits further on.
-fn of_one(text: &str) -> Option<u64> {
+pub(crate) fn of_one(text: &str) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let plain = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
     if !plain(whole) || !plain(fraction) {
