@@ -46,18 +46,23 @@ pub(crate) fn to_chat(body: &Body, target: &Target<'_>) -> Result<(Body, Vec<Str
 
 /// The one prompt of a request. Several want an answer each, and tokens are words of one model's own.
 pub(crate) fn prompt(body: &Body, model: &str) -> Result<String, BadRequest> {
-    let refused = |what: &str| {
-        Err(BadRequest::at("prompt", format!("\"prompt\" is {what}, and model {model:?} takes one text at a time")))
+    let refused = |what: &str, fix: &str| {
+        let message = format!("\"prompt\" is {what}, and model {model:?} takes one text at a time ({fix})");
+        Err(BadRequest::at("prompt", message))
     };
+    let text = "send the text that they stand for";
     match body.value("prompt") {
         None => Ok(String::new()),
         Some(Value::String(text)) => Ok(text),
         Some(Value::Array(prompts)) => match prompts.as_slice() {
             [Value::String(text)] => Ok(text.clone()),
-            [Value::String(_), ..] => refused("a list of several"),
-            _ => refused("a list of tokens"),
+            [] => refused("an empty list", "send a string"),
+            [Value::String(_), ..] => refused("a list of several", "send a request for each"),
+            [Value::Number(_), ..] => refused("a list of tokens, which are one model's own", text),
+            [Value::Array(_), ..] => refused("a list of lists of tokens, which are one model's own", text),
+            _ => refused("a list of what is no text", "send a string"),
         },
-        Some(_) => refused("no text"),
+        Some(_) => refused("no text", "send a string"),
     }
 }
 
@@ -68,4 +73,34 @@ fn is_nothing(key: &str, value: &Value) -> bool {
         _ => value.as_str().is_some_and(str::is_empty),
     };
     unset || is_neutral(key, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Api, Dialect, encode, read};
+
+    #[test]
+    fn a_prompt_that_is_no_single_text_is_refused_with_what_to_send_instead() {
+        let rows = [
+            (json!(["a", "b"]), "a list of several", "a request for each"),
+            (json!([1, 2]), "a list of tokens", "the text that they stand for"),
+            (json!([[1], [2, 3]]), "a list of lists of tokens", "the text that they stand for"),
+            (json!([]), "an empty list", "a string"),
+            (json!([null]), "no text", "a string"),
+        ];
+        for (prompt, what, fix) in rows {
+            let body = Body::parse(json!({"model": "m", "prompt": prompt}).to_string().into()).unwrap();
+            let Ok(need) = read(Api::Completions, &body) else { continue };
+            for dialect in Dialect::ALL.into_iter().filter(|dialect| *dialect != Dialect::OpenAi) {
+                let refused = encode(Api::Completions, &body, &need, &Target::new(dialect, "big")).unwrap_err();
+                let BadRequest { param, message } = refused;
+                assert_eq!(param.as_deref(), Some("prompt"), "{dialect:?} {prompt}");
+                let says = message.contains(what)
+                    && message.contains("\"big\"")
+                    && message.ends_with(&format!("(send {fix})"));
+                assert!(says, "{dialect:?} {prompt}: {message}");
+            }
+        }
+    }
 }
