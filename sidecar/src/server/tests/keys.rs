@@ -192,7 +192,10 @@ async fn what_azures_filter_found_is_told_without_keys() {
     let got = world.chat(&chat()).await;
     let body: Value = serde_json::from_str(&got.text).unwrap();
     assert_eq!((got.status.as_u16(), got.header("x-spillway-error-class")), (400, "ContentPolicyViolation"), "{got:?}");
-    assert_eq!((&body["error"]["code"], &body["error"]["innererror"]), (&json!("content_filter"), &inner("[redacted]")));
+    assert_eq!(
+        (&body["error"]["code"], &body["error"]["innererror"]),
+        (&json!("content_filter"), &inner("[redacted]"))
+    );
 }
 
 #[tokio::test]
