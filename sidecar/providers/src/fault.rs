@@ -62,8 +62,8 @@ pub struct Fault {
     pub details: Option<Box<Details>>,
     /// The context window in tokens, where an overflow message names it.
     pub window: Option<u64>,
-    /// How many tokens the provider counted in the prompt, where it names them.
-    pub prompt: Option<u64>,
+    /// How long the prompt is, where it says so.
+    pub prompt: Option<Length>,
     /// What the class was read from, where that was words alone.
     pub heard: Option<Arc<Heard>>,
 }
@@ -75,6 +75,14 @@ pub struct Details {
     pub param: Option<String>,
     /// Azure's `innererror`, which says what its filter found: JSON, keys blanked out.
     pub inner: Option<String>,
+}
+
+/// How long a prompt is, as its provider counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    Tokens(u64),
+    /// So many more than fit, and that is all it says.
+    Over(u64),
 }
 
 /// Words that made a class, to be weighed again by [`Fault::without_quotes`].

@@ -17,6 +17,7 @@ use crate::{
     error::{Exhausted, ProxyError},
     runtime::{Admission, Reserved, Runtime},
 };
+use window::Overflow;
 
 /// Where a request stands.
 pub(super) struct Plan {
@@ -248,7 +249,7 @@ impl Plan {
         self.tried.insert(self.backend);
         let moved = match failure.class {
             Class::ContextWindowExceeded => {
-                let said = (failure.fault.window, failure.fault.prompt);
+                let said = Overflow::of(&failure.fault);
                 self.after_overflow(runtime, call, settle, said, &mut skips).await
             }
             class => {

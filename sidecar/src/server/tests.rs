@@ -6,6 +6,7 @@ mod budgets;
 mod cascades;
 mod counts;
 mod doors;
+mod excess;
 mod fleet;
 mod hedges;
 mod hints;

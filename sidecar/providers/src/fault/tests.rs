@@ -331,11 +331,12 @@ fn an_overflow_says_how_long_the_prompt_is() {
         ("Prompt has 2000 tokens, but the configured context size is 1000 tokens", Some(2_000)),
         ("The requested input length 5000 exceeds the maximum input length 4096", Some(5_000)),
         ("The sum of prompt length (5000.0), query length (0) should be less than max_num_tokens (4096)", Some(5_000)),
-        ("prompt too long; exceeded max context length by 200 tokens", None),
+        ("Prompt exceeds max length", None),
     ];
     for (message, prompt) in rows {
         let fault = classify(Dialect::OpenAi, 400, "", json!({"error": {"message": message}}).to_string().as_bytes());
-        assert_eq!((fault.class, fault.prompt), (ContextWindowExceeded, prompt), "{message}");
+        let want = (ContextWindowExceeded, prompt.map(Length::Tokens));
+        assert_eq!((fault.class, fault.prompt), want, "{message}");
     }
     let rows = [
         (
@@ -351,7 +352,27 @@ fn an_overflow_says_how_long_the_prompt_is() {
         ),
     ];
     for (dialect, body, prompt) in rows {
-        assert_eq!(classify(dialect, 400, "", body.as_bytes()).prompt, Some(prompt), "{body}");
+        let fault = classify(dialect, 400, "", body.as_bytes());
+        assert_eq!(fault.prompt, Some(Length::Tokens(prompt)), "{body}");
+    }
+}
+
+#[test]
+fn an_overflow_that_only_says_by_how_much_says_that() {
+    for said in
+        ["prompt too long; exceeded max context length by 200 tokens", "request exceeds context window by 200 tokens"]
+    {
+        let body = json!({ "error": said }).to_string();
+        let fault = classify(Dialect::Ollama, 400, "", body.as_bytes());
+        assert_eq!(
+            (fault.class, fault.window, fault.prompt),
+            (ContextWindowExceeded, None, Some(Length::Over(200))),
+            "{said}"
+        );
+        let quoting = json!({"error": format!("no role '{said}', prompt is too long")}).to_string();
+        let request = Body::parse(json!({"messages": [{"role": said}]}).to_string().into()).unwrap();
+        let fault = classify(Dialect::Ollama, 400, "", quoting.as_bytes());
+        assert_eq!((fault.prompt, fault.without_quotes(&request).prompt), (Some(Length::Over(200)), None), "{said}");
     }
 }
 

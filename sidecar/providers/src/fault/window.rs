@@ -5,7 +5,7 @@
 
 use memchr::memmem;
 
-use super::parse::Report;
+use super::{Length, parse::Report};
 use crate::Body;
 
 /// Phrases with the window behind them.
@@ -65,6 +65,10 @@ const PROMPT_BEFORE: &[&str] = &[
 /// Phrases with it in front of them.
 const PROMPT_BEHIND: &[&str] = &[" in the messages", " tokens from the input messages", " tokens of text input"];
 
+/// Phrases with the tokens behind them that the prompt has too many.
+const OVER_BEFORE: &[&str] =
+    &["context length by", "context window by", "context size by", "context limit by", "token limit by", "too long by"];
+
 /// Below and above, a number is something else.
 const PLAUSIBLE: std::ops::RangeInclusive<u64> = 128..=100_000_000;
 
@@ -76,10 +80,17 @@ pub(super) fn learn(report: &Report) -> Option<u64> {
 }
 
 /// How long the prompt is, as the provider counts.
-pub(super) fn prompt(report: &Report) -> Option<u64> {
+pub(super) fn prompt(report: &Report) -> Option<Length> {
     let behind = || PROMPT_BEHIND.iter().find_map(|phrase| number_before(report, phrase));
     let before = || PROMPT_BEFORE.iter().find_map(|phrase| number_behind(report, phrase));
-    report.prompt.or_else(behind).or_else(before).filter(|prompt| PLAUSIBLE.contains(prompt))
+    let said = report.prompt.or_else(behind).or_else(before).filter(|prompt| PLAUSIBLE.contains(prompt));
+    said.map(Length::Tokens).or_else(|| over(report).map(Length::Over))
+}
+
+/// By how many tokens the prompt is too long.
+fn over(report: &Report) -> Option<u64> {
+    let said = OVER_BEFORE.iter().find_map(|phrase| number_behind(report, phrase));
+    said.filter(|over| (1..=*PLAUSIBLE.end()).contains(over))
 }
 
 /// `prompt 199200 + answer 8192 > 200000`

@@ -9,7 +9,10 @@ use spillway_policy::{
     Class,
     fallback::{Skip, targets},
 };
-use spillway_providers::fault;
+use spillway_providers::{
+    Fault,
+    fault::{self, Length},
+};
 use spillway_wire::OnExceeded;
 
 use super::{Plan, Skips, pick};
@@ -24,6 +27,23 @@ use crate::{
     },
     runtime::Runtime,
 };
+
+/// What a provider says of a prompt that does not fit.
+#[derive(Clone, Copy)]
+pub(super) struct Overflow {
+    window: Option<u64>,
+    prompt: Option<Length>,
+}
+
+// === impl Overflow ===
+
+impl Overflow {
+    pub(super) const fn of(fault: &Fault) -> Self {
+        Self { window: fault.window, prompt: fault.prompt }
+    }
+}
+
+// === impl Plan ===
 
 impl Plan {
     /// Before any attempt: the prompt does not fit the window of the first choice, which the plan is at.
@@ -59,9 +79,15 @@ impl Plan {
         runtime: &Runtime,
         call: &mut Call,
         settle: &mut Settle,
-        (said, counted): (Option<u64>, Option<u64>),
+        overflow: Overflow,
         skips: &mut Skips,
     ) -> bool {
+        let said = overflow.window;
+        let (counted, over) = match overflow.prompt {
+            Some(Length::Tokens(prompt)) => (Some(prompt), None),
+            Some(Length::Over(over)) if !names(call, over).await => (self.beyond(call, over).await, Some(over)),
+            Some(Length::Over(_)) | None => (None, None),
+        };
         if let Some(counted) = counted {
             // The same prompt is not sent there again, whatever an estimate says of it.
             ask::remember(call, self.backend, counted).await;
@@ -92,7 +118,7 @@ impl Plan {
         if matches!(mode, OnExceeded::Reject | OnExceeded::LargerModel) {
             return false;
         }
-        let room = self.room(call, said, counted).await;
+        let room = self.room(call, said, (counted, over)).await;
         if self.shorten(runtime, call, settle, &[room]).await.is_err() {
             return false;
         }
@@ -111,8 +137,7 @@ impl Plan {
         if fits || said.is_some_and(|said| said <= window) {
             return false;
         }
-        let named = call.aside(move |call| fault::is_named(&call.body, window)).await;
-        if named.unwrap_or(true) {
+        if names(call, window).await {
             return false;
         }
         let backend = &call.route.backends[self.backend];
@@ -123,6 +148,14 @@ impl Plan {
             tracing::warn!(provider, model, window, said, "the window is smaller than it was said to be");
         }
         true
+    }
+
+    /// How long a prompt is that is too long by so many tokens: so much longer than the window, if that is about what was
+    /// counted here. If not, the window is not what it is believed to be, which nobody can tell from this alone.
+    async fn beyond(&self, call: &mut Call, over: u64) -> Option<u64> {
+        let prompt = call.window(self.backend)?.saturating_add(over);
+        let counted = truncate::counted(call, self.backend).await.tokens;
+        (counted / 4 * 3..=counted.saturating_add(counted / 3)).contains(&prompt).then_some(prompt)
     }
 
     /// To the smallest window that is large enough. What calls several tools at once comes before what cannot, where that was
@@ -199,8 +232,8 @@ impl Plan {
     }
 
     /// What to shorten to, as we count, when a provider said that a prompt is too long which was believed to fit, or nobody
-    /// knew. `said` and `theirs`: its window, and the prompt as it counts.
-    async fn room(&self, call: &mut Call, said: Option<u64>, theirs: Option<u64>) -> u64 {
+    /// knew. `said`, `theirs` and `over`: its window, the prompt as it counts, and how much of it is too much.
+    async fn room(&self, call: &mut Call, said: Option<u64>, (theirs, over): (Option<u64>, Option<u64>)) -> u64 {
         let counted = truncate::counted(call, self.backend).await;
         let window = said.or(call.window(self.backend)).unwrap_or(u64::MAX);
         let room = rooms(call, window).first().copied().unwrap_or(0);
@@ -212,9 +245,17 @@ impl Plan {
         if counted.tokens > room && counted.exact {
             return room;
         }
+        if let Some(over) = over {
+            return (counted.tokens.saturating_sub(over) / 32 * 31).min(room);
+        }
         // The provider counts more than we do, by an unknown factor: a quarter off is more than tokenizers differ.
         room.min(counted.tokens) / 4 * 3
     }
+}
+
+/// Whether the request names a number itself: providers quote what they refuse, so it proves nothing then.
+async fn names(call: &Call, number: u64) -> bool {
+    call.aside(move |call| fault::is_named(&call.body, number)).await.unwrap_or(true)
 }
 
 /// How long a prompt may be that is shortened: with all of the answer that was asked for, where that leaves it half of the
