@@ -34,8 +34,17 @@ pub(crate) fn is_gone(chosen: &str, declared: &[Value], left: &[Value]) -> bool 
 /// Leaves the tools alone that may be called, which every dialect can say, and gives the choice among them. `allowed`: their
 /// names, and whether one has to be.
 pub(crate) fn allow(allowed: &Value, tools: &mut Vec<Value>) -> Value {
+    let is_allowed = among(allowed);
+    tools.retain(is_allowed);
+    word(allowed)
+}
+
+fn among(allowed: &Value) -> impl Fn(&Value) -> bool {
     let names: HashSet<&str> = allowed["tools"].as_array().into_iter().flatten().filter_map(name).collect();
-    tools.retain(|tool| name(tool).is_some_and(|name| names.contains(name)));
+    move |tool| name(tool).is_some_and(|name| names.contains(name))
+}
+
+fn word(allowed: &Value) -> Value {
     if allowed["mode"] == "required" { "required".into() } else { "auto".into() }
 }
 
@@ -43,15 +52,16 @@ pub(crate) fn allow(allowed: &Value, tools: &mut Vec<Value>) -> Value {
 /// someone who can choose among several. `takes`: whether a tool stays. None: it is one already.
 pub(crate) fn settled(body: &Body, knows_allowed: bool, takes: impl Fn(&Value) -> bool) -> Option<(Body, Vec<String>)> {
     body.get_bytes("tool_choice").filter(|choice| choice.starts_with(b"{"))?;
-    let (Value::Array(mut tools), choice) = (body.value("tools")?, body.value("tool_choice")?) else { return None };
+    let (Value::Array(tools), choice) = (body.value("tools")?, body.value("tool_choice")?) else { return None };
     let mut out = body.clone();
     if choice["type"] == "allowed_tools" {
         if knows_allowed {
             return None;
         }
-        let word = allow(&choice["allowed_tools"], &mut tools);
-        out.set("tool_choice", &word);
-        out.set("tools", &tools.into());
+        let allowed = &choice["allowed_tools"];
+        let is_allowed = among(allowed);
+        out.set("tool_choice", &word(allowed));
+        out.edit("tools", |tool| is_allowed(tool));
         if out.get_bytes("tools") == Some(b"[]") {
             out.remove("tools");
             BESIDE_TOOLS.iter().for_each(|key| out.remove(key));

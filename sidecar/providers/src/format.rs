@@ -106,15 +106,14 @@ pub fn ask_again(api: Api, body: &mut Body, answer: &str, request: &str) {
         Api::Responses => "input",
         Api::Completions | Api::Embeddings | Api::CountTokens | Api::Tokenize | Api::Pass(_) => return,
     };
-    let mut messages = match body.value(key) {
-        Some(Value::Array(messages)) => messages,
-        Some(Value::String(text)) => vec![json!({"role": "user", "content": text})],
+    match body.get_bytes(key).and_then(|raw| raw.first()) {
+        Some(b'[') => {}
+        Some(b'"') => body.set(key, &json!([{"role": "user", "content": body.value(key)}])),
         _ => return,
-    };
+    }
     let answer = if answer.trim().is_empty() { NOTHING } else { answer };
-    messages.push(json!({"role": "assistant", "content": answer}));
-    messages.push(json!({"role": "user", "content": request}));
-    body.set(key, &Value::Array(messages));
+    let turns = [json!({"role": "assistant", "content": answer}), json!({"role": "user", "content": request})];
+    body.insert(key, usize::MAX, &turns);
 }
 
 /// A whole answer with another text in one of its choices.

@@ -46,14 +46,12 @@ fn has_unsigned(raw: &[u8]) -> bool {
 
 /// Claude checks signatures, and refuses a conversation for a thought that is not its own.
 fn leave_unsigned(out: &mut Body) {
-    let Some(Value::Array(mut messages)) = out.value("messages") else { return };
-    messages.retain_mut(|message| {
+    out.edit("messages", |message| {
         let Some(blocks) = message.get_mut("content").and_then(Value::as_array_mut) else { return true };
         let before = blocks.len();
         blocks.retain(is_signed);
         before == blocks.len() || !blocks.is_empty()
     });
-    out.set("messages", &messages.into());
 }
 
 /// Whether something cites what Claude has not found: an answer of another backend, sent back.

@@ -1,9 +1,9 @@
 //! Reading what is not quite text, and writing again only what was changed of it.
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::Body;
+use super::{Body, scan::Scanner};
 
 /// A JSON text as a value. Where half of a surrogate pair stands, the character for what cannot be shown does: nothing else
 /// that a [`Body`] takes in is no value. None: it is no JSON.
@@ -38,30 +38,92 @@ fn mended(raw: &[u8]) -> Vec<u8> {
 /// before the first of a list are new, whatever else is.
 #[must_use]
 pub fn respelt(raw: &[u8], now: &Value) -> Vec<u8> {
-    let Some(before) = loose(raw) else { return now.to_string().into() };
-    if before == *now {
+    match loose(raw) {
+        Some(before) => respell(raw, &before, now),
+        None => now.to_string().into(),
+    }
+}
+
+/// The same where it is known what the text was.
+fn respell(raw: &[u8], before: &Value, now: &Value) -> Vec<u8> {
+    if before == now {
         return raw.to_vec();
     }
-    match (&before, now) {
-        (Value::Object(before), Value::Object(fields)) if before.keys().eq(fields.keys()) => {
-            let Ok(mut body) = Body::parse(Bytes::copy_from_slice(raw)) else { return now.to_string().into() };
-            for (key, value) in fields.iter().filter(|(key, value)| before.get(*key) != Some(value)) {
-                let raw = respelt(body.get_bytes(key).unwrap_or_default(), value);
-                body.set_raw(key, raw.into(), 0);
-            }
-            body.to_bytes().into()
-        }
-        (Value::Array(before), Value::Array(values)) if before.len() <= values.len() => {
-            let new = values.len() - before.len();
-            let elements = super::scan::Scanner::new(raw).elements();
-            let old = |(index, value): (usize, &Value)| {
-                let element = index.checked_sub(new).and_then(|index| raw.get(elements.get(index)?.clone()));
-                element.map_or_else(|| value.to_string().into(), |element| respelt(element, value))
+    let written = match (before, now) {
+        (Value::Object(before), Value::Object(now)) => object(raw, before, now),
+        (Value::Array(before), Value::Array(now)) => Some(array(raw, before, now)),
+        _ => None,
+    };
+    written.unwrap_or_else(|| now.to_string().into())
+}
+
+/// None: the text has a key twice, which nobody should send.
+fn object(raw: &[u8], before: &Map<String, Value>, now: &Map<String, Value>) -> Option<Vec<u8>> {
+    let body = Body::parse(Bytes::copy_from_slice(raw)).ok()?;
+    let member = |(key, value): (&String, &Value)| {
+        let old = before.get(key).zip(body.get_bytes(key));
+        let value = old.map_or_else(|| value.to_string().into(), |(before, raw)| respell(raw, before, value));
+        [Value::from(key.as_str()).to_string().as_bytes(), b":", &value].concat()
+    };
+    Some(joined(b'{', &now.iter().map(member).collect::<Vec<_>>(), b'}'))
+}
+
+fn array(raw: &[u8], before: &[Value], now: &[Value]) -> Vec<u8> {
+    let elements = Scanner::new(raw).elements();
+    let new = now.len().saturating_sub(before.len());
+    let mut next = 0;
+    let element = |(index, value): (usize, &Value)| {
+        let old = if now.len() < before.len() {
+            // Some were left out, and the others are in their order.
+            (next..before.len()).find(|at| before[*at] == *value).inspect(|at| next = at + 1)
+        } else {
+            index.checked_sub(new)
+        };
+        let old = old.and_then(|at| Some((raw.get(elements.get(at)?.clone())?, before.get(at)?)));
+        old.map_or_else(|| value.to_string().into(), |(raw, before)| respell(raw, before, value))
+    };
+    joined(b'[', &now.iter().enumerate().map(element).collect::<Vec<_>>(), b']')
+}
+
+fn joined(open: u8, parts: &[Vec<u8>], close: u8) -> Vec<u8> {
+    let mut all = parts.join(&b","[..]);
+    all.insert(0, open);
+    all.push(close);
+    all
+}
+
+// === impl Body ===
+
+impl Body {
+    /// Changes the elements of a list; those that `edit` says no to are left out. What it does not change is written as it
+    /// came, to the last digit.
+    pub(crate) fn edit(&mut self, key: &str, mut edit: impl FnMut(&mut Value) -> bool) {
+        let mut changed = false;
+        let mut written = Vec::new();
+        for raw in self.elements(key) {
+            let Some(before) = loose(raw) else {
+                written.push(raw.to_vec());
+                continue;
             };
-            let written: Vec<Vec<u8>> = values.iter().enumerate().map(old).collect();
-            [b"[", written.join(&b","[..]).as_slice(), b"]"].concat()
+            let mut now = before.clone();
+            let stays = edit(&mut now);
+            changed |= !stays || now != before;
+            if stays {
+                written.push(respell(raw, &before, &now));
+            }
         }
-        _ => now.to_string().into(),
+        if changed {
+            self.set_raw(key, joined(b'[', &written, b']').into(), written.len());
+        }
+    }
+
+    /// Puts elements into a list, or makes one of them, in front of the one in this place. Those that are there stay as they
+    /// came.
+    pub(crate) fn insert(&mut self, key: &str, at: usize, values: &[Value]) {
+        let mut written: Vec<Vec<u8>> = self.elements(key).into_iter().map(<[u8]>::to_vec).collect();
+        let at = at.min(written.len());
+        written.splice(at..at, values.iter().map(|value| value.to_string().into()));
+        self.set_raw(key, joined(b'[', &written, b']').into(), written.len());
     }
 }
 
@@ -97,7 +159,14 @@ mod tests {
         now["content"].as_array_mut().unwrap().insert(0, json!({"new": true}));
         let want = r#"{"q":12345678901234567890123,"content":[{"new":true},{"text":"\ud800"},{"type":"x","text":"b","n":1.50}]}"#;
         assert_eq!(String::from_utf8(respelt(raw.as_bytes(), &now)).unwrap(), want);
+        let mut now = loose(raw.as_bytes()).unwrap();
+        now["content"].as_array_mut().unwrap().remove(0);
+        now["content"][0].as_object_mut().unwrap().shift_remove("type");
+        now.as_object_mut().unwrap().insert("new".into(), 1.into());
+        let want = r#"{"q":12345678901234567890123,"content":[{"text":"a","n":1.5}],"new":1}"#;
+        assert_eq!(String::from_utf8(respelt(raw.as_bytes(), &now)).unwrap(), want);
         assert_eq!(respelt(b"[1]", &json!([])), b"[]");
+        assert_eq!(respelt(br#"{"a": 1.0, "a": 2.0}"#, &json!({"b": 1})), br#"{"b":1}"#, "nobody knows which");
         assert_eq!(respelt(b"\"a\"", &json!({"a": 1})), br#"{"a":1}"#);
     }
 }

@@ -101,6 +101,28 @@ mod tests {
     }
 
     #[test]
+    fn numbers_go_on_as_they_were_written_whatever_else_is_changed() {
+        let numbers = r#"{"a":1.0,"b":1e5,"c":12345678901234567890123,"d":[ -0.0, 1E-7 ]}"#;
+        let raw = format!(
+            r#"{{"messages":[{{"role":"user","content":"hi","x":{numbers}}},
+                {{"role":"assistant","content":""}},
+                {{"role":"assistant","content":"b","reasoning_content":"hm","x":{numbers}}},
+                {{"role":"developer","name":"n","cache_control":{{}},"x": {numbers}}}],
+            "tools":[{{"type":"function","function":{{"name":"f","strict":true,"parameters":{numbers}}}}}],
+            "web_search_options":{{}},"model":"chat"}}"#
+        );
+        let body = Body::parse(raw.into()).unwrap();
+        let need = read(Api::ChatCompletions, &body).unwrap();
+        for row in crate::openai::table::rows() {
+            let (kind, tools) = (row.kind, usize::from(!row.drops.contains(&"tools")));
+            let target = Target { row, unsupported: Unsupported::Drop, ..Target::new(Dialect::OpenAi, "m") };
+            let sent =
+                String::from_utf8(encode(Api::ChatCompletions, &body, &need, &target).unwrap().body.into()).unwrap();
+            assert_eq!(sent.matches(numbers).count(), 3 + tools, "{kind}: {sent}");
+        }
+    }
+
+    #[test]
     fn usage_is_always_asked_for_in_streams() {
         let (sent, _) =
             sent("OpenAI", "m", Unsupported::Drop, chat(json!({"stream": true, "stream_options": {"x": 1}}))).unwrap();

@@ -28,9 +28,8 @@ pub(crate) fn request(out: &mut Body, target: &Target<'_>) {
 
 fn tell(out: &mut Body, schema: &Value) {
     let text = format!("Answer with one JSON object that fits this JSON schema, and with nothing else:\n{schema}");
-    if let Some(Value::Array(mut messages)) = out.value("messages") {
-        messages.insert(0, json!({"role": "system", "content": text}));
-        out.set("messages", &Value::Array(messages));
+    if out.array_len("messages").is_some() {
+        out.insert("messages", 0, &[json!({"role": "system", "content": text})]);
     }
     out.set("response_format", &json!({"type": "json_object"}));
 }
@@ -39,14 +38,13 @@ fn force(out: &mut Body, schema: Value, description: Option<&str>) {
     let description = description.unwrap_or("Gives the answer. Call it once, with the whole answer as its arguments.");
     let tool = json!({"type": "function", "function":
         {"name": JSON_TOOL, "description": description, "parameters": schema}});
-    let own = out.value("tools").and_then(|tools| tools.as_array().cloned()).unwrap_or_default();
+    let alone = out.array_len("tools").unwrap_or(0) == 0;
     // A choice among the application's own tools leaves the model the last word.
-    let choice =
-        if own.is_empty() { json!({"type": "function", "function": {"name": JSON_TOOL}}) } else { "required".into() };
-    if own.is_empty() || out.value("tool_choice").is_none() {
+    let choice = if alone { json!({"type": "function", "function": {"name": JSON_TOOL}}) } else { "required".into() };
+    if alone || out.value("tool_choice").is_none() {
         out.set("tool_choice", &choice);
     }
-    out.set("tools", &own.into_iter().chain([tool]).collect());
+    out.insert("tools", usize::MAX, &[tool]);
     out.remove("response_format");
 }
 

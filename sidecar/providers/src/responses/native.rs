@@ -73,16 +73,12 @@ fn stateless(out: &mut Body, family: Family) {
     if !out.get_bytes("input").is_some_and(foreign) {
         return;
     }
-    let Some(Value::Array(mut items)) = out.value("input") else { return };
-    let before = items.len();
-    items.retain(|item| item["type"] != "reasoning" || is_sealed(item));
-    let mut changed = items.len() < before;
-    for item in items.iter_mut().filter_map(Value::as_object_mut) {
-        changed |= item.shift_remove("extra_content").is_some();
-    }
-    if changed {
-        out.set("input", &items.into());
-    }
+    out.edit("input", |item| {
+        if let Value::Object(item) = item {
+            item.shift_remove("extra_content");
+        }
+        item["type"] != "reasoning" || is_sealed(item)
+    });
 }
 
 /// Thoughts that OpenAI can open: not those of another provider, which are blocks in plain sight.

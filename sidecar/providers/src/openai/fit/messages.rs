@@ -18,23 +18,19 @@ pub(crate) fn messages(out: &mut Body, family: Family, row: &Row) {
     if !developer && !bare_image && (row.keeps_messages() || out.get_bytes("messages").is_none_or(is_plain)) {
         return;
     }
-    let Some(Value::Array(mut messages)) = out.value("messages") else { return };
-    for message in &mut messages {
-        let Value::Object(message) = message else { continue };
-        if developer && message.get("role").is_some_and(|role| role == "developer") {
-            message.insert("role".into(), "system".into());
+    out.edit("messages", |message| {
+        let Value::Object(fields) = message else { return true };
+        if developer && fields.get("role").is_some_and(|role| role == "developer") {
+            fields.insert("role".into(), "system".into());
         }
-        for part in message.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten() {
+        for part in fields.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten() {
             if part["image_url"].is_string() {
                 part["image_url"] = json!({"url": part["image_url"].take()});
             }
         }
-        fit(message, row);
-    }
-    if !row.empty_turns {
-        messages.retain(says_something);
-    }
-    out.set("messages", &messages.into());
+        fit(fields, row);
+        row.empty_turns || says_something(message)
+    });
 }
 
 /// One message, by the row.

@@ -20,8 +20,7 @@ pub(crate) fn tools(out: &mut Body, row: &Row) {
     if !marks && !strict && !schema {
         return;
     }
-    let Some(Value::Array(mut tools)) = out.value("tools") else { return };
-    for tool in tools.iter_mut().filter_map(Value::as_object_mut) {
+    out.edit("tools", |tool| {
         let leave_out = |part: &mut Map<String, Value>| {
             if marks {
                 part.shift_remove("cache_control");
@@ -30,23 +29,22 @@ pub(crate) fn tools(out: &mut Body, row: &Row) {
                 part.shift_remove("strict");
             }
         };
+        let Value::Object(tool) = tool else { return true };
         leave_out(tool);
-        let Some(function) = tool.get_mut("function").and_then(Value::as_object_mut) else { continue };
+        let Some(function) = tool.get_mut("function").and_then(Value::as_object_mut) else { return true };
         leave_out(function);
         if let Some(parameters) = function.get_mut("parameters").filter(|_| schema) {
             clean(parameters, row.schema_drops, MAX_DEPTH);
         }
-    }
-    out.set("tools", &tools.into());
+        true
+    });
 }
 
 /// A search asked for in OpenAI's words is a tool of its own elsewhere.
 fn search(out: &mut Body, row: &Row) {
     let Some(name) = row.search_tool.filter(|_| out.value("web_search_options").is_some()) else { return };
     out.remove("web_search_options");
-    let mut tools = out.value("tools").and_then(|tools| tools.as_array().cloned()).unwrap_or_default();
-    tools.push(json!({"type": name}));
-    out.set("tools", &tools.into());
+    out.insert("tools", usize::MAX, &[json!({"type": name})]);
 }
 
 /// A schema without some of its keywords. Names of properties are no keywords.
