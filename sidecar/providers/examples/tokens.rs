@@ -8,12 +8,13 @@ use spillway_providers::{
     tokens::{self, Encoding},
 };
 
+const ENCODINGS: [Encoding; 6] =
+    [Encoding::O200k, Encoding::Cl100k, Encoding::Llama3, Encoding::Qwen, Encoding::DeepSeek, Encoding::Tekken];
+
 fn main() -> io::Result<()> {
-    let encoding = match std::env::args().nth(1).as_deref() {
-        Some("o200k_base") => Encoding::O200k,
-        Some("cl100k_base") => Encoding::Cl100k,
-        other => return Err(io::Error::other(format!("encoding {other:?} is neither o200k_base nor cl100k_base"))),
-    };
+    let name = std::env::args().nth(1).unwrap_or_default();
+    let encoding = ENCODINGS.into_iter().find(|encoding| encoding.name() == name);
+    let encoding = encoding.ok_or_else(|| io::Error::other(format!("encoding {name:?} is none of {ENCODINGS:?}")))?;
     let mut out = io::stdout().lock();
     for line in io::stdin().lock().lines() {
         let body = Body::parse(Bytes::from(format!("{{\"input\":{}}}", line?)))

@@ -13,6 +13,7 @@ mod pieces;
 mod rendering;
 mod room;
 mod shelf;
+mod template;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -25,8 +26,9 @@ use crate::{Api, Body};
 pub use attached::Attached;
 use memory::Kind;
 pub use shelf::IDLE_TURNS;
+use template::{CALL, Own, Template};
 use text::Counter;
-pub use told::{Told, remember, told};
+pub use told::{Told, Turns, is_told, remember, told, turns};
 
 /// Which tokenizer counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,8 +38,35 @@ pub enum Encoding {
     /// Of gpt-oss: the same for any text, in a template that has a system message of its own.
     Harmony,
     Cl100k,
+    /// Of Llama 3, 3.1, 3.2 and 3.3.
+    Llama3,
+    /// Of Qwen 2, 2.5 and 3.
+    Qwen,
+    /// Of DeepSeek V3 and R1, and what came of them.
+    DeepSeek,
+    /// Of Mistral's models since Nemo.
+    Tekken,
     /// No tokenizer is known.
     Estimate,
+}
+
+// === impl Encoding ===
+
+impl Encoding {
+    /// As users write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::O200k => "o200k_base",
+            Self::Harmony => "o200k_harmony",
+            Self::Cl100k => "cl100k_base",
+            Self::Llama3 => "llama3",
+            Self::Qwen => "qwen2",
+            Self::DeepSeek => "deepseek_v3",
+            Self::Tekken => "tekken",
+            Self::Estimate => "estimate",
+        }
+    }
 }
 
 /// The prompt has at least `lower` tokens in the template of an encoding that is known, and at least `least` in any; its text
@@ -58,16 +87,8 @@ pub struct Count {
     pub exact: bool,
 }
 
-/// What a chat template puts around a message (OpenAI's own: three).
-const PER_MESSAGE: u64 = 3;
-
-/// What Harmony's own system message takes (who the model is, what it knows until when, today's date, how hard to think, the
-/// channels to answer on), and what is around the application's instructions. A server may word it otherwise: it is a guess.
-const HARMONY: u64 = 64;
-const HARMONY_INSTRUCTIONS: u64 = 5;
-
-/// What opens the answer.
-const PER_PROMPT: u64 = 3;
+/// What OpenAI's template puts around a message.
+const PER_MESSAGE: u64 = Encoding::O200k.template().message;
 
 /// What an image costs where its size is not looked at: OpenAI's price for low detail, and for one tile of four in high.
 const IMAGE: u64 = 85;
@@ -131,9 +152,6 @@ pub fn count(api: Api, body: &Body, encoding: Encoding) -> Count {
 #[must_use]
 pub fn count_while(api: Api, body: &Body, encoding: Encoding, goes_on: &dyn Fn() -> bool) -> Count {
     let mut counter = Counter::new(encoding, goes_on);
-    if encoding == Encoding::Harmony && !matches!(api, Api::Completions | Api::Embeddings) {
-        counter.guess(HARMONY + HARMONY_INSTRUCTIONS);
-    }
     match api {
         Api::ChatCompletions | Api::Messages | Api::CountTokens => chat(body, &mut counter),
         Api::Completions => prompt(&body.value("prompt").unwrap_or_default(), &mut counter),
@@ -143,6 +161,30 @@ pub fn count_while(api: Api, body: &Body, encoding: Encoding, goes_on: &dyn Fn()
         Api::Pass(_) => {}
     }
     counter.total()
+}
+
+/// Counts each of some elements of `messages`, or of a response's `input`, the template around it included; as
+/// [`count_while`] does, and what one of them has counted the other does not count again.
+#[must_use]
+pub fn count_parts(api: Api, parts: &[&[u8]], encoding: Encoding, goes_on: &dyn Fn() -> bool) -> Vec<u64> {
+    let mut counter = Counter::new(encoding, goes_on);
+    let mut count = |part: &&[u8]| {
+        let before = counter.total().tokens;
+        match api {
+            Api::Responses => counter.part(Kind::Item, part, items::add),
+            _ => counter.part(Kind::Message, part, add_message),
+        };
+        counter.total().tokens - before
+    };
+    parts.iter().map(&mut count).collect()
+}
+
+/// Counts a text alone, and remembers it.
+#[must_use]
+pub fn count_text(text: &str, encoding: Encoding, goes_on: &dyn Fn() -> bool) -> u64 {
+    let mut counter = Counter::new(encoding, goes_on);
+    counter.remembered(text);
+    counter.total().tokens
 }
 
 /// Counts one message of `messages`, or one item of a response's `input`, the template around it included; as
@@ -161,15 +203,12 @@ pub fn count_message(message: &Value, encoding: Encoding, goes_on: &dyn Fn() -> 
 /// Says that a turn is over: the caller's clock decides how long one is. What no count has needed for [`IDLE_TURNS`] of
 /// them goes. Says how many vocabularies are in memory still.
 pub fn turn() -> usize {
-    let left = shelf::SHELF.turn();
-    if left == 0 {
-        text::MEMORY.clear();
-    }
-    left
+    text::MEMORY.turn();
+    shelf::SHELF.turn()
 }
 
 fn chat(body: &Body, counter: &mut Counter<'_>) {
-    counter.add(PER_PROMPT);
+    counter.add(counter.template().prompt);
     let mut has_system = false;
     if let Some(system) = body.get_bytes("system").filter(|system| *system != b"null") {
         has_system = true;
@@ -178,7 +217,15 @@ fn chat(body: &Body, counter: &mut Counter<'_>) {
     for message in body.elements("messages") {
         has_system |= counter.part(Kind::Message, message, add_message);
     }
+    add_own(has_system, counter);
     add_tools(body, has_system, counter);
+}
+
+/// What the template says of its own.
+fn add_own(has_system: bool, counter: &mut Counter<'_>) {
+    if let Some(Own { always, alone, .. }) = counter.template().own {
+        counter.guess(if has_system { always } else { always + alone });
+    }
 }
 
 /// Whatever a model may be asked: a conversation, the input of a response, or mere text.
@@ -193,7 +240,7 @@ fn any(body: &Body, counter: &mut Counter<'_>) {
 }
 
 fn add_system(system: &Value, counter: &mut Counter<'_>) {
-    counter.add(PER_MESSAGE);
+    counter.message();
     counter.text("system");
     add_content(system, counter);
 }
@@ -201,7 +248,13 @@ fn add_system(system: &Value, counter: &mut Counter<'_>) {
 fn add_tools(body: &Body, has_system: bool, counter: &mut Counter<'_>) {
     if body.array_len("tools").is_some_and(|tools| tools > 0) {
         let tools = body.get_bytes("tools").unwrap_or_default();
-        counter.part(Kind::Tools, tools, |tools, counter| counter.text(&rendering::tools(tools)));
+        counter.part(Kind::Tools, tools, |tools, counter| match counter.template().own {
+            Some(Own { tools: Some(around), .. }) => {
+                counter.text(&tools.to_string());
+                counter.guess(around);
+            }
+            _ => counter.text(&rendering::tools(tools)),
+        });
         counter.add(if has_system { 5 } else { 9 });
         add_choice(&body.value("tool_choice").unwrap_or_default(), counter);
     }
@@ -217,15 +270,11 @@ fn add_choice(choice: &Value, counter: &mut Counter<'_>) {
 }
 
 fn add_message(message: &Value, counter: &mut Counter<'_>) {
-    counter.add(PER_MESSAGE);
+    counter.message();
     for (key, value) in message.as_object().into_iter().flatten() {
         match key.as_str() {
             "content" => add_content(value, counter),
-            "tool_calls" => {
-                for call in value.as_array().into_iter().flatten() {
-                    counter.text(call["function"]["arguments"].as_str().unwrap_or_default());
-                }
-            }
+            "tool_calls" => value.as_array().into_iter().flatten().for_each(|call| add_call(call, counter)),
             "function_call" => counter.text(value["arguments"].as_str().unwrap_or_default()),
             "name" => {
                 counter.add(1);
@@ -233,6 +282,15 @@ fn add_message(message: &Value, counter: &mut Counter<'_>) {
             }
             _ => counter.text(value.as_str().unwrap_or_default()),
         }
+    }
+}
+
+/// A call that was made. OpenAI's recipe knows the arguments alone.
+fn add_call(call: &Value, counter: &mut Counter<'_>) {
+    counter.text(call["function"]["arguments"].as_str().unwrap_or_default());
+    if let Template { own: Some(Own { tools: Some(_), .. }), .. } = counter.template() {
+        counter.text(call["function"]["name"].as_str().unwrap_or_default());
+        counter.guess(CALL);
     }
 }
 
@@ -270,7 +328,10 @@ fn add_part(part: &Value, counter: &mut Counter<'_>) {
 /// Text, a list of texts, tokens, or a list of lists of tokens.
 fn prompt(value: &Value, counter: &mut Counter<'_>) {
     match value {
-        Value::String(text) => counter.text(text),
+        Value::String(text) => {
+            counter.add(counter.template().text);
+            counter.text(text);
+        }
         Value::Number(_) => counter.add(1),
         Value::Array(items) => items.iter().for_each(|item| prompt(item, counter)),
         Value::Null | Value::Bool(_) | Value::Object(_) => {}

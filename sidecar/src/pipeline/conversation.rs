@@ -84,16 +84,15 @@ impl Conversation {
             Api::Responses => items::parts(&messages),
             _ => part::parts(&messages),
         };
-        let measure = |(message, part)| {
-            let tokens = tokens::count_message(message, encoding, goes_on);
-            Message { part, tokens, least: tokens }
+        let counts = match raw.first()? {
+            b'[' => tokens::count_parts(api, &body.elements(key), encoding, goes_on),
+            _ => messages.iter().map(|message| tokens::count_message(message, encoding, goes_on)).collect(),
         };
-        let sizes: Vec<Message> = messages.iter().zip(parts).map(measure).collect();
+        let measure = |(tokens, part)| Message { part, tokens, least: tokens };
+        let sizes: Vec<Message> = counts.into_iter().zip(parts).map(measure).collect();
         let inside = sizes.iter().fold(0u64, |sum, message| sum.saturating_add(message.tokens));
-        let counted = match encoding {
-            Encoding::Estimate => tokens::count_while(api, &body, encoding, goes_on).tokens,
-            Encoding::O200k | Encoding::Harmony | Encoding::Cl100k => believed,
-        };
+        // What its messages come to is remembered.
+        let counted = tokens::count_while(api, &body, encoding, goes_on).tokens;
         let counted = counted.max(inside).max(1);
         let fixed = counted - inside;
         Some(Self { api, key, body, encoding, messages, sizes, fixed, believed, counted })

@@ -12,7 +12,7 @@ use spillway_policy::{
     Tier,
     fallback::{Demand, Measure, Output, Question, Set, Sizes},
 };
-use spillway_providers::{Api, Body, Need, Pass, Surcharges, pass::Bill, read};
+use spillway_providers::{Api, Body, Need, Pass, Surcharges, pass::Bill, read, tokens::Turns};
 
 use super::{
     accept::Accepted,
@@ -68,6 +68,8 @@ pub(super) struct Call {
     pub(super) learnt: Vec<(usize, u64)>,
     /// The prompt's tokens by the word of these backends' providers.
     pub(super) told: Vec<(usize, u64)>,
+    /// The prompt as such words are remembered, once somebody has looked for them.
+    pub(super) turns: Option<Arc<Turns>>,
     /// For their word, and not yet booked.
     pub(super) waited: Duration,
     pub(super) runtime: Arc<Runtime>,
@@ -132,6 +134,7 @@ pub(super) async fn call(
         strict_tools: false,
         learnt,
         told: Vec::new(),
+        turns: None,
         waited: Duration::ZERO,
         runtime: settle.runtime(),
         headers: std::mem::take(&mut accepted.headers),
@@ -322,7 +325,9 @@ impl Call {
     /// The same request, to be sent to somebody else at the same time.
     pub(super) fn copy(&self, deadline: Instant) -> Self {
         let Self { api, route, body, heavy, passing, unable, need, model, sizes, wanted, words, .. } = self;
-        let Self { hints, surcharges, truncated, summary, lowers_limit, learnt, told, runtime, forwarded, .. } = self;
+        let Self {
+            hints, surcharges, truncated, summary, lowers_limit, learnt, told, turns, runtime, forwarded, ..
+        } = self;
         Self {
             api: *api,
             route: Arc::clone(route),
@@ -343,6 +348,7 @@ impl Call {
             strict_tools: false,
             learnt: learnt.clone(),
             told: told.clone(),
+            turns: turns.clone(),
             waited: Duration::ZERO,
             runtime: Arc::clone(runtime),
             headers: HeaderMap::new(),
@@ -359,8 +365,15 @@ impl Call {
         let (sizes, surcharges) = (count::bounds(api, &body), Surcharges::default());
         let (unable, wanted, hints) = (Set::default(), Wanted::default(), Hints::default());
         let (truncated, summary, lowers_limit) = (0, None, false);
-        let copy = Self { told: Vec::new(), ..self.copy(deadline) };
+        let mut copy = self.copy(deadline);
+        copy.forget_told();
         Self { api, body, need, sizes, surcharges, unable, wanted, hints, truncated, summary, lowers_limit, ..copy }
+    }
+
+    /// The prompt has become another one.
+    pub(super) fn forget_told(&mut self) {
+        self.told.clear();
+        self.turns = None;
     }
 
     /// How long until the deadline.

@@ -152,7 +152,7 @@ impl Structure {
         self.again = self.original.is_some();
         if let Some((body, sizes)) = self.original.take() {
             (call.body, call.sizes) = (body, sizes);
-            call.told.clear();
+            call.forget_told();
         }
     }
 
@@ -277,7 +277,7 @@ impl Structure {
         // The answer at hand is what failed, then as before.
         let Ok((body, sizes)) = another.await else { return false };
         self.original = Some((std::mem::replace(&mut call.body, body), std::mem::replace(&mut call.sizes, sizes)));
-        call.told.clear();
+        call.forget_told();
         if plan.ask_again(call).await {
             return true;
         }

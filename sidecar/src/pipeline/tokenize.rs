@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use spillway_policy::fallback::{Counted, Sizes};
 use spillway_providers::{
     Api, BadRequest, Body,
-    tokens::{self, Count, Encoding},
+    tokens::{self, Count},
 };
 
 use super::{
@@ -97,12 +97,7 @@ fn unknown(generation: &Generation, model: &str) -> ProxyError {
 
 fn said(route: &Route, first: usize, Count { tokens, exact }: Count) -> Bytes {
     let backend = &route.backends[first];
-    let encoding = match backend.encoding {
-        Encoding::O200k => "o200k_base",
-        Encoding::Harmony => "o200k_harmony",
-        Encoding::Cl100k => "cl100k_base",
-        Encoding::Estimate => "estimate",
-    };
+    let encoding = backend.encoding.name();
     let candidate = &route.candidates[first];
     let mut said = json!({
         "tokens": candidate.corrected(Counted { tokens, exact }), "exact": exact, "encoding": encoding, "model": backend.model, "backend": backend.name,

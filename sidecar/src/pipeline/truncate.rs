@@ -58,10 +58,10 @@ pub(super) fn take(call: &mut Call, backend: usize, shortened: Shortened, exact:
     let Shortened { body, sizes, changed, tokens } = shortened;
     (call.body, call.sizes) = (body, sizes);
     call.truncated = call.truncated.saturating_add(changed);
-    let candidate = &call.route.candidates[backend];
     // Of what a provider has counted itself, what is left is as good as an estimate.
     let exact = exact && call.told.is_empty();
-    call.told.clear();
+    call.forget_told();
+    let candidate = &call.route.candidates[backend];
     // Estimates are kept as they were made, and corrected when they are used.
     let calibration = candidate.calibration.as_ref().filter(|_| !exact);
     let tokens = calibration.map_or(tokens, |calibration| calibration.undo(tokens));

@@ -180,6 +180,11 @@ pub struct Model {
 pub enum Tokenizer {
     O200kBase,
     Cl100kBase,
-    /// No tokenizer is known: counts are estimates, and are marked so.
+    Llama3,
+    Qwen2,
+    DeepSeekV3,
+    Tekken,
+    /// No tokenizer is known, or none that this sidecar has: counts are estimates, and are marked so.
+    #[serde(other)]
     Estimate,
 }

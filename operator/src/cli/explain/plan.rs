@@ -105,7 +105,8 @@ pub(super) fn plan<'a>(route: &'a wire::Route, kind: impl Fn(&str) -> &'a str, a
 fn sizes(asked: &Asked) -> Sizes {
     let counted = |exact| Some(Counted { tokens: asked.tokens, exact: exact && !asked.images });
     let attached = Attached { images: u64::from(asked.images), ..Attached::default() };
-    let counted = [counted(true), counted(true), counted(false), counted(false)];
+    // The first two are OpenAI's, whose template is known to the token.
+    let counted = std::array::from_fn(|tokenizer| counted(tokenizer < 2));
     Sizes { attached, counted, ..Sizes::bounds(0, asked.tokens.saturating_mul(BYTES_PER_TOKEN)) }
 }
 

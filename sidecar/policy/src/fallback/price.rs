@@ -116,7 +116,7 @@ mod tests {
     use super::*;
     use crate::{
         PiecePrices, Price, Rates,
-        fallback::{Attached, Choice, Counted, PerImage, Set},
+        fallback::{Attached, Choice, Counted, PerImage, Set, sizes::counted_by},
     };
 
     /// $1 and $10 per million tokens, so 1,000 and 10,000 nano-dollars each.
@@ -218,10 +218,7 @@ mod tests {
 
     #[test]
     fn the_worst_case_holds_whatever_the_estimate_and_whatever_an_image_shows() {
-        let text = |exact| Sizes {
-            counted: [Some(Counted { tokens: 100, exact }), None, None, None],
-            ..Sizes::bounds(10, 1_000)
-        };
+        let text = |exact| Sizes { counted: counted_by(0, Counted { tokens: 100, exact }), ..Sizes::bounds(10, 1_000) };
         let with = |attached| Sizes { attached, ..text(false) };
         let images = |images, low| with(Attached { images, low, ..Attached::default() });
         let unbounded = Attached { unbounded: true, ..Attached::default() };
@@ -251,10 +248,8 @@ mod tests {
 
     #[test]
     fn a_bound_passes_over_what_may_cost_more_and_counts_only_near_it() {
-        let counted = |tokens, exact| Sizes {
-            counted: [Some(Counted { tokens, exact }), None, None, None],
-            ..Sizes::bounds(100, 4_000)
-        };
+        let counted =
+            |tokens, exact| Sizes { counted: counted_by(0, Counted { tokens, exact }), ..Sizes::bounds(100, 4_000) };
         let dear =
             |worst| (Choice::Nobody, Some(Skip::TooExpensive { worst: NanoUsd(worst), max: NanoUsd(2_000_000) }));
         let unknown = Candidate { price: None, ..CANDIDATE };

@@ -1,6 +1,6 @@
 //! How long a prompt is, how much is kept for its answer, and whether both fit a window.
 
-use super::{Candidate, Check, Skip, TOKENIZERS, UNKNOWN};
+use super::{Candidate, Check, FRAMED, Skip, TOKENIZERS};
 
 /// An estimate is off by a half or the double at most, where it is of text alone: what is estimated at more than so many
 /// windows does not fit one.
@@ -112,7 +112,7 @@ impl Sizes {
 
     /// As few tokens as the prompt can have.
     pub(super) const fn least(&self, tokenizer: usize) -> u64 {
-        if tokenizer == UNKNOWN { self.least } else { self.lower }
+        if tokenizer < FRAMED { self.lower } else { self.least }
     }
 
     /// As many tokens as a model can make of the prompt, by its length alone. None: there is something in it that has none.
@@ -148,4 +148,10 @@ impl Sizes {
             None => Check::Open,
         }
     }
+}
+
+/// A count by one tokenizer and no other.
+#[cfg(test)]
+pub(super) fn counted_by(tokenizer: usize, counted: Counted) -> [Option<Counted>; TOKENIZERS] {
+    std::array::from_fn(|other| (other == tokenizer).then_some(counted))
 }

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::*;
+use super::{sizes::counted_by, *};
 use crate::{PiecePrices, Rates};
 
 const PLAIN: Candidate = Candidate {
@@ -46,10 +46,8 @@ fn ask(candidates: &[Candidate], demand: Demand, sizes: &Sizes, out: Set) -> (Ch
 #[test]
 fn bounds_decide_where_they_can_and_counting_is_asked_for_where_not() {
     let demand = Demand { output: Output::Asked(200), ..Demand::default() };
-    let counted = |tokens, exact| Sizes {
-        counted: [Some(Counted { tokens, exact }), None, None, None],
-        ..Sizes::bounds(500, 5_000)
-    };
+    let counted =
+        |tokens, exact| Sizes { counted: counted_by(0, Counted { tokens, exact }), ..Sizes::bounds(500, 5_000) };
     let too_long = |prompt, certain| vec![(0, Skip::TooLong { prompt, output: 200, window: 1_000, certain })];
     let rows = [
         ("every byte a token, and still it fits", Sizes::bounds(1, 800), Choice::Take(0), vec![]),
@@ -71,7 +69,7 @@ fn bounds_decide_where_they_can_and_counting_is_asked_for_where_not() {
     let asked = ask(std::slice::from_ref(&unknown), demand, &Sizes::bounds(801, 5_000), Set::default());
     assert_eq!(asked, (Choice::Nobody, too_long(801, true)), "no tokenizer has longer tokens");
     let guessed = |tokens, attached| Sizes {
-        counted: [None, None, None, Some(Counted { tokens, exact: false })],
+        counted: counted_by(UNKNOWN, Counted { tokens, exact: false }),
         attached,
         ..Sizes::bounds(1, 50_000)
     };
@@ -86,10 +84,8 @@ fn bounds_decide_where_they_can_and_counting_is_asked_for_where_not() {
     let calibration = Arc::<Calibration>::default();
     calibration.learn(1_000, 700);
     let calibrated = Candidate { calibration: Some(calibration), ..unknown };
-    let estimated = |tokens| Sizes {
-        counted: [None, None, None, Some(Counted { tokens, exact: false })],
-        ..Sizes::bounds(1, 5_000)
-    };
+    let estimated =
+        |tokens| Sizes { counted: counted_by(UNKNOWN, Counted { tokens, exact: false }), ..Sizes::bounds(1, 5_000) };
     assert_eq!(ask(std::slice::from_ref(&calibrated), demand, &estimated(1_100), Set::default()).0, Choice::Take(0));
     let (choice, skipped) = ask(&[calibrated], demand, &estimated(1_200), Set::default());
     assert_eq!((choice, skipped), (Choice::Nobody, too_long(840, false)));
@@ -192,7 +188,7 @@ proptest! {
         tokens in 0u64..2_000, output in 0u64..500, ruled_out in 0usize..10,
     ) {
         let candidates: Vec<_> = windows.iter().map(|window| Candidate { window: *window, ..PLAIN }).collect();
-        let sizes = Sizes { counted: [Some(Counted { tokens, exact: true }), None, None, None], ..Sizes::bounds(0, 9_999) };
+        let sizes = Sizes { counted: counted_by(0, Counted { tokens, exact: true }), ..Sizes::bounds(0, 9_999) };
         let mut out = Set::default();
         out.insert(ruled_out);
         let demand = Demand { output: Output::Asked(output), ..Demand::default() };

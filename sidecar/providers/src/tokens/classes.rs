@@ -17,15 +17,21 @@ pub(super) const NUMBER: u8 = 1 << 3;
 pub(super) const SPACE: u8 = 1 << 4;
 /// `\r` and `\n`, which are [`SPACE`] too.
 pub(super) const BREAK: u8 = 1 << 5;
+/// Punctuation and symbols.
+pub(super) const SYMBOL: u8 = 1 << 6;
+/// Marks, which are [`UPPER`] and [`LOWER`] too.
+pub(super) const MARK: u8 = 1 << 7;
 
-const CATEGORIES: [(&str, u8); 7] = [
+const CATEGORIES: [(&str, u8); 9] = [
     (r"\p{Lu}", UPPER | LETTER),
     (r"\p{Lt}", UPPER | LETTER),
     (r"\p{Ll}", LOWER | LETTER),
     (r"\p{Lm}", UPPER | LOWER | LETTER),
     (r"\p{Lo}", UPPER | LOWER | LETTER),
-    (r"\p{M}", UPPER | LOWER),
+    (r"\p{M}", UPPER | LOWER | MARK),
     (r"\p{N}", NUMBER),
+    (r"\p{P}", SYMBOL),
+    (r"\p{S}", SYMBOL),
 ];
 
 /// Characters in one block of the table.
@@ -97,7 +103,7 @@ mod tests {
             ('ǅ', UPPER | LETTER),
             ('ʰ', UPPER | LOWER | LETTER),
             ('你', UPPER | LOWER | LETTER),
-            ('\u{301}', UPPER | LOWER),
+            ('\u{301}', UPPER | LOWER | MARK),
             ('7', NUMBER),
             ('Ⅷ', NUMBER),
             ('½', NUMBER),
@@ -105,8 +111,9 @@ mod tests {
             ('\u{a0}', SPACE),
             ('\u{3000}', SPACE),
             ('\n', SPACE | BREAK),
-            ('!', 0),
-            ('😀', 0),
+            ('!', SYMBOL),
+            ('😀', SYMBOL),
+            ('\u{200d}', 0),
             ('𐐀', UPPER | LETTER),
             ('\u{10ffff}', 0),
         ];

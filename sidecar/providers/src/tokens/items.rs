@@ -2,24 +2,25 @@
 
 use serde_json::Value;
 
-use super::{PER_MESSAGE, PER_PROMPT, add_content, add_message, add_system, add_tools, memory::Kind, text::Counter};
+use super::{add_content, add_message, add_own, add_system, add_tools, memory::Kind, text::Counter};
 use crate::Body;
 
 pub(super) fn count(body: &Body, counter: &mut Counter<'_>) {
-    counter.add(PER_PROMPT);
+    counter.add(counter.template().prompt);
     let mut has_system = false;
     if let Some(instructions) = body.get_bytes("instructions").filter(|instructions| *instructions != b"null") {
         has_system = true;
         counter.part(Kind::System, instructions, add_system);
     }
     if body.get_bytes("input").is_some_and(|input| input.starts_with(b"\"")) {
-        counter.add(PER_MESSAGE);
+        counter.message();
         counter.text("user");
         add_content(&body.value("input").unwrap_or_default(), counter);
     }
     for item in body.elements("input") {
         has_system |= counter.part(Kind::Item, item, add);
     }
+    add_own(has_system, counter);
     add_tools(body, has_system, counter);
 }
 
@@ -29,12 +30,12 @@ pub(super) fn add(item: &Value, counter: &mut Counter<'_>) {
     match item["type"].as_str() {
         None => add_message(item, counter),
         Some("message") => {
-            counter.add(PER_MESSAGE);
+            counter.message();
             counter.text(text("role"));
             add_content(&item["content"], counter);
         }
         Some("function_call") => {
-            counter.add(PER_MESSAGE);
+            counter.message();
             counter.text(text("name"));
             counter.text(text("arguments"));
         }
@@ -46,7 +47,7 @@ pub(super) fn add(item: &Value, counter: &mut Counter<'_>) {
             counter.guess(text("encrypted_content").len() as u64 / 6);
         }
         _ => {
-            counter.add(PER_MESSAGE);
+            counter.message();
             match &item["output"] {
                 output @ (Value::String(_) | Value::Array(_)) => add_content(output, counter),
                 _ => counter.guess(item.to_string().len() as u64 / 4),

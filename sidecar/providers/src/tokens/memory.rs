@@ -7,12 +7,15 @@
 use std::{
     collections::HashMap,
     hash::BuildHasher,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use foldhash::quality::RandomState;
 
-use super::Encoding;
+use super::{Encoding, IDLE_TURNS};
 
 /// What was used least recently goes, half of it at once. All of it takes less than half a megabyte.
 const HALF: usize = 1 << 13;
@@ -24,8 +27,12 @@ pub(super) enum Kind {
     Item,
     System,
     Tools,
+    /// A text inside of a message.
+    Text,
     /// All of a prompt, as its provider counts.
     Told,
+    /// That somebody has counted a prompt at all.
+    Teller,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +43,7 @@ pub(super) struct Known {
     pub(super) is_system: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     hash: u64,
     length: usize,
@@ -46,6 +53,8 @@ pub(super) struct Key {
 pub(super) struct Memory {
     state: RandomState,
     halves: Mutex<Halves>,
+    /// Turns of [`Self::turn`] since somebody looked.
+    idle: AtomicU32,
 }
 
 #[derive(Default)]
@@ -71,7 +80,13 @@ impl Memory {
         Key { hash: self.state.hash_one((row, part)), length: row.length.saturating_add(part.len()) }
     }
 
+    /// What somebody says of a row.
+    pub(super) fn of(&self, row: Key, who: Key) -> Key {
+        Key { hash: self.state.hash_one((row, who)), length: row.length }
+    }
+
     pub(super) fn get(&self, key: Key) -> Option<Known> {
+        self.idle.store(0, Ordering::Relaxed);
         let mut halves = self.halves.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = halves.newer.get(&key) {
             return Some(*known);
@@ -85,8 +100,12 @@ impl Memory {
         self.halves.lock().unwrap_or_else(PoisonError::into_inner).put(key, known);
     }
 
-    pub(super) fn clear(&self) {
-        *self.halves.lock().unwrap_or_else(PoisonError::into_inner) = Halves::default();
+    /// One more turn is over. What nobody has looked at for as many as a vocabulary waits goes.
+    pub(super) fn turn(&self) {
+        if self.idle.fetch_add(1, Ordering::Relaxed) >= IDLE_TURNS {
+            self.idle.store(IDLE_TURNS, Ordering::Relaxed);
+            *self.halves.lock().unwrap_or_else(PoisonError::into_inner) = Halves::default();
+        }
     }
 }
 
@@ -118,7 +137,13 @@ mod tests {
         assert!(halves.newer.len() + halves.older.len() <= 2 * HALF);
         drop(halves);
         assert_eq!(memory.get(key(2 * HALF)), None);
-        memory.clear();
+        for _ in 0..IDLE_TURNS {
+            memory.turn();
+        }
+        assert_eq!(memory.get(key(0)), Some(known(0)), "somebody looked in time");
+        for _ in 0..=IDLE_TURNS {
+            memory.turn();
+        }
         assert_eq!(memory.get(key(0)), None);
     }
 

@@ -4,13 +4,24 @@
 //! pattern it stands for; a run of one kind of character is gone over twice at most, so that no text takes more than
 //! linear time.
 
-use super::classes::{BREAK, CLASSES, Classes, LETTER, LOWER, NUMBER, SPACE, UPPER};
+use super::classes::{BREAK, CLASSES, Classes, LETTER, LOWER, MARK, NUMBER, SPACE, SYMBOL, UPPER};
 
 /// Whose cuts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pattern {
     O200k,
     Cl100k,
+    Llama3,
+    Qwen,
+    DeepSeek,
+    Tekken,
+}
+
+// === impl Pattern ===
+
+impl Pattern {
+    pub(super) const ALL: [Self; 6] =
+        [Self::O200k, Self::Cl100k, Self::Llama3, Self::Qwen, Self::DeepSeek, Self::Tekken];
 }
 
 /// The pieces of a text, in order, together all of it.
@@ -65,15 +76,16 @@ impl<'a> Pieces<'a> {
     fn end(&self, start: usize) -> Option<usize> {
         let (class, length) = self.class(start)?;
         Some(match self.pattern {
-            Pattern::O200k => self.end_o200k(start, class, length),
-            Pattern::Cl100k => self.end_cl100k(start, class, length),
+            Pattern::O200k | Pattern::Tekken => self.end_o200k(start, class, length),
+            Pattern::Cl100k | Pattern::Llama3 | Pattern::Qwen => self.end_cl100k(start, class, length),
+            Pattern::DeepSeek => self.end_deepseek(start, class, length),
         })
     }
 
     fn end_o200k(&self, start: usize, class: u8, length: usize) -> usize {
         if class & LETTER != 0 {
             return match self.word(start) {
-                Word::Ended(end) | Word::Upper(end) => self.contraction(end),
+                Word::Ended(end) | Word::Upper(end) => self.contracted(end),
                 Word::None => start + length,
             };
         }
@@ -85,23 +97,16 @@ impl<'a> Pieces<'a> {
         if class & BREAK == 0 {
             let is_mark = class & UPPER != 0;
             match (self.word(start + length), is_mark) {
-                (Word::Ended(end), _) | (Word::Upper(end), false) => return self.contraction(end),
+                (Word::Ended(end), _) | (Word::Upper(end), false) => return self.contracted(end),
                 (Word::Upper(_) | Word::None, true) => {
                     if let Word::Ended(end) = self.word(start) {
-                        return self.contraction(end);
+                        return self.contracted(end);
                     }
                 }
                 (Word::None, false) => {}
             }
         }
-        self.symbols(start, class, |byte| matches!(byte, b'\r' | b'\n' | b'/')).unwrap_or_else(|| {
-            let (end, line, last) = self.spaces(start);
-            match line {
-                // `\s*[\r\n]+`
-                Some(line) => line,
-                None => self.without_last(start, end, last),
-            }
-        })
+        self.symbols(start, class, |byte| matches!(byte, b'\r' | b'\n' | b'/')).unwrap_or_else(|| self.space(start))
     }
 
     fn end_cl100k(&self, start: usize, class: u8, length: usize) -> usize {
@@ -121,6 +126,9 @@ impl<'a> Pieces<'a> {
             }
         }
         self.symbols(start, class, |byte| matches!(byte, b'\r' | b'\n')).unwrap_or_else(|| {
+            if self.pattern != Pattern::Cl100k {
+                return self.space(start);
+            }
             let (end, line, last) = self.spaces(start);
             match line {
                 // `\s*[\r\n]`, unless the text ends with the run: `\s++$`.
@@ -128,6 +136,80 @@ impl<'a> Pieces<'a> {
                 _ => self.without_last(start, end, last),
             }
         })
+    }
+
+    /// Numbers, then ideographs and kana are cut out of the text before anything else is looked for, so nothing reaches across
+    /// their borders.
+    fn end_deepseek(&self, start: usize, class: u8, length: usize) -> usize {
+        if class & NUMBER != 0 {
+            return self.numbers(start);
+        }
+        if self.is_apart(start) {
+            // `[一-龥\u3040-\u309f\u30a0-\u30ff]+`
+            let mut end = start + length;
+            while self.is_apart(end) {
+                end += self.class(end).map_or(1, |(_, length)| length);
+            }
+            return end;
+        }
+        self.deepseek_word(start, class, length).unwrap_or_else(|| {
+            let symbols = if self.byte(start) == Some(b' ') { start + 1 } else { start };
+            let mut end = self.together(symbols, |class| class & SYMBOL != 0);
+            if end > symbols {
+                while self.byte(end).is_some_and(|byte| matches!(byte, b'\r' | b'\n')) {
+                    end += 1;
+                }
+                return end;
+            }
+            if class & SPACE != 0 { self.space(start) } else { self.unmatched(start) }
+        })
+    }
+
+    /// ``[!-/:-@[-`{-~][A-Za-z]+`` and `[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+`.
+    fn deepseek_word(&self, start: usize, class: u8, length: usize) -> Option<usize> {
+        let bytes = self.text.as_bytes();
+        if bytes[start].is_ascii_punctuation() {
+            let letters = bytes[start + 1..].iter().take_while(|byte| byte.is_ascii_alphabetic()).count();
+            if letters > 0 {
+                return Some(start + 1 + letters);
+            }
+        }
+        let of_word = |class: u8| class & (LETTER | MARK) != 0;
+        let end = |from| Some(self.together(from, of_word)).filter(|end| *end > from);
+        // A mark is both what may stand in front and part of a word.
+        let front = class & (BREAK | LETTER | SYMBOL) == 0;
+        front.then(|| end(start + length)).flatten().or_else(|| end(start))
+    }
+
+    /// What no part of the pattern has a word for, up to where one has.
+    fn unmatched(&self, start: usize) -> usize {
+        let mut at = start;
+        while let Some((class, length)) = self.class(at) {
+            let known = class & (NUMBER | SPACE | SYMBOL) != 0 || self.is_apart(at);
+            if known || self.deepseek_word(at, class, length).is_some() {
+                break;
+            }
+            at += length;
+        }
+        at
+    }
+
+    /// The end of a run that no border of what is cut out before is in.
+    fn together(&self, mut at: usize, passes: impl Fn(u8) -> bool) -> usize {
+        while let Some((class, length)) = self.class(at) {
+            if !passes(class) || self.is_apart(at) {
+                break;
+            }
+            at += length;
+        }
+        at
+    }
+
+    /// Whether an ideograph or kana stands there.
+    fn is_apart(&self, at: usize) -> bool {
+        // Those are three bytes each, from U+3040 on.
+        self.byte(at).is_some_and(|byte| (0xe3..=0xe9).contains(&byte))
+            && matches!(self.text[at..].chars().next(), Some('\u{3040}'..='\u{30ff}' | '一'..='龥'))
     }
 
     /// `U*L+` and, where that is not to be had, `U+L*`, where the last of U are in L as well.
@@ -152,6 +234,11 @@ impl<'a> Pieces<'a> {
         }
     }
 
+    /// The end of a word, where it goes on as one.
+    fn contracted(&self, at: usize) -> usize {
+        if self.pattern == Pattern::Tekken { at } else { self.contraction(at) }
+    }
+
     /// `(?i:'s|'t|'re|'ve|'m|'ll|'d)?`: the end of it, or where it would begin. The long s is an s here.
     fn contraction(&self, at: usize) -> usize {
         let Some([b'\'', rest @ ..]) = self.text.as_bytes().get(at..) else { return at };
@@ -162,10 +249,11 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    /// `\p{N}{1,3}`
+    /// `\p{N}{1,3}`, or `\p{N}`.
     fn numbers(&self, start: usize) -> usize {
+        let most = if matches!(self.pattern, Pattern::Qwen | Pattern::Tekken) { 1 } else { 3 };
         let mut end = start;
-        for _ in 0..3 {
+        for _ in 0..most {
             match self.class(end) {
                 Some((class, length)) if class & NUMBER != 0 => end += length,
                 _ => break,
@@ -207,9 +295,20 @@ impl<'a> Pieces<'a> {
         (end, line, last)
     }
 
+    /// `\s*[\r\n]+`, else what comes before the last.
+    fn space(&self, start: usize) -> usize {
+        let (end, line, last) = self.spaces(start);
+        line.unwrap_or_else(|| self.without_last(start, end, last))
+    }
+
     /// `\s+(?!\S)`, else `\s+`: what follows keeps one for itself.
     fn without_last(&self, start: usize, end: usize, last: usize) -> usize {
-        if end == self.text.len() || end - last == start { end } else { end - last }
+        let is_end = match self.class(end) {
+            None => true,
+            // What is cut out before is not seen from here.
+            Some((class, _)) => self.pattern == Pattern::DeepSeek && (class & NUMBER != 0 || self.is_apart(end)),
+        };
+        if is_end || end - last == start { end } else { end - last }
     }
 }
 

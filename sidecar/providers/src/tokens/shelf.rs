@@ -11,10 +11,8 @@ pub(super) static SHELF: Shelf = Shelf::new();
 /// Turns of [`Shelf::turn`] without a count after which a vocabulary goes.
 pub const IDLE_TURNS: u32 = 10;
 
-pub(super) struct Shelf {
-    o200k: Mutex<Place>,
-    cl100k: Mutex<Place>,
-}
+/// A place for each pattern.
+pub(super) struct Shelf([Mutex<Place>; Pattern::ALL.len()]);
 
 struct Place {
     vocabulary: Option<Arc<Vocabulary>>,
@@ -26,26 +24,29 @@ struct Place {
 
 impl Shelf {
     pub(super) const fn new() -> Self {
-        const EMPTY: Place = Place { vocabulary: None, idle: 0 };
-        Self { o200k: Mutex::new(EMPTY), cl100k: Mutex::new(EMPTY) }
+        Self([const { Mutex::new(Place { vocabulary: None, idle: 0 }) }; Pattern::ALL.len()])
     }
 
     /// Loads it if it is not there, while others who want it wait.
     pub(super) fn take(&self, encoding: Encoding) -> Option<Arc<Vocabulary>> {
-        let (place, pattern) = match encoding {
-            Encoding::O200k | Encoding::Harmony => (&self.o200k, Pattern::O200k),
-            Encoding::Cl100k => (&self.cl100k, Pattern::Cl100k),
+        let pattern = match encoding {
+            Encoding::O200k | Encoding::Harmony => Pattern::O200k,
+            Encoding::Cl100k => Pattern::Cl100k,
+            Encoding::Llama3 => Pattern::Llama3,
+            Encoding::Qwen => Pattern::Qwen,
+            Encoding::DeepSeek => Pattern::DeepSeek,
+            Encoding::Tekken => Pattern::Tekken,
             Encoding::Estimate => return None,
         };
-        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut place = self.0[pattern as usize].lock().unwrap_or_else(PoisonError::into_inner);
         place.idle = 0;
         Some(Arc::clone(place.vocabulary.get_or_insert_with(|| Arc::new(Vocabulary::load(pattern)))))
     }
 
     /// One more turn is over. Says how many vocabularies are in memory still.
     pub(super) fn turn(&self) -> usize {
-        [&self.o200k, &self.cl100k]
-            .into_iter()
+        self.0
+            .iter()
             .filter(|place| match place.try_lock() {
                 Ok(mut place) => place.turn(),
                 Err(TryLockError::Poisoned(place)) => place.into_inner().turn(),

@@ -85,7 +85,7 @@ fn a_message_counts_as_much_alone_as_among_others() {
     let alone: u64 =
         messages.as_array().unwrap().iter().map(|message| count_message(message, Encoding::Cl100k, &|| true)).sum();
     let body = body(&json!({"messages": messages}));
-    assert_eq!(count(Api::ChatCompletions, &body, Encoding::Cl100k).tokens, alone + PER_PROMPT);
+    assert_eq!(count(Api::ChatCompletions, &body, Encoding::Cl100k).tokens, alone + Encoding::Cl100k.template().prompt);
 }
 
 #[test]
@@ -186,6 +186,50 @@ fn what_a_conversation_begins_with_is_not_counted_again() {
     assert_eq!(second, Count { tokens: first.tokens + PER_MESSAGE + 1 + 2, exact: true });
 }
 
+/// However it is looked at: as a whole, and message by message where some have to be left out.
+#[test]
+fn of_a_conversation_that_grows_only_what_is_new_is_encoded() {
+    let turn =
+        |number: usize| format!("a turn no other test has, the {number}th of {}", "forty-three alpacas ".repeat(200));
+    let mut texts: Vec<String> = (0..8).map(turn).collect();
+    let encoded = |texts: &[String]| {
+        let messages: Vec<Value> = texts.iter().map(|text| json!({"role": "user", "content": text})).collect();
+        let body = body(&json!({"messages": messages}));
+        let before = text::ENCODED.with(Cell::get);
+        let whole = count_while(Api::ChatCompletions, &body, Encoding::Llama3, &|| true);
+        let parts = count_parts(Api::ChatCompletions, &body.elements("messages"), Encoding::Llama3, &|| true);
+        let inside: u64 = texts.iter().map(|text| count_text(text, Encoding::Llama3, &|| true)).sum();
+        let Template { message, prompt, own, .. } = Encoding::Llama3.template();
+        let own = own.map_or(0, |own| own.always + own.alone);
+        assert_eq!(whole.tokens, parts.iter().sum::<u64>() + prompt + own);
+        assert_eq!(parts.iter().sum::<u64>(), inside + (message + 1) * texts.len() as u64);
+        text::ENCODED.with(Cell::get) - before
+    };
+    let all: usize = texts.iter().map(String::len).sum();
+    // Who speaks is counted with each message; a text is remembered apart from its message.
+    assert_eq!(encoded(&texts), 2 * all + 8 * "user".len());
+    for number in 8..11 {
+        texts.push(turn(number));
+        assert_eq!(encoded(&texts), 2 * texts[number].len() + "user".len(), "turn {number}");
+    }
+}
+
+/// Qwen's tokenizer composes a text before it reads it, and there is none here that could.
+#[test]
+fn a_text_that_a_tokenizer_may_read_in_another_form_is_not_counted_exactly() {
+    for (text, exact) in
+        [("naïve 你好 한국", true), ("nai\u{308}ve", false), ("\u{1112}\u{1161}\u{11ab}", false), ("5 \u{212b}", false)]
+    {
+        for (encoding, exact) in [(Encoding::Qwen, exact), (Encoding::Tekken, true)] {
+            assert_eq!(
+                count(Api::Embeddings, &body(&json!({"input": text})), encoding).exact,
+                exact,
+                "{encoding:?} {text}"
+            );
+        }
+    }
+}
+
 #[test]
 fn estimates_err_on_the_safe_side() {
     let text = "The quick brown fox jumps over the lazy dog, twice a day, and 你好 to all of you.";
@@ -216,9 +260,33 @@ proptest! {
 fn what_a_template_says_of_its_own_is_guessed_where_there_is_a_conversation() {
     let chat = Body::parse(r#"{"messages": [{"role": "user", "content": "hello world"}]}"#.into()).unwrap();
     let text = Body::parse(r#"{"prompt": "hello world"}"#.into()).unwrap();
-    let rows = [(Api::ChatCompletions, &chat, 69, false), (Api::Completions, &text, 0, true)];
-    for (api, body, more, exact) in rows {
-        let plain = count(api, body, Encoding::O200k);
-        assert_eq!(count(api, body, Encoding::Harmony), Count { tokens: plain.tokens + more, exact }, "{api:?}");
+    // In OpenAI's template two words are nine tokens.
+    let rows = [
+        (Encoding::O200k, Count { tokens: 9, exact: true }, 2),
+        (Encoding::Harmony, Count { tokens: 78, exact: false }, 2),
+        (Encoding::Llama3, Count { tokens: 37, exact: false }, 3),
+        (Encoding::Qwen, Count { tokens: 31, exact: false }, 2),
+        (Encoding::DeepSeek, Count { tokens: 6, exact: false }, 3),
+        (Encoding::Tekken, Count { tokens: 5, exact: false }, 3),
+    ];
+    for (encoding, conversation, alone) in rows {
+        assert_eq!(count(Api::ChatCompletions, &chat, encoding), conversation, "{encoding:?}");
+        assert_eq!(count(Api::Completions, &text, encoding), Count { tokens: alone, exact: true }, "{encoding:?}");
+    }
+}
+
+#[test]
+fn tools_are_shown_to_open_models_as_they_are_and_calls_by_name() {
+    let call = json!({"id": "c", "type": "function", "function": {"name": "get_weather", "arguments": "{}"}});
+    let messages = json!([{"role": "assistant", "tool_calls": [call]}]);
+    let tools = json!([{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]);
+    let counted = |encoding, value: &Value| count(Api::ChatCompletions, &body(value), encoding).tokens;
+    for (encoding, around, call) in [(Encoding::O200k, 9..40, 0..1), (Encoding::Qwen, 150..190, 10..20)] {
+        let (plain, asked) = (json!({"messages": messages}), json!({"messages": messages, "tools": tools}));
+        let tools = counted(encoding, &asked) - counted(encoding, &plain);
+        assert!(around.contains(&tools), "{encoding:?} {tools}");
+        let silent = json!({"messages": [{"role": "assistant", "content": "{}"}]});
+        let more = counted(encoding, &plain) - counted(encoding, &silent);
+        assert!(call.contains(&more), "{encoding:?} {more}");
     }
 }

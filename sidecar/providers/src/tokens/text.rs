@@ -9,8 +9,10 @@ use serde_json::Value;
 
 use super::{
     Count, Encoding,
+    classes::{CLASSES, MARK},
     memory::{Kind, Known, Memory},
     shelf::SHELF,
+    template::Template,
     vocabulary::{Scratch, Vocabulary},
 };
 use crate::loose;
@@ -24,6 +26,12 @@ const STRIDE_BYTES: usize = 16 << 10;
 
 /// The process's own.
 pub(super) static MEMORY: LazyLock<Memory> = LazyLock::new(Memory::default);
+
+#[cfg(test)]
+thread_local! {
+    /// Bytes this thread has encoded.
+    pub(super) static ENCODED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
 
 /// Adds up tokens.
 pub(super) struct Counter<'a> {
@@ -52,6 +60,15 @@ impl<'a> Counter<'a> {
         self.tokens = self.tokens.saturating_add(tokens);
     }
 
+    pub(super) const fn template(&self) -> Template {
+        self.encoding.template()
+    }
+
+    /// What is around a message.
+    pub(super) fn message(&mut self) {
+        self.add(self.template().message);
+    }
+
     /// Adds tokens nobody can know.
     pub(super) fn guess(&mut self, tokens: u64) {
         self.add(tokens);
@@ -61,9 +78,21 @@ impl<'a> Counter<'a> {
     /// A part of a prompt, given as JSON: as it is remembered, or as `add` counts it. Says whether it is a message from the
     /// system.
     pub(super) fn part(&mut self, kind: Kind, json: &[u8], add: impl FnOnce(&Value, &mut Self)) -> bool {
-        let key = MEMORY.key(self.encoding, kind, json);
+        self.known(kind, json, |counter| counter.json(json, add))
+    }
+
+    /// [`Self::text`], as it is remembered.
+    pub(super) fn remembered(&mut self, text: &str) {
+        self.known(Kind::Text, text.as_bytes(), |counter| {
+            counter.text(text);
+            false
+        });
+    }
+
+    fn known(&mut self, kind: Kind, bytes: &[u8], add: impl FnOnce(&mut Self) -> bool) -> bool {
+        let key = MEMORY.key(self.encoding, kind, bytes);
         let known = MEMORY.get(key).unwrap_or_else(|| {
-            let known = self.alone(json, add);
+            let known = self.alone(add);
             // What was not counted to its end is not worth remembering.
             if self.vocabulary.is_some() == (self.encoding != Encoding::Estimate) {
                 MEMORY.put(key, known);
@@ -76,33 +105,36 @@ impl<'a> Counter<'a> {
     }
 
     /// What a part comes to, without counting it in.
-    fn alone(&mut self, json: &[u8], add: impl FnOnce(&Value, &mut Self)) -> Known {
+    fn alone(&mut self, add: impl FnOnce(&mut Self) -> bool) -> Known {
         let before = (mem::take(&mut self.tokens), mem::replace(&mut self.exact, true));
-        let mut is_system = false;
-        match serde_json::from_slice::<Value>(json) {
-            Ok(value) => {
-                is_system = value["role"] == "system";
-                add(&value, self);
-            }
-            // Half a surrogate pair: what the provider makes of it is anybody's guess, and the rest is text.
-            Err(_) => match loose(json) {
-                Some(value) => {
-                    is_system = value["role"] == "system";
-                    add(&value, self);
-                    self.guess(0);
-                }
-                None => self.guess(estimate(&String::from_utf8_lossy(json))),
-            },
-        }
+        let is_system = add(self);
         let tokens = u32::try_from(self.tokens).unwrap_or(u32::MAX);
         let known = Known { tokens, exact: self.exact, is_system };
         (self.tokens, self.exact) = before;
         known
     }
 
+    fn json(&mut self, json: &[u8], add: impl FnOnce(&Value, &mut Self)) -> bool {
+        let (value, is_text) = match serde_json::from_slice::<Value>(json) {
+            Ok(value) => (Some(value), true),
+            // Half a surrogate pair: what the provider makes of it is anybody's guess, and the rest is text.
+            Err(_) => (loose(json), false),
+        };
+        let Some(value) = value else {
+            self.guess(estimate(&String::from_utf8_lossy(json)));
+            return false;
+        };
+        add(&value, self);
+        self.exact &= is_text;
+        value["role"] == "system"
+    }
+
     pub(super) fn text(&mut self, text: &str) {
         let Some(vocabulary) = self.vocabulary.take() else { return self.guess(estimate(text)) };
+        #[cfg(test)]
+        ENCODED.with(|encoded| encoded.set(encoded.get() + text.len()));
         let mut done = 0;
+        self.exact &= self.encoding != Encoding::Qwen || is_composed(text);
         self.scratch.expect(text.len());
         for piece in vocabulary.pieces(text) {
             for part in piece.chunks(MAX_PIECE_BYTES) {
@@ -130,6 +162,17 @@ impl<'a> Counter<'a> {
     pub(super) fn total(&self) -> Count {
         Count { tokens: self.tokens, exact: self.exact }
     }
+}
+
+/// Whether it is certain that a text is in the form in which Qwen's tokenizer reads any (NFC): no accents that stand for
+/// themselves, no syllables in parts, and none of the characters that are another's double.
+fn is_composed(text: &str) -> bool {
+    let doubtful = |c: char| {
+        CLASSES.of(c) & MARK != 0
+            || matches!(c, '\u{1100}'..='\u{11ff}' | '\u{1f71}'..='\u{1fff}' | '\u{2000}'..='\u{2001}' | '\u{2126}'..='\u{212b}')
+            || matches!(c, '\u{374}'..='\u{387}' | '\u{2329}'..='\u{232a}' | '\u{f900}'..='\u{fb4e}' | '\u{2f800}'..)
+    };
+    text.is_ascii() || !text.chars().any(doubtful)
 }
 
 /// Four characters of English are a token, and a character of most other scripts is one. Rather too many than too few: what

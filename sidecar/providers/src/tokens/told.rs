@@ -50,48 +50,69 @@ pub struct Told {
     pub most: u64,
 }
 
-/// What is known of a prompt, or of what it began with. `who`: whoever counts.
+/// A prompt as it is remembered: what it is after each of its last turns. All of it is looked at once, whoever is asked for it.
+#[derive(Clone, Debug)]
+pub struct Turns {
+    /// Each, and how long it is, the last one first.
+    last: Vec<(Key, u64)>,
+    /// An image has no length, nor has a file.
+    is_text: bool,
+}
+
+/// Whether somebody's count of any prompt is remembered: if not, there is no need to look at one. `who`: whoever counts.
 #[must_use]
-pub fn told(api: Api, body: &Body, who: &str) -> Option<Told> {
-    MEMORY.told(api, body, who)
+pub fn is_told(who: &str) -> bool {
+    MEMORY.is_told(who)
+}
+
+#[must_use]
+pub fn turns(api: Api, body: &Body) -> Turns {
+    MEMORY.turns(api, body)
+}
+
+/// What is known of a prompt, or of what it began with.
+#[must_use]
+pub fn told(turns: &Turns, who: &str) -> Option<Told> {
+    MEMORY.told(turns, who)
 }
 
 /// Remembers a provider's count.
-pub fn remember(api: Api, body: &Body, who: &str, tokens: u64) {
-    MEMORY.remember(api, body, who, tokens);
+pub fn remember(turns: &Turns, who: &str, tokens: u64) {
+    MEMORY.remember(turns, who, tokens);
 }
 
 // === impl Memory ===
 
 impl Memory {
-    fn told(&self, api: Api, body: &Body, who: &str) -> Option<Told> {
-        let turns = self.turns(api, body, who);
+    fn is_told(&self, who: &str) -> bool {
+        self.get(self.first(Kind::Teller, who.as_bytes())).is_some()
+    }
+
+    fn told(&self, turns: &Turns, who: &str) -> Option<Told> {
+        let who = self.first(Kind::Told, who.as_bytes());
         let mut later = 0;
-        for (back, (key, bytes)) in turns.iter().rev().take(EARLIER).enumerate() {
-            if let Some(known) = self.get(*key) {
+        for (back, (key, bytes)) in turns.last.iter().enumerate() {
+            if let Some(known) = self.get(self.of(*key, who)) {
                 let least = u64::from(known.tokens);
-                if back == 0 {
-                    return Some(Told { least, most: least });
-                }
-                // An image has no length, nor has a file.
-                let is_text = attached::find(api, body) == Attached::default();
-                return is_text.then(|| Told { least, most: least + later });
+                return (back == 0 || turns.is_text).then(|| Told { least, most: least + later });
             }
             later += bytes + SLACK;
         }
         None
     }
 
-    fn remember(&self, api: Api, body: &Body, who: &str, tokens: u64) {
-        if let (Some((key, _)), Ok(tokens)) = (self.turns(api, body, who).pop(), u32::try_from(tokens)) {
-            self.put(key, Known { tokens, exact: true, is_system: false });
+    fn remember(&self, turns: &Turns, who: &str, tokens: u64) {
+        if let (Some((key, _)), Ok(tokens)) = (turns.last.first(), u32::try_from(tokens)) {
+            let known = Known { tokens, exact: true, is_system: false };
+            self.put(self.of(*key, self.first(Kind::Told, who.as_bytes())), known);
+            // Looked at whenever one of the counts is, it stays for as long as any of them.
+            self.put(self.first(Kind::Teller, who.as_bytes()), known);
         }
     }
 
-    /// What a prompt is after each of its turns, and how long each is.
-    fn turns(&self, api: Api, body: &Body, who: &str) -> Vec<(Key, u64)> {
+    fn turns(&self, api: Api, body: &Body) -> Turns {
         if CHANGING.iter().any(|changing| body.get_bytes(changing).is_some_and(|raw| raw != b"null")) {
-            return Vec::new();
+            return Turns { last: Vec::new(), is_text: false };
         }
         // Who counts messages asks for what they would be.
         let (words, field) = match api {
@@ -101,7 +122,7 @@ impl Memory {
                 ("chat", "messages")
             }
         };
-        let mut key = self.after(self.first(Kind::Told, who.as_bytes()), words.as_bytes());
+        let mut key = self.first(Kind::Told, words.as_bytes());
         for around in body.keys().filter(|key| *key != field && !BESIDE.contains(key)) {
             key = self.after(self.after(key, around.as_bytes()), body.get_bytes(around).unwrap_or_default());
         }
@@ -113,7 +134,10 @@ impl Memory {
             key = self.after(key, part);
             (key, part.len() as u64)
         };
-        parts.into_iter().map(turn).collect()
+        let mut last: Vec<(Key, u64)> = parts.into_iter().map(turn).collect();
+        last.drain(..last.len().saturating_sub(EARLIER));
+        last.reverse();
+        Turns { last, is_text: attached::find(api, body) == Attached::default() }
     }
 }
 
@@ -132,9 +156,12 @@ mod tests {
     #[test]
     fn a_conversation_that_has_grown_is_as_long_as_it_was_and_a_little_longer() {
         let (memory, api) = (Memory::default(), Api::Messages);
-        memory.remember(api, &talk("be told", 4), "x/m", 1_000);
-        assert_eq!(memory.told(api, &talk("be told", 4), "x/m"), Some(Told { least: 1_000, most: 1_000 }));
-        let Told { least, most } = memory.told(api, &talk("be told", 6), "x/m").unwrap();
+        let talk = |system, turns| memory.turns(api, &talk(system, turns));
+        assert!(!memory.is_told("x/m"));
+        memory.remember(&talk("be told", 4), "x/m", 1_000);
+        assert!(memory.is_told("x/m") && !memory.is_told("y/m"));
+        assert_eq!(memory.told(&talk("be told", 4), "x/m"), Some(Told { least: 1_000, most: 1_000 }));
+        let Told { least, most } = memory.told(&talk("be told", 6), "x/m").unwrap();
         assert!(least == 1_000 && (1_050..1_150).contains(&most), "{most}");
         let others = [
             ("another provider", talk("be told", 4), "y/m"),
@@ -142,8 +169,8 @@ mod tests {
             ("a shorter one", talk("be told", 3), "x/m"),
             ("too long ago", talk("be told", 5 + EARLIER), "x/m"),
         ];
-        for (row, body, who) in others {
-            assert_eq!(memory.told(api, &body, who), None, "{row}");
+        for (row, turns, who) in others {
+            assert_eq!(memory.told(&turns, who), None, "{row}");
         }
     }
 
@@ -167,11 +194,11 @@ mod tests {
             (Api::Messages, "max_tokens", json!(9), true),
         ];
         for (api, key, value, same) in rows {
-            memory.remember(api, &talk("be told", 4), "x/m", 1_000);
-            assert_eq!(memory.told(api, &with(key, value), "x/m").is_some(), same, "{key}");
+            memory.remember(&memory.turns(api, &talk("be told", 4)), "x/m", 1_000);
+            assert_eq!(memory.told(&memory.turns(api, &with(key, value)), "x/m").is_some(), same, "{key}");
         }
-        let kept = with("conversation", json!("c"));
-        memory.remember(Api::Responses, &kept, "x/m", 1_000);
-        assert_eq!(memory.told(Api::Responses, &kept, "x/m"), None, "it grows where nobody sees it");
+        let kept = memory.turns(Api::Responses, &with("conversation", json!("c")));
+        memory.remember(&kept, "x/m", 1_000);
+        assert_eq!(memory.told(&kept, "x/m"), None, "it grows where nobody sees it");
     }
 }

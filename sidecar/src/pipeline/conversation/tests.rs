@@ -8,6 +8,34 @@ use super::*;
 /// takes ten minutes where nothing is optimised.
 const USUALLY: u64 = 3_000;
 
+/// What is counted is asked about every sixteen kilobytes, and what is remembered is not counted.
+#[test]
+fn of_a_conversation_over_its_window_that_grows_only_what_is_new_is_counted() {
+    let turn =
+        |number: usize| json!({"role": "user", "content": format!("{number} {}", "fifty llamas ".repeat(3_000))});
+    let mut messages: Vec<Value> = (0..8).map(turn).collect();
+    let asked = std::cell::Cell::new(0);
+    let shortened = |messages: &[Value]| {
+        asked.set(0);
+        let goes_on = || asked.replace(asked.get() + 1) < usize::MAX;
+        let body = Body::parse(json!({"model": "m", "messages": messages}).to_string().into()).unwrap();
+        let believed = tokens::count_while(Api::ChatCompletions, &body, Encoding::O200k, &goes_on).tokens;
+        let mut conversation =
+            Conversation::read(Api::ChatCompletions, body, Encoding::O200k, believed, &goes_on).unwrap();
+        let rule = Rule { keep_system: true, keep_last: 1, order: Order::OldestFirst };
+        let fates = conversation.fit(30_000, rule, &goes_on).unwrap();
+        assert!(fates.contains(&Fate::Drop) && conversation.shorten(&fates, &goes_on).tokens <= 30_000);
+        asked.get()
+    };
+    let first = shortened(&messages);
+    assert!(first >= 16, "asked {first} times");
+    for number in 8..11 {
+        messages.push(turn(number));
+        let asked = shortened(&messages);
+        assert!((1..=3).contains(&asked), "turn {number}: asked {asked} times, {first} times for the first eight");
+    }
+}
+
 const GOES_ON: GoesOn<'_> = &|| true;
 
 /// Numbers that look like any, the same ones every time.

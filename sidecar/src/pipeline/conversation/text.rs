@@ -1,6 +1,6 @@
 //! The texts inside a message, and cutting them.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use spillway_providers::tokens::{self, Encoding};
 
 use super::GoesOn;
@@ -20,7 +20,7 @@ const BYTES_PER_TOKEN: u64 = 8;
 /// What a message would have if all of its texts were cut as far as may be.
 pub(super) fn least(message: &mut Value, tokens: u64, encoding: Encoding, goes_on: GoesOn<'_>) -> u64 {
     let long = |text: &&mut String| text.len() as u64 > LEAST;
-    let spare = |text: &mut String| count(text, encoding, goes_on).saturating_sub(LEAST);
+    let spare = |text: &mut String| tokens::count_text(text, encoding, goes_on).saturating_sub(LEAST);
     texts(message).into_iter().filter(long).map(spare).fold(tokens, u64::saturating_sub)
 }
 
@@ -53,10 +53,6 @@ fn shortened(text: &str, bytes: usize) -> String {
     let head = &text[..text.floor_char_boundary(bytes / 2)];
     let tail = &text[text.ceil_char_boundary(text.len() - bytes / 2)..];
     format!("{head}{MARK}{tail}")
-}
-
-fn count(text: &str, encoding: Encoding, goes_on: GoesOn<'_>) -> u64 {
-    tokens::count_message(&json!({ "content": text }), encoding, goes_on)
 }
 
 /// The texts of a message that may be cut: neither the arguments of a call, which are a document, nor thoughts, which are
@@ -134,6 +130,8 @@ fn tell(value: &Value, words: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

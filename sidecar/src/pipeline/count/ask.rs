@@ -2,14 +2,14 @@
 //! is asked once, in the time that any count has, and not told to any gate how it went: counts have limits of their own.
 //! What a provider said of a prompt when it refused it is known without asking.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use spillway_providers::{
     counting::{self, Asking, Told},
-    tokens,
+    tokens::{self, Turns},
 };
 
 use super::super::{
@@ -27,31 +27,25 @@ const MAX_ANSWER_BYTES: usize = 16 << 20;
 const STEPS: usize = 2;
 
 /// The count, by `until` at the latest. None: it is not to be had, and is made here.
-pub(super) async fn ask(call: &Call, backend: usize, until: Instant) -> Option<u64> {
+pub(super) async fn ask(call: &mut Call, backend: usize, until: Instant) -> Option<u64> {
+    let (outcome, tokens) = match known(call, backend).await {
+        Some(tokens) => ("known", Some(tokens)),
+        None if call.route.window.asks_provider => {
+            let asking = call.aside(move |call| outgoing::counting(call, backend)).await.ok().flatten()?;
+            match counted(call, backend, asking, until).await {
+                Some(tokens) if remember(call, backend, tokens).await => ("counted", Some(tokens)),
+                _ => ("failed", None),
+            }
+        }
+        None => return None,
+    };
     let to = &call.route.backends[backend];
-    let asks = call.route.window.asks_provider;
-    let who = who(call, backend);
-    let room = call.room(backend);
-    let asking = {
-        let who = who.clone();
-        call.aside(move |call| {
-            let known = known(call, &who, room);
-            if asks { known.or_else(|| Some(Known::Ask(outgoing::counting(call, backend)?))) } else { known }
-        })
-    };
-    let (outcome, tokens) = match asking.await.ok().flatten()? {
-        Known::Told(tokens) => ("known", Some(tokens)),
-        Known::Ask(asking) => match counted(call, backend, asking, until).await {
-            Some(tokens) if remember(call, backend, tokens).await => ("counted", Some(tokens)),
-            _ => ("failed", None),
-        },
-    };
     call.runtime.telemetry.metrics.asked_to_count(&call.route.name, &to.name, outcome);
     tokens
 }
 
 /// Remembers what the provider counted in the prompt as it is. False: it is no count of it, whatever it is.
-pub(in super::super) async fn remember(call: &Call, backend: usize, tokens: u64) -> bool {
+pub(in super::super) async fn remember(call: &mut Call, backend: usize, tokens: u64) -> bool {
     // A request that is only counted has a prompt all the same.
     let sizes = if call.api.has_prompt() { call.sizes } else { super::bounds(call.api, &call.body) };
     let most = sizes.upper_for(&call.route.candidates[backend]).unwrap_or(u32::MAX.into());
@@ -59,9 +53,9 @@ pub(in super::super) async fn remember(call: &Call, backend: usize, tokens: u64)
         tracing::debug!(route = call.route.name, tokens, "what the provider says is no count of the prompt");
         return false;
     }
-    let who = who(call, backend);
-    let remembering = call.aside(move |call| tokens::remember(call.api, &call.body, &who, tokens));
-    remembering.await.unwrap_or_default();
+    if let Some(turns) = turns(call).await {
+        tokens::remember(&turns, &who(call, backend), tokens);
+    }
     true
 }
 
@@ -70,15 +64,23 @@ fn who(call: &Call, backend: usize) -> String {
     format!("{}/{}", to.provider.name, to.model)
 }
 
-enum Known {
-    Told(u64),
-    Ask(Box<Asking>),
+/// What was said of it before, or of what it began with, where that decides. A prompt is looked at where anything was said
+/// at all, and once, however many may have said it.
+async fn known(call: &mut Call, backend: usize) -> Option<u64> {
+    let who = who(call, backend);
+    if !tokens::is_told(&who) {
+        return None;
+    }
+    let (turns, room) = (turns(call).await?, call.room(backend));
+    let tokens::Told { least, most } = tokens::told(&turns, &who)?;
+    if most <= room { Some(most) } else { (least == most || least > room).then_some(least) }
 }
 
-/// What was said of it before, or of what it began with, where that decides.
-fn known(call: &Call, who: &str, room: u64) -> Option<Known> {
-    let tokens::Told { least, most } = tokens::told(call.api, &call.body, who)?;
-    if most <= room { Some(Known::Told(most)) } else { (least == most || least > room).then_some(Known::Told(least)) }
+async fn turns(call: &mut Call) -> Option<Arc<Turns>> {
+    if call.turns.is_none() {
+        call.turns = call.aside(|call| Arc::new(tokens::turns(call.api, &call.body))).await.ok();
+    }
+    call.turns.clone()
 }
 
 async fn counted(call: &Call, backend: usize, asking: Box<Asking>, until: Instant) -> Option<u64> {

@@ -119,5 +119,6 @@ async fn shorter(mut request: Call, backend: usize, prompt: u64, room: u64) -> O
         Some((body, sizes))
     };
     (request.body, request.sizes) = count::heavy(encoding, is_heavy, until, work).await.flatten()?;
+    request.forget_told();
     Some(request)
 }
