@@ -188,7 +188,7 @@ async fn what_azures_filter_found_is_told_without_keys() {
             "content_filter_result": {"jailbreak": {"filtered": true, "detected": true}}})
     };
     let error = json!({"message": "filtered", "code": "content_filter", "innererror": inner("plain-canary")});
-    world.provider.then([Act::status(400, &[], &json!({"error": error}).to_string())]);
+    world.provider.then([Act::Write(reply(400, &[], &json!({"error": error}).to_string()))]);
     let got = world.chat(&chat()).await;
     let body: Value = serde_json::from_str(&got.text).unwrap();
     assert_eq!((got.status.as_u16(), got.header("x-spillway-error-class")), (400, "ContentPolicyViolation"), "{got:?}");
