@@ -17,10 +17,13 @@ binaries() {
 
 spillway_images() {
   local out=$RELEASE_TARGET/$static/release stage=$ROOT/target/images
-  mkdir -p "$stage"
+  mkdir -p "$stage/licenses"
   cp "$out/spillway" "$out/spillway-sidecar" "$stage/"
-  operator=localhost/spillway:$VERSION-$(digest "$stage/spillway" "$ROOT/Dockerfile")
-  sidecar=localhost/spillway-sidecar:$VERSION-$(digest "$stage/spillway-sidecar" "$ROOT/Dockerfile")
+  cp "$ROOT/LICENSE" "$stage/licenses/"
+  cp "$ROOT/operator/data/NOTICE" "$stage/licenses/NOTICE-catalogue"
+  cp "$ROOT/sidecar/providers/src/tokens/vocabulary/NOTICE" "$stage/licenses/NOTICE-vocabularies"
+  operator=localhost/spillway:$VERSION-$(digest "$stage/spillway" "$ROOT/Dockerfile" "$stage"/licenses/*)
+  sidecar=localhost/spillway-sidecar:$VERSION-$(digest "$stage/spillway-sidecar" "$ROOT/Dockerfile" "$stage"/licenses/*)
   have "$operator" || docker build --quiet --target operator -t "$operator" -f "$ROOT/Dockerfile" "$stage"
   have "$sidecar" || docker build --quiet --target sidecar -t "$sidecar" -f "$ROOT/Dockerfile" "$stage"
   docker tag "$operator" "localhost/spillway:$VERSION"

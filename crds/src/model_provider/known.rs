@@ -102,8 +102,8 @@ pub struct ProviderModel {
 }
 
 /// How tokens are counted: by the vocabulary of OpenAI's models since GPT-4o (`o200k_base`) and before (`cl100k_base`), of
-/// Llama 3 (`llama3`), of Qwen 2, 2.5 and 3 (`qwen2`), of DeepSeek V3 and R1 (`deepseek_v3`), of Mistral's since Nemo
-/// (`tekken`), or by an `estimate`.
+/// Qwen 2, 2.5 and 3 (`qwen2`), of DeepSeek V3 and R1 (`deepseek_v3`), of Mistral's since Nemo (`tekken`), or by an
+/// `estimate`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Tokenizer {
@@ -111,8 +111,6 @@ pub enum Tokenizer {
     O200kBase,
     #[serde(rename = "cl100k_base")]
     Cl100kBase,
-    #[serde(rename = "llama3")]
-    Llama3,
     #[serde(rename = "qwen2")]
     Qwen2,
     #[serde(rename = "deepseek_v3")]

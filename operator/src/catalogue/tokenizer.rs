@@ -24,7 +24,7 @@ const OPENAI: [(&str, Tokenizer); 13] = [
 /// have its larger ones of that time.
 const OPEN: [(&str, Tokenizer); 24] = [
     ("gpt-oss", Tokenizer::O200kBase),
-    ("distill-llama", Tokenizer::Llama3),
+    ("distill-llama", Tokenizer::Estimate),
     ("distill-qwen", Tokenizer::Qwen2),
     ("qwq-32b", Tokenizer::Qwen2),
     ("deepseek-v3", Tokenizer::DeepSeekV3),
@@ -84,22 +84,19 @@ fn open(provider: ProviderType, model: &str) -> Option<Tokenizer> {
     if provider == ProviderType::Ollama && name.contains("deepseek-r1") && !name.contains("671b") {
         return None;
     }
-    if is_version(&name, "llama", &['3']) {
-        return Some(Tokenizer::Llama3);
-    }
-    if is_version(&name, "qwen", &['2', '3']) {
+    if is_qwen(&name) {
         return Some(Tokenizer::Qwen2);
     }
     OPEN.iter().find(|(word, _)| name.contains(word)).map(|(_, found)| *found)
 }
 
-/// Whether a family's name is followed by one of these versions: `llama3.1`, `llama-v3p3` and `llama-3-8b`, and neither
-/// `llama-30b` nor `llama-3b`. Qwen 3.5 has another vocabulary.
-fn is_version(name: &str, family: &str, versions: &[char]) -> bool {
-    name.match_indices(family).any(|(at, _)| {
-        let rest = name[at + family.len()..].trim_start_matches(['-', '_', 'v', ' ']);
-        let Some(after) = rest.strip_prefix(versions) else { return false };
-        let is_other = rest.starts_with('3') && family == "qwen" && is_minor(after);
+/// Whether it is of Qwen 2, 2.5 or 3: `qwen-2.5` and `Qwen3-8b`, and neither `qwen-72b` nor `qwen-2b`. Qwen 3.5 has another
+/// vocabulary.
+fn is_qwen(name: &str) -> bool {
+    name.match_indices("qwen").any(|(at, qwen)| {
+        let rest = name[at + qwen.len()..].trim_start_matches(['-', '_', 'v', ' ']);
+        let Some(after) = rest.strip_prefix(['2', '3']) else { return false };
+        let is_other = rest.starts_with('3') && is_minor(after);
         !after.starts_with(|next: char| next.is_ascii_digit() || next == 'b') && !is_other
     })
 }
@@ -135,25 +132,18 @@ mod tests {
     #[test]
     fn open_models_are_known_by_their_names_wherever_they_are_served() {
         use ProviderType as P;
-        use Tokenizer::{DeepSeekV3, Estimate, Llama3, O200kBase, Qwen2, Tekken};
+        use Tokenizer::{DeepSeekV3, Estimate, O200kBase, Qwen2, Tekken};
         let rows = [
-            (P::Groq, "llama-3.3-70b-versatile", Llama3),
-            (P::Groq, "llama3-70b-8192", Llama3),
+            (P::Groq, "llama-3.3-70b-versatile", Estimate),
             (P::Groq, "openai/gpt-oss-120b", O200kBase),
             (P::Groq, "meta-llama/llama-4-scout-17b-16e-instruct", Estimate),
-            (P::Groq, "deepseek-r1-distill-llama-70b", Llama3),
-            (P::Together, "meta-llama/Llama-3.3-70B-Instruct-Turbo", Llama3),
+            (P::Groq, "deepseek-r1-distill-llama-70b", Estimate),
             (P::Together, "Qwen/Qwen2.5-72B-Instruct-Turbo", Qwen2),
             (P::Together, "deepseek-ai/DeepSeek-R1", DeepSeekV3),
-            (P::Fireworks, "accounts/fireworks/models/llama-v3p1-405b-instruct", Llama3),
             (P::Fireworks, "accounts/fireworks/models/qwen3-235b-a22b", Qwen2),
             (P::Fireworks, "accounts/fireworks/models/deepseek-v3p1", DeepSeekV3),
-            (P::Cerebras, "llama3.1-8b", Llama3),
             (P::Cerebras, "qwen-3-32b", Qwen2),
-            (P::SambaNova, "Meta-Llama-3.1-8B-Instruct", Llama3),
-            (P::DeepInfra, "meta-llama/Meta-Llama-3.1-8B-Instruct", Llama3),
             (P::DeepInfra, "mistralai/Mistral-Small-24B-Instruct-2501", Tekken),
-            (P::Bedrock, "us.meta.llama3-3-70b-instruct-v1:0", Llama3),
             (P::Bedrock, "us.deepseek.r1-v1:0", DeepSeekV3),
             (P::Bedrock, "mistral.mistral-large-2402-v1:0", Estimate),
             (P::Mistral, "mistral-small-2503", Tekken),
@@ -161,19 +151,15 @@ mod tests {
             (P::Mistral, "mistral-large-2411", Estimate),
             (P::Mistral, "open-mixtral-8x7b", Estimate),
             (P::DeepSeek, "deepseek-chat", DeepSeekV3),
-            (P::Ollama, "llama3.1:8b", Llama3),
             (P::Ollama, "llama2:7b", Estimate),
             (P::Ollama, "qwen3:8b", Qwen2),
             (P::Ollama, "qwen3.5:9b", Estimate),
             (P::Ollama, "deepseek-r1:8b", Estimate),
             (P::Ollama, "deepseek-r1:671b", DeepSeekV3),
-            (P::VLLM, "meta-llama/Llama-3.3-70B-Instruct", Llama3),
+            (P::VLLM, "meta-llama/Llama-3.3-70B-Instruct", Estimate),
             (P::VLLM, "Qwen/Qwen3-32B", Qwen2),
             (P::VLLM, "Qwen/Qwen-72B", Estimate),
-            (P::LlamaCpp, "open_llama_3b_v2.gguf", Estimate),
-            (P::LlamaCpp, "huggyllama/llama-30b", Estimate),
             (P::OpenAICompatible, "mistral-nemo:12b", Tekken),
-            (P::Anthropic, "llama3", Estimate),
         ];
         for (provider, model, want) in rows {
             assert_eq!(tokenizer(provider, model), want, "{provider} {model}");

@@ -194,7 +194,6 @@ const fn tokenizer(written: Tokenizer) -> wire::Tokenizer {
     match written {
         Tokenizer::O200kBase => wire::Tokenizer::O200kBase,
         Tokenizer::Cl100kBase => wire::Tokenizer::Cl100kBase,
-        Tokenizer::Llama3 => wire::Tokenizer::Llama3,
         Tokenizer::Qwen2 => wire::Tokenizer::Qwen2,
         Tokenizer::DeepSeekV3 => wire::Tokenizer::DeepSeekV3,
         Tokenizer::Tekken => wire::Tokenizer::Tekken,

@@ -52,10 +52,9 @@ pub fn candidate(given: &wire::Backend, manner: Manner) -> Candidate {
             wire::Tokenizer::O200kBase if is_harmony(model) => 2,
             wire::Tokenizer::O200kBase => 0,
             wire::Tokenizer::Cl100kBase => 1,
-            wire::Tokenizer::Llama3 => 3,
-            wire::Tokenizer::Qwen2 => 4,
-            wire::Tokenizer::DeepSeekV3 => 5,
-            wire::Tokenizer::Tekken => 6,
+            wire::Tokenizer::Qwen2 => 3,
+            wire::Tokenizer::DeepSeekV3 => 4,
+            wire::Tokenizer::Tekken => 5,
             wire::Tokenizer::Estimate => UNKNOWN,
         },
         calibration: calibration.filter(|_| guesses(model)),
@@ -82,11 +81,9 @@ pub fn is_harmony(model: &wire::Model) -> bool {
 fn guesses(model: &wire::Model) -> bool {
     match model.tokenizer {
         wire::Tokenizer::O200kBase | wire::Tokenizer::Cl100kBase => is_harmony(model),
-        wire::Tokenizer::Llama3
-        | wire::Tokenizer::Qwen2
-        | wire::Tokenizer::DeepSeekV3
-        | wire::Tokenizer::Tekken
-        | wire::Tokenizer::Estimate => true,
+        wire::Tokenizer::Qwen2 | wire::Tokenizer::DeepSeekV3 | wire::Tokenizer::Tekken | wire::Tokenizer::Estimate => {
+            true
+        }
     }
 }
 
@@ -157,10 +154,9 @@ mod tests {
             ("gpt-4", "Cl100kBase", (1, false)),
             ("openai/gpt-oss-120b", "O200kBase", (2, true)),
             ("openai/gpt-oss-120b", "Estimate", (UNKNOWN, true)),
-            ("llama-3.3-70b-versatile", "Llama3", (3, true)),
-            ("qwen3:8b", "Qwen2", (4, true)),
-            ("deepseek-chat", "DeepSeekV3", (5, true)),
-            ("mistral-small-2503", "Tekken", (6, true)),
+            ("qwen3:8b", "Qwen2", (3, true)),
+            ("deepseek-chat", "DeepSeekV3", (4, true)),
+            ("mistral-small-2503", "Tekken", (5, true)),
             ("what-comes-next", "WhatComesNext", (UNKNOWN, true)),
         ];
         for (name, given, want) in rows {

@@ -18,7 +18,7 @@ use crate::{Class, Classes, NanoUsd, PiecePrices, Pieces, Price, Tier, calibrate
 pub use sizes::{Attached, Counted, Output, PerImage, Sizes};
 
 /// How many tokenizers there may be; [`Candidate::tokenizer`] is below it.
-pub const TOKENIZERS: usize = 8;
+pub const TOKENIZERS: usize = 7;
 
 /// Those below it put what OpenAI's template does around each message, or more.
 pub const FRAMED: usize = 3;

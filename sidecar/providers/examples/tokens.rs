@@ -8,8 +8,8 @@ use spillway_providers::{
     tokens::{self, Encoding},
 };
 
-const ENCODINGS: [Encoding; 6] =
-    [Encoding::O200k, Encoding::Cl100k, Encoding::Llama3, Encoding::Qwen, Encoding::DeepSeek, Encoding::Tekken];
+const ENCODINGS: [Encoding; 5] =
+    [Encoding::O200k, Encoding::Cl100k, Encoding::Qwen, Encoding::DeepSeek, Encoding::Tekken];
 
 fn main() -> io::Result<()> {
     let name = std::env::args().nth(1).unwrap_or_default();

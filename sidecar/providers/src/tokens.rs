@@ -38,8 +38,6 @@ pub enum Encoding {
     /// Of gpt-oss: the same for any text, in a template that has a system message of its own.
     Harmony,
     Cl100k,
-    /// Of Llama 3, 3.1, 3.2 and 3.3.
-    Llama3,
     /// Of Qwen 2, 2.5 and 3.
     Qwen,
     /// Of DeepSeek V3 and R1, and what came of them.
@@ -60,7 +58,6 @@ impl Encoding {
             Self::O200k => "o200k_base",
             Self::Harmony => "o200k_harmony",
             Self::Cl100k => "cl100k_base",
-            Self::Llama3 => "llama3",
             Self::Qwen => "qwen2",
             Self::DeepSeek => "deepseek_v3",
             Self::Tekken => "tekken",

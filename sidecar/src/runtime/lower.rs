@@ -260,7 +260,6 @@ fn backend(
             wire::Tokenizer::O200kBase if spillway_lower::is_harmony(model) => Encoding::Harmony,
             wire::Tokenizer::O200kBase => Encoding::O200k,
             wire::Tokenizer::Cl100kBase => Encoding::Cl100k,
-            wire::Tokenizer::Llama3 => Encoding::Llama3,
             wire::Tokenizer::Qwen2 => Encoding::Qwen,
             wire::Tokenizer::DeepSeekV3 => Encoding::DeepSeek,
             wire::Tokenizer::Tekken => Encoding::Tekken,

@@ -180,7 +180,6 @@ pub struct Model {
 pub enum Tokenizer {
     O200kBase,
     Cl100kBase,
-    Llama3,
     Qwen2,
     DeepSeekV3,
     Tekken,

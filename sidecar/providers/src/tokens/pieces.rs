@@ -11,7 +11,6 @@ use super::classes::{BREAK, CLASSES, Classes, LETTER, LOWER, MARK, NUMBER, SPACE
 pub(super) enum Pattern {
     O200k,
     Cl100k,
-    Llama3,
     Qwen,
     DeepSeek,
     Tekken,
@@ -20,8 +19,7 @@ pub(super) enum Pattern {
 // === impl Pattern ===
 
 impl Pattern {
-    pub(super) const ALL: [Self; 6] =
-        [Self::O200k, Self::Cl100k, Self::Llama3, Self::Qwen, Self::DeepSeek, Self::Tekken];
+    pub(super) const ALL: [Self; 5] = [Self::O200k, Self::Cl100k, Self::Qwen, Self::DeepSeek, Self::Tekken];
 }
 
 /// The pieces of a text, in order, together all of it.
@@ -77,7 +75,7 @@ impl<'a> Pieces<'a> {
         let (class, length) = self.class(start)?;
         Some(match self.pattern {
             Pattern::O200k | Pattern::Tekken => self.end_o200k(start, class, length),
-            Pattern::Cl100k | Pattern::Llama3 | Pattern::Qwen => self.end_cl100k(start, class, length),
+            Pattern::Cl100k | Pattern::Qwen => self.end_cl100k(start, class, length),
             Pattern::DeepSeek => self.end_deepseek(start, class, length),
         })
     }

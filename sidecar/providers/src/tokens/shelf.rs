@@ -32,7 +32,6 @@ impl Shelf {
         let pattern = match encoding {
             Encoding::O200k | Encoding::Harmony => Pattern::O200k,
             Encoding::Cl100k => Pattern::Cl100k,
-            Encoding::Llama3 => Pattern::Llama3,
             Encoding::Qwen => Pattern::Qwen,
             Encoding::DeepSeek => Pattern::DeepSeek,
             Encoding::Tekken => Pattern::Tekken,

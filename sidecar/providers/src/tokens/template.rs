@@ -34,11 +34,6 @@ const OPENAI: Template = Template { message: 3, prompt: 3, text: 0, own: None };
 /// answer on), and what is around the application's instructions.
 const HARMONY: Template = Template { own: Some(Own { always: 69, alone: 0, tools: None }), ..OPENAI };
 
-/// `<|begin_of_text|>`, and around each message `<|start_header_id|>`…`<|end_header_id|>\n\n`…`<|eot_id|>`. Since 3.1 there is
-/// a system message with two dates, whatever else is in it.
-const LLAMA3: Template =
-    Template { message: 4, prompt: 5, text: 1, own: Some(Own { always: 20, alone: 5, tools: Some(120) }) };
-
 /// `<|im_start|>`…`\n`…`<|im_end|>\n`. Qwen 2.5 says who it is where nobody says anything else; Qwen 3 does not.
 const QWEN: Template =
     Template { message: 4, prompt: 3, text: 0, own: Some(Own { always: 0, alone: 21, tools: Some(140) }) };
@@ -61,7 +56,6 @@ impl Encoding {
         match self {
             Self::O200k | Self::Cl100k | Self::Estimate => OPENAI,
             Self::Harmony => HARMONY,
-            Self::Llama3 => LLAMA3,
             Self::Qwen => QWEN,
             Self::DeepSeek => DEEPSEEK,
             Self::Tekken => TEKKEN,

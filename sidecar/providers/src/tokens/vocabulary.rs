@@ -32,8 +32,6 @@ pub(super) struct Vocabulary {
     /// The longest token that is a proper prefix of a token.
     shorter: Vec<u32>,
     lengths: Vec<u8>,
-    /// From this one on, a token is only ever a whole piece: no merges lead to it.
-    alone: u32,
 }
 
 /// Room to work in, for one vocabulary, and how much work was done: steps that each take constant time.
@@ -113,13 +111,8 @@ impl Vocabulary {
         if self.length(first) >= piece.len() {
             return u64::from(!piece.is_empty());
         }
-        self.encode(piece, self.merged(first), scratch);
+        self.encode(piece, first, scratch);
         scratch.tokens.len() as u64
-    }
-
-    /// A token that merges lead to: this one, or the longest that it begins with.
-    fn merged(&self, token: u32) -> u32 {
-        if token < self.alone { token } else { self.shorter[token as usize] }
     }
 
     fn length(&self, token: u32) -> usize {
@@ -164,7 +157,7 @@ impl Vocabulary {
             *steps += 1;
             return run.longest;
         }
-        let longest = self.merged(self.trie.longest(&piece[at..], steps));
+        let longest = self.trie.longest(&piece[at..], steps);
         if self.length(longest) >= SHORT && at >= run.until {
             let byte = piece[at];
             let until = piece[at..].iter().position(|other| *other != byte).map_or(piece.len(), |length| at + length);

@@ -2,20 +2,16 @@
 //!
 //! A packed vocabulary is the 256 bytes in the order of their ranks, and for each further token the ranks of its two
 //! halves, left ones first, all of their high bytes before the middle ones and those before the low ones: what is alike
-//! is beside each other, which compresses to a third less. A few of Llama's tokens are no two others merged: they come last,
-//! as any two that they are made of.
+//! is beside each other, which compresses to a third less.
 
 use std::io::Read as _;
 
 use flate2::read::ZlibDecoder;
 
-use super::{super::room, NONE, Pairs, Pattern, Trie, Vocabulary};
+use super::{super::room, Pairs, Pattern, Trie, Vocabulary};
 
 const O200K: &[u8] = include_bytes!("o200k.z");
 const CL100K: &[u8] = include_bytes!("cl100k.z");
-/// What Llama 3 has beyond cl100k. The last of its tokens are whole pieces alone.
-const LLAMA3: &[u8] = include_bytes!("llama3.z");
-const LLAMA3_ALONE: usize = 695;
 const QWEN: &[u8] = include_bytes!("qwen.z");
 const DEEPSEEK: &[u8] = include_bytes!("deepseek.z");
 const TEKKEN: &[u8] = include_bytes!("tekken.z");
@@ -35,35 +31,25 @@ struct Spelled {
 impl Vocabulary {
     /// Takes tens of milliseconds.
     pub(in super::super) fn load(pattern: Pattern) -> Self {
-        let (packed, more) = match pattern {
-            Pattern::O200k => (O200K, None),
-            Pattern::Cl100k => (CL100K, None),
-            Pattern::Llama3 => (CL100K, Some(LLAMA3)),
-            Pattern::Qwen => (QWEN, None),
-            Pattern::DeepSeek => (DEEPSEEK, None),
-            Pattern::Tekken => (TEKKEN, None),
+        let packed = match pattern {
+            Pattern::O200k => O200K,
+            Pattern::Cl100k => CL100K,
+            Pattern::Qwen => QWEN,
+            Pattern::DeepSeek => DEEPSEEK,
+            Pattern::Tekken => TEKKEN,
         };
         let raw = unpacked(packed);
         let (bytes, planes) = raw.split_at(BYTES.min(raw.len()));
         let mut halves = room::list();
         halves.extend((0..BYTES as u32).map(|byte| [byte, byte]));
         add_halves(planes, &mut halves);
-        if let Some(more) = more {
-            add_halves(&unpacked(more), &mut halves);
-        }
         let spelled = Spelled::new(bytes, &halves);
         drop(raw);
-        let alone = halves.len() - if pattern == Pattern::Llama3 { LLAMA3_ALONE } else { 0 };
-        let (trie, mut shorter) = Trie::new(|token| spelled.token(token), &spelled.sorted());
-        for token in 0..shorter.len() {
-            while shorter[token] != NONE && shorter[token] as usize >= alone {
-                shorter[token] = shorter[shorter[token] as usize];
-            }
-        }
+        let (trie, shorter) = Trie::new(|token| spelled.token(token), &spelled.sorted());
         let mut lengths = room::list();
         lengths.extend(spelled.starts.windows(2).map(|pair| (pair[1] - pair[0]) as u8));
-        let pairs = Pairs::new(&halves[..alone], BYTES);
-        Self { pattern, trie, pairs, halves, shorter, lengths, alone: alone as u32 }
+        let pairs = Pairs::new(&halves, BYTES);
+        Self { pattern, trie, pairs, halves, shorter, lengths }
     }
 }
 
