@@ -153,14 +153,15 @@ impl Draft<'_> {
         if !self.traits.sampling || (self.thinks_apart() && excludes_thinking(key, &value)) {
             return self.refuse(key, value);
         }
-        if self.more.get("reasoningConfig").is_some_and(|config| config["maxReasoningEffort"] == "high") {
-            return Ok(()); // Nova takes no bounds beside its highest effort.
+        let passed = self.target.unsupported == Unsupported::Pass;
+        if !passed && self.more.get("reasoningConfig").is_some_and(|config| config["maxReasoningEffort"] == "high") {
+            return self.refuse(key, value); // Nova takes neither beside its highest effort.
         }
         if self.traits.one_sampling && is_one_too_many(key, body, self.target, &mut self.dropped)? {
             return Ok(());
         }
         let hot = key == "temperature" && value.as_f64().is_some_and(|temperature| temperature > HOTTEST);
-        let value = if hot && self.target.unsupported != Unsupported::Pass { HOTTEST.into() } else { value };
+        let value = if hot && !passed { HOTTEST.into() } else { value };
         let name = if key == "top_p" { "topP" } else { key };
         self.inference.insert(name.to_owned(), value);
         Ok(())
@@ -250,11 +251,11 @@ impl Draft<'_> {
         }
     }
 
-    /// At its highest effort it takes no bounds beside.
+    /// At its highest effort it takes no bound on its answer. Where there is one it thinks less: a bound is what somebody is
+    /// ready to pay.
     fn nova_thinks(&mut self, level: &str) {
-        if level == "high" {
-            self.inference.remove("maxTokens");
-        }
+        let bounded = self.inference.contains_key("maxTokens") && self.target.unsupported != Unsupported::Pass;
+        let level = if bounded && level == "high" { "medium" } else { level };
         self.more("reasoningConfig", json!({"type": "enabled", "maxReasoningEffort": level}));
     }
 

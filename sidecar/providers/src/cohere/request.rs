@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::body::holds_any;
 use crate::openai::family::Family;
 use crate::openai::fit;
 use crate::{BadRequest, Body, Need, Outgoing, Target, Unsupported, function};
@@ -43,6 +44,7 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     fit::parameters(&mut out, Family::Other, target, &mut dropped)?;
     let unknown: Vec<_> = out.keys().filter(|key| !OWN.contains(key)).map(str::to_owned).collect();
     fit::leave_out(&mut out, unknown.iter().map(String::as_str), target, &mut dropped)?;
+    calls(&mut out);
     fit::messages(&mut out, Family::Other, target.row);
     fit::tools(&mut out, target.row);
     if let Some(Value::String(sequence)) = out.value("stop_sequences") {
@@ -53,6 +55,25 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
         out.set("thinking", &thinking);
     }
     Ok(Outgoing { path: "/chat".into(), headers: [].as_slice().into(), body: out.to_bytes(), dropped })
+}
+
+/// Calls in the old spelling, and their results, in the new one: the other is not known there.
+fn calls(out: &mut Body) {
+    if !out.get_bytes("messages").is_some_and(|raw| holds_any(raw, &[b"\"function_call\""])) {
+        return;
+    }
+    let mut count = 0;
+    out.edit("messages", |message| {
+        if message["function_call"].is_object() {
+            count += 1;
+            let call = message["function_call"].take();
+            message["tool_calls"] = json!([{"id": function::id(count), "type": "function", "function": call}]);
+        } else if message["role"] == "function" {
+            message["role"] = "tool".into();
+            message["tool_call_id"] = function::id(count).into();
+        }
+        true
+    });
 }
 
 /// How much a model that reasons is to think, in Cohere's words. Nobody else is asked to.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::SIGNATURE;
 use super::model::Traits;
-use super::part::{parts, text};
+use super::part::{parts, text, text_part};
 use crate::{BadRequest, function};
 
 /// What the API takes for a signature that got lost: base64 of `skip_thought_signature_validator`.
@@ -43,10 +43,16 @@ impl Conversation {
     pub(super) fn read(messages: Vec<Value>, traits: Traits) -> Result<Self, BadRequest> {
         let (system, turns, shown) = (Vec::new(), Vec::new(), Vec::new());
         let mut conversation = Self { traits, system, turns, calls: HashMap::new(), shown };
+        let instructs = |message: &Value| message["role"] == "system" || message["role"] == "developer";
+        let instructed = messages.iter().all(instructs);
         for (index, message) in messages.into_iter().enumerate() {
             conversation.add(message, &format!("messages[{index}]"))?;
         }
         conversation.show();
+        if conversation.turns.is_empty() && !instructed {
+            let message = "\"messages\" has no user or assistant message with content, and Gemini models need one";
+            return Err(BadRequest::at("messages", message));
+        }
         if conversation.turns.is_empty() {
             // Instructions alone are no conversation there.
             conversation.push(Role::User, vec![json!({"text": "."})]);
@@ -64,7 +70,7 @@ impl Conversation {
         match role.as_str() {
             "system" | "developer" => {
                 let text = text(&content, &content_at)?;
-                self.system.push(json!({"text": text}));
+                self.system.extend(text_part(text));
             }
             "user" => {
                 let parts = parts(content, self.traits, &content_at)?;
@@ -74,7 +80,7 @@ impl Conversation {
                 let mut turn = thoughts(&message);
                 turn.extend(parts(content, self.traits, &content_at)?);
                 if let Some(refusal) = message["refusal"].as_str() {
-                    turn.push(json!({"text": refusal}));
+                    turn.extend(text_part(refusal.to_owned()));
                 }
                 self.add_calls(&message, &mut turn, at)?;
                 self.push(Role::Model, turn);
@@ -156,6 +162,9 @@ impl Conversation {
     }
 
     fn push(&mut self, role: Role, parts: Vec<Value>) {
+        if parts.is_empty() {
+            return;
+        }
         match self.turns.last_mut() {
             Some(turn) if turn.role == role => turn.parts.extend(parts),
             _ => self.turns.push(Turn { role, parts }),
@@ -167,7 +176,7 @@ impl Conversation {
             let role = if turn.role == Role::Model { "model" } else { "user" };
             json!({"role": role, "parts": turn.parts})
         };
-        self.turns.into_iter().filter(|turn| !turn.parts.is_empty()).map(content).collect()
+        self.turns.into_iter().map(content).collect()
     }
 }
 
@@ -205,5 +214,34 @@ mod tests {
         let result = |said: &str| json!({"functionResponse": {"name": "f", "response": {"content": said}}});
         assert_eq!(contents[2]["parts"], json!([result("see"), result("b")]));
         assert_eq!(contents[3]["parts"], json!([{"inlineData": {"mimeType": "image/jpeg", "data": "AA=="}}]));
+    }
+
+    #[test]
+    fn empty_text_is_no_part_and_a_turn_of_nothing_is_none() {
+        let call = json!([{"id": "1", "function": {"name": "f", "arguments": "{}"}}]);
+        let (hi, again) = (json!({"role": "user", "content": "hi"}), json!({"role": "user", "content": "again"}));
+        let empty = |role: &str| json!({"role": role, "content": ""});
+        let part = json!({"type": "text", "text": ""});
+        let (called, said) = (json!({"functionCall": {"name": "f", "args": {}}}), json!({"text": "hi"}));
+        let rows = [
+            (json!([hi, {"role": "assistant", "content": "", "tool_calls": call}]), json!([[said], [called]])),
+            (json!([hi, {"role": "assistant", "content": [part], "tool_calls": call}]), json!([[said], [called]])),
+            (json!([hi, empty("assistant"), again]), json!([[said, {"text": "again"}]])),
+            (json!([empty("system"), empty("user"), hi]), json!([[said]])),
+            (json!([{"role": "user", "content": [part, {"type": "text", "text": "hi"}, ""]}]), json!([[said]])),
+            (json!([empty("system")]), json!([[{"text": "."}]])),
+            (json!([empty("user")]), json!(null)),
+            (json!([{"role": "user", "content": [part]}]), json!(null)),
+        ];
+        let traits = Traits::of(&Target::new(Dialect::Gemini, "gemini-2.5-flash"));
+        for (messages, want) in rows {
+            let read = Conversation::read(messages.as_array().unwrap().clone(), traits);
+            let parts = read.map_or(Value::Null, |conversation| {
+                assert!(conversation.system.is_empty(), "{messages}");
+                let contents = conversation.into_contents();
+                contents.as_array().unwrap().iter().map(|turn| turn["parts"].clone()).collect()
+            });
+            assert_eq!(parts, want, "{messages}");
+        }
     }
 }

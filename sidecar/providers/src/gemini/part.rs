@@ -5,14 +5,15 @@ use serde_json::{Map, Value, json};
 use super::model::Traits;
 use crate::BadRequest;
 
-/// Content, a string or a list of parts, as Gemini's parts.
+/// Content, a string or a list of parts, as Gemini's parts. Empty text is no part: Google refuses it.
 pub(super) fn parts(content: Value, traits: Traits, at: &str) -> Result<Vec<Value>, BadRequest> {
     match content {
         Value::Null => Ok(Vec::new()),
-        Value::String(text) => Ok(vec![json!({"text": text})]),
+        Value::String(text) => Ok(text_part(text).into_iter().collect()),
         Value::Array(parts) => {
             let parts = parts.into_iter().enumerate();
-            parts.map(|(index, part)| self::part(part, traits, &format!("{at}[{index}]"))).collect()
+            let parts = parts.map(|(index, part)| self::part(part, traits, &format!("{at}[{index}]")));
+            Ok(parts.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
         }
         Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
             Err(BadRequest::at(at, format!("{at} must be a string or a list of parts")))
@@ -34,26 +35,30 @@ pub(super) fn text(content: &Value, at: &str) -> Result<String, BadRequest> {
     }
 }
 
-fn part(part: Value, traits: Traits, at: &str) -> Result<Value, BadRequest> {
+pub(super) fn text_part(text: String) -> Option<Value> {
+    (!text.is_empty()).then(|| json!({"text": text}))
+}
+
+fn part(part: Value, traits: Traits, at: &str) -> Result<Option<Value>, BadRequest> {
     let Value::Object(mut part) = part else {
         return match part {
-            Value::String(text) => Ok(json!({"text": text})),
+            Value::String(text) => Ok(text_part(text)),
             _ => Err(BadRequest::at(at, format!("{at} must be an object"))),
         };
     };
     let kind = part.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
     match kind.as_str() {
-        "text" | "input_text" | "output_text" => Ok(json!({"text": take(&mut part, "text", at)?})),
-        "refusal" => Ok(json!({"text": take(&mut part, "refusal", at)?})),
-        "image_url" => image(&mut part, traits, at),
+        "text" | "input_text" | "output_text" => Ok(text_part(take(&mut part, "text", at)?)),
+        "refusal" => Ok(text_part(take(&mut part, "refusal", at)?)),
+        "image_url" => image(&mut part, traits, at).map(Some),
         "input_audio" => {
             let Some(Value::Object(mut audio)) = part.remove("input_audio") else {
                 return Err(missing(at, "input_audio"));
             };
             let format = take(&mut audio, "format", at)?;
-            Ok(inline(format!("audio/{format}"), take(&mut audio, "data", at)?))
+            Ok(Some(inline(format!("audio/{format}"), take(&mut audio, "data", at)?)))
         }
-        "file" => file(&mut part, traits, at),
+        "file" => file(&mut part, traits, at).map(Some),
         "" => Err(BadRequest::at(at, format!("{at} has no \"type\""))),
         other => Err(BadRequest::at(at, format!("{at} is a {other:?}, which Gemini models have no word for"))),
     }

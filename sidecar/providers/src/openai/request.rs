@@ -67,6 +67,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::openai::table::Members;
     use crate::{Dialect, Unsupported, read, row};
 
     fn sent(
@@ -118,7 +119,8 @@ mod tests {
             let target = Target { row, unsupported: Unsupported::Drop, ..Target::new(Dialect::OpenAi, "m") };
             let sent =
                 String::from_utf8(encode(Api::ChatCompletions, &body, &need, &target).unwrap().body.into()).unwrap();
-            assert_eq!(sent.matches(numbers).count(), 3 + tools, "{kind}: {sent}");
+            let turns = if matches!(row.members, Members::Only(_)) { 0 } else { 3 };
+            assert_eq!(sent.matches(numbers).count(), turns + tools, "{kind}: {sent}");
         }
     }
 
@@ -184,6 +186,64 @@ mod tests {
         assert_eq!(got["messages"][1]["content"][0]["image_url"], json!({"url": "https://a/b.png"}));
         assert_eq!(sent("OpenAI", "o1", Unsupported::Drop, body).unwrap().0["messages"][0]["role"], "developer");
     }
+
+    #[test]
+    fn an_answer_sent_back_has_nothing_that_only_answers_have_where_that_is_refused() {
+        let cited = json!([{"type": "url_citation", "url_citation": {"url": "https://a"}}]);
+        let call = |more: Value| {
+            let mut call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+            call.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!([call])
+        };
+        let signed = call(json!({"extra_content": {"google": {"thought_signature": "s"}}}));
+        let rows = [
+            (json!({"content": "b", "refusal": null}), json!({"content": "b"})),
+            (json!({"content": "b", "refusal": null, "annotations": cited}), json!({"content": "b"})),
+            (
+                json!({"content": "b", "refusal": null, "annotations": [], "audio": null, "function_call": null,
+                    "tool_calls": null}),
+                json!({"content": "b"}),
+            ),
+            (json!({"content": null, "refusal": "no"}), json!({"content": "no"})),
+            (json!({"content": null, "audio": {"id": "a", "transcript": "hm"}}), json!({"content": "hm"})),
+            (
+                json!({"content": null, "refusal": null, "tool_calls": signed}),
+                json!({"content": null, "tool_calls": call(json!({}))}),
+            ),
+        ];
+        for (back, want) in rows {
+            let turn = |fields: &Value| {
+                let mut turn = json!({"role": "assistant"});
+                turn.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+                turn
+            };
+            let body = chat(json!({"messages": [{"role": "user", "content": "a"}, turn(&back)]}));
+            for kind in ["Mistral", "Groq", "Cohere", "Cerebras", "Together", "Databricks"] {
+                let (got, _) = sent(kind, "m", Unsupported::Reject, body.clone()).unwrap();
+                assert_eq!(got["messages"][1], turn(&want), "{kind}");
+            }
+            for kind in ["OpenAI", "AzureOpenAI", "OpenRouter", "OpenAICompatible"] {
+                let (got, _) = sent(kind, "gpt-4o", Unsupported::Drop, body.clone()).unwrap();
+                assert_eq!(got["messages"][1], turn(&back), "{kind}");
+            }
+        }
+    }
+
+    #[test]
+    fn cohere_gets_no_member_of_a_message_or_a_tool_that_it_does_not_know() {
+        let turn = json!({"role": "assistant", "content": "b", "reasoning_content": "hm", "x_new": 1});
+        let tool = |more: Value| {
+            let mut function = json!({"name": "f", "parameters": {"type": "object"}});
+            function.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            json!([{"type": "function", "function": function}])
+        };
+        let user = json!({"role": "user", "name": "ann", "content": "a"});
+        let body = chat(json!({"messages": [user, turn], "tools": tool(json!({"strict": true}))}));
+        let (got, _) = sent("Cohere", "m", Unsupported::Drop, body).unwrap();
+        let messages = json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]);
+        assert_eq!((&got["messages"], &got["tools"]), (&messages, &tool(json!({}))));
+    }
+
     #[test]
     fn earlier_thoughts_go_only_to_those_who_take_them_back() {
         let rows = [

@@ -49,6 +49,7 @@ pub struct Row {
     /// Takes an assistant's turn that says nothing.
     pub(crate) empty_turns: bool,
     pub(crate) thoughts: Thoughts,
+    pub(crate) members: Members,
     /// Keywords of JSON schemas that it refuses in a tool's parameters.
     pub(crate) schema_drops: &'static [&'static str],
     /// The tool that stands for `web_search_options`.
@@ -130,6 +131,16 @@ pub(crate) enum Thoughts {
     Left,
 }
 
+/// Which members a message may have. Applications send an answer back as they got it, with all that only answers have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Members {
+    Any,
+    /// Those that a request has a use for.
+    Asked,
+    /// These alone: what else there is, is refused.
+    Only(&'static [&'static str]),
+}
+
 /// Where a chat goes, behind the base URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Path {
@@ -178,6 +189,7 @@ impl Row {
             strict_tools: true,
             empty_turns: true,
             thoughts: Thoughts::Kept,
+            members: Members::Any,
             schema_drops: &[],
             search_tool: None,
             path: Path::Plain,
@@ -201,6 +213,7 @@ impl Row {
             && self.cache_marks
             && self.empty_turns
             && self.thoughts == Thoughts::Kept
+            && self.members == Members::Any
     }
 }
 

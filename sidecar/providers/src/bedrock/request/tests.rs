@@ -90,3 +90,39 @@ fn a_claude_that_thinks_gets_nothing_that_thinking_excludes() {
     let (got, dropped) = sent(Unsupported::Drop, knows(false), &more).unwrap();
     assert!(got["additionalModelRequestFields"].is_null() && dropped == ["reasoning_effort"], "{got}");
 }
+
+#[test]
+fn nova_keeps_the_bound_it_is_given_and_tells_what_its_highest_effort_excludes() {
+    let measures = json!({"temperature": 0.2, "top_p": 0.9});
+    let effort = |more: Value| [json!({"reasoning_effort": "high"}), more];
+    let budget = |more: Value| [json!({"thinking": {"type": "enabled", "budget_tokens": 12_000}}), more];
+    let taken = json!({"maxTokens": 100, "temperature": 0.2, "topP": 0.9});
+    let (drop, reject, pass) = (Unsupported::Drop, Unsupported::Reject, Unsupported::Pass);
+    let rows = [
+        (drop, effort(json!({"max_tokens": 100})), Ok(("medium", taken.clone(), 0))),
+        (drop, budget(json!({"max_tokens": 100})), Ok(("medium", taken.clone(), 0))),
+        (reject, budget(json!({"max_completion_tokens": 100})), Ok(("medium", taken.clone(), 0))),
+        (pass, effort(json!({"max_tokens": 100})), Ok(("high", taken, 0))),
+        (drop, effort(json!({})), Ok(("high", json!({}), 2))),
+        (drop, budget(json!({})), Ok(("high", json!({}), 2))),
+        (reject, effort(json!({})), Err("temperature")),
+    ];
+    for (unsupported, asked, want) in rows {
+        let mut request = json!({"model": "chat", "messages": [{"role": "user", "content": "hi"}]});
+        for more in asked.iter().chain([&measures]) {
+            request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        }
+        let body = Body::parse(request.to_string().into()).unwrap();
+        let need = read(Api::ChatCompletions, &body).unwrap();
+        let target = Target { unsupported, ..Target::new(Dialect::Bedrock, "us.amazon.nova-2-lite-v1:0") };
+        match (encode(&body, &need, &target), want) {
+            (Ok(out), Ok((level, config, dropped))) => {
+                let sent: Value = serde_json::from_slice(&out.body).unwrap();
+                let thinks = &sent["additionalModelRequestFields"]["reasoningConfig"]["maxReasoningEffort"];
+                let got = (thinks.as_str(), &sent["inferenceConfig"], out.dropped.len());
+                assert_eq!(got, (Some(level), &config, dropped), "{unsupported:?} {asked:?}");
+            }
+            (got, want) => assert_eq!(got.unwrap_err().param.as_deref(), want.err(), "{unsupported:?} {asked:?}"),
+        }
+    }
+}

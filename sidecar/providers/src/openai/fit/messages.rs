@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::Body;
 use crate::body::{holds_any, values_of};
 use crate::openai::family::Family;
-use crate::openai::table::{Names, Row, Thoughts};
+use crate::openai::table::{Members, Names, Row, Thoughts};
 
 /// Two habits of applications that only some backends forgive: the role `developer`, which only OpenAI's reasoning models
 /// tell from `system`, and an image's URL without its object. The rest is the row's.
@@ -63,10 +63,33 @@ fn fit(message: &mut Map<String, Value>, row: &Row) {
             message.shift_remove("reasoning");
         }
     }
+    if row.members != Members::Any && message.get("role").is_some_and(|role| role == "assistant") {
+        ask(message);
+    }
+    if let Members::Only(words) = row.members {
+        message.retain(|word, _| words.contains(&word.as_str()));
+    }
     if row.flat_text
         && let Some(text) = message.get("content").and_then(joined)
     {
         message.insert("content".into(), text.into());
+    }
+}
+
+/// An earlier answer without what a request has no use for. What was said in a refusal or aloud is its text, if it has none.
+fn ask(message: &mut Map<String, Value>) {
+    let refusal = message.shift_remove("refusal");
+    let spoken = message.shift_remove("audio").and_then(|mut audio| audio.get_mut("transcript").map(Value::take));
+    let said = [refusal, spoken].into_iter().flatten().find(|text| text.as_str().is_some_and(|text| !text.is_empty()));
+    if let Some(said) = said.filter(|_| message.get("content").is_none_or(Value::is_null)) {
+        message.insert("content".into(), said);
+    }
+    message.shift_remove("annotations");
+    message.retain(|word, value| word == "content" || !value.is_null());
+    for call in message.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Value::Object(call) = call {
+            call.shift_remove("extra_content"); // Gemini's signature.
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::format::OF_SERVERS;
 
-use super::{Auth, Completions, Names, Path, Row, Schemas, StreamUsage, Thinking, Thoughts};
+use super::{Auth, Completions, Members, Names, Path, Row, Schemas, StreamUsage, Thinking, Thoughts};
 
 /// What most copies of the API leave out: words of OpenAI's newest models, and Anthropic's `thinking`.
 const NEW: &[&str] = &["reasoning_effort", "thinking", "verbosity", "user", "metadata"];
@@ -32,7 +32,14 @@ const fn public(kind: &'static str, base_url: &'static str) -> Row {
 
 /// At a place of the account's own.
 const fn account(kind: &'static str) -> Row {
-    Row { cache_marks: false, thoughts: Thoughts::Plain, drops: NEW, formats: &[], ..Row::at(kind, None) }
+    Row {
+        cache_marks: false,
+        thoughts: Thoughts::Plain,
+        members: Members::Asked,
+        drops: NEW,
+        formats: &[],
+        ..Row::at(kind, None)
+    }
 }
 
 /// A server on someone's own machines.
@@ -91,6 +98,9 @@ pub(super) const ROWS: &[Row] = &[
         ],
         renames: &[("max_completion_tokens", "max_tokens"), ("stop", "stop_sequences"), ("top_p", "p"), ("top_k", "k")],
         usage: StreamUsage::Always,
+        strict_tools: false,
+        thoughts: Thoughts::Left,
+        members: Members::Only(&["role", "content", "tool_calls", "tool_plan", "citations", "tool_call_id"]),
         ..public("Cohere", "https://api.cohere.com/v2")
     },
     Row { drops: NEW_BUT_EFFORT, ..public("DashScope", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1") },
@@ -123,6 +133,7 @@ pub(super) const ROWS: &[Row] = &[
         names: Names::NotTools,
         empty_turns: false,
         thoughts: Thoughts::Left,
+        members: Members::Asked,
         formats: &[],
         ..own("Databricks")
     },
