@@ -5,6 +5,7 @@
 //! a write of the ledger, and sends only what is durable. See `spillway_policy::quota` for the scheme.
 
 mod accounts;
+mod breakers;
 mod check;
 mod desk;
 mod follow;

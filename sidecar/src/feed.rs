@@ -123,7 +123,7 @@ impl Intake {
                 self.acknowledge(|_| ());
             }
             Down::Trust { ca_pem } => self.journal.save(Slot::Trust, &ca_pem),
-            Down::Rights { rights } => self.runtime.rights.take(&rights),
+            Down::Rights { rights } => self.runtime.take_rights(&rights),
             Down::Ping => {}
         }
         self.runtime.rights.heard();

@@ -19,6 +19,7 @@ mod rights;
 mod schemas;
 mod shadows;
 mod summaries;
+mod verdicts;
 mod window;
 
 use std::sync::{
@@ -172,6 +173,7 @@ impl Runtime {
             next.reset_breakers(before, clock::now());
             next.revise_breakers(clock::now());
         }
+        next.watch_breakers(self.rights.due());
         self.rights.configure(&next.snapshot);
         // Cannot fail, and nobody waits: requests in flight keep the generation they began with.
         self.generation.send_replace(Some(Arc::new(next)));

@@ -8,7 +8,7 @@ use spillway_tests::process::program;
 use spillway_tests::provider::{ANSWER, End, Provider};
 use spillway_tests::sidecar::Sidecar;
 use spillway_tests::snapshot::{a_backend, a_provider, a_route, a_rule, a_snapshot, a_spare, key};
-use spillway_wire::{Breaker, Dialect, ErrorClass, Hedge, PassiveHealth, RetryBudget, Route, Snapshot};
+use spillway_wire::{Breaker, BreakerScope, Dialect, ErrorClass, Hedge, PassiveHealth, RetryBudget, Route, Snapshot};
 
 /// Opens after three failures in a row, and stays so for longer than a test takes.
 const BREAKER: Breaker = Breaker {
@@ -18,6 +18,7 @@ const BREAKER: Breaker = Breaker {
     window_ms: 10_000,
     success_threshold: 1,
     open_for_ms: 3_600_000,
+    scope: BreakerScope::Pod,
     reset: None,
 };
 

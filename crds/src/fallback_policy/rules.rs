@@ -232,7 +232,9 @@ pub struct CircuitBreaker {
     /// times. Default: `10s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_for: Option<Duration>,
-    /// `Pod` (default): each sidecar judges for itself. `Fleet`: they judge together.
+    /// `Pod` (default): each sidecar judges for itself. `Fleet`: besides, all sidecars of the route judge together, by the
+    /// failures of all of them: it opens for all, a few of them probe, and it closes for all. What one has seen reaches the
+    /// others within a few seconds. Without the operator it is as with `Pod`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<BreakerScope>,
 }

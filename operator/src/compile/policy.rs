@@ -7,7 +7,7 @@ use spillway_crds::{ConditionType, FallbackPolicy, FallbackPolicySpec, FallbackR
 use super::conflict::by_age;
 use super::diagnostic::{Diagnostic, Kind, ObjectRef};
 use super::duration::Bounds;
-use super::{rest, unsupported, window};
+use super::{rest, window};
 
 /// A wait between two attempts.
 pub(crate) const WAIT: Bounds = Bounds { at_least: 0, at_most: 3_600_000 };
@@ -53,7 +53,7 @@ pub(crate) fn index<'a>(
 /// What can be said of a policy without its routes.
 fn check(object: &ObjectRef, spec: &FallbackPolicySpec) -> Vec<Diagnostic> {
     let FallbackPolicySpec { target_refs, context_window, fallbacks, retries, hedge, circuit_breaker } = spec;
-    let mut found = unsupported::policy(object, spec);
+    let mut found = Vec::new();
     let mut invalid = |path: String, message: String| {
         found.push(Diagnostic::refuse(object, Reason::Invalid, path, message));
     };

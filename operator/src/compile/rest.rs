@@ -35,16 +35,8 @@ const INTERVAL_MS: u64 = 30_000;
 /// The breaker of a route. One that nobody asked for is the same as an empty one: who is not there is not waited for.
 pub(crate) fn breaker(given: Option<&CircuitBreaker>, reset: Option<String>) -> wire::Breaker {
     let nothing = CircuitBreaker::default();
-    let CircuitBreaker {
-        failure_threshold,
-        failure_ratio,
-        min_requests,
-        window,
-        success_threshold,
-        open_for,
-        // `Fleet` is refused by `unsupported`.
-        scope: None | Some(BreakerScope::Pod | BreakerScope::Fleet),
-    } = given.unwrap_or(&nothing);
+    let CircuitBreaker { failure_threshold, failure_ratio, min_requests, window, success_threshold, open_for, scope } =
+        given.unwrap_or(&nothing);
     wire::Breaker {
         failure_threshold: failure_threshold.unwrap_or(FAILURE_THRESHOLD),
         failure_ratio_ppm: ppm(failure_ratio.unwrap_or(FAILURE_RATIO)),
@@ -53,6 +45,10 @@ pub(crate) fn breaker(given: Option<&CircuitBreaker>, reset: Option<String>) -> 
         window_ms: WINDOW.read(window.as_ref()).unwrap_or_default().unwrap_or(WINDOW_MS),
         success_threshold: success_threshold.unwrap_or(SUCCESS_THRESHOLD),
         open_for_ms: OPEN_FOR.read(open_for.as_ref()).unwrap_or_default().unwrap_or(OPEN_FOR_MS),
+        scope: match scope {
+            None | Some(BreakerScope::Pod) => wire::BreakerScope::Pod,
+            Some(BreakerScope::Fleet) => wire::BreakerScope::Fleet,
+        },
         reset,
     }
 }
@@ -174,9 +170,12 @@ mod tests {
             window_ms: 30_000,
             success_threshold: 2,
             open_for_ms: 10_000,
+            scope: wire::BreakerScope::Pod,
             reset: None,
         };
         assert_eq!(breaker(None, None), want);
+        let fleet = CircuitBreaker { scope: Some(BreakerScope::Fleet), ..CircuitBreaker::default() };
+        assert_eq!(breaker(Some(&fleet), None), wire::Breaker { scope: wire::BreakerScope::Fleet, ..want.clone() });
         assert_eq!(breaker(Some(&CircuitBreaker::default()), None), want);
         assert_eq!(budget(None), wire::RetryBudget { ratio_ppm: 200_000, min_per_second: 10 });
         let given = Hedge { after: "3s".into(), max_ratio: None };

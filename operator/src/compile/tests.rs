@@ -99,7 +99,7 @@ spec:
   - {onErrors: [ContentPolicyViolation], to: []}
   retries: {attempts: 3, onErrors: [Timeout], backoff: {base: 1s, max: 4s}, honourRetryAfter: 1m, budget: {ratio: 0.05}}
   hedge: {after: 3s}
-  circuitBreaker: {failureThreshold: 7, openFor: 10s}
+  circuitBreaker: {failureThreshold: 7, openFor: 10s, scope: Fleet}
 ";
     let compiled = compile(&world(&[SHOP, policy]));
     assert_eq!(compiled.diagnostics, []);
@@ -124,6 +124,7 @@ spec:
     assert_eq!(route["hedge"], json!({"after_ms": 3_000, "max_ratio_ppm": 50_000}));
     let breaker = &route["breaker"];
     assert_eq!((&breaker["failure_threshold"], &breaker["open_for_ms"]), (&json!(7), &json!(10_000)));
+    assert_eq!(breaker["scope"], "Fleet");
     assert_eq!(compiled.facts["shop/chat"].policy.as_deref(), Some("chat"));
     assert_eq!(compiled.routes["shop/chat"].route.policy.as_deref(), Some("shop/chat"), "errors name it");
 }

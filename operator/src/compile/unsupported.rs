@@ -1,7 +1,7 @@
 //! What the schema accepts and this version does not do: one table a kind. An object that uses any of it is refused with the
 //! field's name, because a limit or a check that is silently ignored is worse than none.
 
-use spillway_crds::{BreakerScope, FallbackPolicySpec, ModelRouteSpec, Reason, ValidationLevel};
+use spillway_crds::{ModelRouteSpec, Reason, ValidationLevel};
 
 use super::diagnostic::{Diagnostic, ObjectRef};
 
@@ -18,25 +18,13 @@ const ROUTE: &[Row<ModelRouteSpec>] = &[
     ("batching", |spec| spec.batching.is_some(), REMOVE),
 ];
 
-const POLICY: &[Row<FallbackPolicySpec>] =
-    &[("circuitBreaker.scope", |spec| breaker_scope(spec) == Some(BreakerScope::Fleet), "use Pod")];
-
 fn level(spec: &ModelRouteSpec) -> Option<ValidationLevel> {
     spec.validation.as_ref()?.level
-}
-
-fn breaker_scope(spec: &FallbackPolicySpec) -> Option<BreakerScope> {
-    spec.circuit_breaker.as_ref()?.scope
 }
 
 /// What a ModelRoute uses and this version does not do.
 pub(crate) fn route(object: &ObjectRef, spec: &ModelRouteSpec) -> Vec<Diagnostic> {
     rows(object, "spec", spec, ROUTE)
-}
-
-/// What a FallbackPolicy uses and this version does not do.
-pub(crate) fn policy(object: &ObjectRef, spec: &FallbackPolicySpec) -> Vec<Diagnostic> {
-    rows(object, "spec", spec, POLICY)
 }
 
 fn rows<T>(object: &ObjectRef, prefix: &str, spec: &T, table: &[Row<T>]) -> Vec<Diagnostic> {

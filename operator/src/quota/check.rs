@@ -1,6 +1,6 @@
 //! What a report may be: a sidecar is ours, but its pod may not be anyone's friend.
 
-use spillway_wire::{QuotaDelivery, QuotaReport, RateName, RateOf, SidecarIdentity};
+use spillway_wire::{BackendName, QuotaDelivery, QuotaReport, RateName, RateOf, SidecarIdentity};
 
 /// Accounts, rates and waiting requests that one report may speak of.
 const MAX_LINES: usize = 16_384;
@@ -24,12 +24,13 @@ pub enum BadReport {
 /// A report costs bounded memory, and only what is its own namespace's.
 pub(super) fn check(delivery: &QuotaDelivery) -> Result<(), BadReport> {
     let QuotaDelivery { from: SidecarIdentity { namespace, .. }, report } = delivery;
-    let QuotaReport { journal, accounts, flows, asks, said, stamp: _, epoch: _, serial: _, last: _ } = report;
+    let QuotaReport { journal, accounts, flows, asks, said, breakers, stamp: _, epoch: _, serial: _, last: _ } = report;
     if !(1..=MAX_JOURNAL_BYTES).contains(&journal.len()) {
         return Err(BadReport::Journal(journal.len()));
     }
-    let counts = [accounts.len(), flows.len(), asks.len(), said.len()];
-    for (what, count) in ["accounts", "rates", "waiting requests", "allowances"].into_iter().zip(counts) {
+    let counts = [accounts.len(), flows.len(), asks.len(), said.len(), breakers.len()];
+    let whats = ["accounts", "rates", "waiting requests", "allowances", "breakers"];
+    for (what, count) in whats.into_iter().zip(counts) {
         if count > MAX_LINES {
             return Err(BadReport::TooMany { what, count });
         }
@@ -37,6 +38,10 @@ pub(super) fn check(delivery: &QuotaDelivery) -> Result<(), BadReport> {
     for account in accounts.iter().map(|line| &line.account) {
         own(&account.budget, namespace)?;
         short(account.value.as_deref())?;
+    }
+    for BackendName { route, backend } in breakers.iter().map(|line| &line.of) {
+        own(route, namespace)?;
+        short(Some(backend))?;
     }
     let rates = flows.iter().map(|flow| &flow.rate).chain(asks.iter().map(|ask| &ask.rate));
     for RateName { of, counts: _, value } in rates.chain(said.iter().map(|said| &said.rate)) {

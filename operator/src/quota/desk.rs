@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use spillway_policy::quota::{Account, Allocator, Ledger, Nanos, Statement, Token, Write};
+use spillway_policy::quota::{Account, Allocator, Epoch, Ledger, Nanos, Statement, Token, Write};
 use spillway_wire::{AccountName, QuotaDelivery, Rights, SidecarIdentity};
 
 use super::accounts::{Accounts, Named};
+use super::breakers::Breakers;
 use super::ledger::{Stored, encode};
 use super::names::{Source, Subject, pod};
 use super::plan::Plan;
@@ -38,6 +39,7 @@ pub(super) struct Desk {
     clients: BTreeMap<Source, Client>,
     retired: BTreeMap<Source, i64>,
     rates: Rates,
+    breakers: Breakers,
     /// Sources of the stored ledger: they may share in rates.
     registered: BTreeSet<Source>,
     plan: Plan,
@@ -84,6 +86,7 @@ impl Desk {
             clients: ledger.sources.iter().map(|source| (*source, Client { who: None, heard: at.now })).collect(),
             retired,
             rates: Rates::default(),
+            breakers: Breakers::new(ledger.epoch, at.now),
             registered: ledger.sources.clone(),
             plan: Plan::default(),
         };
@@ -95,6 +98,7 @@ impl Desk {
     pub(super) fn follow(&mut self, plan: Plan) {
         self.accounts.follow(self.plan.budgets(), plan.budgets(), &mut self.allocator);
         self.rates.follow(&plan, &mut self.allocator);
+        self.breakers.follow(&plan);
         self.plan = plan;
     }
 
@@ -116,8 +120,9 @@ impl Desk {
                 self.rates.hear(at.now, rate, source, said);
             }
         }
+        let urgent = self.breakers.hear(&self.plan, at.now, source, report) || new;
         let report = translate::report(report, account, |name| self.rates.find(&self.plan, from, name));
-        let urgent = new || translate::is_short(&report);
+        let urgent = urgent || translate::is_short(&report);
         self.allocator.report(at.now, &source, &report);
         urgent
     }
@@ -131,22 +136,33 @@ impl Desk {
         }
         self.rates.correct(now, &mut self.allocator);
         let output = self.allocator.turn(now);
+        let mut verdicts = self.breakers.turn(now);
         let mut posts = Vec::with_capacity(output.rights.len());
         for (source, rights) in output.rights {
-            let Some(Who { from, journal, relayed }) = self.clients.get(&source).and_then(|client| client.who.as_ref())
-            else {
-                continue;
-            };
+            let Some(who) = self.who(&source) else { continue };
             let account = |account| Some(self.accounts.get(account)?.name.clone());
-            let rights = translate::rights(&rights, journal, account, |rate| self.rates.name(rate).cloned());
-            posts.push(Post { uid: from.uid.clone(), rights, relayed: *relayed });
+            let rights = translate::rights(&rights, &who.journal, account, |rate| self.rates.name(rate).cloned());
+            let breakers = verdicts.remove(&source).unwrap_or_default();
+            posts.push(who.post(Rights { breakers, ..rights }));
+        }
+        // Whoever is not owed an answer now is told of breakers all the same.
+        if let Some(Epoch(epoch)) = self.allocator.epoch() {
+            for (source, breakers) in verdicts {
+                let Some(who) = self.who(&source) else { continue };
+                posts.push(who.post(Rights { journal: who.journal.clone(), epoch, breakers, ..Rights::default() }));
+            }
         }
         Turn { rights: posts, write: output.write }
+    }
+
+    fn who(&self, source: &Source) -> Option<&Who> {
+        self.clients.get(source)?.who.as_ref()
     }
 
     /// Lets go of what is over: pods, periods, tombstones.
     pub(super) fn tidy(&mut self, at: At, pods: &PodIndex) {
         self.accounts.turn_over(self.plan.budgets(), &mut self.allocator, at.unix);
+        self.breakers.forget(at.now);
         if !pods.is_ready() {
             return;
         }
@@ -245,12 +261,19 @@ impl Desk {
     fn workloads(&self, account: Account, named: &Named) -> BTreeMap<String, u64> {
         let mut sums = named.gone.clone();
         for (source, spent) in self.allocator.spenders(account) {
-            let who = self.clients.get(source).and_then(|client| client.who.as_ref());
-            if let Some(Who { from, .. }) = who.filter(|_| spent > 0) {
+            if let Some(Who { from, .. }) = self.who(source).filter(|_| spent > 0) {
                 let sum = sums.entry(from.workload.clone()).or_default();
                 *sum = sum.saturating_add(spent);
             }
         }
         sums
+    }
+}
+
+// === impl Who ===
+
+impl Who {
+    fn post(&self, rights: Rights) -> Post {
+        Post { uid: self.from.uid.clone(), rights, relayed: self.relayed }
     }
 }

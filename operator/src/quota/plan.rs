@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use spillway_crds::LossBehaviour;
 use spillway_policy::quota::{Loss, Nanos, RateRule};
-use spillway_wire::{self as wire, Counts, LimitPer, LimitScope, RateOf};
+use spillway_wire::{self as wire, BackendName, Counts, LimitPer, LimitScope, RateOf};
 
 use crate::compile::{Compiled, CompiledRoute};
 
@@ -55,6 +55,13 @@ impl Plan {
 
     pub(super) fn rate(&self, key: &RateKey) -> Option<&Terms> {
         self.rates.get(key)
+    }
+
+    /// The breaker of a backend that the fleet shares, if it is one.
+    pub(super) fn breaker(&self, of: &BackendName) -> Option<(&wire::Breaker, &wire::Backend)> {
+        let route = &self.compiled.routes.get(&of.route)?.route;
+        let breaker = route.breaker.as_ref().filter(|breaker| breaker.is_fleet())?;
+        Some((breaker, route.backends.iter().find(|backend| backend.name == of.backend)?))
     }
 
     /// The rates that a pod shares in: those of its routes, and of the providers they use.

@@ -1,6 +1,7 @@
 //! The bank as a whole: sidecars' holders at one end, a store at the other, on a paused clock.
 
 mod bench;
+mod breakers;
 pub(super) mod sidecar;
 pub(super) mod turmoil;
 

@@ -11,7 +11,18 @@ pub(super) fn report(
     mut account: impl FnMut(&wire::AccountName) -> Option<policy::Account>,
     rate: impl Fn(&wire::RateName) -> Option<policy::RateId>,
 ) -> policy::Report {
-    let wire::QuotaReport { journal: _, stamp: given, epoch, serial, accounts, flows, asks, said: _, last } = report;
+    let wire::QuotaReport {
+        journal: _,
+        stamp: given,
+        epoch,
+        serial,
+        accounts,
+        flows,
+        asks,
+        said: _,
+        breakers: _,
+        last,
+    } = report;
     // Of two totals of one account only one can be true, and no sidecar of ours sends two.
     let mut seen = BTreeSet::new();
     let usages = accounts.iter().filter_map(|given| Some(usage(account(&given.account)?, given)));
@@ -86,9 +97,10 @@ pub(super) fn rights(
         grants: grants.iter().filter_map(grant).collect(),
         shares: shares.iter().filter_map(share).collect(),
         permits: permits.iter().filter_map(permit).collect(),
+        breakers: Vec::new(),
     }
 }
 
-const fn stamp(given: wire::Stamp) -> policy::Stamp {
+pub(super) const fn stamp(given: wire::Stamp) -> policy::Stamp {
     policy::Stamp { life: given.life, sent: given.sent }
 }

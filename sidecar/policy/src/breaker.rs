@@ -13,6 +13,8 @@
 //! not count; only a pause does.
 
 mod cause;
+pub mod fleet;
+mod told;
 
 use std::{
     collections::VecDeque,
@@ -20,6 +22,7 @@ use std::{
 };
 
 pub use cause::Cause;
+use told::Told;
 
 use crate::{
     retry,
@@ -115,6 +118,7 @@ pub struct Breaker {
     epoch: u64,
     turns: [u64; 3],
     history: VecDeque<Transition>,
+    told: Told,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -174,6 +178,7 @@ impl Breaker {
             }
             return;
         }
+        self.told.see(outcome);
         if ticket.probe {
             return self.probed(rule, outcome, now);
         }
@@ -222,7 +227,7 @@ impl Breaker {
     pub fn revise(&mut self, rule: &Rule, now: Instant) {
         let State::Open { until, probe: true } = &mut self.state else { return };
         let opened = self.history.iter().rev().find(|transition| transition.to == Phase::Open);
-        let Some(opened) = opened.filter(|opened| !opened.cause.is_pause()) else { return };
+        let Some(opened) = opened.filter(|opened| opened.cause.is_of_rule()) else { return };
         let asked = self.asked.filter(|asked| now < *asked);
         if opened.cause.opens(rule) {
             let by_rule = opened.at + length(rule, self.growth);

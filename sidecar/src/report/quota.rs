@@ -73,7 +73,7 @@ impl QuotaReporter {
     }
 
     async fn report(&self) -> Result<(), LinkError> {
-        let Some(report) = self.runtime.rights.report() else { return Ok(()) };
+        let Some(report) = self.runtime.quota_report() else { return Ok(()) };
         self.link.post(paths::QUOTA, &report).await.map(drop)
     }
 }

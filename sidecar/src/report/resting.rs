@@ -33,7 +33,10 @@ fn line(route: &str, backend: &Backend, now: Instant, wall: Duration) -> Option<
         state: if phase == Phase::Open { RestState::Open } else { RestState::HalfOpen },
         reason: cut(reason),
         since: wall.saturating_sub(now.saturating_duration_since(since)).as_secs(),
-        until: until.map(|until| (wall + until.saturating_duration_since(now)).as_secs()),
+        // The fleet says when, and prolongs a lease until then.
+        until: until
+            .filter(|_| !matches!(cause, Cause::Fleet { .. }))
+            .map(|until| (wall + until.saturating_duration_since(now)).as_secs()),
     })
 }
 
@@ -52,7 +55,10 @@ pub(super) mod tests {
     use std::sync::Arc;
 
     use serde_json::json;
-    use spillway_policy::breaker::{Outcome, Rule};
+    use spillway_policy::breaker::{
+        Outcome, Rule,
+        fleet::{Say, Verdict},
+    };
     use spillway_wire::Snapshot;
 
     use super::*;
@@ -162,6 +168,19 @@ pub(super) mod tests {
             let generation = a_generation();
             tell(&generation, who, outcome);
             assert_eq!(told(&generation), want, "{who:?} {outcome:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_fleet_has_opened_has_no_end_of_its_own() {
+        let generation = a_generation();
+        let gate = generation.routes[0].backends[0].state.gate.clone();
+        let (say, lease) = (Say::StayOut, SECOND * 6);
+        for second in 0..3 {
+            gate.obey(&Verdict { turn: 1, say, lease, failed: 5, of: 7 }, clock::now());
+            let want = format!("shop/chat mini Open {}-: fleet-wide, 5 of 7 attempts failed", 1000 - 2 * second);
+            assert_eq!(told(&generation), [want]);
+            tokio::time::advance(SECOND * 2).await;
         }
     }
 

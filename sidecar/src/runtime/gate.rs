@@ -2,15 +2,22 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use spillway_policy::{
     Class,
-    breaker::{Breaker, Cause, Outcome, Phase, Refusal, Rule, Ticket, Transition, Trouble},
+    breaker::{
+        Breaker, Cause, Outcome, Phase, Refusal, Rule, Ticket, Transition, Trouble,
+        fleet::{Evidence, Verdict},
+    },
     retry,
 };
+use tokio::sync::Notify;
 
 use super::rights::Reserved;
 use crate::clock;
@@ -22,6 +29,10 @@ pub(crate) struct Gate {
     breaker: Mutex<Breaker>,
     /// The last failure that counted. Where the gate is open, it is what whoever is kept out would have been told.
     failed: Mutex<Option<Class>>,
+    /// How often somebody wanted to pass.
+    asked: AtomicU64,
+    /// Who wants to know of every change of state.
+    watcher: OnceLock<Arc<Notify>>,
 }
 
 /// One attempt that a gate let through. Dropped without a word, it proved nothing, and a probe's place is free again.
@@ -160,6 +171,7 @@ impl Gate {
     }
 
     pub(crate) fn admit(self: &Arc<Self>, rule: &Rule, now: Instant) -> Result<Pass, Refusal> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         let ticket = self.change(|breaker| breaker.admit(now))?;
         Ok(Pass { gate: Arc::clone(self), rule: *rule, ticket, outcome: Outcome::Neutral })
     }
@@ -189,6 +201,21 @@ impl Gate {
                 breaker.pause(pause, now);
             }
         });
+    }
+
+    /// What the fleet may want to know of it.
+    pub(crate) fn evidence(&self) -> Evidence {
+        Evidence { asked: self.asked.load(Ordering::Relaxed), ..self.lock().evidence() }
+    }
+
+    /// Does what the fleet says.
+    pub(crate) fn obey(&self, verdict: &Verdict, now: Instant) {
+        self.change(|breaker| breaker.obey(verdict, now));
+    }
+
+    /// Changes of state are told from now on.
+    pub(crate) fn watch(&self, watcher: &Arc<Notify>) {
+        self.watcher.get_or_init(|| Arc::clone(watcher));
     }
 
     /// Would an attempt at this moment be refused?
@@ -233,6 +260,9 @@ impl Gate {
         if let Some(Transition { at, to, cause }) = turned {
             let seconds = until.map(|until| until.saturating_duration_since(at).as_secs());
             tracing::warn!(breaker = self.name, state = to.as_str(), cause = %cause, for_seconds = seconds, "breaker");
+            if let Some(watcher) = self.watcher.get() {
+                watcher.notify_one();
+            }
         }
         made
     }

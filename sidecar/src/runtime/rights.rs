@@ -44,7 +44,7 @@ pub struct Rights {
     epoch: Instant,
     inner: Mutex<Inner>,
     changed: watch::Sender<()>,
-    due: Notify,
+    due: Arc<Notify>,
 }
 
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl Rights {
             periods: HashMap::new(),
             ended: BTreeMap::new(),
         };
-        let (changed, due) = (watch::Sender::default(), Notify::new());
+        let (changed, due) = (watch::Sender::default(), Arc::default());
         Arc::new(Self { epoch: clock::now(), inner: Mutex::new(inner), changed, due })
     }
 
@@ -117,8 +117,11 @@ impl Rights {
         let limits = || snapshot.routes.values().flat_map(|route| &route.limits);
         let is_fleet = |limit: &wire::Limit| limit.scope == wire::LimitScope::Fleet;
         let has_quota = |provider: &wire::Provider| provider.quota.is_some();
-        let is_wanted =
-            !snapshot.budgets.is_empty() || limits().any(is_fleet) || snapshot.providers.values().any(has_quota);
+        let is_shared = |route: &wire::Route| route.breaker.as_ref().is_some_and(wire::Breaker::is_fleet);
+        let is_wanted = !snapshot.budgets.is_empty()
+            || limits().any(is_fleet)
+            || snapshot.providers.values().any(has_quota)
+            || snapshot.routes.values().any(is_shared);
         let periods = snapshot.budgets.iter().map(|(name, budget)| (name.clone(), budget.period.clone()));
         let mut inner = self.lock();
         (inner.is_wanted, inner.periods) = (is_wanted, periods.collect());
@@ -198,18 +201,23 @@ impl Rights {
         self.changed.subscribe()
     }
 
+    /// What makes a report due before its time.
+    pub(crate) const fn due(&self) -> &Arc<Notify> {
+        &self.due
+    }
+
     /// Waits until a report is due before its time.
     pub(crate) async fn is_due(&self) {
         self.due.notified().await;
     }
 
-    /// Takes what is granted. What is meant for another source is of no interest.
-    pub(crate) fn take(&self, rights: &wire::Rights) {
+    /// Takes what is granted. False: it is meant for another source.
+    pub(crate) fn take(&self, rights: &wire::Rights) -> bool {
         let now = self.now();
         let mut inner = self.lock();
         let Inner { holder, names, store, ended, .. } = &mut *inner;
         if rights.journal != store.journal() {
-            return;
+            return false;
         }
         let (answers, life) = (rights.answers.sent, rights.answers.life);
         holder.take(now, &speech::rights(rights, names), store.entries());
@@ -228,6 +236,7 @@ impl Rights {
             self.due.notify_one();
         }
         self.changed.send_replace(());
+        true
     }
 
     /// What to report. None: nothing that anybody would want to know.

@@ -25,4 +25,5 @@ mod strategies;
 mod streams;
 mod structured;
 mod summaries;
+mod verdicts;
 mod windows;

@@ -28,8 +28,8 @@ pub use provider::{
     AuthScheme, AwsKey, Cloud, Dialect, Exchange, Headers, Model, Provider, ProviderTimeouts, Quota, Tokenizer,
 };
 pub use quota::{
-    AccountName, AccountUse, Allowance, Counts, Flow, Grant, Permit, PermitAsk, QuotaDelivery, QuotaReport, RateName,
-    RateOf, Rights, RightsDelivery, Share, Stamp,
+    AccountName, AccountUse, Allowance, BackendName, BreakerEvidence, BreakerSay, BreakerVerdict, Counts, Flow, Grant,
+    Permit, PermitAsk, QuotaDelivery, QuotaReport, RateName, RateOf, Rights, RightsDelivery, Share, Stamp,
 };
 pub use report::{Ack, Delivery, Report, RestState, RestingBackend, SidecarIdentity, UsageKey, UsageLine, UsageTotals};
 pub use snapshot::{
@@ -38,7 +38,8 @@ pub use snapshot::{
 };
 pub use stream::{Credential, Down, PROTOCOL, Subscribe, paths};
 pub use traffic::{
-    ActiveHealth, Breaker, Hedge, Limit, LimitPer, LimitScope, PassiveHealth, Queue, RetryBudget, Strategy,
+    ActiveHealth, Breaker, BreakerScope, Hedge, Limit, LimitPer, LimitScope, PassiveHealth, Queue, RetryBudget,
+    Strategy,
 };
 pub use validation::{SchemaCheck, Validation};
 

@@ -80,9 +80,43 @@ pub struct QuotaReport {
     /// What providers have said of their accounts of late.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub said: Vec<Allowance>,
+    /// What it has seen of backends whose breaker the fleet shares: [`QuotaReport::MAX_BREAKERS`] at most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breakers: Vec<BreakerEvidence>,
     /// Nothing is in flight, and nothing will be admitted any more.
     #[serde(default)]
     pub last: bool,
+}
+
+/// What a sidecar has seen of one backend of one route, since its process began.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakerEvidence {
+    #[serde(flatten)]
+    pub of: BackendName,
+    /// Attempts that succeeded or failed.
+    pub attempts: u64,
+    pub failures: u64,
+    /// Failures since the last success.
+    #[serde(default)]
+    pub row: u64,
+    /// How often somebody wanted to ask it, kept out or not.
+    #[serde(default)]
+    pub asked: u64,
+    /// The newest verdict it has taken, and attempts since then that succeeded and that failed. 0: none.
+    #[serde(default)]
+    pub turn: u64,
+    #[serde(default)]
+    pub good: u64,
+    #[serde(default)]
+    pub bad: u64,
+}
+
+/// A backend of a route.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct BackendName {
+    /// `namespace/name` of the ModelRoute.
+    pub route: String,
+    pub backend: String,
 }
 
 /// Money of one account in one sidecar.
@@ -153,6 +187,36 @@ pub struct Rights {
     pub shares: Vec<Share>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub permits: Vec<Permit>,
+    /// Of breakers that the fleet shares. They have an order of their own, and depend on nothing else in this message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breakers: Vec<BreakerVerdict>,
+}
+
+/// What becomes of a breaker that the fleet shares.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakerVerdict {
+    #[serde(flatten)]
+    pub of: BackendName,
+    /// Of two verdicts on a backend the one with the larger number counts.
+    pub turn: u64,
+    pub say: BreakerSay,
+    /// How long it counts when nothing more is heard.
+    pub lease: u64,
+    /// What it was opened for: so many failures of so many attempts.
+    #[serde(default)]
+    pub failed: u64,
+    #[serde(default)]
+    pub attempts: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerSay {
+    /// Nobody asks.
+    StayOut,
+    /// One attempt at a time, to see whether it is well again.
+    Probe,
+    Closed,
 }
 
 /// Money of one account.
@@ -208,6 +272,13 @@ pub struct RightsDelivery {
     pub rights: Rights,
 }
 
+// === impl QuotaReport ===
+
+impl QuotaReport {
+    /// More backends than a pod has routes for.
+    pub const MAX_BREAKERS: usize = 1024;
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{from_value, json, to_value};
@@ -227,9 +298,18 @@ mod tests {
             ],
             "asks": [{"provider": "ai/openai", "counts": "tokens", "id": 1, "amount": 2, "patience": 3}],
             "said": [{"provider": "ai/openai", "counts": "tokens", "limit": 9, "remaining": 2, "resets": 3, "age": 4}],
+            "breakers": [{"route": "shop/chat", "backend": "mini", "attempts": 9, "failures": 3, "row": 1, "asked": 12,
+                "turn": 4_294_967_299u64, "good": 1, "bad": 0}],
         });
         let read: QuotaReport = from_value(report.clone()).unwrap();
         assert_eq!(read.flows[1].rate.of, RateOf::Provider("ai/openai".to_owned()));
         assert_eq!(to_value(read).unwrap(), report);
+        let rights = json!({
+            "journal": "j", "epoch": 3, "serial": 0, "answers": {"life": 0, "sent": 0},
+            "breakers": [{"route": "shop/chat", "backend": "mini", "turn": 4_294_967_299u64, "say": "stay_out",
+                "lease": 6_000_000_000u64, "failed": 5, "attempts": 7}],
+        });
+        let read: Rights = from_value(rights.clone()).unwrap();
+        assert_eq!((read.breakers[0].say, to_value(&read).unwrap()), (BreakerSay::StayOut, rights));
     }
 }

@@ -78,9 +78,35 @@ pub struct Breaker {
     pub success_threshold: u32,
     /// How long it stays open before the first probe; longer after each probe that fails.
     pub open_for_ms: u64,
+    #[serde(default, skip_serializing_if = "BreakerScope::is_pod")]
+    pub scope: BreakerScope,
     /// Whenever this text changes, every breaker of the route is closed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset: Option<String>,
+}
+
+/// Who judges whether it opens and closes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BreakerScope {
+    /// Each sidecar for itself.
+    #[default]
+    Pod,
+    /// All of them together, by [`crate::BreakerEvidence`]; and each for itself, as long as it hears nothing.
+    Fleet,
+}
+
+impl Breaker {
+    #[must_use]
+    pub const fn is_fleet(&self) -> bool {
+        matches!(self.scope, BreakerScope::Fleet)
+    }
+}
+
+impl BreakerScope {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_pod(&self) -> bool {
+        *self == Self::Pod
+    }
 }
 
 /// How many attempts there may be beyond one for each request: retries, fallbacks and hedges together.

@@ -1,7 +1,7 @@
 //! What a FallbackPolicy is told.
 
 use spillway_crds::Reason::{
-    BackendNotFound, FallbackNeverHelps, Invalid, ReserveTooLarge, SmallerWindow, TargetNotFound, UnsupportedValue,
+    BackendNotFound, FallbackNeverHelps, Invalid, ReserveTooLarge, SmallerWindow, TargetNotFound,
 };
 
 use super::diagnostics::{Row, check};
@@ -15,7 +15,6 @@ const POLICY: &[Row] = &[
         "spec.hedge.maxRatio",
         "1.5 is outside of 0 to 1",
     ),
-    ("{targetRefs: [@t], circuitBreaker: {scope: Fleet}}", UnsupportedValue, "spec.circuitBreaker.scope", "use Pod"),
     (
         "{targetRefs: [@t], circuitBreaker: {failureThreshold: 0}}",
         Invalid,

@@ -19,6 +19,10 @@ pub(in crate::quota) struct Sidecar {
     entries: Vec<Entry>,
     /// What a provider has told it, for the next report.
     pub(in crate::quota) said: Vec<wire::Allowance>,
+    /// What it has seen of backends.
+    pub(in crate::quota) breakers: Vec<wire::BreakerEvidence>,
+    /// What it was told of them.
+    pub(in crate::quota) verdicts: Vec<wire::BreakerVerdict>,
 }
 
 impl Sidecar {
@@ -36,6 +40,8 @@ impl Sidecar {
             rates: Vec::new(),
             entries: Vec::new(),
             said: Vec::new(),
+            breakers: Vec::new(),
+            verdicts: Vec::new(),
         }
     }
 
@@ -121,6 +127,7 @@ impl Sidecar {
             flows: flows.into_iter().map(flow).collect(),
             asks: asks.into_iter().map(ask).collect(),
             said: std::mem::take(&mut self.said),
+            breakers: self.breakers.clone(),
             last,
         };
         QuotaDelivery { from: self.from.clone(), report }
@@ -130,6 +137,7 @@ impl Sidecar {
         if rights.journal != self.journal {
             return;
         }
+        self.verdicts.extend(rights.breakers.iter().cloned());
         let grants: Vec<policy::Grant> = rights
             .grants
             .iter()

@@ -29,6 +29,13 @@ pub enum Cause {
     NewKey,
     /// A health check was answered.
     Checked,
+    /// So many failures of so many attempts of all sidecars together.
+    Fleet {
+        failed: u64,
+        of: u64,
+    },
+    /// Probes of some of all sidecars were answered.
+    FleetProbed,
 }
 
 // === impl Cause ===
@@ -44,6 +51,11 @@ impl Cause {
             }
             _ => true,
         }
+    }
+
+    /// Whether how long it is open follows from its rule.
+    pub(super) const fn is_of_rule(self) -> bool {
+        !self.is_pause() && !matches!(self, Self::Fleet { .. })
     }
 
     /// Nothing is in doubt: whoever waits for long enough will be served.
@@ -69,6 +81,8 @@ impl fmt::Display for Cause {
             Self::Revised => f.write_str("its rule has changed"),
             Self::NewKey => f.write_str("a new key came"),
             Self::Checked => f.write_str("a health check was answered"),
+            Self::Fleet { failed, of } => write!(f, "fleet-wide, {failed} of {of} attempts failed"),
+            Self::FleetProbed => f.write_str("fleet-wide, probes succeeded"),
         }
     }
 }

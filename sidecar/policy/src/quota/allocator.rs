@@ -284,6 +284,12 @@ impl<S: Ord + Clone> Allocator<S> {
         }
     }
 
+    /// The epoch it leads in. None: it does not lead.
+    #[must_use]
+    pub fn epoch(&self) -> Option<Epoch> {
+        (self.standing == Standing::Leader).then_some(self.epoch)
+    }
+
     /// Somebody else leads. This machine does nothing any more; to lead again, take over from what is stored.
     #[must_use]
     pub fn is_deposed(&self) -> bool {

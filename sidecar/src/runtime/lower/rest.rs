@@ -46,6 +46,8 @@ pub(super) const fn breaker(given: &wire::Breaker) -> Rule {
         window_ms,
         success_threshold,
         open_for_ms,
+        // Looked at by whoever speaks with the fleet.
+        scope: _,
         // Acted on when the config is taken.
         reset: _,
     } = given;

@@ -21,6 +21,8 @@ pub(super) fn report(
         flows: flows.iter().filter_map(|flow| self::flow(flow, names)).collect(),
         asks: asks.iter().filter_map(|ask| self::ask(ask, names)).collect(),
         said,
+        // Added by whoever knows the backends.
+        breakers: Vec::new(),
         last: *last,
     }
 }
@@ -55,7 +57,7 @@ fn ask(ask: &machine::PermitAsk, names: &Names) -> Option<wire::PermitAsk> {
 }
 
 pub(super) fn rights(rights: &wire::Rights, names: &mut Names) -> machine::Rights {
-    let wire::Rights { journal: _, epoch, serial, answers, grants, shares, permits } = rights;
+    let wire::Rights { journal: _, epoch, serial, answers, grants, shares, permits, breakers: _ } = rights;
     machine::Rights {
         epoch: machine::Epoch(*epoch),
         serial: *serial,
