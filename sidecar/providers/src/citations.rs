@@ -1,11 +1,15 @@
 //! Where an answer's words come from, as OpenAI says it: `url_citation`s beside the content, whose places are counted in
 //! characters. For callers of Anthropic's API they become its own again.
 
+mod cited;
+
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use serde_json::{Value, json};
+
+pub(crate) use cited::Cited;
 
 /// No answer cites a tenth as many.
 pub(crate) const MAX_CITATIONS: usize = 1024;
@@ -36,6 +40,13 @@ pub(crate) fn of_claude<'a>(citations: impl IntoIterator<Item = &'a Value>, plac
         }
     }
     out
+}
+
+/// What Converse cites of the web, in Claude's words. Citations of documents have no URL.
+pub(crate) fn of_converse(citation: &Value) -> Option<Value> {
+    let page = &citation["location"]["web"];
+    let title = if citation["title"].is_string() { &citation["title"] } else { &page["domain"] };
+    Some(json!({"type": "web_search_result_location", "url": page["url"].as_str()?, "title": title}))
 }
 
 /// A chat's citations as Anthropic has them, of which each page is one. Where in the answer they belong it says by the block
@@ -243,7 +254,13 @@ mod tests {
         ];
         let whole = json!({"id": "1", "choices": [{"message": message, "finish_reason": "stop"}]});
         let want = cited("A".into(), &"é".repeat(150));
-        assert_eq!(of_messages(Dialect::OpenAi, &whole, &chunks), [want.clone(), want]);
+        assert_eq!(of_messages(Dialect::OpenAi, &whole, &chunks), [want.clone(), want.clone()]);
+        let early = [
+            chunk(json!({"annotations": [place(0), file]}), Value::Null),
+            chunk(json!({"annotations": [place(5)]}), Value::Null),
+            chunk(json!({"content": "warm warm"}), "stop".into()),
+        ];
+        assert_eq!(of_messages(Dialect::OpenAi, &whole, &early), [want.clone(), want]);
         let whole = gemini("warm. ", &["warm."], &json!({"finishReason": "STOP"}));
         let want = cited("A".into(), "");
         assert_eq!(of_messages(Dialect::Gemini, &whole, std::slice::from_ref(&whole)), [want.clone(), want]);

@@ -27,9 +27,10 @@ const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 pub(super) const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
-/// How many parameters that were left out are told, and how long their names are. No API has longer ones.
+/// How many parameters that were left out are told, and how long their names are. No API has longer ones; some are places in
+/// a conversation.
 const MAX_NAMES: usize = 16;
-const MAX_NAME: usize = 40;
+const MAX_NAME: usize = 80;
 
 /// Where the request goes, as its dialect needs to know it.
 fn target(call: &Call, index: usize) -> Target<'_> {
@@ -119,13 +120,15 @@ fn sealed(
     Ok(Made { request, dropped: named(dropped) })
 }
 
-/// Names that fit into a header. Some are the application's own words.
+/// Names that fit into a header. Some are the application's own words; for those that do not fit stands `...`.
 fn named(mut dropped: Vec<String>) -> Option<String> {
     let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(&byte);
+    let all = dropped.len();
     dropped.retain(|name| (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_word));
+    let more = dropped.len() < all;
     dropped.sort_unstable();
     dropped.dedup();
-    let more = dropped.len() > MAX_NAMES;
+    let more = more || dropped.len() > MAX_NAMES;
     dropped.truncate(MAX_NAMES);
     dropped.extend(more.then(|| "...".to_owned()));
     (!dropped.is_empty()).then(|| dropped.join(","))
@@ -222,7 +225,12 @@ mod tests {
             (names(&[]), None),
             (names(&["seed", "logit_bias", "seed"]), Some("logit_bias,seed".to_owned())),
             (names(&["tools[0]", "input[12]", "tool_choice"]), Some("input[12],tool_choice,tools[0]".to_owned())),
-            (names(&["a\r\nb", "", "ü", &"x".repeat(41)]), None),
+            (
+                names(&["messages[12].content[3].content[10].citations"]),
+                Some("messages[12].content[3].content[10].citations".to_owned()),
+            ),
+            (names(&["a\r\nb", "", "ü", &"x".repeat(81)]), Some("...".to_owned())),
+            (names(&["seed", "ü", &"x".repeat(80)]), Some(format!("seed,{},...", "x".repeat(80)))),
             (many.clone(), Some(format!("{},...", many[..16].join(",")))),
         ];
         for (dropped, want) in rows {

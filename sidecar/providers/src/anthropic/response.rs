@@ -54,6 +54,8 @@ struct Blocks {
     thinking: Vec<Value>,
     calls: Vec<Value>,
     answered: bool,
+    /// The answer is what the JSON tool was called with, whatever is said around the call.
+    json: bool,
 }
 
 // === impl Blocks ===
@@ -61,6 +63,7 @@ struct Blocks {
 impl Blocks {
     fn add(&mut self, block: &Value) {
         match block["type"].as_str().unwrap_or_default() {
+            "text" if self.json => {}
             "text" => {
                 let (text, start) = (block["text"].as_str().unwrap_or_default(), self.said);
                 self.text.push_str(text);
@@ -75,8 +78,9 @@ impl Blocks {
             }
             "redacted_thinking" => self.thinking.push(block.clone()),
             "tool_use" if block["name"] == JSON_TOOL => {
-                self.text.push_str(&block["input"].to_string());
-                self.answered = true;
+                self.text = block["input"].to_string();
+                self.annotations.clear();
+                (self.answered, self.json) = (true, true);
             }
             "tool_use" => self.calls.push(json!({
                 "id": block["id"],

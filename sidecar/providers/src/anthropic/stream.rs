@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use super::response::chat_id;
 use super::thoughts::Thoughts;
 use super::{JSON_TOOL, NATIVE_REASON, finish_reason, native_finish_reason};
-use crate::citations::Told;
+use crate::citations::Cited;
 use crate::openai::chunks::ChunkWriter;
 use crate::repeats::Piece;
 use crate::sse::Event;
 use crate::stream::Seen;
-use crate::{Dialect, Fault, Frame, Stamp, Usage, citations, fault};
+use crate::{Dialect, Fault, Frame, Stamp, Usage, fault};
 
 /// Passes events on byte for byte; the model's name is in the first one only.
 #[derive(Debug)]
@@ -31,16 +31,6 @@ pub(crate) struct ToChat {
     cited: Cited,
     finish: Option<&'static str>,
     pub(crate) seen: Seen,
-}
-
-/// What the open block cites, which is known to be all of it when the block ends.
-#[derive(Debug, Default)]
-struct Cited {
-    /// Characters of the answer so far, and where the block began.
-    said: usize,
-    start: usize,
-    citations: Vec<Value>,
-    told: Told,
 }
 
 /// The block that is open.
@@ -188,7 +178,7 @@ impl ToChat {
 
     fn open(&mut self, out: &mut Vec<Frame>, block: &Value) {
         self.block = Block::Other;
-        self.cited.start = self.cited.said;
+        self.cited.open();
         match block["type"].as_str().unwrap_or_default() {
             "text" => self.text(out, "content", &block["text"]),
             "thinking" => self.think(out, &block["thinking"]),
@@ -236,7 +226,7 @@ impl ToChat {
     fn text(&mut self, out: &mut Vec<Frame>, key: &str, text: &Value) {
         let Some(words) = text.as_str().filter(|text| !text.is_empty()) else { return };
         if key == "content" {
-            self.cited.said += words.chars().count();
+            self.cited.say(words);
         }
         self.chunk(out, &json!({key: text}), true);
     }
@@ -302,20 +292,5 @@ impl ToChat {
             self.finish(out);
         }
         self.finish.is_some()
-    }
-}
-
-// === impl Cited ===
-
-impl Cited {
-    fn add(&mut self, citation: &Value) {
-        if citations::is_of_the_web(citation) && self.citations.len() < citations::MAX_CITATIONS {
-            self.citations.push(json!({"type": citation["type"], "url": citation["url"], "title": citation["title"]}));
-        }
-    }
-
-    fn take(&mut self) -> Vec<Value> {
-        let cited = std::mem::take(&mut self.citations);
-        self.told.new_of(citations::of_claude(&cited, &(self.start..self.said)))
     }
 }

@@ -123,7 +123,9 @@ impl Reader {
 
     /// A name of letters, digits and a few marks, which no other document has.
     fn name(&mut self, given: Option<&str>) -> String {
-        let stem = given.map_or("", |given| given.rsplit_once('.').map_or(given, |(stem, _)| stem));
+        let is_format = |end: &str| DOCUMENTS.iter().any(|(_, format)| end.eq_ignore_ascii_case(format));
+        let named = given.map(|given| (given, given.rsplit_once('.').filter(|(_, end)| is_format(end))));
+        let stem = named.map_or("", |(given, cut)| cut.map_or(given, |(stem, _)| stem));
         let plain = |c: char| if c.is_ascii_alphanumeric() || "-()[]".contains(c) { c } else { ' ' };
         let words: String = stem.chars().map(plain).collect();
         let words = words.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{finish_reason, malformed, thinking_tokens, usage};
 use crate::anthropic::JSON_TOOL;
 use crate::openai::answer::parse;
-use crate::{Answer, Dialect, Fault, Stamp, Usage, fault};
+use crate::{Answer, Dialect, Fault, Stamp, Usage, citations, fault};
 
 /// Translates an answer. When it was made and what it is called Bedrock does not say.
 pub(crate) fn decode(shown_model: &str, stamp: Stamp<'_>, bytes: Bytes) -> Result<Answer, Fault> {
@@ -50,6 +50,12 @@ pub(super) fn chat_id(id: &str) -> String {
 #[derive(Default)]
 struct Blocks {
     text: Option<String>,
+    /// Characters of the text, and those in front of what was said last.
+    said: usize,
+    start: usize,
+    annotations: Vec<Value>,
+    /// The answer is what the JSON tool was called with, whatever is said around the call.
+    json: bool,
     thoughts: String,
     thinking: Vec<Value>,
     calls: Vec<Value>,
@@ -60,13 +66,12 @@ struct Blocks {
 impl Blocks {
     fn add(&mut self, block: &Value) {
         self.say(block["text"].as_str());
-        // What is said with its sources beside it.
-        for cited in block["citationsContent"]["content"].as_array().into_iter().flatten() {
-            self.say(cited["text"].as_str());
-        }
+        self.cite(&block["citationsContent"]);
         let call = &block["toolUse"];
         if call["name"] == JSON_TOOL {
-            self.say(Some(&call["input"].to_string()));
+            self.text = Some(call["input"].to_string());
+            self.annotations.clear();
+            self.json = true;
         } else if call.is_object() {
             let input = if call["input"].is_null() { "{}".to_owned() } else { call["input"].to_string() };
             let function = json!({"name": call["name"], "arguments": input});
@@ -87,8 +92,22 @@ impl Blocks {
     }
 
     fn say(&mut self, text: Option<&str>) {
-        if let Some(text) = text {
+        if let Some(text) = text.filter(|_| !self.json) {
             self.text.get_or_insert_default().push_str(text);
+            self.start = self.said;
+            self.said += text.chars().count();
+        }
+    }
+
+    /// What is said with its sources beside it. Some models say it in front of them.
+    fn cite(&mut self, cited: &Value) {
+        let texts = cited["content"].as_array().into_iter().flatten();
+        let text: Option<String> = texts.map(|part| part["text"].as_str()).collect();
+        self.say(text.as_deref().filter(|text| !text.is_empty()));
+        let pages = cited["citations"].as_array().into_iter().flatten().take(citations::MAX_CITATIONS);
+        let pages: Vec<_> = pages.filter_map(citations::of_converse).collect();
+        if !self.json {
+            self.annotations.extend(citations::of_claude(&pages, &(self.start..self.said)));
         }
     }
 
@@ -97,6 +116,9 @@ impl Blocks {
         message.insert("role".into(), "assistant".into());
         message.insert("content".into(), self.text.into());
         message.insert("refusal".into(), Value::Null);
+        if !self.annotations.is_empty() {
+            message.insert("annotations".into(), self.annotations.into());
+        }
         if !self.thinking.is_empty() {
             message.insert("reasoning_content".into(), self.thoughts.into());
             // With their signatures: the next turn has to send them back.

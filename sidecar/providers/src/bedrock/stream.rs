@@ -8,6 +8,7 @@ use super::response::chat_id;
 use super::{finish_reason, malformed, thinking_tokens, usage};
 use crate::anthropic::JSON_TOOL;
 use crate::anthropic::thoughts::Thoughts;
+use crate::citations::{self, Cited};
 use crate::openai::chunks::ChunkWriter;
 use crate::repeats::Piece;
 use crate::sse::Event;
@@ -21,6 +22,9 @@ pub(crate) struct FromConverse {
     /// Tool calls so far. Their index is not the block's: text and thinking are blocks too.
     calls: u64,
     thoughts: Thoughts,
+    cited: Cited,
+    /// The block whose text is being told. Texts do not announce themselves, and sources may be a block behind theirs.
+    telling: Option<u64>,
     /// Said before the counts that it is a part of. Alone it would be a bill for no prompt.
     reasoning: u64,
     /// Why the answer is none. It is told when the counts have come, which are billed all the same.
@@ -48,7 +52,8 @@ impl FromConverse {
     pub(crate) fn new(shown_model: &str, wants_usage: bool) -> Self {
         let chunks = ChunkWriter::new(shown_model, wants_usage);
         let (block, thoughts, seen) = (Block::Other, Thoughts::default(), Seen::default());
-        Self { chunks, block, calls: 0, thoughts, reasoning: 0, broken: None, seen }
+        let (cited, telling) = (Cited::default(), None);
+        Self { chunks, block, calls: 0, thoughts, cited, telling, reasoning: 0, broken: None, seen }
     }
 
     pub(crate) fn stamp(&mut self, stamp: Stamp<'_>) {
@@ -112,6 +117,9 @@ impl FromConverse {
         let delta = &payload["delta"];
         let thought = &delta["reasoningContent"];
         let block = payload["contentBlockIndex"].as_u64().unwrap_or(0);
+        if let Some(citation) = citations::of_converse(&delta["citation"]) {
+            self.cited.add(&citation);
+        }
         self.text("content", delta["text"].as_str(), block, out);
         self.thoughts.push(thought["text"].as_str().unwrap_or_default());
         self.text("reasoning_content", thought["text"].as_str(), block, out);
@@ -136,6 +144,12 @@ impl FromConverse {
     fn text(&mut self, key: &str, text: Option<&str>, block: u64, out: &mut Vec<Frame>) {
         let Some(text) = text.filter(|text| !text.is_empty()) else { return };
         self.note(block, text);
+        if key == "content" {
+            if self.telling.replace(block) != Some(block) {
+                self.cited.open();
+            }
+            self.cited.say(text);
+        }
         self.delta(&json!({key: text}), true, out);
     }
 
@@ -164,6 +178,10 @@ impl FromConverse {
             }
             Block::Json { any_arguments: false } => self.delta(&json!({"content": "{}"}), true, out),
             Block::Tool { .. } | Block::Json { .. } | Block::Other => {}
+        }
+        let annotations = self.cited.take();
+        if !annotations.is_empty() {
+            self.delta(&json!({"annotations": annotations}), false, out);
         }
     }
 
@@ -238,6 +256,48 @@ mod tests {
         assert_eq!((ended.unwrap(), usage.input, usage.output, usage.reasoning), (true, 30, 9, 7));
         let (stream, _, ended) = run(&[says(), stops("end_turn")]);
         assert_eq!((ended.unwrap(), stream.seen.usage), (true, None), "the prompt is not free");
+    }
+
+    #[test]
+    fn what_is_cited_of_the_web_is_told_with_its_place_plain_and_streamed() {
+        let page = |url: &str| json!({"location": {"web": {"url": url, "domain": "a.org"}}});
+        let paper = json!({"title": "T", "location": {"documentPage": {"documentIndex": 0, "start": 1, "end": 2}}});
+        let content = json!([
+            {"text": "So: "},
+            {"citationsContent": {"content": [{"text": "warm"}], "citations": [page("https://a"), paper]}},
+            {"text": " é dry"},
+            {"citationsContent": {"citations": [page("https://b"), page("https://b")]}}
+        ]);
+        let whole = json!({"output": {"message": {"content": content}}, "stopReason": "end_turn"});
+        let answer = super::super::response::decode("m", Stamp::default(), whole.to_string().into()).unwrap();
+        let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+        let delta =
+            |block: u64, delta: Value| json!({"contentBlockDelta": {"contentBlockIndex": block, "delta": delta}});
+        let stop = |block: u64| json!({"contentBlockStop": {"contentBlockIndex": block}});
+        let events = [
+            delta(0, json!({"text": "So: "})),
+            stop(0),
+            delta(1, json!({"text": "warm"})),
+            delta(1, json!({"citation": page("https://a")})),
+            delta(1, json!({"citation": paper})),
+            stop(1),
+            delta(2, json!({"text": " é dry"})),
+            stop(2),
+            delta(3, json!({"citation": page("https://b")})),
+            delta(3, json!({"citation": page("https://b")})),
+            stop(3),
+            stops("end_turn"),
+            counts(),
+        ];
+        let (_, text, _) = run(&events);
+        let chunks = text.lines().filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
+        let lists = chunks.filter_map(|chunk| chunk["choices"][0]["delta"]["annotations"].as_array().cloned());
+        let streamed: Vec<_> = lists.flatten().map(|one| one["url_citation"].clone()).collect();
+        let want = json!([{"start_index": 4, "end_index": 8, "title": "a.org", "url": "https://a"},
+            {"start_index": 8, "end_index": 14, "title": "a.org", "url": "https://b"}]);
+        assert_eq!(Value::from(streamed), want);
+        let plain = answer["choices"][0]["message"]["annotations"].as_array().unwrap();
+        assert_eq!(plain.iter().map(|one| one["url_citation"].clone()).collect::<Value>(), want);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! An answer that is to be some JSON object, for those whose APIs know schemas only.
 //!
-//! A Claude is made to call a tool that takes anything, which makes its answer an object whatever it would have said
-//! around one. Where it may not be forced, because it thinks, or has tools of the application's to choose among, it is
+//! A Claude is made to call a tool that takes anything, and its answer is what it calls it with: what it says around the call
+//! is left out, unless a stream has told it already. Where it may not be forced, because it thinks, or has tools of the application's to choose among, it is
 //! told in words. So is everybody else: models that are held to a tool's schema word by word could say nothing but `{}`.
 
 use serde_json::{Value, json};
@@ -134,7 +134,11 @@ mod tests {
             [(json!({"a": 1}), vec!["", "{\"a\"", ":1}"]), (json!({}), vec![""]), (json!({}), vec![])]
         {
             let call = json!({"type": "tool_use", "id": "1", "name": JSON_TOOL, "input": input});
-            let whole = json!({"id": "x", "type": "message", "content": [call], "stop_reason": "tool_use"});
+            let around = json!({"type": "text", "text": "Sure: "});
+            let content = json!([around, call, around]);
+            let whole = json!({"id": "x", "type": "message", "content": content, "stop_reason": "tool_use"});
+            let call = json!({"toolUse": {"toolUseId": "1", "name": JSON_TOOL, "input": input}});
+            let converse = json!({"output": {"message": {"content": [{"text": "Sure: "}, call, {"text": "!"}]}}, "stopReason": "tool_use"});
             let mut events = vec![
                 json!({"type": "message_start", "message": {"id": "x"}}),
                 json!({"type": "content_block_start", "index": 0, "content_block":
@@ -151,6 +155,8 @@ mod tests {
             let got = (&choice["message"]["content"], &choice["finish_reason"]);
             assert_eq!(got, (&input.to_string().into(), &json!("stop")));
             assert_eq!(text, input.to_string());
+            let (choice, ..) = said(Dialect::Bedrock, &converse, "");
+            assert_eq!(choice["message"]["content"], input.to_string());
             assert!(raw.contains("\"stop\"") && !raw.contains("tool_calls"), "{raw}");
         }
     }

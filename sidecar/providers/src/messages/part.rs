@@ -65,12 +65,20 @@ fn document(mut block: Value, dialect: Dialect, at: &str) -> Result<Vec<Value>, 
                 }
                 json!({"file_data": source["url"], "format": "application/pdf"})
             } else {
-                json!({"filename": title.unwrap_or("document.pdf"), "file_data": url(&source, at)?})
+                json!({"filename": file_name(title, &source["media_type"]), "file_data": url(&source, at)?})
             };
             let context = heading(None, context).map(text);
             Ok(context.into_iter().chain([json!({"type": "file", "file": file})]).collect())
         }
     }
+}
+
+/// A document's title as the name of a file. Some tell by its end what it is.
+fn file_name(title: Option<&str>, media_type: &Value) -> String {
+    let title = title.map(str::trim).filter(|title| !title.is_empty()).unwrap_or("document");
+    let named = title.len().checked_sub(4).and_then(|end| title.get(end..)).unwrap_or_default();
+    let is_pdf = media_type == "application/pdf" && !named.eq_ignore_ascii_case(".pdf");
+    if is_pdf { format!("{title}.pdf") } else { title.to_owned() }
 }
 
 /// A search result with its title and where it was found.
@@ -92,28 +100,37 @@ fn heading(title: Option<&str>, context: Option<&str>) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
+/// Tells of what nobody but Anthropic takes of a turn: what its own tools did in it, and that blocks are to be cited.
+pub(super) fn untold(turn: &Value, at: &str, target: &Target<'_>, dropped: &mut Vec<String>) -> Result<(), BadRequest> {
+    if turn["role"] == "assistant" {
+        for (index, block) in turn["content"].as_array().into_iter().flatten().enumerate() {
+            let kind = block["type"].as_str().unwrap_or_default();
+            if !matches!(kind, "text" | "thinking" | "redacted_thinking" | "tool_use") {
+                leave_out(format!("{at}[{index}]"), &format!("be shown a {kind:?}"), target, dropped)?;
+            }
+        }
+    }
+    uncited(&turn["content"], at, target, dropped)
+}
+
+fn leave_out(at: String, what: &str, target: &Target<'_>, dropped: &mut Vec<String>) -> Result<(), BadRequest> {
+    if target.unsupported == Unsupported::Reject {
+        let model = target.model;
+        let message = format!("{at}: model {model:?} cannot {what} (leave it out, or set request.unsupported: Drop)");
+        return Err(BadRequest::at(at, message));
+    }
+    dropped.push(at);
+    Ok(())
+}
+
 /// Tells of the blocks whose citations are asked for: nobody but Anthropic gives them.
-pub(super) fn uncited(
-    content: &Value,
-    at: &str,
-    target: &Target<'_>,
-    dropped: &mut Vec<String>,
-) -> Result<(), BadRequest> {
+fn uncited(content: &Value, at: &str, target: &Target<'_>, dropped: &mut Vec<String>) -> Result<(), BadRequest> {
     for (index, block) in content.as_array().into_iter().flatten().enumerate() {
         let at = format!("{at}[{index}]");
         match block["type"].as_str() {
             Some("tool_result") => uncited(&block["content"], &format!("{at}.content"), target, dropped)?,
             Some("document" | "search_result") if block["citations"]["enabled"] == true => {
-                let at = format!("{at}.citations");
-                if target.unsupported == Unsupported::Reject {
-                    let message = format!(
-                        "{at}: model {:?} cannot be told to cite a document (leave it out, or set request.unsupported: \
-                         Drop)",
-                        target.model
-                    );
-                    return Err(BadRequest::at(at, message));
-                }
-                dropped.push(at);
+                leave_out(format!("{at}.citations"), "be told to cite a document", target, dropped)?;
             }
             _ => {}
         }
@@ -180,11 +197,45 @@ mod tests {
     #[test]
     fn a_file_has_its_title_for_a_name_and_its_context_in_front() {
         let pdf = json!({"type": "base64", "media_type": "application/pdf", "data": "QUJD"});
-        let block = json!({"type": "document", "source": pdf, "title": "T.pdf", "context": "C", "cache_control": {"type": "ephemeral"}});
-        let (sent, _) = sent(Dialect::OpenAi, Unsupported::Drop, &json!([block])).unwrap();
-        let file = json!({"filename": "T.pdf", "file_data": "data:application/pdf;base64,QUJD"});
-        let content = &sent["messages"][0]["content"];
-        assert_eq!((&content[0], &content[1]["file"]), (&json!({"type": "text", "text": "C"}), &file));
+        let rows = [
+            (json!("T.pdf"), "T.pdf", "T"),
+            (json!("T.PDF"), "T.PDF", "T"),
+            (json!("Annual report"), "Annual report.pdf", "Annual report"),
+            (json!("Dr. Who, minutes vs. plan"), "Dr. Who, minutes vs. plan.pdf", "Dr Who minutes vs plan"),
+            (json!("é"), "é.pdf", "document"),
+            (json!(""), "document.pdf", "document"),
+            (json!(null), "document.pdf", "document"),
+        ];
+        for (title, name, at_bedrock) in rows {
+            let block = json!({"type": "document", "source": pdf, "title": title, "context": "C", "cache_control": {"type": "ephemeral"}});
+            let (openai, _) = sent(Dialect::OpenAi, Unsupported::Drop, &json!([block])).unwrap();
+            let file = json!({"filename": name, "file_data": "data:application/pdf;base64,QUJD"});
+            let content = &openai["messages"][0]["content"];
+            assert_eq!((&content[0], &content[1]["file"]), (&json!({"type": "text", "text": "C"}), &file));
+            let (bedrock, _) = sent(Dialect::Bedrock, Unsupported::Drop, &json!([block])).unwrap();
+            assert_eq!(bedrock.pointer("/messages/0/content/1/document/name"), Some(&at_bedrock.into()), "{title}");
+        }
+    }
+
+    #[test]
+    fn what_anthropics_own_tools_did_is_told_to_be_left_out() {
+        let kinds = ["server_tool_use", "web_search_tool_result", "mcp_tool_use", "container_upload"];
+        for dialect in [Dialect::OpenAi, Dialect::Gemini, Dialect::Bedrock, Dialect::Cohere, Dialect::Ollama] {
+            for kind in kinds {
+                let said = json!([{"type": "text", "text": "let me see"}, {"type": kind, "id": "s"}]);
+                let turns = json!([{"role": "user", "content": "a"}, {"role": "assistant", "content": said},
+                    {"role": "user", "content": "b"}]);
+                let request = json!({"model": "m", "max_tokens": 9, "messages": turns});
+                let body = Body::parse(request.to_string().into()).unwrap();
+                let need = read(Api::Messages, &body).unwrap();
+                let target = Target::new(dialect, "amazon.nova-pro-v1:0");
+                let out = encode(Api::Messages, &body, &need, &target).unwrap();
+                assert_eq!(out.dropped, ["messages[1].content[1]"], "{dialect:?} {kind}");
+                let target = Target { unsupported: Unsupported::Reject, ..target };
+                let refused = encode(Api::Messages, &body, &need, &target).unwrap_err();
+                assert_eq!(refused.param.as_deref(), Some("messages[1].content[1]"), "{dialect:?} {kind}");
+            }
+        }
     }
 
     #[test]

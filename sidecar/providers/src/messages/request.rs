@@ -64,7 +64,7 @@ fn messages(body: &Body, target: &Target<'_>, dropped: &mut Vec<String>) -> Resu
         return Err(BadRequest::at("messages", "\"messages\" is not a list of readable messages"));
     };
     for (index, turn) in turns.into_iter().enumerate() {
-        part::uncited(&turn["content"], &format!("messages[{index}].content"), target, dropped)?;
+        part::untold(&turn, &format!("messages[{index}].content"), target, dropped)?;
         out.extend(turn::messages(turn, dialect, &format!("messages[{index}]"))?);
     }
     Ok(out)

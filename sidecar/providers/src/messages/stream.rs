@@ -37,6 +37,8 @@ pub(crate) struct ToMessages {
     waiting: Waiting,
     /// What the open text rests on.
     cited: Told,
+    /// What was cited when no text was open, for the next one.
+    early: Vec<Value>,
     pub(crate) reading: Reading,
 }
 
@@ -63,6 +65,7 @@ impl ToMessages {
             arguments: Arguments::default(),
             waiting: Waiting::default(),
             cited: Told::default(),
+            early: Vec::new(),
             reading: Reading::default(),
         }
     }
@@ -119,7 +122,7 @@ impl ToMessages {
             None => self.parts(&delta.content.list(), out),
         }
         for citation in citations::for_messages(&delta.annotations.list()) {
-            self.cite(&citation, out);
+            self.cite(citation, out);
         }
         self.piece(Block::Text, "text", &delta.spoken(), out);
         let refusal = delta.refusal.text().unwrap_or_default();
@@ -159,9 +162,14 @@ impl ToMessages {
         }
     }
 
-    /// It comes behind the text that rests on it.
-    fn cite(&mut self, citation: &Value, out: &mut Vec<Frame>) {
-        if self.open == Some(Block::Text) && self.cited.is_new(citation) {
+    /// It comes with the text that rests on it. Behind calls there may be none any more: what is cited then is lost, because
+    /// an empty text that carried it would be refused when the application sends it back.
+    fn cite(&mut self, citation: Value, out: &mut Vec<Frame>) {
+        if self.open != Some(Block::Text) {
+            if self.early.len() < citations::MAX_CITATIONS {
+                self.early.push(citation);
+            }
+        } else if self.cited.is_new(&citation) {
             let delta = json!({"type": "citations_delta", "citation": citation});
             let event = json!({"type": "content_block_delta", "index": self.blocks, "delta": delta});
             emit(out, "content_block_delta", &event, false);
@@ -231,6 +239,11 @@ impl ToMessages {
         self.cited = Told::default();
         let event = json!({"type": "content_block_start", "index": self.blocks, "content_block": content});
         emit(out, "content_block_start", &event, matches!(block, Block::Call(_)));
+        if block == Block::Text {
+            for citation in std::mem::take(&mut self.early) {
+                self.cite(citation, out);
+            }
+        }
     }
 
     /// What nearly every event is.

@@ -255,11 +255,15 @@ fn image(mut part: Value, at: &str) -> Result<Value, BadRequest> {
     Ok(json!({"type": "image_url", "image_url": image}))
 }
 
+/// A file, or where it is: whether its provider fetches it, the chat's dialect knows.
 fn file(part: &mut Value, at: &str) -> Result<Value, BadRequest> {
-    let Some(Value::String(data)) = part.get_mut("file_data").map(Value::take) else {
+    let given = ["file_data", "file_url"].into_iter().find(|key| part[*key].is_string());
+    let Some(data) = given.and_then(|key| part[key].as_str()) else {
         return Err(elsewhere(at, "\"file_data\""));
     };
-    let name = part["filename"].as_str().unwrap_or("file.pdf");
+    let end = data.split(['?', '#']).next().and_then(|path| path.rsplit('/').next());
+    let called = end.filter(|end| given == Some("file_url") && end.contains('.')).unwrap_or("file.pdf");
+    let name = part["filename"].as_str().unwrap_or(called);
     Ok(json!({"type": "file", "file": {"filename": name, "file_data": data}}))
 }
 
