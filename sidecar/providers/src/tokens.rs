@@ -9,10 +9,12 @@ mod attached;
 mod classes;
 mod items;
 mod memory;
+mod parts;
 mod pieces;
 mod rendering;
 mod room;
 mod shelf;
+mod special;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -20,11 +22,13 @@ mod text;
 mod told;
 mod vocabulary;
 
+use memchr::memmem;
 use serde_json::Value;
 
 use crate::{Api, Body};
 pub use attached::Attached;
 use memory::Kind;
+use parts::{add_content, add_other};
 pub use shelf::IDLE_TURNS;
 use template::{CALL, Own, Template};
 use text::Counter;
@@ -74,6 +78,8 @@ pub struct Bounds {
     pub least: u64,
     pub upper: u64,
     pub attached: Attached,
+    /// It is a list of prompts, each of which has a window to itself.
+    pub is_list: bool,
 }
 
 /// A prompt's tokens.
@@ -87,9 +93,8 @@ pub struct Count {
 /// What OpenAI's template puts around a message.
 const PER_MESSAGE: u64 = Encoding::O200k.template().message;
 
-/// What an image costs where its size is not looked at: OpenAI's price for low detail, and for one tile of four in high.
-const IMAGE: u64 = 85;
-const IMAGE_HIGH: u64 = 765;
+/// What only a request for a response has.
+const RESPONSE: [&str; 5] = ["instructions", "tools", "text", "previous_response_id", "conversation"];
 
 /// More than a template or a provider's own instructions about tools put around the prompt, whatever is in it.
 const SLACK: u64 = 16;
@@ -115,9 +120,10 @@ pub fn bounds(api: Api, body: &Body) -> Bounds {
         Api::ChatCompletions | Api::Messages | Api::CountTokens => body.array_len("messages").unwrap_or(0) as u64,
         Api::Responses => body.array_len("input").unwrap_or(0) as u64 + 2,
         Api::Completions | Api::Embeddings => {
-            return Bounds { lower: least, least, upper, attached };
+            let is_list = keys.first().is_some_and(|key| is_list(body, key));
+            return Bounds { lower: least, least, upper, attached, is_list };
         }
-        Api::Tokenize | Api::Pass(_) => return Bounds { lower: 0, least: 0, upper, attached },
+        Api::Tokenize | Api::Pass(_) => return Bounds { lower: 0, least: 0, upper, attached, is_list: false },
     };
     // No image is read as the text that it is sent as.
     upper = upper.saturating_sub(attached.bytes) + SLACK + messages * 2 * PER_MESSAGE;
@@ -130,7 +136,13 @@ pub fn bounds(api: Api, body: &Body) -> Bounds {
         Api::Responses => least,
         _ => messages * PER_MESSAGE + least,
     };
-    Bounds { lower, least, upper, attached }
+    Bounds { lower, least, upper, attached, is_list: false }
+}
+
+/// Whether a field is a list of texts, or of lists of tokens.
+fn is_list(body: &Body, key: &str) -> bool {
+    let inside = body.get_bytes(key).and_then(|raw| raw.strip_prefix(b"["));
+    inside.is_some_and(|inside| matches!(inside.trim_ascii_start().first(), Some(b'"' | b'[')))
 }
 
 /// No token of any encoding stands for more bytes than the longest.
@@ -148,16 +160,30 @@ pub fn count(api: Api, body: &Body, encoding: Encoding) -> Count {
 /// [`count`] until `goes_on` says no, which it is asked every few kilobytes. The rest is estimated.
 #[must_use]
 pub fn count_while(api: Api, body: &Body, encoding: Encoding, goes_on: &dyn Fn() -> bool) -> Count {
+    counted(api, body, encoding, goes_on).total()
+}
+
+/// The same, and what the longest of several prompts comes to: each has a window to itself.
+#[must_use]
+pub fn count_list_while(api: Api, body: &Body, encoding: Encoding, goes_on: &dyn Fn() -> bool) -> (Count, u64) {
+    let counter = counted(api, body, encoding, goes_on);
+    (counter.total(), counter.longest())
+}
+
+fn counted<'a>(api: Api, body: &Body, encoding: Encoding, goes_on: &'a dyn Fn() -> bool) -> Counter<'a> {
     let mut counter = Counter::new(encoding, goes_on);
     match api {
         Api::ChatCompletions | Api::Messages | Api::CountTokens => chat(body, &mut counter),
-        Api::Completions => prompt(&body.value("prompt").unwrap_or_default(), &mut counter),
-        Api::Embeddings => prompt(&body.value("input").unwrap_or_default(), &mut counter),
+        Api::Completions => {
+            prompt(&body.value("prompt").unwrap_or_default(), Counter::raw, &mut counter);
+            counter.text(body.value("suffix").as_ref().and_then(Value::as_str).unwrap_or_default());
+        }
+        Api::Embeddings => prompt(&body.value("input").unwrap_or_default(), Counter::text, &mut counter),
         Api::Responses => items::count(body, &mut counter),
         Api::Tokenize => any(body, &mut counter),
         Api::Pass(_) => {}
     }
-    counter.total()
+    counter
 }
 
 /// Counts each of some elements of `messages`, or of a response's `input`, the template around it included; as
@@ -216,6 +242,7 @@ fn chat(body: &Body, counter: &mut Counter<'_>) {
     }
     add_own(has_system, counter);
     add_tools(body, has_system, counter);
+    add_schema(body, "response_format", counter);
 }
 
 /// What the template says of its own.
@@ -228,11 +255,12 @@ fn add_own(has_system: bool, counter: &mut Counter<'_>) {
 /// Whatever a model may be asked: a conversation, the input of a response, or mere text.
 fn any(body: &Body, counter: &mut Counter<'_>) {
     let is_items = |input: &Value| input.as_array().is_some_and(|items| items.iter().any(Value::is_object));
+    let is_given = |key: &&str| body.get_bytes(key).is_some_and(|raw| raw != b"null");
     match (body.get("messages"), body.value("prompt"), body.value("input")) {
         (Some(_), _, _) => chat(body, counter),
-        (None, Some(text), _) => prompt(&text, counter),
-        (None, None, Some(input)) if is_items(&input) => items::count(body, counter),
-        (None, None, input) => prompt(&input.unwrap_or_default(), counter),
+        (None, Some(text), _) => prompt(&text, Counter::raw, counter),
+        (None, None, Some(input)) if is_items(&input) || RESPONSE.iter().any(is_given) => items::count(body, counter),
+        (None, None, input) => prompt(&input.unwrap_or_default(), Counter::text, counter),
     }
 }
 
@@ -243,18 +271,36 @@ fn add_system(system: &Value, counter: &mut Counter<'_>) {
 }
 
 fn add_tools(body: &Body, has_system: bool, counter: &mut Counter<'_>) {
-    if body.array_len("tools").is_some_and(|tools| tools > 0) {
-        let tools = body.get_bytes("tools").unwrap_or_default();
+    for (key, choice) in [("tools", "tool_choice"), ("functions", "function_call")] {
+        let tools = body.get_bytes(key).unwrap_or_default();
+        match body.array_len(key) {
+            Some(0) => continue,
+            Some(_) => {}
+            // Whatever it is, it is no list of tools.
+            None => {
+                counter.guess_json(if tools == b"null" { 0 } else { tools.len() });
+                continue;
+            }
+        }
         counter.part(Kind::Tools, tools, |tools, counter| match counter.template().own {
             Some(Own { tools: Some(around), .. }) => {
                 counter.text(&tools.to_string());
                 counter.guess(around);
             }
-            _ => counter.text(&rendering::tools(tools)),
+            _ => {
+                counter.text(&rendering::tools(tools));
+                counter.guess_json(rendering::unread(tools));
+            }
         });
         counter.add(if has_system { 5 } else { 9 });
-        add_choice(&body.value("tool_choice").unwrap_or_default(), counter);
+        add_choice(&body.value(choice).unwrap_or_default(), counter);
     }
+}
+
+/// What the answer has to look like. How a model is told is its provider's to know.
+fn add_schema(body: &Body, key: &str, counter: &mut Counter<'_>) {
+    let raw = body.get_bytes(key).filter(|raw| memmem::find(raw, b"schema").is_some());
+    counter.guess_json(raw.map_or(0, <[u8]>::len));
 }
 
 fn add_choice(choice: &Value, counter: &mut Counter<'_>) {
@@ -271,14 +317,21 @@ fn add_message(message: &Value, counter: &mut Counter<'_>) {
     for (key, value) in message.as_object().into_iter().flatten() {
         match key.as_str() {
             "content" => add_content(value, counter),
-            "tool_calls" => value.as_array().into_iter().flatten().for_each(|call| add_call(call, counter)),
+            "tool_calls" if value.is_array() => {
+                value.as_array().into_iter().flatten().for_each(|call| add_call(call, counter));
+            }
             "function_call" => counter.text(value["arguments"].as_str().unwrap_or_default()),
             "name" => {
                 counter.add(1);
                 counter.text(value.as_str().unwrap_or_default());
             }
-            _ => counter.text(value.as_str().unwrap_or_default()),
+            // What was cited, and what is kept of the prompt, is nothing that is said; and thoughts are said once.
+            "annotations" | "cache_control" | "thinking_blocks" => {}
+            _ => add_other(value, counter),
         }
+    }
+    if !message.is_object() {
+        add_other(message, counter);
     }
 }
 
@@ -291,46 +344,15 @@ fn add_call(call: &Value, counter: &mut Counter<'_>) {
     }
 }
 
-/// A string, or parts in either dialect's words.
-fn add_content(content: &Value, counter: &mut Counter<'_>) {
-    match content {
-        Value::String(text) => counter.text(text),
-        Value::Array(parts) => parts.iter().for_each(|part| add_part(part, counter)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {}
-    }
-}
-
-fn add_part(part: &Value, counter: &mut Counter<'_>) {
-    match part["type"].as_str() {
-        Some("image_url" | "input_image" | "image") => {
-            let high = part["image_url"]["detail"] == "high";
-            counter.guess(if high { IMAGE_HIGH } else { IMAGE });
-        }
-        Some("text" | "input_text" | "output_text") => counter.text(part["text"].as_str().unwrap_or_default()),
-        Some("tool_use") => {
-            counter.text(part["name"].as_str().unwrap_or_default());
-            counter.text(&part["input"].to_string());
-        }
-        Some("tool_result") => add_content(&part["content"], counter),
-        Some("thinking") => counter.text(part["thinking"].as_str().unwrap_or_default()),
-        Some("file" | "input_file" | "document" | "input_audio") => {
-            // Three bytes of base64 text are two of the file, and a file is mostly not its text.
-            counter.guess(IMAGE + part.to_string().len() as u64 / 16);
-        }
-        // Whatever it is, its text is read.
-        _ => counter.text(part["text"].as_str().or_else(|| part.as_str()).unwrap_or_default()),
-    }
-}
-
 /// Text, a list of texts, tokens, or a list of lists of tokens.
-fn prompt(value: &Value, counter: &mut Counter<'_>) {
+fn prompt<'a>(value: &Value, text: fn(&mut Counter<'a>, &str), counter: &mut Counter<'a>) {
     match value {
-        Value::String(text) => {
+        Value::String(words) => {
             counter.add(counter.template().text);
-            counter.text(text);
+            text(counter, words);
         }
         Value::Number(_) => counter.add(1),
-        Value::Array(items) => items.iter().for_each(|item| prompt(item, counter)),
+        Value::Array(items) => items.iter().for_each(|item| counter.one_of(|counter| prompt(item, text, counter))),
         Value::Null | Value::Bool(_) | Value::Object(_) => {}
     }
 }

@@ -32,9 +32,10 @@ static THREADS: Semaphore = Semaphore::const_new(2);
 
 /// What the length alone says.
 pub(super) fn bounds(api: Api, body: &Body) -> Sizes {
-    let tokens::Bounds { lower, least, upper, attached } = tokens::bounds(api, body);
+    let tokens::Bounds { lower, least, upper, attached, is_list } = tokens::bounds(api, body);
     let tokens::Attached { images, low, sound, unbounded, .. } = attached;
-    Sizes { attached: Attached { images, low, sound, unbounded }, least, ..Sizes::bounds(lower, upper) }
+    let attached = Attached { images, low, sound, unbounded };
+    Sizes { attached, least, longest: is_list.then(Default::default), ..Sizes::bounds(lower, upper) }
 }
 
 /// Counts the prompt as a backend would. The counts of one tokenizer are kept.
@@ -47,12 +48,15 @@ pub(super) async fn count(call: &mut Call, backend: usize) {
     }
     let (api, body, until) = (call.api, call.body.clone(), until(call));
     let counted =
-        heavy(encoding, call.is_heavy(), until, move |goes_on| tokens::count_while(api, &body, encoding, goes_on))
+        heavy(encoding, call.is_heavy(), until, move |goes_on| tokens::count_list_while(api, &body, encoding, goes_on))
             .await;
-    let fallback = || Counted { tokens: guess(&call.sizes), exact: false };
-    let counted = counted.map_or_else(fallback, |tokens::Count { tokens, exact }| Counted { tokens, exact });
+    let fallback = || (tokens::Count { tokens: guess(&call.sizes), exact: false }, 0);
+    let (tokens::Count { tokens, exact }, longest) = counted.unwrap_or_else(fallback);
     if let Some(slot) = call.sizes.counted.get_mut(tokenizer) {
-        *slot = Some(counted);
+        *slot = Some(Counted { tokens, exact });
+    }
+    if let Some(slot) = call.sizes.longest.as_mut().and_then(|counted| counted.get_mut(tokenizer)) {
+        *slot = Some(Counted { tokens: longest, exact });
     }
 }
 
@@ -66,7 +70,13 @@ pub(super) async fn told(call: &mut Call, backend: usize) -> Option<u64> {
 
 /// When to make do with an estimate: a count that takes longer is of no use to whoever waits for an answer.
 pub(super) fn until(call: &Call) -> Instant {
-    in_time().min(call.deadline)
+    let now = clock::now();
+    // Whoever answers needs the rest.
+    clock::after(now, part(call.deadline.saturating_duration_since(now)))
+}
+
+fn part(left: Duration) -> Duration {
+    MAX_TIME.min(left / 2)
 }
 
 /// The same where nobody has set a deadline.
@@ -140,6 +150,13 @@ mod tests {
             let ended = tokio::time::timeout(after + Duration::from_millis(1), turns(IDLE, || seen += 1)).await;
             assert!(ended.is_err(), "it goes on for as long as the process does");
             assert_eq!(seen, want, "after {after:?}");
+        }
+    }
+
+    #[test]
+    fn at_least_half_of_the_time_is_left_to_whoever_answers() {
+        for (left, want) in [(600_000, 2_000), (4_000, 2_000), (1_000, 500), (0, 0)] {
+            assert_eq!(part(Duration::from_millis(left)), Duration::from_millis(want), "{left}");
         }
     }
 

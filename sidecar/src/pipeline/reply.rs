@@ -133,9 +133,12 @@ pub(super) fn refuse(error: &ProxyError, mut settle: Settle) -> Response<ReplyBo
 pub(crate) fn error_response(api: Api, error: &ProxyError) -> Response<ReplyBody> {
     let shape = error.shape().for_callers_of(api, error.anthropic_status());
     let Shape { status, kind, code, param, inner, retry_after, should_retry } = shape;
-    // What a conversation is called differs.
-    let param =
-        param.as_deref().map(|param| if api == Api::Responses && param == "messages" { "input" } else { param });
+    // What a prompt is called differs.
+    let param = param.as_deref().map(|param| match (api, param) {
+        (Api::Responses | Api::Embeddings, "messages") => "input",
+        (Api::Completions, "messages") => "prompt",
+        _ => param,
+    });
     let (message, inner) = (error.to_string(), inner.as_deref());
     let body = render::error_body(api, status.as_u16(), Told { kind, code: &code, message: &message, param, inner });
     let mut response = json_response(status, body);

@@ -35,7 +35,8 @@ impl Call {
             return Some(Counted { tokens: *tokens, exact: true });
         }
         let candidate = &self.route.candidates[backend];
-        let counted = self.sizes.counted.get(candidate.tokenizer).copied().flatten()?;
+        let counted = self.sizes.longest.as_ref().unwrap_or(&self.sizes.counted);
+        let counted = counted.get(candidate.tokenizer).copied().flatten()?;
         Some(Counted { tokens: candidate.corrected(counted), ..counted })
     }
 

@@ -27,6 +27,8 @@ pub struct Sizes {
     pub upper: u64,
     pub attached: Attached,
     pub counted: [Option<Counted>; TOKENIZERS],
+    /// Of a list of prompts, each of which has a window to itself, the longest as it is counted.
+    pub longest: Option<[Option<Counted>; TOKENIZERS]>,
 }
 
 /// What a prompt has beside its text.
@@ -98,7 +100,7 @@ impl Sizes {
     /// A prompt of which only bounds are known.
     #[must_use]
     pub const fn bounds(lower: u64, upper: u64) -> Self {
-        Self { lower, least: lower, upper, attached: Attached::NONE, counted: [None; TOKENIZERS] }
+        Self { lower, least: lower, upper, attached: Attached::NONE, counted: [None; TOKENIZERS], longest: None }
     }
 
     /// The same with what the one says that counts with this tokenizer.
@@ -133,11 +135,12 @@ impl Sizes {
     pub(super) fn check(&self, candidate: &Candidate, output: u64, window: u64) -> Check {
         let tokenizer = candidate.tokenizer;
         let (room, least) = (window.saturating_sub(output), self.least(tokenizer));
+        let counted = self.longest.as_ref().unwrap_or(&self.counted);
         let too_long = |prompt, certain| Check::Skip(Skip::TooLong { prompt, output, window, certain });
         if self.upper_for(candidate).is_some_and(|upper| upper <= room) {
             return Check::Fits;
         }
-        match self.counted.get(tokenizer).copied().flatten() {
+        match counted.get(tokenizer).copied().flatten() {
             Some(count) if candidate.corrected(count) <= room => Check::Fits,
             Some(count) => {
                 let prompt = candidate.corrected(count);

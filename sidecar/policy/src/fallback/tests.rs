@@ -48,6 +48,8 @@ fn bounds_decide_where_they_can_and_counting_is_asked_for_where_not() {
     let demand = Demand { output: Output::Asked(200), ..Demand::default() };
     let counted =
         |tokens, exact| Sizes { counted: counted_by(0, Counted { tokens, exact }), ..Sizes::bounds(500, 5_000) };
+    let of_list =
+        |tokens| Sizes { longest: Some(counted_by(0, Counted { tokens, exact: true })), ..counted(4_000, true) };
     let too_long = |prompt, certain| vec![(0, Skip::TooLong { prompt, output: 200, window: 1_000, certain })];
     let rows = [
         ("every byte a token, and still it fits", Sizes::bounds(1, 800), Choice::Take(0), vec![]),
@@ -58,6 +60,8 @@ fn bounds_decide_where_they_can_and_counting_is_asked_for_where_not() {
             Choice::Nobody,
             too_long(801, true),
         ),
+        ("each of a list fits", of_list(800), Choice::Take(0), vec![]),
+        ("one of a list is too long", of_list(801), Choice::Nobody, too_long(801, true)),
         ("counted, fits", counted(800, true), Choice::Take(0), vec![]),
         ("counted, too long", counted(801, true), Choice::Nobody, too_long(801, true)),
         ("estimated, too long", counted(801, false), Choice::Nobody, too_long(801, false)),

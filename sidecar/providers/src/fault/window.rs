@@ -132,11 +132,14 @@ fn parse(digits: &str) -> Option<u64> {
 /// Whether a request says this number, in whatever of it an error may quote.
 #[must_use]
 pub fn is_named(body: &Body, number: u64) -> bool {
+    // What is quoted may be cut, and what is left of a number is one too.
+    let said = number.to_string();
     let is_number = |raw: &str| raw.starts_with(|first: char| first.is_ascii_digit());
     let says = |text: &str| {
         // A digit that is written as its code.
         let escaped = memmem::find(text.as_bytes(), b"\\u003").is_some();
-        escaped || text.split(|c| !is_digit(c)).any(|run| parse(run) == Some(number))
+        escaped
+            || text.split(|c| !is_digit(c)).any(|run| run.replace(',', "").trim_start_matches('0').starts_with(&said))
     };
     body.keys().filter(|key| *key != "model").any(|key| {
         let raw = body.get(key).unwrap_or_default();
@@ -156,7 +159,8 @@ mod tests {
             (r#"{"messages": [{"role": "user", "content": "2,00"}]}"#, true),
             (r#"{"messages": [{"role": "user", "content": "\u00320\u0030"}]}"#, true),
             (r#"{"maximum context length is 200": true}"#, true),
-            (r#"{"messages": [{"role": "user", "content": "1200 and 2000"}]}"#, false),
+            (r#"{"messages": [{"role": "user", "content": "1200 and 32000"}]}"#, false),
+            (r#"{"messages": [{"role": "user", "content": "maximum context length is 20045"}]}"#, true),
             (r#"{"messages": [{"role": "user", "content": "99999999999999999999999"}]}"#, false),
         ];
         for (text, want) in rows {

@@ -22,8 +22,7 @@ pub struct Attached {
 
 /// Looks for it where a word says that there may be some.
 pub(super) fn find(api: Api, body: &Body) -> Attached {
-    let is_kept = |key: &str| body.get_bytes(key).is_some_and(|raw| raw != b"null");
-    let unbounded = api == Api::Responses && KEPT.into_iter().any(is_kept);
+    let unbounded = api == Api::Responses && is_kept(body);
     let mut found = Attached { unbounded, ..Attached::default() };
     if body.may_have_images() || body.may_have_files() {
         for key in ["messages", "system", "input"] {
@@ -35,6 +34,11 @@ pub(super) fn find(api: Api, body: &Body) -> Attached {
         }
     }
     found
+}
+
+/// Whether a response is asked for that goes on from something its provider has kept.
+pub(super) fn is_kept(body: &Body) -> bool {
+    KEPT.into_iter().any(|key| body.get_bytes(key).is_some_and(|raw| raw != b"null"))
 }
 
 // === impl Attached ===

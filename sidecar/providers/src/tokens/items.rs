@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
-use super::{add_content, add_message, add_own, add_system, add_tools, memory::Kind, text::Counter};
+use super::{
+    add_message, add_own, add_schema, add_system, add_tools, attached, memory::Kind, parts::add_content, text::Counter,
+};
 use crate::Body;
 
 pub(super) fn count(body: &Body, counter: &mut Counter<'_>) {
@@ -22,6 +24,11 @@ pub(super) fn count(body: &Body, counter: &mut Counter<'_>) {
     }
     add_own(has_system, counter);
     add_tools(body, has_system, counter);
+    add_schema(body, "text", counter);
+    if attached::is_kept(body) {
+        // How long it is its provider knows.
+        counter.guess(0);
+    }
 }
 
 /// One item. What only names it is no part of the prompt.

@@ -26,6 +26,46 @@ pub(super) fn tools(tools: &Value) -> String {
     lines.join("\n")
 }
 
+/// Bytes of what [`tools`] does not render, and models are shown in one way or another.
+pub(super) fn unread(tools: &Value) -> usize {
+    let of = |tool: &Value| {
+        let function = if tool["function"].is_object() { &tool["function"] } else { tool };
+        if !function["name"].is_string() {
+            return tool.to_string().len();
+        }
+        let fields = function.as_object().into_iter().flatten();
+        fields.map(|(key, value)| field_unread(key, value, true, 0)).sum::<usize>()
+    };
+    tools.as_array().into_iter().flatten().map(of).sum()
+}
+
+/// The same of one field of a tool, or of a schema. `is_described`: its description is rendered.
+fn field_unread(key: &str, value: &Value, is_described: bool, depth: usize) -> usize {
+    let inside = |schema: &Value, is_described: bool| match schema.as_object() {
+        Some(fields) if depth <= MAX_DEPTH && (depth == 0 || schema["type"].is_string()) => {
+            fields.iter().map(|(key, value)| field_unread(key, value, is_described, depth + 1)).sum::<usize>()
+        }
+        // Rendered as if it were anything.
+        Some(fields) if !fields.is_empty() => schema.to_string().len(),
+        Some(_) | None => 0,
+    };
+    match (key, value) {
+        ("description", Value::String(_)) if is_described => 0,
+        ("parameters" | "input_schema", _) if depth == 0 => inside(value, false),
+        ("items", Value::Object(_)) => inside(value, false),
+        ("properties", Value::Object(properties)) => properties.values().map(|schema| inside(schema, true)).sum(),
+        // One word, or a list of what is rendered; and what is of no use to a model.
+        ("name" | "type" | "title" | "required" | "default" | "format" | "$schema" | "cache_control", _)
+            if depth > 0 || !value.is_object() || key == "cache_control" =>
+        {
+            0
+        }
+        ("enum", Value::Array(_)) => 0,
+        (_, Value::Null | Value::Bool(_) | Value::Number(_)) => 0,
+        _ => value.to_string().len(),
+    }
+}
+
 fn comment(text: &str) -> String {
     format!("// {text}")
 }

@@ -12,6 +12,7 @@ use super::{
     classes::{CLASSES, MARK},
     memory::{Kind, Known, Memory},
     shelf::SHELF,
+    special,
     template::Template,
     vocabulary::{Scratch, Vocabulary},
 };
@@ -44,6 +45,8 @@ pub(super) struct Counter<'a> {
     unasked: usize,
     tokens: u64,
     exact: bool,
+    /// Of several prompts.
+    longest: u64,
 }
 
 // === impl Counter ===
@@ -53,7 +56,7 @@ impl<'a> Counter<'a> {
     pub(super) fn new(encoding: Encoding, goes_on: &'a dyn Fn() -> bool) -> Self {
         let vocabulary = SHELF.take(encoding);
         let exact = vocabulary.is_some();
-        Self { encoding, vocabulary, scratch: Scratch::default(), goes_on, unasked: 0, tokens: 0, exact }
+        Self { encoding, vocabulary, scratch: Scratch::default(), goes_on, unasked: 0, tokens: 0, exact, longest: 0 }
     }
 
     pub(super) fn add(&mut self, tokens: u64) {
@@ -73,6 +76,24 @@ impl<'a> Counter<'a> {
     pub(super) fn guess(&mut self, tokens: u64) {
         self.add(tokens);
         self.exact = false;
+    }
+
+    /// So many bytes of JSON that some models are shown, in one way or another.
+    pub(super) fn guess_json(&mut self, bytes: usize) {
+        if bytes > 0 {
+            self.guess((bytes as u64 * 2).div_ceil(7));
+        }
+    }
+
+    /// One prompt of several.
+    pub(super) fn one_of(&mut self, add: impl FnOnce(&mut Self)) {
+        let before = self.tokens;
+        add(self);
+        self.longest = self.longest.max(self.tokens - before);
+    }
+
+    pub(super) const fn longest(&self) -> u64 {
+        self.longest
     }
 
     /// A part of a prompt, given as JSON: as it is remembered, or as `add` counts it. Says whether it is a message from the
@@ -130,6 +151,9 @@ impl<'a> Counter<'a> {
     }
 
     pub(super) fn text(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
         let Some(vocabulary) = self.vocabulary.take() else { return self.guess(estimate(text)) };
         #[cfg(test)]
         ENCODED.with(|encoded| encoded.set(encoded.get() + text.len()));
@@ -148,6 +172,20 @@ impl<'a> Counter<'a> {
             }
         }
         self.vocabulary = Some(vocabulary);
+    }
+
+    /// A text in which a template's own words are tokens and no text, as in a prompt that the caller has put into its
+    /// template already. Which of them its model knows is a guess.
+    pub(super) fn raw(&mut self, text: &str) {
+        let (mut done, mut special) = (0, 0);
+        for (at, length) in special::find(text, self.encoding) {
+            self.text(text.get(done..at).unwrap_or_default());
+            (done, special) = (at + length, special + 1);
+        }
+        self.text(text.get(done..).unwrap_or_default());
+        if special > 0 {
+            self.guess(special);
+        }
     }
 
     fn is_wanted(&mut self, bytes: usize) -> bool {

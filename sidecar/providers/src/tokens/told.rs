@@ -1,6 +1,8 @@
 //! What providers have said of prompts that they counted themselves. A conversation that has grown since is at least as long
 //! as it was, and at most as much longer as it has bytes more: that may decide, and then nobody is asked again.
 
+use memchr::memmem;
+
 use super::{
     Attached, SLACK, attached,
     memory::{Key, Kind, Known, Memory},
@@ -43,6 +45,9 @@ const BESIDE: [&str; 25] = [
 /// What the provider keeps and may change: of the same words it makes another prompt.
 const CHANGING: [&str; 2] = ["conversation", "prompt"];
 
+/// How a part of a message begins, or is called, that is what a model thought.
+const THOUGHTS: [&[u8]; 2] = [b"thinking\"", b"\"reasoning"];
+
 /// A prompt has at least `least` and at most `most` tokens, as its provider counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told {
@@ -57,6 +62,8 @@ pub struct Turns {
     last: Vec<(Key, u64)>,
     /// An image has no length, nor has a file.
     is_text: bool,
+    /// Models are not shown what they thought in turns that are over.
+    thinks: bool,
 }
 
 /// Whether somebody's count of any prompt is remembered: if not, there is no need to look at one. `who`: whoever counts.
@@ -93,8 +100,9 @@ impl Memory {
         let mut later = 0;
         for (back, (key, bytes)) in turns.last.iter().enumerate() {
             if let Some(known) = self.get(self.of(*key, who)) {
-                let least = u64::from(known.tokens);
-                return (back == 0 || turns.is_text).then(|| Told { least, most: least + later });
+                let tokens = u64::from(known.tokens);
+                let least = if back > 0 && turns.thinks { 0 } else { tokens };
+                return (back == 0 || turns.is_text).then(|| Told { least, most: tokens + later });
             }
             later += bytes + SLACK;
         }
@@ -112,7 +120,7 @@ impl Memory {
 
     fn turns(&self, api: Api, body: &Body) -> Turns {
         if CHANGING.iter().any(|changing| body.get_bytes(changing).is_some_and(|raw| raw != b"null")) {
-            return Turns { last: Vec::new(), is_text: false };
+            return Turns { last: Vec::new(), is_text: false, thinks: false };
         }
         // Who counts messages asks for what they would be.
         let (words, field) = match api {
@@ -130,6 +138,8 @@ impl Memory {
         if parts.is_empty() {
             parts.extend(body.get_bytes(field));
         }
+        let thought = |part: &&[u8]| THOUGHTS.iter().any(|word| memmem::find(part, word).is_some());
+        let thinks = parts.iter().any(thought);
         let turn = |part: &[u8]| {
             key = self.after(key, part);
             (key, part.len() as u64)
@@ -137,7 +147,7 @@ impl Memory {
         let mut last: Vec<(Key, u64)> = parts.into_iter().map(turn).collect();
         last.drain(..last.len().saturating_sub(EARLIER));
         last.reverse();
-        Turns { last, is_text: attached::find(api, body) == Attached::default() }
+        Turns { last, is_text: attached::find(api, body) == Attached::default(), thinks }
     }
 }
 
@@ -171,6 +181,27 @@ mod tests {
         ];
         for (row, turns, who) in others {
             assert_eq!(memory.told(&turns, who), None, "{row}");
+        }
+    }
+
+    #[test]
+    fn what_was_thought_in_a_turn_that_is_over_may_be_gone_from_a_conversation_that_has_grown() {
+        let rows = [
+            (json!([{"type": "text", "text": "thinking of it"}]), 1_000),
+            (json!([{"type": "thinking", "thinking": "hm", "signature": "s"}]), 0),
+            (json!([{"type": "redacted_thinking", "data": "s"}]), 0),
+        ];
+        for (content, want) in rows {
+            let memory = Memory::default();
+            let talk = |turns| {
+                let turn = json!({"role": "assistant", "content": content});
+                let body = json!({"model": "m", "messages": vec![turn; turns]}).to_string();
+                memory.turns(Api::Messages, &Body::parse(body.into()).unwrap())
+            };
+            memory.remember(&talk(2), "x/m", 1_000);
+            let told = |turns| memory.told(&talk(turns), "x/m").unwrap();
+            assert_eq!((told(2).least, told(4).least), (1_000, want), "{content}");
+            assert!(told(4).most > 1_000, "{content}");
         }
     }
 

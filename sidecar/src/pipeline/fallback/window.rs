@@ -88,9 +88,13 @@ impl Plan {
             Some(Length::Over(over)) if !names(call, over).await => (self.beyond(call, over).await, Some(over)),
             Some(Length::Over(_)) | None => (None, None),
         };
-        if let Some(counted) = counted {
+        let was_told = call.told.iter().any(|(backend, _)| *backend == self.backend);
+        if let Some(counted) = counted
             // The same prompt is not sent there again, whatever an estimate says of it.
-            ask::remember(call, self.backend, counted).await;
+            && ask::remember(call, self.backend, counted).await
+            && !was_told
+        {
+            call.told.push((self.backend, counted));
         }
         let learnt = match said {
             Some(window) => self.learn(call, window).await,
@@ -117,6 +121,10 @@ impl Plan {
         }
         if matches!(mode, OnExceeded::Reject | OnExceeded::LargerModel) {
             return false;
+        }
+        if !was_told {
+            // What is shortened is measured as it is counted here.
+            call.told.retain(|(backend, _)| *backend != self.backend);
         }
         let room = self.room(call, said, (counted, over)).await;
         if self.shorten(runtime, call, settle, &[room]).await.is_err() {

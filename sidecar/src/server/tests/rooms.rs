@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::windows::world;
+use super::windows::{long, strange, world};
 use crate::server::fake::*;
 
 /// About so many tokens, and an answer of at most so many.
@@ -68,4 +68,39 @@ async fn a_provider_whose_window_is_smaller_is_asked_again_with_a_lower_limit() 
         assert_eq!(got.header("x-spillway-truncated-messages"), "", "{mode}");
         assert_eq!(body_of(&world.provider.seen()[1])["max_tokens"], json!(289), "{mode}");
     }
+}
+
+#[tokio::test]
+async fn each_of_a_list_has_the_window_to_itself_and_a_refusal_names_the_field() {
+    let texts = |count: usize, words: usize| vec!["word ".repeat(words); count];
+    let rows = [
+        ("/v1/embeddings", json!({"input": texts(10, 300)}), true, ""),
+        ("/v1/embeddings", json!({"input": texts(2, 1_500)}), false, "input"),
+        ("/v1/embeddings", json!({"input": texts(1, 1_500)[0]}), false, "input"),
+        ("/v1/completions", json!({"prompt": texts(10, 300), "max_tokens": 9}), true, ""),
+        ("/v1/completions", json!({"prompt": texts(2, 1_500), "max_tokens": 9}), false, "prompt"),
+    ];
+    let world = world("Reject", &[]).await;
+    for (path, mut body, asked, param) in rows {
+        body["model"] = "chat".into();
+        let before = world.provider.seen().len();
+        let got = world.post(path, body.to_string().into()).await;
+        assert_eq!(world.provider.seen().len() > before, asked, "{path}: {got:?}");
+        let refused = got.status == 400 && got.json()["error"]["param"] == param;
+        assert_eq!(refused, !asked, "{path}: {}", got.text);
+    }
+}
+
+/// By the estimate nothing would be left for it.
+#[tokio::test]
+async fn the_answers_limit_is_lowered_to_what_the_provider_says_is_left() {
+    let world = strange("Reject", &[]).await;
+    let mut prompt = long(400);
+    prompt["messages"][0]["content"] = "be told how much".into();
+    prompt["max_tokens"] = 300.into();
+    let said = "This model's maximum context length is 650 tokens. However, your messages resulted in 410 tokens.";
+    world.provider.then([Act::status(400, &[], said)]);
+    let got = world.chat(&prompt).await;
+    assert_eq!(got.status, 200, "{got:?}");
+    assert!(world.provider.seen()[1].contains(r#""max_tokens":240"#), "{:?}", world.provider.seen());
 }

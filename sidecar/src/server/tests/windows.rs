@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::server::fake::*;
 
 /// A conversation of about `tokens` tokens in ten turns, a system prompt first.
-fn long(tokens: usize) -> Value {
+pub(super) fn long(tokens: usize) -> Value {
     let turn = json!({"role": "user", "content": "word ".repeat(tokens / 10)});
     let mut messages = vec![json!({"role": "system", "content": "be brief"})];
     messages.extend(std::iter::repeat_n(turn, 10));
@@ -352,7 +352,7 @@ async fn of_two_larger_models_the_smaller_is_asked_and_of_two_alike_the_cheaper_
 }
 
 /// The same, whose tokenizers nobody knows.
-async fn strange(mode: &str, to: &[&str]) -> World {
+pub(super) async fn strange(mode: &str, to: &[&str]) -> World {
     World::new(|config| {
         route(config)["context_window"]["on_exceeded"] = json!(mode);
         route(config)["fallbacks"] = json!([{"on": ["ContextWindowExceeded"], "to": to}]);
