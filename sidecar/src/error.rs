@@ -70,6 +70,11 @@ pub enum ProxyError {
     NotPassed { what: String, routes: String, value: String },
     #[error("prompt has {prompt} tokens{}, {taker} takes {window}{advice}", kept(*.output))]
     ContextLength { prompt: String, output: u64, taker: String, window: u64, advice: String },
+    #[error(
+        "the prompt for {model:?} is too long and there was no time to shorten it (try again, with a longer timeout if this \
+         one was short)"
+    )]
+    NoTime { model: String },
     #[error("no backend of {model:?} can serve this request: {reasons}")]
     NoCandidate { model: String, reasons: String },
     #[error("{}", cost_limit(.route, .model, *.max, .cheapest.as_ref(), .reasons))]
@@ -162,6 +167,7 @@ impl ProxyError {
             Self::ContextLength { .. } => {
                 Shape::new(S::BAD_REQUEST, kind::REQUEST, "context_length_exceeded").at("messages")
             }
+            Self::NoTime { .. } => Shape::new(S::SERVICE_UNAVAILABLE, kind::SERVER, "overloaded").soon(),
             Self::CostLimit { .. } => Shape::new(S::BAD_REQUEST, kind::REQUEST, "cost_limit_exceeded"),
             Self::NoCandidate { .. } => Shape::new(S::BAD_REQUEST, kind::REQUEST, "invalid_request"),
             Self::Credentials { .. } => Shape::new(S::SERVICE_UNAVAILABLE, kind::SERVER, "credentials_unavailable"),
@@ -216,6 +222,11 @@ mod tests {
                 too_long(64),
                 "prompt has 9012 tokens and 64 are kept for the answer, backend \"small\" (gpt-4) of \"chat\" takes 8192 \
                  (say so)",
+            ),
+            (
+                ProxyError::NoTime { model: "chat".into() },
+                "the prompt for \"chat\" is too long and there was no time to shorten it (try again, with a longer timeout \
+                 if this one was short)",
             ),
             (
                 ProxyError::UnknownModel { model: "x".into(), known: "chat, gpt-4o*".into() },

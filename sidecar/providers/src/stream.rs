@@ -8,6 +8,7 @@ mod onward;
 
 use bytes::Bytes;
 use memchr::memmem;
+use serde_json::{Value, json};
 
 use onward::Onward;
 
@@ -265,10 +266,17 @@ impl StreamDecoder {
             return Fault::cut("the provider closed it before the answer was complete");
         }
         let stray = self.stray.trim_ascii();
+        // llama.cpp's word for an event that is an error.
+        let named = stray.strip_prefix(b"error:").map(<[u8]>::trim_ascii_start);
+        let (is_error, stray) = (named.is_some(), named.unwrap_or(stray));
         if stray.is_empty() {
             return Fault::cut("the provider closed it without a word");
         }
-        let error = serde_json::from_slice(stray).ok().and_then(|value| fault::inside(self.dialect, &value));
+        let inside = |value: Value| {
+            let bare = || fault::inside(self.dialect, &json!({ "error": value }));
+            fault::inside(self.dialect, &value).or_else(|| is_error.then(bare).flatten())
+        };
+        let error = serde_json::from_slice(stray).ok().and_then(inside);
         error.unwrap_or_else(|| match stray {
             // An answer, which is no error's text, and not for an error to repeat.
             [b'{' | b'[', ..] if ANSWERS.iter().any(|word| memmem::find(stray, word).is_some()) => {

@@ -26,6 +26,8 @@ pub(super) enum Why {
     Rule { keep_last: bool, keep_system: bool },
     /// Not even one message of it fits.
     Messages,
+    /// Nobody knows: there was no time to look.
+    NoTime,
 }
 
 /// Shortens the prompt to the first of `rooms` that it can be shortened to, in tokens as the backend counts. Err: what has
@@ -48,7 +50,7 @@ pub(super) async fn fit(call: &mut Call, backend: usize, rooms: &[u64]) -> Resul
         Err(too_long)
     };
     let shortened = count::heavy(encoding, call.is_heavy(), count::until(call), work).await;
-    let shortened = shortened.unwrap_or(Err(TooLong { why: Why::Messages, ..none }))?;
+    let shortened = shortened.unwrap_or(Err(TooLong { why: Why::NoTime, ..none }))?;
     take(call, backend, shortened, believed.exact);
     Ok(())
 }

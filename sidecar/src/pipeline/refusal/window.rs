@@ -20,12 +20,17 @@ pub(in crate::pipeline) fn context_length(
     skips: &Skips,
     tried: Option<TooLong>,
 ) -> ProxyError {
+    if tried.is_some_and(|tried| tried.why == Why::NoTime) {
+        return ProxyError::NoTime { model: call.model.clone() };
+    }
     let window = call.window(backend).unwrap_or(u64::MAX);
     let output = call.demand().output.of(window);
     let room = window.saturating_sub(output);
     let counted = call.counted(backend);
     let prompt = counted.map_or(call.sizes.lower, |counted| counted.tokens);
-    let fits = prompt <= window && room < prompt;
+    // Without what is kept for the answer there would be room, for all of it or for what must stay.
+    let would_fit = |tokens: u64| tokens <= window && room < tokens;
+    let fits = would_fit(prompt) || tried.is_some_and(|tried| would_fit(tried.needs));
     let prompt = match counted {
         Some(Counted { exact: true, .. }) => prompt.to_string(),
         Some(_) => format!("about {prompt}"),
@@ -109,7 +114,7 @@ fn shortened(rule: &Rule, TooLong { needs, why }: TooLong, others: &str) -> Stri
                 changes.join(" and ")
             )
         }
-        Why::Messages => {
+        Why::Messages | Why::NoTime => {
             format!("{others}, and the least that can be left of it needs {needs} (send shorter messages, or {larger})")
         }
     }

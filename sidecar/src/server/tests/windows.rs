@@ -97,6 +97,9 @@ async fn a_responses_items_are_left_out_like_messages_and_a_call_never_without_i
 async fn what_must_stay_is_kept_and_the_refusal_says_how_much_that_is() {
     let world = world("Truncate", &[]).await;
     let said = |role: &str, words: usize| json!({"role": role, "content": "word ".repeat(words)});
+    let longer = json!({"model": "chat", "messages": [said("system", 950), said("user", 500), said("user", 1)]});
+    let got = world.chat(&longer).await;
+    assert!(got.status == 400 && got.text.contains(" and 100 are kept for the answer"), "{got:?}");
     let got = world.chat(&json!({"model": "chat", "messages": [said("system", 3_000), said("user", 1)]})).await;
     assert_eq!((got.status.as_u16(), got.code().as_str()), (400, "context_length_exceeded"), "{got:?}");
     assert!(
@@ -261,12 +264,21 @@ async fn a_provider_that_never_finds_it_short_enough_is_asked_twice_and_no_more(
 
 #[tokio::test]
 async fn an_overflow_in_the_first_event_of_a_stream_is_one_like_any_other() {
-    for (mode, to, models) in
-        [("Truncate", &[][..], ["small-1", "small-1"]), ("Hybrid", &["large"], ["small-1", "large-1"])]
-    {
+    let llama = json!({"code": 400, "message": "the request exceeds the available context size, try increasing it",
+        "type": "exceed_context_size_error", "n_prompt_tokens": 700, "n_ctx": 600});
+    let llama = format!("error: {llama}\n\n");
+    let llama = format!("{:x}\r\n{llama}\r\n0\r\n\r\n", llama.len());
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+    let events = || Act::events(&[&refusal(600)], true);
+    let rows = [
+        ("Truncate", &[][..], ["small-1", "small-1"], events()),
+        ("Hybrid", &["large"], ["small-1", "large-1"], events()),
+        ("Hybrid", &["large"], ["small-1", "large-1"], Act::Write(head + &llama)),
+    ];
+    for (mode, to, models, overflow) in rows {
         let world = world(mode, to).await;
         let answer = Act::events(&[&piece("hi"), &stop(), "[DONE]"], true);
-        world.provider.then([Act::events(&[&refusal(600)], true), answer]);
+        world.provider.then([overflow, answer]);
         let mut body = long(700);
         body["stream"] = true.into();
         let got = world.chat(&body).await;
