@@ -16,6 +16,7 @@ const WORDS: &[(&str, &str)] = &[
     ("^[a-z][-a-z0-9]*[a-z0-9]$", "a region such as us-east-1"),
     ("^[A-Za-z0-9_+/-]+$", "a time zone such as UTC"),
     (r"^\d{4}-\d{2}-\d{2}(-preview)?$", "a version such as 2024-10-21"),
+    ("^[0-9]{1,5}x[0-9]{1,5}$", "the size of an image such as 1024x1536"),
 ];
 
 /// What a text that does not fit the pattern is not.
@@ -59,7 +60,8 @@ mod tests {
 
     #[test]
     fn what_the_words_give_as_an_example_fits() {
-        let rows = ["0.15", "1m30s", "250ms", "/models", "us-east-1", "UTC", "2024-10-21", "my-project-123"];
+        let rows =
+            ["0.15", "1m30s", "250ms", "/models", "us-east-1", "UTC", "2024-10-21", "my-project-123", "1024x1536"];
         let urls = ["http://egress.corp:3128", "https://api.example.com/v1"];
         for example in rows.into_iter().chain(urls) {
             let row = WORDS.iter().find(|(_, words)| words.contains(example));
