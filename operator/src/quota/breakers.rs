@@ -57,7 +57,7 @@ impl Breakers {
                 *next = known.fleet.next_turn().max(*next);
                 return false;
             };
-            known.rule = rule(breaker);
+            known.rule = spillway_lower::breaker(breaker);
             let mark = mark(breaker, backend);
             if known.mark != mark {
                 known.fleet.close();
@@ -74,7 +74,11 @@ impl Breakers {
         for line in &report.breakers {
             if !self.known.contains_key(&line.of) {
                 let Some((breaker, backend)) = plan.breaker(&line.of) else { continue };
-                let known = Known { fleet: Fleet::new(self.next), rule: rule(breaker), mark: mark(breaker, backend) };
+                let known = Known {
+                    fleet: Fleet::new(self.next),
+                    rule: spillway_lower::breaker(breaker),
+                    mark: mark(breaker, backend),
+                };
                 self.known.insert(line.of.clone(), known);
             }
             if let Some(Known { fleet, rule, .. }) = self.known.get_mut(&line.of) {
@@ -105,27 +109,6 @@ impl Breakers {
     fn instant(&self, now: Nanos) -> Instant {
         let (start, named) = self.start;
         start + Duration::from_nanos(now.saturating_sub(named))
-    }
-}
-
-fn rule(given: &wire::Breaker) -> Rule {
-    let wire::Breaker {
-        failure_threshold,
-        failure_ratio_ppm,
-        min_requests,
-        window_ms,
-        success_threshold,
-        open_for_ms,
-        scope: _,
-        reset: _,
-    } = *given;
-    Rule {
-        failure_threshold,
-        failure_ratio_ppm,
-        min_requests,
-        window: Duration::from_millis(window_ms),
-        success_threshold,
-        open_for: Duration::from_millis(open_for_ms),
     }
 }
 

@@ -5,10 +5,10 @@
 
 mod images;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use spillway_policy::{
-    Card, Look, PiecePrices, Price, Rates, Tier,
+    Card, Look, PiecePrices, Price, Rates, Tier, breaker,
     calibrate::Calibration,
     fallback::{Candidate, UNKNOWN},
 };
@@ -84,6 +84,31 @@ fn guesses(model: &wire::Model) -> bool {
         wire::Tokenizer::Qwen2 | wire::Tokenizer::DeepSeekV3 | wire::Tokenizer::Tekken | wire::Tokenizer::Estimate => {
             true
         }
+    }
+}
+
+/// When a backend is left alone: by a sidecar, and by the fleet where they share one breaker.
+#[must_use]
+pub const fn breaker(given: &wire::Breaker) -> breaker::Rule {
+    let wire::Breaker {
+        failure_threshold,
+        failure_ratio_ppm,
+        min_requests,
+        window_ms,
+        success_threshold,
+        open_for_ms,
+        // Looked at by whoever speaks with the fleet.
+        scope: _,
+        // Acted on when the config is taken.
+        reset: _,
+    } = given;
+    breaker::Rule {
+        failure_threshold: *failure_threshold,
+        failure_ratio_ppm: *failure_ratio_ppm,
+        min_requests: *min_requests,
+        window: Duration::from_millis(*window_ms),
+        success_threshold: *success_threshold,
+        open_for: Duration::from_millis(*open_for_ms),
     }
 }
 

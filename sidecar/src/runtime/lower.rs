@@ -195,7 +195,7 @@ fn route(
         rules: fallbacks.iter().map(|rule| fallback_rule(rule, backends)).collect::<Result<_, _>>()?,
         retries: rest::retries(retries),
         budget: retries.budget.map(rest::budget),
-        breaker: breaker.as_ref().map(rest::breaker),
+        breaker: breaker.as_ref().map(spillway_lower::breaker),
         hedge: hedge.map(rest::hedge),
         window: WindowRule::lower(context_window, backends)?,
         policy: policy.clone(),

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use memchr::memmem;
 use serde_json::{Value, json};
 
+use crate::body::holds_any;
 use crate::openai::answer::{no_answer, usage};
 use crate::openai::family::Family;
 use crate::openai::request::unsupported;
@@ -68,8 +68,7 @@ fn stateless(out: &mut Body, family: Family) {
             out.set("include", &include);
         }
     }
-    let foreign =
-        |raw: &[u8]| [&b"\"reasoning\""[..], b"\"extra_content\""].iter().any(|word| memmem::find(raw, word).is_some());
+    let foreign = |raw: &[u8]| holds_any(raw, &[b"\"reasoning\"", b"\"extra_content\""]);
     if !out.get_bytes("input").is_some_and(foreign) {
         return;
     }

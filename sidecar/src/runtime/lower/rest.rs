@@ -38,29 +38,6 @@ pub(super) fn health(passive: Option<&wire::PassiveHealth>, active: Option<&wire
     })
 }
 
-pub(super) const fn breaker(given: &wire::Breaker) -> Rule {
-    let wire::Breaker {
-        failure_threshold,
-        failure_ratio_ppm,
-        min_requests,
-        window_ms,
-        success_threshold,
-        open_for_ms,
-        // Looked at by whoever speaks with the fleet.
-        scope: _,
-        // Acted on when the config is taken.
-        reset: _,
-    } = given;
-    Rule {
-        failure_threshold: *failure_threshold,
-        failure_ratio_ppm: *failure_ratio_ppm,
-        min_requests: *min_requests,
-        window: Duration::from_millis(*window_ms),
-        success_threshold: *success_threshold,
-        open_for: Duration::from_millis(*open_for_ms),
-    }
-}
-
 pub(super) const fn budget(given: wire::RetryBudget) -> budget::Rule {
     let wire::RetryBudget { ratio_ppm, min_per_second } = given;
     budget::Rule { ratio_ppm, min_per_second }
