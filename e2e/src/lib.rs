@@ -9,6 +9,7 @@ pub mod answer;
 pub mod clock;
 pub mod kubectl;
 pub mod manifest;
+pub mod outage;
 pub mod space;
 pub mod wait;
 

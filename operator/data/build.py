@@ -12,7 +12,8 @@ A row has these keys, each left out where there is nothing to say (operator/src/
   m  what it does, if that is not chat      w  context window        o  longest answer      v  size of its vectors
   f  t tools, p parallel tools, v vision, j JSON schema              y  abilities: a small letter is a yes, a capital a no
   p  prices in the order of RATES           a  {tokens: prices of prompts longer than that}
-  F, P, B  the same two for the flex and priority tiers and for batches                     d  when it is switched off
+  F, P, B  the same two for the flex and priority tiers (fast answers, where a provider calls it that) and for batches
+  g  thousandths of these prices where a request chooses the place of its answer             d  when it is switched off
   u  prices in the order of PIECES, of what is billed by the piece        i  {"high/1024x1024": price of such an image}
 """
 
@@ -223,6 +224,13 @@ def priced(row, kind):
         own = {key: value for key, value in own.items() if value}
         if own:
             found[letter] = own
+    special = row.get("provider_specific_entry") or {}
+    if special.get("fast") and "P" not in found:
+        times = lambda prices: [None if one is None else int(one * Decimal(str(special["fast"]))) for one in prices]
+        longer = {bound: times(prices) for bound, prices in found["a"].items()}
+        found["P"] = {key: value for key, value in {"p": times(found["p"]), "a": longer}.items() if value}
+    if special.get("us"):
+        found["g"] = int(Decimal(str(special["us"])) * 1000)
     return {key: value for key, value in found.items() if value}
 
 

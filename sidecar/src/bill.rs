@@ -1,7 +1,7 @@
 //! What an answer costs: the price as the operator sends it, the usage as the provider reports it.
 
 pub use spillway_lower::{pieces, price};
-use spillway_policy::{NanoUsd, PiecePrices, Pieces, Price, Tier, Usage};
+use spillway_policy::{NanoUsd, PiecePrices, Pieces, Price, Tier, Usage, fallback::Beside};
 use spillway_providers::Billed;
 use spillway_wire as wire;
 
@@ -51,6 +51,7 @@ pub fn usage(reported: spillway_providers::Usage) -> Usage {
         image_output,
         searches: _,
         tier,
+        regional,
         billed: _,
         cost_nanos: _,
         pieces: _,
@@ -67,6 +68,7 @@ pub fn usage(reported: spillway_providers::Usage) -> Usage {
         image_input,
         image_output,
         tier: tier.map_or(Tier::Standard, served),
+        regional,
     }
 }
 
@@ -164,6 +166,16 @@ pub(crate) const fn served(tier: spillway_providers::Tier) -> Tier {
         spillway_providers::Tier::Standard => Tier::Standard,
         spillway_providers::Tier::Flex => Tier::Flex,
         spillway_providers::Tier::Priority => Tier::Priority,
+    }
+}
+
+/// What a provider does by itself.
+#[must_use]
+pub const fn beside(asked: spillway_providers::Beside) -> Beside {
+    match asked {
+        spillway_providers::Beside::Nothing => Beside::Nothing,
+        spillway_providers::Beside::AtMost { rounds, searches } => Beside::AtMost { rounds, searches },
+        spillway_providers::Beside::Unbounded => Beside::Unbounded,
     }
 }
 

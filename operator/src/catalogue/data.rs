@@ -88,6 +88,8 @@ struct Compact<'a> {
     priority: Option<CompactTier>,
     #[serde(default, rename = "B")]
     batch: Option<CompactTier>,
+    #[serde(default)]
+    g: Option<u32>,
     #[serde(default, borrow)]
     d: Option<&'a str>,
     #[serde(default)]
@@ -130,13 +132,14 @@ fn parse(text: &[u8]) -> serde_json::Result<Models> {
 }
 
 fn entry(row: Compact<'_>) -> Entry {
-    let Compact { m, w, o, v, f, y, p, a, flex, priority, batch, d, u, i } = row;
+    let Compact { m, w, o, v, f, y, p, a, flex, priority, batch, g, d, u, i } = row;
     let tier = |tier: Option<CompactTier>| tier.map(|CompactTier { p, a }| Box::new(cards(&p, &a)));
     let pricing = (!p.is_empty()).then(|| Pricing {
         standard: cards(&p, &a),
         flex: tier(flex),
         priority: tier(priority),
         batch: tier(batch),
+        regional_permille: g,
     });
     Entry {
         mode: m.and_then(Mode::read).unwrap_or_default(),

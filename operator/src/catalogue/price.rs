@@ -40,6 +40,8 @@ pub struct Pricing {
     pub priority: Option<Box<Cards>>,
     /// For people to compare: no sidecar sees what a batch comes to.
     pub batch: Option<Box<Cards>>,
+    /// What an answer costs for which the request chose where it is made, in thousandths of what others cost.
+    pub regional_permille: Option<u32>,
 }
 
 // === impl Token ===
@@ -157,7 +159,8 @@ impl Pricing {
         // Perplexity says in each answer what it charges. Where it does not, it is billed by its list prices.
         let flat = provider == ProviderType::Perplexity;
         let batch = self.batch.as_deref().and_then(|own| self.base(own).wire());
-        Some(wire::Price { rates: self.standard.rates.wire()?, cards, flat, batch })
+        let (rates, regional_permille) = (self.standard.rates.wire()?, self.regional_permille);
+        Some(wire::Price { rates, cards, flat, batch, regional_permille })
     }
 
     /// A tier's own prices over those it inherits. Not the one for reasoning: that is the tier's own, or that of its output.

@@ -111,6 +111,7 @@ impl Prices {
             flex: tier(&self.flex, known.flex),
             priority: tier(&self.priority, known.priority),
             batch: tier(&self.batch, known.batch),
+            regional_permille: known.regional_permille,
         }
     }
 }

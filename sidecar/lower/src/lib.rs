@@ -115,12 +115,13 @@ pub const fn breaker(given: &wire::Breaker) -> breaker::Rule {
 /// A price, ready to be applied.
 #[must_use]
 pub fn price(given: &wire::Price) -> Price {
-    let wire::Price { rates, cards, flat, batch: _ } = given;
+    let wire::Price { rates, cards, flat, batch: _, regional_permille } = given;
     let card = |card: &wire::Card| {
         let wire::Card { tier, above_tokens, rates } = card;
         Card { tier: self::tier(*tier), above: *above_tokens, rates: wire::rates!(rates => Rates) }
     };
-    Price { rates: wire::rates!(rates => Rates), cards: cards.iter().map(card).collect(), flat: *flat }
+    let (rates, cards) = (wire::rates!(rates => Rates), cards.iter().map(card).collect());
+    Price { rates, cards, flat: *flat, regional: *regional_permille }
 }
 
 /// What is billed by the piece.

@@ -20,6 +20,7 @@ const PRICE: Price = Price {
     rates: Rates { cache_read: 75_000_000, cache_write: 187_500_000, ..Rates::plain(150_000_000, 600_000_000) },
     cards: Vec::new(),
     flat: false,
+    regional: None,
 };
 
 const CANDIDATE: Candidate = Candidate {

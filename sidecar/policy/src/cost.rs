@@ -56,6 +56,8 @@ pub struct Price {
     pub cards: Vec<Card>,
     /// The bill knows neither cached tokens nor long prompts nor tiers.
     pub flat: bool,
+    /// What an answer costs for which the request chose where it is made, in thousandths of what others cost.
+    pub regional: Option<u32>,
 }
 
 /// Tokens a provider billed. `input` includes what was read from or written to a cache.
@@ -81,6 +83,8 @@ pub struct Usage {
     pub image_output: u64,
     /// The tier that answered.
     pub tier: Tier,
+    /// It was made where the request said.
+    pub regional: bool,
 }
 
 /// What a request may come to, before anybody has answered it.
@@ -96,6 +100,8 @@ pub struct Most {
     pub images: bool,
     /// It has sound in it, or asks for some.
     pub audio: bool,
+    /// It says where the answer is to be made.
+    pub regional: bool,
 }
 
 /// What an answer cost, in thousandths of a pico-dollar: no fraction is lost yet.
@@ -137,7 +143,7 @@ impl Price {
     /// One price for input and one for output.
     #[must_use]
     pub const fn plain(input: u64, output: u64) -> Self {
-        Self { rates: Rates::plain(input, output), cards: Vec::new(), flat: false }
+        Self { rates: Rates::plain(input, output), cards: Vec::new(), flat: false, regional: None }
     }
 
     /// Whatever is used of it costs nothing.
@@ -165,7 +171,7 @@ impl Price {
         let image = usage.image_input.min(fresh - audio);
         let kept = usage.cache_write_1h.min(usage.cache_write);
         let spoken = usage.reasoning.saturating_add(usage.audio_output).saturating_add(usage.image_output);
-        Bill {
+        let bill = Bill {
             prompt: sum([
                 (fresh - audio - image, rates.input),
                 (usage.cache_read, rates.cache_read),
@@ -180,7 +186,15 @@ impl Price {
                 (usage.audio_output, rates.audio_output),
                 (usage.image_output, rates.image_output),
             ]),
-        }
+        };
+        self.placed(bill, usage.regional)
+    }
+
+    /// The same for an answer made where the request said, or anywhere.
+    fn placed(&self, bill: Bill, regional: bool) -> Bill {
+        let Some(permille) = self.regional.filter(|_| regional) else { return bill };
+        let times = |cost: u128| cost.saturating_mul(u128::from(permille)).div_ceil(1_000);
+        Bill { prompt: times(bill.prompt), answer: times(bill.answer) }
     }
 
     /// The most that a request can cost: every token at the dearest of the rates that may apply to it.
@@ -192,7 +206,7 @@ impl Price {
             .map(|card| &card.rates)
             .chain([self.rates_of(tier, 0)])
             .map(|rates| sum([(most.input, rates.dearest_input(most)), (most.output, rates.dearest_output(most))]));
-        Bill { prompt: dearest.max().unwrap_or(0), answer: 0 }.total()
+        self.placed(Bill { prompt: dearest.max().unwrap_or(0), answer: 0 }, most.regional).total()
     }
 
     /// The tier whose cards are used.

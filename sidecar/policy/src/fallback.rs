@@ -78,6 +78,23 @@ pub struct Demand {
     pub audio: bool,
     /// The service tier it asks for.
     pub tier: Tier,
+    /// It says where its answer is to be made.
+    pub regional: bool,
+    /// What its provider is asked to do by itself.
+    pub beside: Beside,
+}
+
+/// What a provider does by itself for an answer: it searches, fetches, runs programs. It bills that beside what it was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Beside {
+    #[default]
+    Nothing,
+    /// The model is asked again after each of so many rounds; so many of them are searches.
+    AtMost {
+        rounds: u32,
+        searches: u32,
+    },
+    Unbounded,
 }
 
 /// What a request's cost is reckoned by, before anybody has answered it.

@@ -15,7 +15,7 @@ mod tools;
 use std::borrow::Cow;
 
 pub(crate) use model::can_be_forced;
-pub(crate) use tools::is_own;
+pub(crate) use tools::{is_own, searches};
 
 use crate::{Host, Target, bedrock, vertex};
 

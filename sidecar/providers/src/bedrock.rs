@@ -81,7 +81,7 @@ fn malformed(reason: &str) -> Option<Fault> {
 }
 
 /// The counts of an answer, or of a stream's last event.
-fn usage(holder: &Value) -> Option<Usage> {
+pub(crate) fn usage(holder: &Value) -> Option<Usage> {
     let usage = Usage::read(Dialect::Bedrock, holder.get("usage")?)?;
     Some(Usage { tier: holder.get("serviceTier").and_then(Tier::read), ..usage })
 }

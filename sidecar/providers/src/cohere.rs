@@ -23,6 +23,6 @@ fn finish_reason(holder: &Value) -> Result<Option<&'static str>, Fault> {
 }
 
 /// What was counted, and not what is billed: the bill leaves out what Cohere adds to a prompt.
-fn usage(holder: &Value) -> Option<Usage> {
+pub(crate) fn usage(holder: &Value) -> Option<Usage> {
     Usage::read(Dialect::Cohere, holder.get("usage")?)
 }

@@ -44,6 +44,6 @@ fn is_blocked(reason: &str) -> bool {
 }
 
 /// The counts of an answer, or of a chunk: they are cumulative there.
-fn usage(answer: &Value) -> Option<Usage> {
+pub(crate) fn usage(answer: &Value) -> Option<Usage> {
     Usage::read(crate::Dialect::Gemini, answer.get("usageMetadata")?)
 }

@@ -48,13 +48,13 @@ pub use abilities::{Abilities, Efforts};
 pub use body::{Body, loose, respelt, weight};
 pub use fault::{Class, Fault};
 pub use format::{Format, ask_again, asked, with_text};
-pub use need::{Need, Surcharges, read, surcharges};
+pub use need::{Beside, Need, Surcharges, read, surcharges};
 pub use openai::table::{Auth, Row, Schemas, row, rows};
 pub use pass::{Pass, Pieces};
 pub use said::{Listener, Said};
 pub use stream::{Frame, StreamDecoder};
 pub use translate::{Answer, Host, Outgoing, Speech, Stamp, Target, Unsupported, decode, decode_at, encode, rewrites};
-pub use usage::{Billed, Tier, Usage};
+pub use usage::{Billed, Tier, Usage, usage_in};
 
 /// What the application called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,11 +1,13 @@
 //! What a request asks for, read once and used by every decision.
 
+mod beside;
 mod held;
 
 use serde_json::Value;
 
 use crate::responses::state;
-use crate::{Api, BadRequest, Body, Pass, Pieces, Tier, format};
+use crate::{Api, BadRequest, Body, Pass, Pieces, Tier, format, usage};
+pub use beside::Beside;
 use held::{has_calls, has_images};
 
 /// Longer than any model's name; a bound on what reaches logs and metrics.
@@ -222,6 +224,10 @@ pub struct Surcharges {
     pub audio: bool,
     /// The service tier it asks for.
     pub tier: Option<Tier>,
+    /// It says that its answer is to be made where that costs more.
+    pub regional: bool,
+    /// What its provider is asked to do by itself.
+    pub beside: Beside,
 }
 
 /// Looks for what makes a request dearer.
@@ -234,7 +240,9 @@ pub fn surcharges(body: &Body) -> Surcharges {
         cache_writes: ["messages", "system", "tools"].into_iter().any(cached)
             || body.get_bytes("cache_control").is_some(),
         audio: holds("messages", "\"input_audio\"") || holds("modalities", "\"audio\""),
-        tier: body.value("service_tier").as_ref().and_then(Tier::read),
+        tier: ["speed", "service_tier"].iter().find_map(|key| Tier::read(&body.value(key)?)),
+        regional: body.value("inference_geo").is_some_and(|place| usage::is_regional(&place)),
+        beside: Beside::read(body),
     }
 }
 
@@ -345,10 +353,12 @@ mod tests {
         let nothing = Surcharges::default();
         let rows = [
             (json!({"messages": [{"content": "hi"}]}), nothing),
-            (json!({"tools": [{"cache_control": {}}]}), Surcharges { cache_writes: true, ..nothing }),
+            (json!({"tools": [{"name": "f", "cache_control": {}}]}), Surcharges { cache_writes: true, ..nothing }),
             (json!({"messages": [{"content": [{"type": "input_audio"}]}]}), Surcharges { audio: true, ..nothing }),
             (json!({"modalities": ["text", "audio"]}), Surcharges { audio: true, ..nothing }),
             (json!({"service_tier": "priority"}), Surcharges { tier: Some(Tier::Priority), ..nothing }),
+            (json!({"speed": "fast"}), Surcharges { tier: Some(Tier::Priority), ..nothing }),
+            (json!({"inference_geo": "us"}), Surcharges { regional: true, ..nothing }),
             (json!({"service_tier": "auto"}), nothing),
         ];
         for (body, want) in rows {

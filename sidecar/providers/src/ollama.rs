@@ -21,7 +21,7 @@ fn finish_reason(reason: &str, calls_tools: bool) -> &'static str {
 }
 
 /// The counts beside the answer; the prompt's are missing where all of it was in the cache.
-fn usage(answer: &Value) -> Option<Usage> {
+pub(crate) fn usage(answer: &Value) -> Option<Usage> {
     Usage::read(Dialect::Ollama, answer)
 }
 

@@ -1,12 +1,18 @@
 //! What a provider billed, from a body or from a stream, in one meaning.
 
 mod cost;
+mod inside;
 #[cfg(test)]
 mod tests;
+mod tier;
 
 use std::fmt;
 
 use serde_json::{Value, json};
+
+pub use inside::usage_in;
+pub use tier::Tier;
+pub(crate) use tier::is_regional;
 
 use crate::{Dialect, Pieces};
 
@@ -35,6 +41,8 @@ pub struct Usage {
     pub searches: u64,
     /// The service tier that answered. None: the provider does not say.
     pub tier: Option<Tier>,
+    /// The answer was made in a place that the request chose, and that costs more.
+    pub regional: bool,
     /// What of `input` and `output` is billed. None: all of it.
     pub billed: Option<Billed>,
     /// What the provider says it charges for the answer, in nano-dollars.
@@ -48,14 +56,6 @@ pub struct Usage {
 pub struct Billed {
     pub input: u64,
     pub output: u64,
-}
-
-/// How fast an answer was promised to come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tier {
-    Standard,
-    Flex,
-    Priority,
 }
 
 // === impl Usage ===
@@ -105,6 +105,7 @@ impl Usage {
             image_output: answer("image_tokens").unwrap_or(0),
             searches: 0,
             tier: usage.get("service_tier").and_then(Tier::read),
+            regional: false,
             billed: None,
             cost_nanos: cost::nanos(usage),
             pieces: None,
@@ -118,17 +119,25 @@ impl Usage {
         if fresh.is_none() && output.is_none() {
             return None;
         }
-        let cache_read = first(usage, &["/cache_read_input_tokens"]);
-        let cache_write = first(usage, &["/cache_creation_input_tokens"]);
+        // What was done before the answer itself, such as making a long conversation shorter, is billed and counted apart.
+        let rounds = usage["iterations"].as_array().into_iter().flatten();
+        let apart = rounds.filter(|round| round["type"].as_str().is_some_and(|kind| kind != "message"));
+        let apart: Vec<&Value> = apart.collect();
+        let with =
+            |own: u64, name: &str| apart.iter().fold(own, |sum, round| sum.saturating_add(first(round, &[name])));
+        let cache_read = with(first(usage, &["/cache_read_input_tokens"]), "/cache_read_input_tokens");
+        let cache_write = with(first(usage, &["/cache_creation_input_tokens"]), "/cache_creation_input_tokens");
+        let fresh = with(fresh.unwrap_or(0), "/input_tokens");
         Some(Self {
-            input: fresh.unwrap_or(0).saturating_add(cache_read).saturating_add(cache_write),
-            output: output.unwrap_or(0),
+            input: fresh.saturating_add(cache_read).saturating_add(cache_write),
+            output: with(output.unwrap_or(0), "/output_tokens"),
             cache_read,
             cache_write,
             cache_write_1h: first(usage, &["/cache_creation/ephemeral_1h_input_tokens"]).min(cache_write),
             reasoning: first(usage, &["/output_tokens_details/thinking_tokens"]),
             searches: first(usage, &["/server_tool_use/web_search_requests"]),
-            tier: usage.get("service_tier").and_then(Tier::read),
+            tier: Tier::of_anthropic(usage),
+            regional: usage.get("inference_geo").is_some_and(is_regional),
             ..Self::default()
         })
     }
@@ -219,6 +228,7 @@ impl Usage {
             image_output: self.image_output.max(later.image_output),
             searches: self.searches.max(later.searches),
             tier: later.tier.or(self.tier),
+            regional: self.regional || later.regional,
             billed: later.billed.or(self.billed),
             cost_nanos: self.cost_nanos.max(later.cost_nanos),
             pieces: later.pieces.or(self.pieces),
@@ -311,6 +321,9 @@ impl fmt::Debug for Usage {
         for (name, count) in always.into_iter().chain(rare.into_iter().filter(|(_, count)| *count > 0)) {
             shown.field(name, &count);
         }
+        if self.regional {
+            shown.field("regional", &true);
+        }
         if let Some(tier) = self.tier {
             shown.field("tier", &tier);
         }
@@ -318,23 +331,6 @@ impl fmt::Debug for Usage {
             shown.field("pieces", &pieces);
         }
         shown.finish()
-    }
-}
-
-// === impl Tier ===
-
-impl Tier {
-    /// Reads a provider's word for the tier that answered, or that a request asks for. Words for what costs as usual
-    /// (`default`, `scale`, a provisioned throughput) are the standard tier; `auto` says nothing.
-    #[must_use]
-    pub fn read(word: &Value) -> Option<Self> {
-        let word = word.as_str().or_else(|| word.get("type")?.as_str())?.to_ascii_lowercase();
-        match word.as_str() {
-            "" | "auto" => None,
-            "flex" | "on_demand_flex" => Some(Self::Flex),
-            "priority" | "on_demand_priority" | "fast" => Some(Self::Priority),
-            _ => Some(Self::Standard),
-        }
     }
 }
 

@@ -29,6 +29,8 @@ pub enum NoMoney {
     Away { silent: Option<Duration> },
     /// What it can cost is not known.
     Unpriced { backend: String, model: String, provider: String },
+    /// What the provider does by itself for it has no bound.
+    Unbounded { backend: String, model: String },
     /// The journal cannot be written.
     Journal,
     /// The process ends.
@@ -53,7 +55,7 @@ impl OverBudget {
                 let shape = Shape::new(StatusCode::TOO_MANY_REQUESTS, kind::RATE, "budget_share_exceeded");
                 Shape { retry_after: Some(SOON), ..shape }
             }
-            NoMoney::Unpriced { .. } => {
+            NoMoney::Unpriced { .. } | NoMoney::Unbounded { .. } => {
                 let shape = Shape::new(StatusCode::BAD_REQUEST, kind::REQUEST, "price_unknown");
                 Shape { should_retry: Some(false), ..shape }
             }
@@ -70,7 +72,7 @@ impl OverBudget {
             NoMoney::Exhausted { .. } => "exhausted",
             NoMoney::Short { .. } => "short",
             NoMoney::Away { .. } => "operator",
-            NoMoney::Unpriced { .. } => "price_unknown",
+            NoMoney::Unpriced { .. } | NoMoney::Unbounded { .. } => "price_unknown",
             NoMoney::Journal => "journal",
             NoMoney::Leaving => "leaving",
         }
@@ -110,6 +112,12 @@ impl fmt::Display for OverBudget {
                 f,
                 "budget {budget} of {bound} is Strict, and what a request to model {model:?} (backend {backend}) can cost at \
                  most is not known: give the model a price, and a maxOutputTokens, in spec.models of ModelProvider {provider}"
+            )?,
+            NoMoney::Unbounded { backend, model } => write!(
+                f,
+                "budget {budget} of {bound} is Strict, and what model {model:?} (backend {backend}) searches or runs by itself for \
+                 this request has no bound that could be set aside (give the tool a max_uses, and the model a contextWindow and \
+                 pricing.perSearch in spec.models of its ModelProvider; or ask without the tool)"
             )?,
             NoMoney::Journal => write!(
                 f,
@@ -163,6 +171,11 @@ mod tests {
             (
                 NoMoney::Unpriced { backend, model, provider },
                 "model \"tuned\" (backend mini) can cost at most is not known: give the model a price",
+                (400, "price_unknown", None, Some(false)),
+            ),
+            (
+                NoMoney::Unbounded { backend: "mini".to_owned(), model: "tuned".to_owned() },
+                "model \"tuned\" (backend mini) searches or runs by itself for this request has no bound",
                 (400, "price_unknown", None, Some(false)),
             ),
             (NoMoney::Journal, "journal", (503, "budget_unavailable", Some(1), None)),

@@ -342,8 +342,10 @@ impl Attempt<'_> {
         }))
     }
 
+    /// An answer that nobody can read: it was made, and is billed as far as anybody here can know.
     fn garbage(&self, message: String) -> Outcome {
-        Outcome::Failed(Failure::new(local(spillway_providers::Class::InternalServerError, message)))
+        let failure = Failure::new(local(spillway_providers::Class::InternalServerError, message));
+        Outcome::Failed(Box::new(Failure { wasted: Some(Waste::prompt()), ..*failure }))
     }
 }
 

@@ -288,11 +288,11 @@ impl Call {
             api if api.has_prompt() => Measure::Tokens,
             _ => Measure::Nothing,
         };
-        let Surcharges { cache_writes, audio, tier } = self.surcharges;
-        let tier = tier.map_or(Tier::Standard, bill::served);
+        let Surcharges { cache_writes, audio, tier, regional, beside } = self.surcharges;
+        let (tier, beside) = (tier.map_or(Tier::Standard, bill::served), bill::beside(beside));
         let parallel_tools = self.strict_tools;
         let able = Demand { output, tools, parallel_tools, images, json_schema, hosted_tools, ..Demand::default() };
-        Demand { more_choices, cache_writes, audio, tier, measure, unable: self.unable, ..able }
+        Demand { more_choices, cache_writes, audio, tier, regional, beside, measure, unable: self.unable, ..able }
     }
 
     /// Who can serve it, apart from those that are out, or left alone for a while.

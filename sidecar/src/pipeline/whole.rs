@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::Body as _;
-use spillway_providers::{Answer as Decoded, Class, Fault, Stamp, decode_at, rewrites, weight};
+use spillway_providers::{Answer as Decoded, Class, Fault, Stamp, decode_at, rewrites, usage_in, weight};
 
 use super::{
     attempt::{Attempt, Measured, Outcome},
@@ -56,7 +56,7 @@ impl Attempt<'_> {
             }
             Err(cut) => return Err(self.cut(&cut)),
         };
-        let length = bytes.len() as u64;
+        let (length, came) = (bytes.len() as u64, bytes.clone());
         match self.decoded(bytes, id, held).await.map_err(|error| {
             measured.output_bytes = length;
             Outcome::Refused(error)
@@ -76,7 +76,11 @@ impl Attempt<'_> {
                 measured.output_bytes = length;
                 Ok(answer.body)
             }
-            Err(fault) => Err(Outcome::Failed(Failure::new(fault))),
+            // Whoever says what an answer used bills it, whatever became of it.
+            Err(fault) => {
+                let wasted = usage_in(self.backend.speech.dialect, came).map(|used| Waste::whole(Some(used), length));
+                Err(Outcome::Failed(Box::new(Failure { wasted, ..*Failure::new(fault) })))
+            }
         }
     }
 

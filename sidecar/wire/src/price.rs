@@ -22,6 +22,9 @@ pub struct Price {
     /// Of requests that are sent as a batch. They are shown, and no bill knows them: no sidecar sees what a batch comes to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub batch: Option<Rates>,
+    /// What an answer costs for which the request chose where it is made, in thousandths of what others cost. None: the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regional_permille: Option<u32>,
 }
 
 /// One price for each kind of token.
@@ -103,7 +106,13 @@ impl Price {
     /// One price for input and one for output, whatever the prompt and the tier.
     #[must_use]
     pub const fn plain(input_nanos: u64, output_nanos: u64) -> Self {
-        Self { rates: Rates::plain(input_nanos, output_nanos), cards: Vec::new(), flat: false, batch: None }
+        Self {
+            rates: Rates::plain(input_nanos, output_nanos),
+            cards: Vec::new(),
+            flat: false,
+            batch: None,
+            regional_permille: None,
+        }
     }
 }
 
@@ -187,7 +196,8 @@ mod tests {
         assert_eq!(serde_json::to_string(&plain).unwrap(), text);
         assert_eq!(serde_json::from_str::<Price>(text).unwrap(), plain);
         let rates = Rates { cache_read_nanos: Some(0), ..Rates::plain(1, 2) };
-        let price = Price { cards: vec![Card { tier: ServiceTier::Flex, above_tokens: 0, rates }], ..plain };
+        let cards = vec![Card { tier: ServiceTier::Flex, above_tokens: 0, rates }];
+        let price = Price { cards, regional_permille: Some(1_100), ..plain };
         let text = serde_json::to_string(&price).unwrap();
         assert_eq!(serde_json::from_str::<Price>(&text).unwrap(), price, "{text}");
     }

@@ -145,7 +145,7 @@ fn price(pricing: &Pricing, provider: ProviderType, tier: Tier) -> Option<Price>
     let card =
         |card: &wire::Card| Card { tier: as_standard(card.tier), above: card.above_tokens, rates: rates(&card.rates) };
     let cards = resolved.cards.iter().filter(kept).map(card).collect();
-    Some(Price { rates: rates(&resolved.rates), cards, flat: resolved.flat })
+    Some(Price { rates: rates(&resolved.rates), cards, flat: resolved.flat, regional: None })
 }
 
 fn rates(given: &wire::Rates) -> Rates {

@@ -91,6 +91,16 @@ fn the_whole_prompt_chooses_the_card_and_the_card_prices_all_of_it() {
 }
 
 #[test]
+fn where_an_answer_is_made_may_make_it_dearer() {
+    let price = Price { regional: Some(1_100), ..Price::plain(1_000_000, 10_000_000) };
+    let usage = |regional| Usage { input: 7, output: 1, regional, ..Usage::default() };
+    assert_eq!((price.of(&usage(false)), price.of(&usage(true))), (NanoUsd(17), NanoUsd(19)));
+    assert_eq!(Price { regional: None, ..price.clone() }.of(&usage(true)), NanoUsd(17));
+    let most = Most { input: 7, output: 1, regional: true, ..Most::default() };
+    assert_eq!(price.worst(&most), NanoUsd(19), "18.7, rounded up once");
+}
+
+#[test]
 fn the_worst_case_is_the_dearest_card_the_prompt_may_reach() {
     let most = |input, tier| Most { input, output: 1, tier, ..Most::default() };
     let rows = [

@@ -1,6 +1,6 @@
 //! What a request can cost at most, before anybody has answered it.
 
-use super::{Candidate, Check, Demand, Measure, Output, Question, Sizes, Skip};
+use super::{Beside, Candidate, Check, Demand, Measure, Output, Question, Sizes, Skip};
 use crate::{Most, NanoUsd, Pieces};
 
 // === impl Candidate ===
@@ -22,8 +22,23 @@ impl Candidate {
             Output::Reserve(_) => longest?,
         };
         let output = output.saturating_mul(u64::from(demand.more_choices) + 1);
-        let Demand { images, cache_writes, audio, tier, .. } = *demand;
-        Some(self.price.as_ref()?.worst(&Most { input, output, tier, cache_writes, images, audio }))
+        let Demand { images, cache_writes, audio, tier, regional, beside, .. } = *demand;
+        let (input, searched) = self.with_beside(input, beside)?;
+        let told = self.price.as_ref()?.worst(&Most { input, output, tier, cache_writes, images, audio, regional });
+        Some(told + searched)
+    }
+
+    /// The prompt with what the provider finds by itself, and what finding it costs. What it finds goes into the prompt, which
+    /// is billed anew in each round, and has no bound but the window.
+    fn with_beside(&self, input: u64, beside: Beside) -> Option<(u64, NanoUsd)> {
+        match beside {
+            Beside::Nothing => Some((input, NanoUsd(0))),
+            Beside::AtMost { rounds, searches } => {
+                let found = self.window?.saturating_mul(u64::from(rounds)).saturating_add(input);
+                Some((found, self.pieces.worst(&Pieces::Searches(searches.into()))?))
+            }
+            Beside::Unbounded => None,
+        }
     }
 
     /// Whoever has a price per token bills the tokens of an image or of sound by it, and says afterwards how many there were.
@@ -124,6 +139,7 @@ mod tests {
         rates: Rates { cache_read: 0, cache_write: 1_250_000_000, ..Rates::plain(1_000_000_000, 10_000_000_000) },
         cards: Vec::new(),
         flat: false,
+        regional: None,
     };
 
     const CANDIDATE: Candidate = Candidate {
@@ -150,6 +166,8 @@ mod tests {
         let unheard = Demand { measure: Measure::Pieces(None), ..asked };
         let pieces = PiecePrices { character: Some(10_000_000), ..PiecePrices::UNKNOWN };
         let by_piece = |price| Candidate { price, pieces: pieces.clone(), ..CANDIDATE };
+        let searcher =
+            Candidate { pieces: PiecePrices { search: Some(10_000_000_000_000), ..PiecePrices::UNKNOWN }, ..CANDIDATE };
         let rows = [
             ("as asked", CANDIDATE, asked, Some(2_000_000)),
             ("no longer than the model can", CANDIDATE, demand(Output::Asked(9_000)), Some(6_000_000)),
@@ -161,6 +179,25 @@ mod tests {
             ("by the character", by_piece(None), Demand { measure: spoken, ..asked }, Some(70)),
             ("of sound whose length nobody knows", by_piece(None), unheard, None),
             ("for nothing", by_piece(Some(Price::default())), unheard, Some(0)),
+            (
+                "a search of two rounds",
+                searcher.clone(),
+                Demand { beside: Beside::AtMost { rounds: 2, searches: 1 }, ..asked },
+                Some(212_000_000),
+            ),
+            (
+                "a search nobody knows the price of",
+                CANDIDATE,
+                Demand { beside: Beside::AtMost { rounds: 2, searches: 1 }, ..asked },
+                None,
+            ),
+            (
+                "one of a prompt without a bound",
+                Candidate { window: None, ..searcher.clone() },
+                Demand { beside: Beside::AtMost { rounds: 2, searches: 1 }, ..asked },
+                None,
+            ),
+            ("whatever the provider likes", searcher, Demand { beside: Beside::Unbounded, ..asked }, None),
             ("no price", Candidate { price: None, ..CANDIDATE }, asked, None),
             ("no bound", Candidate { max_output: None, window: None, ..CANDIDATE }, demand(Output::Reserve(1)), None),
             ("its own bound", Candidate { max_output: None, window: None, ..CANDIDATE }, asked, Some(2_000_000)),

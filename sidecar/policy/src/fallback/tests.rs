@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::{sizes::counted_by, *};
-use crate::{PiecePrices, Rates};
+use crate::PiecePrices;
 
 const PLAIN: Candidate = Candidate {
     primary: true,
@@ -147,7 +147,7 @@ fn the_first_rule_that_names_the_class_decides_even_if_it_says_nobody() {
 
 #[test]
 fn the_smallest_sufficient_window_comes_first_and_of_two_the_cheaper() {
-    let price = |input: u64| Some(Price { rates: Rates::plain(input * 1_000_000, 0), cards: Vec::new(), flat: false });
+    let price = |input: u64| Some(Price::plain(input * 1_000_000, 0));
     let with = |window, input| Candidate { window, price: price(input), max_output: Some(9), ..PLAIN };
     let unknown = |window| Candidate { window, ..PLAIN };
     let candidates =

@@ -108,13 +108,18 @@ pub(super) fn stand_in() -> Value {
     })
 }
 
-/// OpenAI's option as Anthropic's tool.
-pub(super) fn web_search(options: &Value) -> Value {
-    let uses = match options["search_context_size"].as_str() {
+/// How many searches are allowed where OpenAI's option says how much is to be found.
+pub(crate) fn searches(options: &Value) -> u32 {
+    match options["search_context_size"].as_str() {
         Some("low") => 1,
         Some("high") => 10,
         _ => 5,
-    };
+    }
+}
+
+/// OpenAI's option as Anthropic's tool.
+pub(super) fn web_search(options: &Value) -> Value {
+    let uses = searches(options);
     let mut tool = json!({"type": "web_search_20250305", "name": "web_search", "max_uses": uses});
     if let Some(place) = options["user_location"]["approximate"].as_object() {
         let mut place = place.clone();

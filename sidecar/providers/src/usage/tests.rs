@@ -19,6 +19,35 @@ fn searches_made_for_an_answer_are_counted_once() {
 }
 
 #[test]
+fn anthropic_says_under_what_terms_it_answered_and_what_it_did_before() {
+    let read = |more: Value| {
+        let mut usage = json!({"input_tokens": 9, "output_tokens": 1});
+        usage.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        Usage::read(Dialect::Anthropic, &usage).unwrap()
+    };
+    let rows = [
+        (
+            json!({"service_tier": "standard", "speed": "standard", "inference_geo": "global"}),
+            Some(Tier::Standard),
+            false,
+        ),
+        (json!({"service_tier": "priority"}), Some(Tier::Standard), false),
+        (json!({"service_tier": "standard", "speed": "fast"}), Some(Tier::Priority), false),
+        (json!({"inference_geo": "us"}), None, true),
+    ];
+    for (more, tier, regional) in rows {
+        let usage = read(more.clone());
+        assert_eq!((usage.tier, usage.regional), (tier, regional), "{more}");
+    }
+    let compacted = json!({"iterations": [
+        {"type": "compaction", "input_tokens": 100, "output_tokens": 20, "cache_read_input_tokens": 5},
+        {"type": "message", "input_tokens": 9, "output_tokens": 1},
+    ]});
+    let usage = read(compacted);
+    assert_eq!((usage.input, usage.output, usage.cache_read), (9 + 100 + 5, 21, 5));
+}
+
+#[test]
 fn every_spelling_means_the_same() {
     let rows = [
         (Dialect::OpenAi, json!({"prompt_tokens": 12, "completion_tokens": 7}), (12, 7, 0, 0, 0)),
@@ -136,7 +165,7 @@ fn what_is_kept_for_an_hour_is_part_of_what_was_written() {
 fn the_tier_is_the_one_that_answered() {
     let rows = [
         (Dialect::Anthropic, json!({"input_tokens": 1, "service_tier": "standard"}), Some(Tier::Standard)),
-        (Dialect::Anthropic, json!({"input_tokens": 1, "service_tier": "priority"}), Some(Tier::Priority)),
+        (Dialect::Anthropic, json!({"input_tokens": 1, "service_tier": "priority"}), Some(Tier::Standard)),
         (Dialect::Gemini, json!({"promptTokenCount": 1, "trafficType": "ON_DEMAND_PRIORITY"}), Some(Tier::Priority)),
         (Dialect::Gemini, json!({"promptTokenCount": 1, "trafficType": "ON_DEMAND_FLEX"}), Some(Tier::Flex)),
         (

@@ -11,7 +11,10 @@ use crate::subject::{Subject, subject};
 pub(crate) fn verdicts() -> Vec<Verdict> {
     let mut verdicts = Vec::new();
     for row in rows("requests") {
-        let Some(subject) = subject(text(&row, "provider")) else { continue };
+        let Some(subject) = subject(text(&row, "provider")) else {
+            verdicts.push(unknown(&row));
+            continue;
+        };
         let sent = subject.send(Api::ChatCompletions, &row["openai_request"], None);
         verdicts.push(verdict(&row, subject, subject.name.to_owned(), sent.map_err(|refusal| refusal.message)));
     }
@@ -23,7 +26,10 @@ pub(crate) fn verdicts() -> Vec<Verdict> {
             "responses" => Api::Responses,
             _ => continue,
         };
-        let Some(subject) = subject(text(&row, "provider")) else { continue };
+        let Some(subject) = subject(text(&row, "provider")) else {
+            verdicts.push(unknown(&row));
+            continue;
+        };
         // Some name it in the path alone.
         let named = text(&row, "litellm_model").split_once('/').map(|(_, model)| model);
         let model = row["upstream"]["body"]["model"].as_str().or(named);
@@ -32,6 +38,13 @@ pub(crate) fn verdicts() -> Vec<Verdict> {
         verdicts.push(verdict(&row, subject, provider, sent.map_err(|refusal| refusal.message)));
     }
     verdicts
+}
+
+/// A provider that none of ours is: `explained.json` says why.
+fn unknown(row: &Value) -> Verdict {
+    let provider = text(row, "provider");
+    let differences = vec![Difference::new("$provider", Value::Null, provider)];
+    Verdict { id: text(row, "id").to_owned(), provider: provider.to_owned(), differences }
 }
 
 fn verdict(row: &Value, subject: &Subject, provider: String, sent: Result<Outgoing, String>) -> Verdict {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use spillway_policy::fallback::Beside;
 
 use crate::{
     error::{NoMoney, OverBudget, ProxyError},
@@ -16,7 +17,8 @@ pub(super) fn in_words(call: &Call, index: usize) -> String {
     let budget = |budget: usize| &call.route.budgets[budget].budget.name;
     match denial(call, index) {
         Some(Denial::Unpriced { budget: of }) => {
-            format!("{name} has no known price, and budget {} is Strict", budget(of))
+            let lacks = if searches(call) { "does things by itself that have no bound" } else { "has no known price" };
+            format!("{name} {lacks}, and budget {} is Strict", budget(of))
         }
         Some(Denial::Exhausted { budget: of, asked, left }) => {
             format!("{name} can cost up to ${asked}, and budget {} has ${left} left", budget(of))
@@ -38,6 +40,11 @@ pub(super) fn in_words(call: &Call, index: usize) -> String {
         Some(Denial::Journal) => format!("{name} cannot be charged to a budget"),
         Some(Denial::Leaving) | None => format!("{name} is not asked any more"),
     }
+}
+
+/// Whether its provider is asked to do something by itself.
+fn searches(call: &Call) -> bool {
+    call.demand().beside != Beside::Nothing
 }
 
 fn denial(call: &Call, index: usize) -> Option<Denial> {
@@ -74,8 +81,13 @@ pub(super) fn refusal(call: &Call, skips: &Skips, reasons: String) -> Option<Pro
         Denial::Journal => (first()?, NoMoney::Journal),
         Denial::Leaving => (first()?, NoMoney::Leaving),
         Denial::Unpriced { budget } => {
-            let (name, provider) = (backend.name.clone(), backend.provider.name.clone());
-            (of(budget), NoMoney::Unpriced { backend: name, model: backend.model.clone(), provider })
+            let (name, model) = (backend.name.clone(), backend.model.clone());
+            let why = if searches(call) {
+                NoMoney::Unbounded { backend: name, model }
+            } else {
+                NoMoney::Unpriced { backend: name, model, provider: backend.provider.name.clone() }
+            };
+            (of(budget), why)
         }
     };
     // Of one backend all has been said.

@@ -122,3 +122,33 @@ async fn vectors_whose_tokens_nobody_counted_have_a_count_and_a_cost() {
     assert!((5..=9).contains(&tokens), "{got:?}");
     assert_eq!(got.header("x-spillway-cost-usd"), format!("0.00000{tokens}"), "{got:?}");
 }
+
+#[tokio::test]
+async fn an_answer_that_failed_is_billed_as_far_as_it_says_what_it_used() {
+    let usage = r#""usage":{"prompt_tokens":10,"completion_tokens":5}"#;
+    let broken =
+        format!(r#"{{"choices":[{{"finish_reason":"error","error":{{"code":502,"message":"no"}}}}],{usage}}}"#);
+    let whole = format!(
+        r#"{{"choices":[{{"index":0,"message":{{"role":"assistant","content":"hi"}},"finish_reason":"stop"}}],{usage}}}"#
+    );
+    let gzip =
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}";
+    let rows = [
+        ("half of one", reply(200, &[], &broken), true),
+        ("an error in its place", reply(200, &[], r#"{"error":{"code":500,"message":"no"}}"#), false),
+        ("in a coding that was not asked for", gzip.into(), true),
+    ];
+    for (row, first, dearer) in rows {
+        let world = World::new(|config| {
+            tiers(config);
+            let retries = json!({"attempts": 1, "on": ["InternalServerError"], "backoff_base_ms": 1, "backoff_max_ms": 1,
+                "honour_retry_after_ms": 50});
+            route(config)["retries"] = retries;
+        })
+        .await;
+        world.provider.then([Act::Write(first), Act::Write(reply(200, &[], &whole))]);
+        let got = world.chat(&chat()).await;
+        let cost = got.header("x-spillway-cost-usd");
+        assert_eq!((got.header("x-spillway-attempts"), cost != "0.00006"), ("2", dearer), "{row}: {got:?}");
+    }
+}
