@@ -37,6 +37,8 @@ struct Prices {
     flex: Option<TierPrices>,
     priority: Option<TierPrices>,
     batch: Option<TierPrices>,
+    /// What an answer costs for which the request chose where it is made, in thousandths of what others cost.
+    regional_permille: Option<u32>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -111,7 +113,7 @@ impl Prices {
             flex: tier(&self.flex, known.flex),
             priority: tier(&self.priority, known.priority),
             batch: tier(&self.batch, known.batch),
-            regional_permille: known.regional_permille,
+            regional_permille: self.regional_permille.or(known.regional_permille),
         }
     }
 }

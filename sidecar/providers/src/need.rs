@@ -167,9 +167,13 @@ fn choices(api: Api, body: &Body) -> Result<u32, BadRequest> {
     if is_anthropic(api) || matches!(api, Api::Embeddings | Api::Responses) {
         return Ok(1);
     }
-    match whole(body, "n", 1)?.unwrap_or(1) {
+    // Of so many answers the best are kept, and all are billed.
+    let best_of = if api == Api::Completions { whole(body, "best_of", 1)? } else { None };
+    match whole(body, "n", 1)?.unwrap_or(1).max(best_of.unwrap_or(1)) {
         count @ 1..=MAX_CHOICES => Ok(u32::try_from(count).unwrap_or(1)),
-        count => Err(BadRequest::at("n", format!("\"n\" is {count}, at most {MAX_CHOICES} are served"))),
+        count => {
+            Err(BadRequest::at("n", format!("\"n\" (or \"best_of\") is {count}, at most {MAX_CHOICES} are served")))
+        }
     }
 }
 

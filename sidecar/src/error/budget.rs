@@ -173,11 +173,6 @@ mod tests {
                 "model \"tuned\" (backend mini) can cost at most is not known: give the model a price",
                 (400, "price_unknown", None, Some(false)),
             ),
-            (
-                NoMoney::Unbounded { backend: "mini".to_owned(), model: "tuned".to_owned() },
-                "model \"tuned\" (backend mini) searches or runs by itself for this request has no bound",
-                (400, "price_unknown", None, Some(false)),
-            ),
             (NoMoney::Journal, "journal", (503, "budget_unavailable", Some(1), None)),
             (NoMoney::Leaving, "being ended", (503, "budget_unavailable", Some(1), None)),
         ];
@@ -190,5 +185,17 @@ mod tests {
             let wait = retry_after.map(|wait| wait.as_secs());
             assert_eq!((status.as_u16(), code.as_str(), wait, should_retry), want, "{text}");
         }
+    }
+
+    #[test]
+    fn what_has_no_bound_is_said_as_such() {
+        let why = NoMoney::Unbounded { backend: "mini".to_owned(), model: "tuned".to_owned() };
+        let over = OverBudget { budget: "shop/month".into(), bound: "$5 a month".into(), why, reasons: String::new() };
+        let (text, Shape { status, code, should_retry, .. }) = (over.to_string(), over.shape());
+        assert!(
+            text.contains("model \"tuned\" (backend mini) searches or runs by itself for this request has no bound"),
+            "{text}"
+        );
+        assert_eq!((status.as_u16(), code.as_str(), should_retry), (400, "price_unknown", Some(false)), "{text}");
     }
 }

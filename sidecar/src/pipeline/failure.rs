@@ -38,8 +38,10 @@ pub(super) struct Failure {
 /// A provider that asks for more is asked again tomorrow.
 const LONGEST_WAIT: Duration = Duration::from_secs(86_400);
 
-/// What OpenAI calls it that nobody has paid, with the status of a limit.
-const UNPAID: &str = "insufficient_quota";
+/// What OpenAI calls it that nobody has paid, with the status of a limit or of a bad request.
+const UNPAID: [&str; 2] = ["insufficient_quota", "billing_hard_limit_reached"];
+/// How Anthropic says it, with the status of a bad request.
+const UNPAID_WORDS: [&str; 2] = ["Your credit balance is too low", "You have reached your specified API usage limits"];
 
 /// Why a body ended before its end.
 pub(super) enum Cut {
@@ -82,7 +84,9 @@ impl Failure {
     /// Another key might be told something else: this one is refused, not paid for, or over its limit, which is by model
     /// nearly everywhere.
     pub(super) fn blames_key(&self) -> Option<OfKey> {
-        let unpaid = self.fault.status == Some(402) || self.fault.code.as_deref() == Some(UNPAID);
+        let Fault { status, ref code, ref message, .. } = self.fault;
+        let named = code.as_deref().is_some_and(|code| UNPAID.contains(&code));
+        let unpaid = status == Some(402) || named || UNPAID_WORDS.iter().any(|words| message.starts_with(words));
         match self.class {
             _ if unpaid => Some(OfKey::Whole),
             Class::Authentication => Some(OfKey::Whole),

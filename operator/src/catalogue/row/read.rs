@@ -86,6 +86,7 @@ fn prices(value: &Value) -> Read<Both> {
             "flex" => prices.flex = Some(tier(&at, value, false)?),
             "priority" => prices.priority = Some(tier(&at, value, false)?),
             "batch" => prices.batch = Some(tier(&at, value, false)?),
+            "regionalPermille" => prices.regional_permille = Some(permille(&at, value)?),
             // Read above.
             _ => {}
         }
@@ -99,12 +100,18 @@ fn tier(at: &str, value: &Value, outermost: bool) -> Read<TierPrices> {
     for (name, value) in given(at, value)? {
         match name.as_str() {
             "tiers" => prices.above = Some(tiers(&format!("{at}.tiers"), value)?),
-            "flex" | "priority" | "batch" if outermost => {}
+            "flex" | "priority" | "batch" | "regionalPermille" if outermost => {}
             _ if outermost && pieces::is_one(name) => {}
             _ => rate(at, name, value, &mut prices.rates)?,
         }
     }
     Ok(prices)
+}
+
+fn permille(at: &str, value: &Value) -> Read<u32> {
+    let number =
+        value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| (1..=100_000).contains(number));
+    number.ok_or_else(|| format!("{at}: {value} is no whole number from 1 to 100000", value = brief(value)))
 }
 
 fn tiers(at: &str, value: &Value) -> Read<Vec<(u64, Rates)>> {

@@ -63,6 +63,9 @@ fn pricing(pricing: &Pricing) -> Map<String, Value> {
             prices.insert(name.into(), cards(tier).into());
         }
     }
+    if let Some(permille) = pricing.regional_permille {
+        prices.insert("regionalPermille".into(), permille.into());
+    }
     prices
 }
 

@@ -20,9 +20,12 @@ pub struct Attached {
     pub(super) bytes: u64,
 }
 
+/// What Gemini has kept of a prompt.
+const CACHED: [&str; 2] = ["cachedContent", "cached_content"];
+
 /// Looks for it where a word says that there may be some.
 pub(super) fn find(api: Api, body: &Body) -> Attached {
-    let unbounded = api == Api::Responses && is_kept(body);
+    let unbounded = api == Api::Responses && is_kept(body) || CACHED.iter().any(|key| body.get_bytes(key).is_some());
     let mut found = Attached { unbounded, ..Attached::default() };
     if body.may_have_images() || body.may_have_files() {
         for key in ["messages", "system", "input"] {

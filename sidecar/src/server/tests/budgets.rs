@@ -311,17 +311,16 @@ async fn an_image_is_paid_for_by_what_its_model_may_make_of_it_or_not_at_all() {
 async fn what_a_provider_does_by_itself_is_set_aside_or_the_request_is_refused() {
     let search = json!({"web_search_options": {"search_context_size": "low"}});
     let mcp = json!({"tools": [{"type": "mcp", "server_url": "https://example.com"}]});
-    let priced = |config: &mut Value| {
-        route(config)["backends"][0]["model"]["pieces"] = json!({"search_nanos": 10_000_000_000_000u64});
-    };
-    let rows: [(&str, &str, &Value, fn(&mut Value), u16); 4] = [
-        ("a search of known price and a window", "WorstCase", &search, priced, 200),
-        ("a search nobody knows the price of", "WorstCase", &search, |_| {}, 400),
-        ("whatever a server does", "WorstCase", &mcp, priced, 400),
-        ("what is usual may be more", "Usual", &mcp, |_| {}, 200),
+    let rows = [
+        ("a search of known price and a window", "WorstCase", &search, true, 200),
+        ("a search nobody knows the price of", "WorstCase", &search, false, 400),
+        ("whatever a server does", "WorstCase", &mcp, true, 400),
+        ("what is usual may be more", "Usual", &mcp, false, 200),
     ];
-    for (row, reserve, more, change, status) in rows {
-        let world = world(reserve, json!("Block"), change).await;
+    for (row, reserve, more, known, status) in rows {
+        let pieces = if known { json!({"search_nanos": 10_000_000_000_000u64}) } else { json!({}) };
+        let world =
+            world(reserve, json!("Block"), |config| route(config)["backends"][0]["model"]["pieces"] = pieces).await;
         world.grant(PLENTY, PLENTY);
         let mut body = asks(10);
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

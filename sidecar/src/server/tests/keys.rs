@@ -61,6 +61,18 @@ async fn a_key_that_is_refused_unpaid_or_over_its_quota_is_replaced_at_once_and_
 }
 
 #[tokio::test]
+async fn a_key_nobody_has_paid_for_is_replaced_whatever_the_status_says() {
+    let words = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing.";
+    for words in [words, "You have reached your specified API usage limits. Wait until tomorrow."] {
+        let world = world().await;
+        world.provider.then([Act::status(400, &[], words)]);
+        let got = world.chat(&chat()).await;
+        assert_eq!(seen(&got), (200, "2"), "{words}: {got:?}");
+        assert_eq!(sent(&world), ["sk-canary", "sk-2"], "{words}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_is_not_about_the_key_does_not_turn_to_another_one() {
     for status in [400, 403, 404, 500, 503] {
         let world = world().await;
