@@ -129,8 +129,8 @@ impl<P: Parcel> Relay<P> {
         self.queue().all()
     }
 
-    /// Forgets sources that will not report again.
-    pub fn retain(&self, keep: impl Fn(&Incarnation) -> bool) {
+    /// Forgets sources that will not report again. `keep` is told how long each has been silent.
+    pub fn retain(&self, keep: impl Fn(&Incarnation, Duration) -> bool) {
         self.queue().retain(keep);
     }
 

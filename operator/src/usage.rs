@@ -156,7 +156,7 @@ impl Intake {
         for source in &gone {
             heard.remove(source);
         }
-        self.inner.relay.retain(|source| heard.contains_key(source));
+        self.inner.relay.retain(|source, _| heard.contains_key(source));
     }
 
     fn book(&self, delivery: &mut Delivery) -> Result<(), BadReport> {

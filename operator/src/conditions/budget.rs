@@ -39,7 +39,9 @@ pub fn budget_status(
     let kept = compiled.budgets.get(&object.key()).map(|budget| (budget.reserve, &budget.on_exhausted));
     let does = match kept {
         Some((Reserve::WorstCase, OnExhausted::Block)) => "is never passed, and refuses requests when it is used up",
-        Some((Reserve::WorstCase, OnExhausted::Downgrade(_))) => "is never passed, and downgrades when it is used up",
+        Some((Reserve::WorstCase, OnExhausted::Downgrade(_))) => {
+            "is never passed, but by the backends it downgrades to when it is used up: those are counted and not limited"
+        }
         Some((Reserve::Usual, OnExhausted::Block)) => "refuses requests when it is used up",
         Some((Reserve::Usual, OnExhausted::Downgrade(_))) => "downgrades requests when it is used up",
         Some((Reserve::Nothing, _)) | None => "reports what is spent, and blocks nothing",

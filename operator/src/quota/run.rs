@@ -21,6 +21,10 @@ use crate::publish::Publisher;
 
 /// Between two turns when nobody waits.
 const EVERY: Duration = Duration::from_millis(250);
+/// What a pod said last that is gone by now is kept for so long, in case that there was no leader to tell.
+const ENDED: Duration = Duration::from_secs(60);
+/// What a pod said that lives, which reports every two seconds: not with this journal any more.
+const FORGOTTEN: Duration = Duration::from_secs(1_800);
 /// From the first who waits to the turn: others may wait as well.
 const GATHER: Duration = Duration::from_millis(10);
 /// Between two looks at what is over.
@@ -47,8 +51,17 @@ pub struct Runner {
 enum Trouble {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("ConfigMap {} holds no ledger of rights (fix: restore or delete it)", super::CONFIG_MAP_NAME)]
+    #[error(
+        "ConfigMap {} holds no ledger of rights (fix: restore it; if it is deleted, every budget begins anew as if nothing had been spent in its period)",
+        super::CONFIG_MAP_NAME
+    )]
     Corrupt(#[source] crate::packed::Corrupt),
+}
+
+/// Whether the next leader is to hear of a source that has been silent for so long. The last report of a pod that has ended
+/// may be all there is of it; a leader that has retired it remembers that for far longer.
+fn may_matter(alive: bool, silent: Duration) -> bool {
+    silent < if alive { FORGOTTEN } else { ENDED }
 }
 
 // === impl Runner ===
@@ -73,6 +86,7 @@ impl Runner {
             tokio::select! {
                 () = stop.cancelled() => break,
                 changed = leadership.changed() => if changed.is_err() { break },
+                () = sleep(TIDY) => self.prune(),
             }
         }
         *self.bank.desk() = None;
@@ -171,7 +185,17 @@ impl Runner {
         let at = self.bank.at();
         let pods = self.pods.read();
         self.with(|desk| desk.tidy(at, &pods));
-        self.bank.inner.relay.retain(|source| pods.get(&source.uid).is_some());
+        drop(pods);
+        self.prune();
+    }
+
+    /// Forgets what the next leader is not to hear: of a source that is gone, whose account is closed, it would count what was
+    /// spent a second time. Every replica does, because any of them may lead next or tell whoever does.
+    fn prune(&self) {
+        let pods = self.pods.read();
+        if pods.is_ready() {
+            self.bank.inner.relay.retain(|source, silent| may_matter(pods.get(&source.uid).is_some(), silent));
+        }
     }
 
     /// To the stream of the pod, wherever it ends.
@@ -187,5 +211,18 @@ impl Runner {
 
     fn with<T>(&self, act: impl FnOnce(&mut Desk) -> T) -> Option<T> {
         self.bank.desk().as_mut().map(act)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_leader_has_closed_is_not_told_to_the_next_one() {
+        let rows = [(true, 0, true), (true, 600, true), (true, 7_000, false), (false, 5, true), (false, 61, false)];
+        for (alive, silent, want) in rows {
+            assert_eq!(may_matter(alive, Duration::from_secs(silent)), want, "{alive} {silent}");
+        }
     }
 }

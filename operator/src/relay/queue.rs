@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Parcel;
 use crate::pods::Incarnation;
@@ -15,6 +18,7 @@ pub(super) struct Queue<P> {
 
 struct Waiting<P> {
     delivery: Arc<P>,
+    heard: Instant,
     delivered: bool,
 }
 
@@ -39,7 +43,8 @@ impl<P: Parcel> Queue<P> {
         if self.newest.get(&source).is_some_and(is_old) {
             return;
         }
-        self.newest.insert(source, Waiting { delivery: Arc::new(delivery), delivered: false });
+        let heard = Instant::now();
+        self.newest.insert(source, Waiting { delivery: Arc::new(delivery), heard, delivered: false });
     }
 
     pub(super) fn all(&self) -> Vec<Arc<P>> {
@@ -53,8 +58,10 @@ impl<P: Parcel> Queue<P> {
         }
     }
 
-    pub(super) fn retain(&mut self, keep: impl Fn(&Incarnation) -> bool) {
-        self.newest.retain(|source, _| keep(source));
+    /// Keeps those of which this is true that they have been silent for so long.
+    pub(super) fn retain(&mut self, keep: impl Fn(&Incarnation, Duration) -> bool) {
+        let now = Instant::now();
+        self.newest.retain(|source, waiting| keep(source, now - waiting.heard));
     }
 
     /// What fits into one request, of what the leader does not have.
@@ -144,8 +151,19 @@ mod tests {
 
         queue.resend();
         assert_eq!(queue.batch().len(), 2, "a new leader hears everything");
-        queue.retain(|source| source.uid == "a");
+        queue.retain(|source, _| source.uid == "a");
         assert_eq!(queue.batch().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_kept_may_depend_on_how_long_it_has_been_silent() {
+        let mut queue = Queue::default();
+        queue.offer(delivery("a", 1, 0));
+        queue.offer(delivery("b", 1, 0));
+        tokio::time::advance(Duration::from_secs(40)).await;
+        queue.offer(delivery("b", 2, 0));
+        queue.retain(|_, silent| silent < Duration::from_secs(30));
+        assert_eq!(sequences(&queue.batch()), [("b".to_owned(), 2)]);
     }
 
     #[test]

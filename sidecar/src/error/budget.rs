@@ -110,12 +110,12 @@ impl fmt::Display for OverBudget {
             )?,
             NoMoney::Unpriced { backend, model, provider } => write!(
                 f,
-                "budget {budget} of {bound} is Strict, and what a request to model {model:?} (backend {backend}) can cost at \
+                "budget {budget} of {bound} limits money, and what a request to model {model:?} (backend {backend}) can cost at \
                  most is not known: give the model a price, and a maxOutputTokens, in spec.models of ModelProvider {provider}"
             )?,
             NoMoney::Unbounded { backend, model } => write!(
                 f,
-                "budget {budget} of {bound} is Strict, and what model {model:?} (backend {backend}) searches or runs by itself for \
+                "budget {budget} of {bound} limits money, and what model {model:?} (backend {backend}) searches or runs by itself for \
                  this request has no bound that could be set aside (give the tool a max_uses, and the model a contextWindow and \
                  pricing.perSearch in spec.models of its ModelProvider; or ask without the tool)"
             )?,

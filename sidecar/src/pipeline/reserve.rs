@@ -282,11 +282,14 @@ impl Call {
     fn spends(&self, index: usize) -> Result<Vec<Spend>, Denial> {
         let question = self.question(Set::default(), Set::default(), 0);
         let worst = question.worst(index, self.rights.cap_of(index));
+        let state = &self.route.backends[index].state;
         let spend = |&Due { budget, account, reserve }: &Due| {
             let amount = match reserve {
                 Reserve::WorstCase => worst.ok_or(Denial::Unpriced { budget })?,
                 // Before anything is known of what is usual, that is the worst.
-                Reserve::Usual => self.route.backends[index].state.usual_cost().or(worst).unwrap_or_default(),
+                // What never has a cost is never over a limit. The first answer tells: some providers say what they charge.
+                Reserve::Usual if worst.is_none() && state.is_unpriced() => return Err(Denial::Unpriced { budget }),
+                Reserve::Usual => state.usual_cost().or(worst).unwrap_or_default(),
                 Reserve::Nothing => NanoUsd(0),
             };
             Ok(Spend { account, amount: amount.0 })

@@ -5,7 +5,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -42,6 +42,8 @@ pub(crate) struct BackendState {
     in_flight: AtomicU32,
     /// What an answer has cost of late, in nano-dollars, and one more. 0: there was none.
     usual: AtomicU64,
+    /// An answer came whose cost nobody knows.
+    unpriced: AtomicBool,
     latency: Mutex<PeakEwma>,
 }
 
@@ -129,6 +131,16 @@ impl BackendState {
             Some(old) => (old - old / 16).saturating_add(cost / 16).saturating_add(1),
         };
         _ = self.usual.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| Some(blend(old)));
+    }
+
+    /// An answer came, and nobody knows what it cost.
+    pub(crate) fn has_no_cost(&self) {
+        self.unpriced.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether answers come from here whose cost nobody knows, and none whose cost is known.
+    pub(crate) fn is_unpriced(&self) -> bool {
+        self.unpriced.load(Ordering::Relaxed) && self.usual_cost().is_none()
     }
 
     fn latency(&self) -> MutexGuard<'_, PeakEwma> {

@@ -1,3 +1,4 @@
 mod promise;
+mod starving;
 mod world;
 mod zombie;

@@ -18,7 +18,7 @@ pub(super) fn in_words(call: &Call, index: usize) -> String {
     match denial(call, index) {
         Some(Denial::Unpriced { budget: of }) => {
             let lacks = if searches(call) { "does things by itself that have no bound" } else { "has no known price" };
-            format!("{name} {lacks}, and budget {} is Strict", budget(of))
+            format!("{name} {lacks}, and budget {} limits money", budget(of))
         }
         Some(Denial::Exhausted { budget: of, asked, left }) => {
             format!("{name} can cost up to ${asked}, and budget {} has ${left} left", budget(of))

@@ -32,8 +32,10 @@ impl Settle {
     /// The request is over; its answer has cost so much.
     pub(super) fn settle_own(&mut self, cost: Option<NanoUsd>) {
         let Some(index) = self.backend else { return };
-        if let (Some(cost), Some(backend)) = (cost, self.backend()) {
-            backend.state.has_cost(cost);
+        match (cost, self.backend()) {
+            (Some(cost), Some(backend)) => backend.state.has_cost(cost),
+            (None, Some(backend)) if self.billed && self.usage.is_some() => backend.state.has_no_cost(),
+            (None, _) | (_, None) => {}
         }
         let tokens = self.usage.map_or(0, |usage| usage.input.saturating_add(usage.output));
         self.charge(index, cost, tokens);

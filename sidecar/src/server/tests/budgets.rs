@@ -334,3 +334,15 @@ async fn what_a_provider_does_by_itself_is_set_aside_or_the_request_is_refused()
         }
     }
 }
+
+#[tokio::test]
+async fn a_model_whose_answers_never_have_a_cost_is_refused_once_that_is_known() {
+    let unpriced = |config: &mut Value| {
+        route(config)["backends"][0]["model"].as_object_mut().unwrap().remove("price");
+    };
+    let world = world("Usual", json!("Block"), unpriced).await;
+    world.grant(PLENTY, PLENTY);
+    let (first, second) = (world.chat(&asks(10)).await, world.chat(&asks(10)).await);
+    assert_eq!((first.status.as_u16(), second.status.as_u16()), (200, 400), "{first:?} {second:?}");
+    assert!(second.code() == "price_unknown" && second.text.contains("give the model a price"), "{second:?}");
+}
