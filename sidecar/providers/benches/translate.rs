@@ -7,6 +7,9 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use serde_json::json;
 use spillway_providers::{Api, Body, Dialect, StreamDecoder, Target, encode, read, tokens};
 
+/// Events of an answer, which is kept until its end where a copy of it is written there: a bound ends the longest.
+const LONG: u32 = 20_000;
+
 /// A chat request of about `size` bytes: prose with the escapes prose has.
 fn request(size: usize) -> Bytes {
     let line = "The quick brown fox said \"yes\" to the lazy dog, and both went home before it rained.\n";
@@ -61,6 +64,7 @@ fn events(criterion: &mut Criterion) {
         ("openai_renamed", Api::ChatCompletions, Dialect::OpenAi, "chat", &openai),
         ("openai_to_messages", Api::Messages, Dialect::OpenAi, "chat", &openai),
         ("openai_to_responses", Api::Responses, Dialect::OpenAi, "chat", &openai),
+        ("openai_call_renamed", Api::ChatCompletions, Dialect::OpenAi, "chat", &call),
         ("openai_call_to_messages", Api::Messages, Dialect::OpenAi, "chat", &call),
         ("openai_call_to_responses", Api::Responses, Dialect::OpenAi, "chat", &call),
         ("anthropic_to_chat", Api::ChatCompletions, Dialect::Anthropic, "chat", &anthropic),
@@ -68,8 +72,16 @@ fn events(criterion: &mut Criterion) {
     ];
     for (name, api, dialect, shown, event) in rows {
         group.bench_function(name, |bench| {
-            let mut decoder = StreamDecoder::new(api, dialect, shown, false);
-            bench.iter_batched_ref(Vec::new, |out| decoder.push(black_box(event.clone()), out), BatchSize::SmallInput);
+            let new = || StreamDecoder::new(api, dialect, shown, false);
+            let (mut decoder, mut events) = (new(), 0);
+            let push = |out: &mut Vec<_>| {
+                events += 1;
+                if events == LONG {
+                    (decoder, events) = (new(), 0);
+                }
+                decoder.push(black_box(event.clone()), out)
+            };
+            bench.iter_batched_ref(Vec::new, push, BatchSize::SmallInput);
         });
     }
     group.finish();

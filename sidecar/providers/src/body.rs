@@ -5,6 +5,7 @@
 //! goes out is the fields written one after another. What is written out is what was read here, never the bytes as
 //! they came: two readers of one text with a key twice may disagree on which one counts.
 
+mod cursor;
 mod loose;
 mod member;
 mod scan;
@@ -17,6 +18,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::Value;
 
 use crate::BadRequest;
+pub(crate) use cursor::Cursor;
 pub use loose::{loose, respelt};
 pub(crate) use member::{holds_any, value_after, values_of};
 use scan::{Flaw, MAX_DEPTH, Scanner, Text, Words};
@@ -89,7 +91,7 @@ impl Body {
             return Err(BadRequest::new(format!("body is not UTF-8 from byte {} on", error.valid_up_to())));
         }
         let mut body = Self { bytes: bytes.clone(), fields: Vec::with_capacity(USUAL_FIELDS), ..Self::default() };
-        let mut scan = Scanner::new(&bytes);
+        let mut scan = if duplicates == Duplicates::Refuse { Scanner::new(&bytes) } else { Scanner::of_answer(&bytes) };
         body.cut(&mut scan, duplicates)?;
         body.words = scan.words;
         body.values = scan.values;

@@ -22,6 +22,8 @@ pub(super) enum Flaw {
 pub(super) struct Scanner<'a> {
     bytes: &'a [u8],
     at: usize,
+    /// Whether words are looked for: of an answer nobody asks for them.
+    seeks: bool,
     pub(super) words: Words,
     /// Values so far, nested ones included, and how many of them are objects.
     pub(super) values: usize,
@@ -79,7 +81,13 @@ pub(super) struct Text {
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0, words: Words::default(), values: 0, objects: 0, text: 0, escaped: 0, half: None }
+        let words = Words::default();
+        Self { bytes, at: 0, seeks: true, words, values: 0, objects: 0, text: 0, escaped: 0, half: None }
+    }
+
+    /// Over what a provider sent.
+    pub(super) fn of_answer(bytes: &'a [u8]) -> Self {
+        Self { seeks: false, ..Self::new(bytes) }
     }
 
     /// Over the value of a top-level field that is known to be JSON.
@@ -226,12 +234,14 @@ impl<'a> Scanner<'a> {
         let start = self.at;
         let mut escaped = false;
         loop {
-            self.skip_plain();
+            self.at = plain_until(self.bytes, self.at);
             match self.peek() {
                 Some(b'"') => {
                     let span = start..self.at;
                     self.at += 1;
-                    self.words.note(&self.bytes[span.clone()]);
+                    if self.seeks {
+                        self.words.note(&self.bytes[span.clone()]);
+                    }
                     return Ok(Text { span, escaped });
                 }
                 Some(b'\\') => {
@@ -241,21 +251,6 @@ impl<'a> Scanner<'a> {
                 Some(_) => return Err(self.flaw("no raw control character in a string")),
                 None => return Err(self.flaw("the end of a string")),
             }
-        }
-    }
-
-    /// Moves to the next byte that means something inside a string.
-    fn skip_plain(&mut self) {
-        while let Some(word) = self.bytes.get(self.at..).and_then(<[u8]>::first_chunk) {
-            let special = special(u64::from_le_bytes(*word));
-            if special != 0 {
-                self.at += special.trailing_zeros() as usize / 8;
-                return;
-            }
-            self.at += 8;
-        }
-        while self.peek().is_some_and(|byte| byte != b'"' && byte != b'\\' && byte >= 0x20) {
-            self.at += 1;
         }
     }
 
@@ -335,6 +330,21 @@ impl<'a> Scanner<'a> {
         self.at += word.len();
         Ok(())
     }
+}
+
+/// The next byte, from this one on, that means something inside a string.
+pub(super) fn plain_until(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(word) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let special = special(u64::from_le_bytes(*word));
+        if special != 0 {
+            return at + special.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    while bytes.get(at).is_some_and(|byte| !matches!(byte, b'"' | b'\\' | 0..0x20)) {
+        at += 1;
+    }
+    at
 }
 
 /// Marks, by its highest bit, the first byte of a word that is a quote, a backslash or a control character. Bytes behind

@@ -16,7 +16,7 @@ use crate::anthropic::thoughts::without_index;
 use crate::citations::{self, Told};
 use crate::openai::chunk::{Call as Piece, Choice};
 use crate::openai::reading::{Reading, Said, is_preamble};
-use crate::quoted::Quoted;
+use crate::quoted::Written;
 use crate::sse::Event;
 use crate::{Body, Class, Fault, Frame, Stamp};
 
@@ -79,10 +79,11 @@ impl ToMessages {
         match self.reading.read(event)? {
             Said::Nothing => {}
             Said::Chunk(chunk) => {
+                let first = self.reading.first(&chunk)?;
                 if !is_preamble(&chunk) {
                     self.start(&chunk, out);
                 }
-                if let Some(choice) = self.reading.first(&chunk) {
+                if let Some(choice) = first {
                     self.choice(&choice, out)?;
                 }
             }
@@ -248,12 +249,16 @@ impl ToMessages {
 
     /// What nearly every event is.
     fn emit_delta(&self, kind: &str, key: &str, text: &str, out: &mut Vec<Frame>) {
-        let event = format!(
-            "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"index\":{},\
-             \"delta\":{{\"type\":\"{kind}_delta\",\"{key}\":{}}}}}\n\n",
-            self.blocks,
-            Quoted(text),
-        );
+        let event = Written::about(text.len())
+            .raw("event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":")
+            .json(&self.blocks)
+            .raw(",\"delta\":{\"type\":\"")
+            .raw(kind)
+            .raw("_delta\",\"")
+            .raw(key)
+            .raw("\":")
+            .json(text)
+            .raw("}}\n\n");
         out.push(Frame { bytes: event.into(), content: true });
     }
 

@@ -30,7 +30,7 @@ pub(crate) fn decode(api: Api, shown_model: &str, bytes: Bytes) -> Result<Answer
 
 /// What OpenRouter says of a provider behind it that failed in the middle of an answer: the choice has an `error`, and the
 /// answer as a whole has none.
-pub(crate) fn choice_error(body: &Body) -> Option<Fault> {
+fn choice_error(body: &Body) -> Option<Fault> {
     let raw = body.get_bytes("choices").filter(|raw| holds_any(raw, &[b"\"error\""]))?;
     let choices: Vec<Value> = serde_json::from_slice(raw).ok()?;
     let error = choices.iter().map(|choice| &choice["error"]).find(|error| error.is_object() || error.is_string())?;

@@ -11,10 +11,7 @@ use bytes::Bytes;
 use memchr::memmem;
 use serde_json::Value;
 
-use super::chunk::{Call, Choice};
-
-/// No model calls a quarter as many at once. What comes beyond is taken as it is.
-const MAX_CALLS: usize = 512;
+use super::chunk::{Call, Choice, MAX_CALLS};
 
 /// Names the calls of a stream, event by event.
 #[derive(Debug, Default)]
@@ -103,6 +100,7 @@ impl Calls {
         let next = of_choice().map(|begun| begun.index).max().map_or(0, |last| last.saturating_add(1));
         let index = call.index.filter(|given| of_choice().all(|begun| begun.index != *given)).unwrap_or(next);
         if self.begun.len() == MAX_CALLS {
+            // What comes beyond is taken as it is.
             return (call.index.unwrap_or(index), None);
         }
         self.begun.push(Begun { choice, given: call.index.unwrap_or(index), index, id });

@@ -8,14 +8,14 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::calls::Calls;
-use super::chunk::{self, Choice, Function, Raw};
+use super::chunk::{self, Choice, Raw};
 use super::stand_in::{StandIn, settle};
-use crate::Body;
 use crate::repeats::Piece;
-use crate::stream::{Seen, is_json};
+use crate::stream::Seen;
+use crate::{Body, Dialect, Fault, fault};
 
 /// Which of the answers have begun and which are finished, by index. An application asks for at most 128.
 #[derive(Debug, Default)]
@@ -51,23 +51,20 @@ impl Choices {
     }
 
     /// Notes what a chunk's choices begin and finish, and into `seen` what of it every stream has to know. A shape nobody
-    /// has seen yet counts as nothing. None: no JSON, so that the event is left out.
-    pub(crate) fn note<'a>(&mut self, chunk: &'a Body, seen: &mut Seen) -> Option<Noted<'a>> {
+    /// has seen yet counts as nothing.
+    pub(crate) fn note<'a>(&mut self, chunk: &'a Body, seen: &mut Seen) -> Result<Noted<'a>, Fault> {
         let mut noted = Noted::default();
-        match chunk.get("choices").map(|raw| (raw, chunk::read(raw))) {
-            Some((_, Some(choices))) => {
-                self.any |= !choices.is_empty();
-                noted.empty = choices.is_empty();
-                noted.choices = choices;
+        if let Some(raw) = chunk.get("choices") {
+            match chunk::read(raw) {
+                Some(choices) => {
+                    self.any |= !choices.is_empty();
+                    noted.empty = choices.is_empty();
+                    noted.choices = choices;
+                }
+                None => self.any |= raw != "null",
             }
-            Some((raw, None)) if !is_json(raw.as_bytes()) => {
-                self.any = true;
-                seen.skipped += 1;
-                return None;
-            }
-            Some((raw, None)) => self.any |= raw != "null",
-            None => {}
         }
+        noted.choices.iter().find_map(failed).map_or(Ok(()), Err)?;
         for choice in &mut noted.choices {
             self.calls.name(choice);
             self.stand_in.take(choice);
@@ -87,12 +84,19 @@ impl Choices {
         seen.output_bytes += noted.bytes;
         seen.piece = noted.piece;
         seen.finished = self.all_finished();
-        Some(noted)
+        Ok(noted)
     }
 
     const fn all_finished(&self) -> bool {
         self.begun != 0 && self.begun == self.finished
     }
+}
+
+/// The failure that a choice tells of: of the provider behind OpenRouter, in the middle of an answer that itself has none.
+fn failed(choice: &Choice<'_>) -> Option<Fault> {
+    let error: Value = choice.error.parsed()?;
+    let is_one = error.is_object() || error.is_string();
+    is_one.then(|| fault::inside(Dialect::OpenAi, &json!({"error": error}))).flatten()
 }
 
 /// All that a choice says, and whether there is content in it beside words.
@@ -106,9 +110,7 @@ fn said(choice: &Choice<'_>) -> (Text, bool) {
     for call in choice.calls() {
         text = text.and(Text::of(&call.arguments));
     }
-    if let Some(Function { arguments, .. }) = delta.function_call.read() {
-        text = text.and(Text::of_raw(arguments));
-    }
+    text = text.and(Text::of_raw(delta.function_call.member("arguments")));
     let begins = choice.calls().next().is_some()
         || [delta.function_call, delta.audio].into_iter().any(Raw::is_some)
         || delta.images.is_full();
@@ -170,7 +172,7 @@ impl Text {
     }
 
     fn of_raw(raw: Raw<'_>) -> Self {
-        raw.text().map_or_else(|| raw.read().unwrap_or_default(), |text| Self::of(&text))
+        raw.text().map_or_else(|| raw.parsed().unwrap_or_default(), |text| Self::of(&text))
     }
 
     fn and(self, other: Self) -> Self {

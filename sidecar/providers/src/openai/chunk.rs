@@ -4,71 +4,56 @@
 //! asked for. Providers put `null`, lists and objects where OpenAI has strings, which makes nothing else unreadable.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, json};
 
-/// An answer in a chunk.
-#[derive(Debug, Default, Deserialize)]
+use crate::body::{Cursor, loose};
+
+/// An application asks for no more.
+const MAX_CHOICES: usize = 128;
+
+/// No model calls a quarter as many at once.
+pub(super) const MAX_CALLS: usize = 512;
+
+/// An answer in a chunk. What is none has nothing in it.
+#[derive(Debug, Default)]
 pub(crate) struct Choice<'a> {
-    #[serde(borrow, default, rename = "index")]
-    number: Raw<'a>,
-    #[serde(borrow, default)]
+    pub(super) index: u64,
     pub(crate) delta: Option<Delta<'a>>,
     /// Of a completion.
-    #[serde(borrow, default)]
     pub(super) text: Raw<'a>,
-    #[serde(borrow, default)]
     logprobs: Raw<'a>,
-    #[serde(borrow, default)]
     pub(super) finish_reason: Raw<'a>,
-    #[serde(skip)]
-    pub(super) index: u64,
+    /// What OpenRouter says of a provider behind it that failed.
+    pub(super) error: Raw<'a>,
     /// Of its delta, those that are the answer included.
-    #[serde(skip)]
     pub(super) calls: Vec<Call<'a>>,
     /// What the calls that are the answer say.
-    #[serde(skip)]
     pub(super) stood_in: Option<String>,
     /// It has called the tool that takes the answer, and no other.
-    #[serde(skip)]
     pub(super) is_answered: bool,
 }
 
-/// What is new of an answer.
-#[derive(Debug, Default, Deserialize)]
+/// What is new of an answer, but for its calls.
+#[derive(Debug, Default)]
 pub(crate) struct Delta<'a> {
-    #[serde(borrow, default)]
     pub(crate) content: Raw<'a>,
-    #[serde(borrow, default)]
     pub(crate) refusal: Raw<'a>,
-    #[serde(borrow, default)]
     pub(super) reasoning_content: Raw<'a>,
-    #[serde(borrow, default)]
     pub(super) reasoning: Raw<'a>,
-    #[serde(borrow, default)]
     pub(crate) thinking_blocks: Raw<'a>,
-    #[serde(borrow, default)]
-    tool_calls: Raw<'a>,
-    #[serde(borrow, default)]
     pub(super) function_call: Raw<'a>,
-    #[serde(borrow, default)]
     pub(crate) annotations: Raw<'a>,
-    #[serde(borrow, default)]
     pub(super) audio: Raw<'a>,
-    #[serde(borrow, default)]
     pub(super) images: Raw<'a>,
 }
 
 /// A piece of a call.
-#[derive(Debug, Deserialize)]
-#[serde(from = "Piece<'a>")]
+#[derive(Debug, Default)]
 pub(crate) struct Call<'a> {
     pub(crate) index: Option<u64>,
     /// None if it is empty, too.
-    #[serde(borrow)]
     pub(crate) id: Option<Cow<'a, str>>,
     pub(crate) name: Option<Cow<'a, str>>,
     pub(crate) arguments: Cow<'a, str>,
@@ -81,72 +66,53 @@ pub(crate) struct Call<'a> {
     pub(super) stands_in: bool,
 }
 
-#[derive(Deserialize)]
-struct Piece<'a> {
-    #[serde(borrow, default)]
-    index: Raw<'a>,
-    #[serde(borrow, default)]
-    id: Raw<'a>,
-    #[serde(borrow, default)]
-    function: Raw<'a>,
-    #[serde(borrow, default)]
-    extra_content: Raw<'a>,
-}
-
-#[derive(Default, Deserialize)]
-pub(super) struct Function<'a> {
-    #[serde(borrow, default)]
-    name: Raw<'a>,
-    #[serde(borrow, default)]
-    pub(super) arguments: Raw<'a>,
-}
-
-#[derive(Deserialize)]
-struct Audio<'a> {
-    #[serde(borrow, default)]
-    transcript: Raw<'a>,
-}
-
 /// A part as it came, of whatever shape. None for `null`.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Raw<'a>(#[serde(borrow)] Option<&'a RawValue>);
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Raw<'a>(Option<&'a str>);
 
-/// Reads a list of choices. None: it is none that can be read.
+/// Reads a list of choices. None: it is no list.
 pub(super) fn read(json: &str) -> Option<Vec<Choice<'_>>> {
-    let mut choices = serde_json::Deserializer::from_str(json).deserialize_seq(Few).ok()?;
-    for choice in &mut choices {
-        choice.index = choice.number.read().unwrap_or(0);
-        choice.calls = choice.delta.as_ref().map(Delta::calls).unwrap_or_default();
-    }
-    Some(choices)
+    few(&mut Cursor::new(json), MAX_CHOICES, |cursor, _| Some(Choice::read(cursor)))
 }
 
-/// A list that mostly has one element. Room for four would be more than allocators keep at hand.
-struct Few;
-
-impl<'de> Visitor<'de> for Few {
-    type Value = Vec<Choice<'de>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of choices")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
-        let mut choices = Vec::new();
-        while let Some(choice) = elements.next_element()? {
-            if choices.is_empty() {
-                choices.reserve_exact(1);
-            }
-            choices.push(choice);
+/// A list that mostly has one element: room for four would be more than allocators keep at hand. What comes beyond the most
+/// is passed over. None: it is no list.
+fn few<'a, T>(
+    cursor: &mut Cursor<'a>,
+    most: usize,
+    mut read: impl FnMut(&mut Cursor<'a>, usize) -> Option<T>,
+) -> Option<Vec<T>> {
+    let (mut all, mut place) = (Vec::new(), 0);
+    let is_list = cursor.elements(|cursor| {
+        if all.len() == most {
+            return cursor.pass();
         }
-        Ok(choices)
-    }
+        if all.is_empty() {
+            all.reserve_exact(1);
+        }
+        all.extend(read(cursor, place));
+        place += 1;
+    });
+    is_list.then_some(all)
 }
 
 // === impl Choice ===
 
 impl<'a> Choice<'a> {
+    fn read(cursor: &mut Cursor<'a>) -> Self {
+        let mut choice = Self::default();
+        cursor.members(|cursor, key| match key {
+            "index" => choice.index = cursor.value().parse().unwrap_or(0),
+            "delta" => choice.delta = Delta::read(cursor, &mut choice.calls),
+            "text" => choice.text = Raw::read(cursor),
+            "logprobs" => choice.logprobs = Raw::read(cursor),
+            "finish_reason" => choice.finish_reason = Raw::read(cursor),
+            "error" => choice.error = Raw::read(cursor),
+            _ => cursor.pass(),
+        });
+        choice
+    }
+
     /// Its content, if that is a text.
     pub(crate) fn content(&self) -> Option<Cow<'_, str>> {
         match &self.stood_in {
@@ -162,7 +128,7 @@ impl<'a> Choice<'a> {
 
     /// The probabilities of its content's tokens.
     pub(crate) fn logprobs(&self) -> Value {
-        let mut logprobs: Value = self.logprobs.read().unwrap_or_default();
+        let mut logprobs: Value = self.logprobs.parsed().unwrap_or_default();
         logprobs.get_mut("content").map(Value::take).unwrap_or_default()
     }
 
@@ -180,6 +146,25 @@ impl<'a> Choice<'a> {
 // === impl Delta ===
 
 impl<'a> Delta<'a> {
+    /// None: it is none. Its calls go apart.
+    fn read(cursor: &mut Cursor<'a>, calls: &mut Vec<Call<'a>>) -> Option<Self> {
+        let mut delta = Self::default();
+        let is_one = cursor.members(|cursor, key| match key {
+            "content" => delta.content = Raw::read(cursor),
+            "refusal" => delta.refusal = Raw::read(cursor),
+            "reasoning_content" => delta.reasoning_content = Raw::read(cursor),
+            "reasoning" => delta.reasoning = Raw::read(cursor),
+            "thinking_blocks" => delta.thinking_blocks = Raw::read(cursor),
+            "tool_calls" => *calls = few(cursor, MAX_CALLS, Call::read).unwrap_or_default(),
+            "function_call" => delta.function_call = Raw::read(cursor),
+            "annotations" => delta.annotations = Raw::read(cursor),
+            "audio" => delta.audio = Raw::read(cursor),
+            "images" => delta.images = Raw::read(cursor),
+            _ => cursor.pass(),
+        });
+        is_one.then_some(delta)
+    }
+
     /// What was thought, by either name.
     pub(crate) fn thought(&self) -> Cow<'a, str> {
         self.reasoning_content.text().or_else(|| self.reasoning.text()).unwrap_or_default()
@@ -187,47 +172,36 @@ impl<'a> Delta<'a> {
 
     /// The words of what is spoken.
     pub(crate) fn spoken(&self) -> Cow<'a, str> {
-        self.audio.read::<Audio<'a>>().and_then(|audio| audio.transcript.text()).unwrap_or_default()
-    }
-
-    fn calls(&self) -> Vec<Call<'a>> {
-        let Some(json) = self.tool_calls.0 else { return Vec::new() };
-        let mut calls = serde_json::from_str::<Vec<Call<'a>>>(json.get()).unwrap_or_else(|_| self.odd_calls());
-        for (place, call) in calls.iter_mut().enumerate() {
-            call.place = place;
-        }
-        calls
-    }
-
-    /// Of a list that has something else in it, those in front of that.
-    fn odd_calls(&self) -> Vec<Call<'a>> {
-        self.tool_calls.read::<Vec<Raw<'a>>>().unwrap_or_default().into_iter().map_while(Raw::read).collect()
+        self.audio.member("transcript").text().unwrap_or_default()
     }
 }
 
 // === impl Call ===
 
-impl<'a> From<Piece<'a>> for Call<'a> {
-    fn from(piece: Piece<'a>) -> Self {
-        let Function { name, arguments } = piece.function.read().unwrap_or_default();
-        Self {
-            index: piece.index.read(),
-            id: piece.id.text().filter(|id| !id.is_empty()),
-            name: name.text(),
-            arguments: arguments.text().unwrap_or_default(),
-            extra: piece.extra_content,
-            place: 0,
-            is_named: false,
-            stands_in: false,
-        }
+impl<'a> Call<'a> {
+    /// None: it is no call.
+    fn read(cursor: &mut Cursor<'a>, place: usize) -> Option<Self> {
+        let mut call = Self { place, ..Self::default() };
+        let is_one = cursor.members(|cursor, key| match key {
+            "index" => call.index = cursor.value().parse().ok(),
+            "id" => call.id = Raw::read(cursor).text().filter(|id| !id.is_empty()),
+            "function" => {
+                cursor.members(|cursor, key| match key {
+                    "name" => call.name = Raw::read(cursor).text(),
+                    "arguments" => call.arguments = Raw::read(cursor).text().unwrap_or_default(),
+                    _ => cursor.pass(),
+                });
+            }
+            "extra_content" => call.extra = Raw::read(cursor),
+            _ => cursor.pass(),
+        });
+        is_one.then_some(call)
     }
-}
 
-impl Call<'_> {
     /// All that is said of it, which is worth keeping where it begins.
     pub(crate) fn head(&self) -> Value {
         let mut head = json!({"id": self.id, "function": {"name": self.name, "arguments": self.arguments}});
-        if let Some(extra) = self.extra.read() {
+        if let Some(extra) = self.extra.parsed() {
             head["extra_content"] = extra;
         }
         head
@@ -237,18 +211,37 @@ impl Call<'_> {
 // === impl Raw ===
 
 impl<'a> Raw<'a> {
-    /// None: it is no text.
+    fn read(cursor: &mut Cursor<'a>) -> Self {
+        Self(Some(cursor.value()).filter(|json| *json != "null"))
+    }
+
+    /// None: it is no text. Of half a surrogate pair there is a character for what cannot be shown.
     pub(crate) fn text(self) -> Option<Cow<'a, str>> {
-        let json = self.0?.get();
-        match json.strip_prefix('"')?.strip_suffix('"')? {
-            plain if !plain.contains('\\') => Some(plain.into()),
-            _ => serde_json::from_str::<String>(json).ok().map(Cow::from),
+        let json = self.0?;
+        let plain = json.strip_prefix('"')?.strip_suffix('"')?;
+        if !plain.contains('\\') {
+            return Some(plain.into());
+        }
+        match loose(json.as_bytes())? {
+            Value::String(text) => Some(text.into()),
+            _ => None,
         }
     }
 
     /// The elements of a list. What is none has none.
     pub(crate) fn list(self) -> Vec<Value> {
-        self.read().unwrap_or_default()
+        match self.0.and_then(|json| loose(json.as_bytes())) {
+            Some(Value::Array(elements)) => elements,
+            _ => Vec::new(),
+        }
+    }
+
+    /// A member of an object. What is none has none.
+    pub(super) fn member(self, name: &str) -> Self {
+        let mut found = Self::default();
+        let mut cursor = Cursor::new(self.0.unwrap_or_default());
+        cursor.members(|cursor, key| if key == name { found = Self::read(cursor) } else { cursor.pass() });
+        found
     }
 
     pub(super) const fn is_some(self) -> bool {
@@ -257,11 +250,11 @@ impl<'a> Raw<'a> {
 
     /// Something else than `null`, or an empty list.
     pub(super) fn is_full(self) -> bool {
-        self.0.is_some_and(|json| json.get() != "[]")
+        self.0.is_some_and(|json| json != "[]")
     }
 
-    pub(super) fn read<T: Deserialize<'a>>(self) -> Option<T> {
-        serde_json::from_str(self.0?.get()).ok()
+    pub(super) fn parsed<T: Deserialize<'a>>(self) -> Option<T> {
+        serde_json::from_str(self.0?).ok()
     }
 }
 
@@ -296,7 +289,8 @@ mod tests {
                 r#"[{"index":null,"id":7,"function":"f"}, {"index":-1}]"#,
                 vec![row(None, "-", "-", ""), row(None, "-", "-", "")],
             ),
-            (r#"[{"index":1}, 7, {"index":2}]"#, vec![row(Some(1), "-", "-", "")]),
+            (r#"[{"index":1}, 7, {"index":2}]"#, vec![row(Some(1), "-", "-", ""), row(Some(2), "-", "-", "")]),
+            (r#"[{"index":0,"function":{"arguments":"\ud83d"}}]"#, vec![row(Some(0), "-", "-", "\u{fffd}")]),
             ("{}", vec![]),
             ("null", vec![]),
             ("7", vec![]),
@@ -307,10 +301,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_of_choices_is_none() {
-        for json in ["7", "null", r#""x""#, "{}", "[7]", r#"[{"delta":"x"}]"#, "[{]"] {
+    fn what_is_no_list_has_no_choices_and_what_is_no_choice_says_nothing() {
+        for json in ["7", "null", r#""x""#, "{}", ""] {
             assert!(read(json).is_none(), "{json}");
         }
         assert!(read("[]").is_some_and(|choices| choices.is_empty()));
+        for json in ["[7]", r#"[{"delta":"x"}]"#, "[[]]", "[{]", "[null]"] {
+            let choices = read(json).unwrap();
+            assert!(choices.len() == 1 && choices[0].delta.is_none() && choices[0].calls().count() == 0, "{json}");
+        }
+        let said = read(r#"[{"delta":7,"finish_reason":"stop"},{"index":1,"delta":{"content":"a\ud83d"}}]"#).unwrap();
+        assert_eq!((said[0].finish().unwrap(), said[1].index), ("stop".into(), 1));
+        assert_eq!(said[1].content().unwrap(), "a\u{fffd}");
+    }
+
+    #[test]
+    fn a_list_beyond_all_measure_is_read_as_far_as_any_is_long() {
+        let calls = format!(r#"[{{"delta":{{"tool_calls":[{}]}}}}]"#, vec!["{}"; 2_000].join(","));
+        assert_eq!(read(&calls).unwrap()[0].calls().count(), MAX_CALLS);
+        assert_eq!(read(&format!("[{}]", vec!["{}"; 2_000].join(","))).unwrap().len(), MAX_CHOICES);
     }
 }

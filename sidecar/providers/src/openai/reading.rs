@@ -50,21 +50,13 @@ impl Reading {
     }
 
     /// The first answer of a chunk: the APIs that it is translated for know one only. Every chunk is asked once, in turn.
-    pub(crate) fn first<'a>(&mut self, chunk: &'a Body) -> Option<Choice<'a>> {
+    pub(crate) fn first<'a>(&mut self, chunk: &'a Body) -> Result<Option<Choice<'a>>, Fault> {
         let noted = self.choices.note(chunk, &mut self.seen)?;
         let first = noted.choices.into_iter().next();
-        let reason = match &first {
-            Some(first) => first.finish().map(String::from),
-            None if noted.empty => None,
-            // Of a shape that nobody can read it is still said why it ends.
-            None => {
-                chunk.value("choices").and_then(|choices| Some(choices.get(0)?["finish_reason"].as_str()?.to_owned()))
-            }
-        };
-        if reason.is_some() {
-            self.finish = reason;
+        if let Some(reason) = first.as_ref().and_then(Choice::finish) {
+            self.finish = Some(reason.into_owned());
         }
-        first
+        Ok(first)
     }
 }
 

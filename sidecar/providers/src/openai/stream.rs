@@ -7,7 +7,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::Value;
 
-use super::answer::{self, Told};
+use super::answer::Told;
 use super::choices::Choices;
 use super::tidy::tidy;
 use crate::sse::Event;
@@ -66,7 +66,7 @@ impl PassThrough {
             return Ok(());
         };
         refuse_error(&chunk)?;
-        let Some(noted) = self.choices.note(&chunk, &mut self.seen) else { return Ok(()) };
+        let noted = self.choices.note(&chunk, &mut self.seen)?;
         let (content, empty, settled) = (noted.content, noted.empty, noted.settled(&chunk));
         let told = Told::of(&chunk);
         let usage = told.as_ref().map(|told| told.usage);
@@ -123,7 +123,7 @@ pub(crate) fn refuse_error(chunk: &Body) -> Result<(), Fault> {
         || chunk.get_bytes("object") == Some(b"\"error\"")
         || ["errors", "error_code"].iter().any(|name| chunk.get_bytes(name).is_some());
     if !suspicious {
-        return answer::choice_error(chunk).map_or(Ok(()), Err);
+        return Ok(());
     }
     let value: Value = serde_json::from_slice(&chunk.to_bytes()).unwrap_or_default();
     fault::inside(Dialect::OpenAi, &value).map_or(Ok(()), Err)

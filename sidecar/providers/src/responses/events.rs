@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::output::{Item, Kind, Part, summary};
 use crate::Frame;
-use crate::quoted::Quoted;
+use crate::quoted::{Quoted, Written};
 
 /// Writes events.
 #[derive(Debug, Default)]
@@ -37,10 +37,26 @@ struct Thought<'a> {
 impl Writer {
     /// An event. `rest` is what follows its name and number: the inside of a JSON object.
     pub(super) fn emit(&mut self, name: &str, rest: fmt::Arguments<'_>, content: bool, out: &mut Vec<Frame>) {
+        let event = self.begin(name, 0).format(rest).raw("}\n\n");
+        out.push(Frame { bytes: event.into(), content });
+    }
+
+    /// What every event begins with. What comes then is about so many bytes long.
+    fn begin(&mut self, name: &str, bytes: usize) -> Written {
         let number = self.sequence;
         self.sequence += 1;
-        let event = format!("event: {name}\ndata: {{\"type\":\"{name}\",\"sequence_number\":{number},{rest}}}\n\n");
-        out.push(Frame { bytes: event.into(), content });
+        let event = Written::about(bytes).raw("event: ").raw(name).raw("\ndata: {\"type\":\"").raw(name);
+        event.raw("\",\"sequence_number\":").json(&number).raw(",")
+    }
+
+    /// A piece of a text, as nearly every event is one. `within`: of what in its item.
+    fn delta(&mut self, name: &str, (id, item): (&str, usize), within: Option<(&str, usize)>, piece: &str) -> Written {
+        let event = self.begin(name, id.len() + piece.len()).raw("\"item_id\":\"").raw(id);
+        let mut event = event.raw("\",\"output_index\":").json(&item);
+        if let Some((what, number)) = within {
+            event = event.raw(",\"").raw(what).raw("\":").json(&number);
+        }
+        event.raw(",\"delta\":").json(piece)
     }
 
     /// An item begins. A call is content from then on.
@@ -103,20 +119,17 @@ impl Writer {
 
     /// Words.
     pub(super) fn said(&mut self, place: Place<'_>, kind: Kind, piece: &str, logprobs: &Value, out: &mut Vec<Frame>) {
-        let piece = Quoted(piece);
-        match kind {
-            Kind::Text if logprobs.is_array() => {
-                let rest = format_args!("{place},\"delta\":{piece},\"logprobs\":{logprobs}");
-                self.emit("response.output_text.delta", rest, true, out);
-            }
-            Kind::Text => {
-                let rest = format_args!("{place},\"delta\":{piece},\"logprobs\":[]");
-                self.emit("response.output_text.delta", rest, true, out);
-            }
-            Kind::Refusal => {
-                self.emit("response.refusal.delta", format_args!("{place},\"delta\":{piece}"), true, out);
-            }
-        }
+        let name = match kind {
+            Kind::Text => "response.output_text.delta",
+            Kind::Refusal => "response.refusal.delta",
+        };
+        let mut event = self.delta(name, (place.id, place.item), Some(("content_index", place.part)), piece);
+        event = match kind {
+            Kind::Text if logprobs.is_array() => event.raw(",\"logprobs\":").json(logprobs),
+            Kind::Text => event.raw(",\"logprobs\":[]"),
+            Kind::Refusal => event,
+        };
+        out.push(Frame { bytes: event.raw("}\n\n").into(), content: true });
     }
 
     /// Where words come from. `index`: how many other places were named before.
@@ -132,14 +145,15 @@ impl Writer {
 
     /// Thoughts.
     pub(super) fn thought(&mut self, id: &str, index: usize, piece: &str, out: &mut Vec<Frame>) {
-        let rest = format_args!("{},\"delta\":{}", Thought { id, item: index }, Quoted(piece));
-        self.emit("response.reasoning_summary_text.delta", rest, true, out);
+        let name = "response.reasoning_summary_text.delta";
+        let event = self.delta(name, (id, index), Some(("summary_index", 0)), piece).raw("}\n\n");
+        out.push(Frame { bytes: event.into(), content: true });
     }
 
     /// A piece of a call's arguments.
     pub(super) fn argued(&mut self, id: &str, index: usize, piece: &str, out: &mut Vec<Frame>) {
-        let rest = format_args!("\"item_id\":\"{id}\",\"output_index\":{index},\"delta\":{}", Quoted(piece));
-        self.emit("response.function_call_arguments.delta", rest, true, out);
+        let event = self.delta("response.function_call_arguments.delta", (id, index), None, piece).raw("}\n\n");
+        out.push(Frame { bytes: event.into(), content: true });
     }
 }
 

@@ -11,6 +11,7 @@ use super::output::{Item, Kind, Part, output, status};
 use super::response::annotation;
 use super::{id, incomplete};
 use crate::anthropic::thoughts::without_index;
+use crate::citations::MAX_CITATIONS;
 use crate::openai::chunk::{Call as Piece, Choice};
 use crate::openai::reading::{Reading, Said, is_preamble};
 use crate::sse::Event;
@@ -37,6 +38,8 @@ pub(crate) struct ToResponses {
     open: Option<usize>,
     /// Which item each of the chat's calls is.
     calls: Vec<(u64, usize)>,
+    /// What was cited when no message was open, for the next one.
+    early: Vec<Value>,
     kept: usize,
     pub(crate) reading: Reading,
 }
@@ -56,6 +59,7 @@ impl ToResponses {
             items: Vec::new(),
             open: None,
             calls: Vec::new(),
+            early: Vec::new(),
             kept: 0,
             reading: Reading::default(),
         }
@@ -80,8 +84,9 @@ impl ToResponses {
         match self.reading.read(event)? {
             Said::Nothing => {}
             Said::Chunk(chunk) => {
+                let first = self.reading.first(&chunk)?;
                 self.start(&chunk, out);
-                if let Some(choice) = self.reading.first(&chunk) {
+                if let Some(choice) = first {
                     self.choice(&choice, out);
                 }
             }
@@ -184,11 +189,21 @@ impl ToResponses {
             }
         }
         self.kept += piece.len();
+        if kind == Kind::Text {
+            for annotation in std::mem::take(&mut self.early) {
+                self.annotate(annotation, out);
+            }
+        }
     }
 
-    /// Where the open message's words come from.
+    /// Where the open message's words come from. Behind the last of them it is lost: what is done is told.
     fn annotate(&mut self, annotation: Value, out: &mut Vec<Frame>) {
-        let Some((item, Item::Message { id, parts })) = self.open.map(|index| (index, &mut self.items[index])) else {
+        let open = self.open.map(|index| (index, &mut self.items[index]));
+        let Some((item, Item::Message { id, parts })) = open else {
+            if self.early.len() < MAX_CITATIONS {
+                self.kept += annotation.to_string().len();
+                self.early.push(annotation);
+            }
             return;
         };
         let number = parts.len().saturating_sub(1);
@@ -311,6 +326,27 @@ impl ToResponses {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_cited_before_the_text_comes_with_it() {
+        let place = |url: &str| json!({"type": "url_citation", "url_citation": {"url": url, "title": "A", "start_index": 0, "end_index": 4}});
+        let deltas = [
+            json!({"annotations": [place("https://a")]}),
+            json!({"reasoning_content": "hm", "annotations": [place("https://b")]}),
+            json!({"content": "warm"}),
+            json!({"annotations": [place("https://c")]}),
+        ];
+        let (mut stream, mut out) = (ToResponses::new("m"), Vec::new());
+        for delta in deltas {
+            let data = json!({"id": "1", "choices": [{"delta": delta}]}).to_string();
+            stream.event(Event { raw: data.clone().into(), data: Some(data.into()) }, &mut out).unwrap();
+        }
+        let text: String = out.iter().map(|frame| String::from_utf8_lossy(&frame.bytes).into_owned()).collect();
+        let at = |word: &str| text.find(word).unwrap_or_else(|| panic!("{word}: {text}"));
+        let said = at("response.output_text.delta");
+        assert!([at("https://a"), at("https://b"), at("https://c")].is_sorted() && said < at("https://a"), "{text}");
+        assert_eq!(text.matches("event: response.output_text.annotation.added").count(), 3);
+    }
 
     #[test]
     fn whatever_is_kept_of_an_answer_counts_towards_its_bound() {
