@@ -45,6 +45,7 @@ pub(crate) fn encode(body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     let unknown: Vec<_> = out.keys().filter(|key| !OWN.contains(key)).map(str::to_owned).collect();
     fit::leave_out(&mut out, unknown.iter().map(String::as_str), target, &mut dropped)?;
     calls(&mut out);
+    fit::files(&mut out, target)?;
     fit::messages(&mut out, Family::Other, target.row);
     fit::tools(&mut out, target.row);
     if let Some(Value::String(sequence)) = out.value("stop_sequences") {

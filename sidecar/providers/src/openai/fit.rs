@@ -1,10 +1,12 @@
 //! A request made fit for a provider's row.
 
+mod files;
 mod messages;
 mod tools;
 
 use serde_json::{Value, json};
 
+pub(crate) use files::files;
 pub(crate) use messages::messages;
 pub(crate) use tools::tools;
 
@@ -157,6 +159,33 @@ const fn effort(budget: u64) -> &'static str {
 mod tests {
     use super::*;
     use crate::{Api, Dialect, encode, read, row};
+
+    #[test]
+    fn the_bound_on_an_answer_has_the_name_that_binds() {
+        let rows = [
+            ("DeepSeek", "deepseek-chat", "max_tokens"),
+            ("Together", "m", "max_tokens"),
+            ("ZAI", "glm-4.6", "max_tokens"),
+            ("DashScope", "qwen-max", "max_tokens"),
+            ("Ollama", "llama3.1", "max_tokens"),
+            ("LMStudio", "m", "max_tokens"),
+            ("LlamaCpp", "m", "max_tokens"),
+            ("GitHubModels", "openai/gpt-5-mini", "max_completion_tokens"),
+            ("OpenAI", "gpt-4o", "max_completion_tokens"),
+            ("OpenRouter", "m", "max_completion_tokens"),
+            ("OpenAICompatible", "m", "max_completion_tokens"),
+        ];
+        for (kind, model, want) in rows {
+            let request =
+                json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "max_completion_tokens": 5});
+            let body = Body::parse(request.to_string().into()).unwrap();
+            let need = read(Api::ChatCompletions, &body).unwrap();
+            let target = Target { row: row(kind), ..Target::new(Dialect::OpenAi, model) };
+            let sent = Body::parse(encode(Api::ChatCompletions, &body, &need, &target).unwrap().body).unwrap();
+            let named = ["max_tokens", "max_completion_tokens"].into_iter().filter(|key| sent.get(key) == Some("5"));
+            assert_eq!(named.collect::<Vec<_>>(), [want], "{kind}");
+        }
+    }
 
     #[test]
     fn a_null_that_a_provider_refuses_is_left_out_and_not_told() {

@@ -22,6 +22,7 @@ pub(crate) fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) ->
         let family = target.family();
         stand_in::request(&mut out, target);
         fit::parameters(&mut out, family, target, &mut dropped)?;
+        fit::files(&mut out, target)?;
         fit::messages(&mut out, family, target.row);
         fit::tools(&mut out, target.row);
     } else if api == Api::Completions {
@@ -191,7 +192,7 @@ mod tests {
     fn an_answer_sent_back_has_nothing_that_only_answers_have_where_that_is_refused() {
         let cited = json!([{"type": "url_citation", "url_citation": {"url": "https://a"}}]);
         let call = |more: Value| {
-            let mut call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+            let mut call = json!({"id": "abcdefgh1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
             call.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             json!([call])
         };

@@ -41,6 +41,7 @@ pub struct Row {
     pub(crate) usage: StreamUsage,
     /// Takes text as one string only.
     pub(crate) flat_text: bool,
+    pub(crate) files: Files,
     pub(crate) names: Names,
     /// Takes `cache_control`, or ignores it.
     pub(crate) cache_marks: bool,
@@ -50,6 +51,10 @@ pub struct Row {
     pub(crate) empty_turns: bool,
     pub(crate) thoughts: Thoughts,
     pub(crate) members: Members,
+    /// Takes no id of a call but one of nine letters and digits, as its own are.
+    pub(crate) short_ids: bool,
+    /// Fetches an image that is given by its URL.
+    pub(crate) fetches: bool,
     /// Keywords of JSON schemas that it refuses in a tool's parameters.
     pub(crate) schema_drops: &'static [&'static str],
     /// The tool that stands for `web_search_options`.
@@ -106,6 +111,17 @@ pub(crate) enum StreamUsage {
     Always,
     /// `usage: {"include": true}` as well, streams or not: it then says what was read from a cache and what it cost.
     Include,
+}
+
+/// How a file in a message is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Files {
+    /// `{"type": "file"}`, as OpenAI has it.
+    Parts,
+    /// `{"type": "document_url"}`, whether it is a data URL or one to fetch.
+    ByUrl,
+    /// Nobody reads files there.
+    Nowhere,
 }
 
 /// Which messages may carry a `name`.
@@ -184,12 +200,15 @@ impl Row {
             template_words: false,
             usage: StreamUsage::Options,
             flat_text: false,
+            files: Files::Parts,
             names: Names::Any,
             cache_marks: true,
             strict_tools: true,
             empty_turns: true,
             thoughts: Thoughts::Kept,
             members: Members::Any,
+            short_ids: false,
+            fetches: true,
             schema_drops: &[],
             search_tool: None,
             path: Path::Plain,
@@ -214,6 +233,7 @@ impl Row {
             && self.empty_turns
             && self.thoughts == Thoughts::Kept
             && self.members == Members::Any
+            && !self.short_ids
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::format::OF_SERVERS;
 
-use super::{Auth, Completions, Members, Names, Path, Row, Schemas, StreamUsage, Thinking, Thoughts};
+use super::{Auth, Completions, Files, Members, Names, Path, Row, Schemas, StreamUsage, Thinking, Thoughts};
 
 /// What most copies of the API leave out: words of OpenAI's newest models, and Anthropic's `thinking`.
 const NEW: &[&str] = &["reasoning_effort", "thinking", "verbosity", "user", "metadata"];
@@ -20,8 +20,17 @@ macro_rules! openai_only {
     };
 }
 
-/// OpenAI's name for the bound on an answer is newer than most copies of its API.
+/// OpenAI's name for the bound on an answer is newer than most copies of its API: some refuse it, and others, which is worse,
+/// write on beyond it. All of them take the older one.
 const OLD_BOUND: &[(&str, &str)] = &[("max_completion_tokens", "max_tokens")];
+
+/// What a message holds. Strict servers refuse whatever else is in one, and applications send back what they got. A call in
+/// the old spelling stays, to be refused: without it nobody would know what was answered.
+macro_rules! members {
+    ($($more:literal),* $(,)?) => {
+        Members::Only(&["role", "content", "name", "tool_calls", "tool_call_id", "function_call", $($more),*])
+    };
+}
 
 /// The whole Responses API.
 const ALL: Option<&[&str]> = Some(&[]);
@@ -33,6 +42,7 @@ const fn public(kind: &'static str, base_url: &'static str) -> Row {
 /// At a place of the account's own.
 const fn account(kind: &'static str) -> Row {
     Row {
+        renames: OLD_BOUND,
         cache_marks: false,
         thoughts: Thoughts::Plain,
         members: Members::Asked,
@@ -78,8 +88,8 @@ pub(super) const ROWS: &[Row] = &[
             "top_logprobs",
             "verbosity",
         ],
-        renames: OLD_BOUND,
         thoughts: Thoughts::Renamed,
+        members: members!["reasoning"],
         ..public("Cerebras", "https://api.cerebras.ai/v1")
     },
     account("Cloudflare"),
@@ -98,6 +108,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
         renames: &[("max_completion_tokens", "max_tokens"), ("stop", "stop_sequences"), ("top_p", "p"), ("top_k", "k")],
         usage: StreamUsage::Always,
+        files: Files::Nowhere,
         strict_tools: false,
         thoughts: Thoughts::Left,
         members: Members::Only(&["role", "content", "tool_calls", "tool_plan", "citations", "tool_call_id"]),
@@ -168,8 +179,8 @@ pub(super) const ROWS: &[Row] = &[
     chats(public("GitHubModels", "https://models.github.ai/inference")),
     Row {
         drops: NEW_BUT_EFFORT,
-        renames: OLD_BOUND,
         thoughts: Thoughts::Left,
+        members: members![],
         search_tool: Some("browser_search"),
         ..chats(public("Groq", "https://api.groq.com/openai/v1"))
     },
@@ -181,10 +192,10 @@ pub(super) const ROWS: &[Row] = &[
     },
     public("Hyperbolic", "https://api.hyperbolic.xyz/v1"),
     chats(public("Jina", "https://api.jina.ai/v1")),
-    Row { schemas: Schemas::Always, ..own("LMStudio") },
+    Row { renames: OLD_BOUND, schemas: Schemas::Always, ..own("LMStudio") },
     Row { responses: ALL, ..own("LiteLLM") },
-    Row { schemas: Schemas::Always, template_words: true, ..own("LlamaCpp") },
-    Row { drops: NEW_BUT_EFFORT, ..chats(public("MetaLlama", "https://api.llama.com/compat/v1")) },
+    Row { renames: OLD_BOUND, schemas: Schemas::Always, template_words: true, ..own("LlamaCpp") },
+    Row { drops: NEW_BUT_EFFORT, renames: &[], ..chats(public("MetaLlama", "https://api.llama.com/compat/v1")) },
     Row {
         drops: openai_only![
             "function_call",
@@ -200,9 +211,12 @@ pub(super) const ROWS: &[Row] = &[
         required: "any",
         usage: StreamUsage::Always,
         flat_text: true,
+        files: Files::ByUrl,
         names: Names::Tools,
         empty_turns: false,
         thoughts: Thoughts::Left,
+        members: members!["prefix"],
+        short_ids: true,
         schema_drops: &["$id", "$schema"],
         // Code models fill in what is missing between a prompt and a suffix.
         completions: Completions {
@@ -216,6 +230,7 @@ pub(super) const ROWS: &[Row] = &[
         drops: &["reasoning_effort", "thinking", "verbosity", "user", "metadata", "functions"],
         hottest: Some(1.0),
         flat_text: true,
+        fetches: false,
         ..chats(public("Moonshot", "https://api.moonshot.ai/v1"))
     },
     public("Nebius", "https://api.studio.nebius.ai/v1"),
@@ -235,7 +250,7 @@ pub(super) const ROWS: &[Row] = &[
         ],
         ..public("NvidiaNim", "https://integrate.api.nvidia.com/v1")
     },
-    Row { schemas: Schemas::Always, ..own("Ollama") },
+    Row { renames: OLD_BOUND, fetches: false, schemas: Schemas::Always, ..own("Ollama") },
     Row {
         drops: &["thinking"],
         cache_marks: false,
@@ -298,7 +313,6 @@ pub(super) const ROWS: &[Row] = &[
             "user",
             "verbosity",
         ],
-        renames: OLD_BOUND,
         flat_text: true,
         ..public("SambaNova", "https://api.sambanova.ai/v1")
     },
@@ -342,7 +356,6 @@ pub(super) const ROWS: &[Row] = &[
             "verbosity",
             "web_search_options",
         ],
-        renames: OLD_BOUND,
         names: Names::Users,
         strict_tools: false,
         responses: Some(&["metadata"]),
