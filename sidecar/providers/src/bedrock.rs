@@ -4,6 +4,7 @@
 //! messages with checksums ([`frames`]). A Claude can be asked in Anthropic's own words as well, by Bedrock's older API:
 //! `invoke/` in front of the model's id says so, and [`crate::anthropic`] does the rest.
 
+mod betas;
 mod content;
 pub(crate) mod embed;
 pub(crate) mod frames;
@@ -50,6 +51,11 @@ pub(crate) fn id(model: &str) -> &str {
 /// Whether a model can be held to a tool's schema.
 pub(crate) fn takes_strict(target: &Target<'_>) -> bool {
     model::Traits::of(target).strict
+}
+
+/// Whether a block goes on in Anthropic's own words: one that Claude is to cite.
+pub(crate) fn takes_cited(block: &Value, target: &Target<'_>) -> bool {
+    part::is_cited(block) && model::Traits::of(target).cites
 }
 
 /// Where a maker's own requests go, streamed or not.

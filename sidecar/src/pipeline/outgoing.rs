@@ -206,11 +206,18 @@ fn written(call: &Call, index: usize) -> Result<(Method, Option<HeaderValue>, Ou
     let target = target(call, index);
     let Some(passing) = &call.passing else {
         let (body, need) = call.limited(index);
-        return Ok((Method::POST, Some(JSON), encode(call.api, &body, &need, &target)?));
+        let outgoing = encode(call.api, &body, &need, &target)?;
+        return Ok((Method::POST, Some(JSON), with_betas(outgoing, &call.forwarded, target.dialect)));
     };
     let Sent { method, path, content_type, body } = passing.sent(&call.body, &target);
     let outgoing = Outgoing { path: path.into(), headers: Cow::Borrowed(&[]), body, dropped: Vec::new() };
     Ok((method, content_type, outgoing))
+}
+
+/// What the application asks of Claude by a header, where its door has another place for that.
+fn with_betas(outgoing: Outgoing, forwarded: &[(HeaderName, HeaderValue)], dialect: Dialect) -> Outgoing {
+    let betas = forwarded.iter().filter(|(name, _)| dialect == Dialect::BedrockInvoke && name == "anthropic-beta");
+    betas.filter_map(|(_, value)| value.to_str().ok()).fold(outgoing, Outgoing::with_betas)
 }
 
 #[cfg(test)]
@@ -235,6 +242,20 @@ mod tests {
         ];
         for (dropped, want) in rows {
             assert_eq!(named(dropped.clone()), want, "{dropped:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_of_claude_by_a_header_is_in_the_body_at_bedrock() {
+        let beta = (HeaderName::from_static("anthropic-beta"), HeaderValue::from_static("context-1m-2025-08-07"));
+        for (dialect, want) in [
+            (Dialect::BedrockInvoke, r#"{"anthropic_beta":["context-1m-2025-08-07"]}"#),
+            (Dialect::Anthropic, "{}"),
+            (Dialect::OpenAi, "{}"),
+        ] {
+            let (path, headers) = (Cow::Borrowed("/"), Cow::Borrowed([].as_slice()));
+            let outgoing = Outgoing { path, headers, body: "{}".into(), dropped: Vec::new() };
+            assert_eq!(with_betas(outgoing, std::slice::from_ref(&beta), dialect).body, want, "{dialect:?}");
         }
     }
 

@@ -81,7 +81,8 @@ pub(crate) fn encode_count(body: &Body, need: &Need, target: &Target<'_>) -> Res
         Host::Own | Host::Bedrock => Outgoing { path: format!("{}/count_tokens", outgoing.path).into(), ..outgoing },
         // A model of its own, which is told in the body whose tokens to count.
         Host::Vertex => {
-            let mut out = body.clone();
+            let mut out = Body::parse(outgoing.body.clone())?;
+            out.remove("anthropic_version");
             out.set("model", &vertex::name(target.model).into());
             Outgoing { path: vertex::COUNT_PATH.into(), body: out.to_bytes(), ..outgoing }
         }
@@ -132,6 +133,22 @@ mod tests {
         let need = read(Api::Messages, &body).map_err(|error| error.message)?;
         let out = encode(&body, &need, target).map_err(|error| error.message)?;
         Ok((serde_json::from_slice(&out.body).unwrap(), out.dropped))
+    }
+
+    #[test]
+    fn what_is_counted_at_vertex_is_what_would_be_sent() {
+        let thought = json!({"type": "thinking", "thinking": "hm", "signature": ""});
+        let turns = json!([{"role": "user", "content": "a"},
+            {"role": "assistant", "content": [thought, {"type": "text", "text": "b"}]},
+            {"role": "user", "content": "c"}]);
+        let body = Body::parse(json!({"model": "chat", "messages": turns}).to_string().into()).unwrap();
+        let need = read(Api::CountTokens, &body).unwrap();
+        let target = Target { host: Host::Vertex, ..Target::new(Dialect::Anthropic, "claude-sonnet-4-5@20250929") };
+        let out = encode_count(&body, &need, &target).unwrap();
+        let sent: Value = serde_json::from_slice(&out.body).unwrap();
+        assert_eq!(sent["messages"][1]["content"], json!([{"type": "text", "text": "b"}]));
+        let keys: Vec<_> = sent.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!((&*out.path, keys), (vertex::COUNT_PATH, vec!["messages", "model"]));
     }
 
     #[test]

@@ -131,6 +131,8 @@ impl Draft<'_> {
             "reasoning_effort" | "thinking" if !self.traits.thinks => self.refuse(key, value),
             "reasoning_effort" => self.effort(&value),
             "thinking" => self.thinking(value),
+            // A header at its maker's own door, which refuses it here.
+            "anthropic_beta" if self.target.host == Host::Own => self.refuse(key, value),
             _ if OWN.contains(&key) => {
                 self.set(key, value);
                 Ok(())

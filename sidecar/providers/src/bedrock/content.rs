@@ -116,7 +116,7 @@ impl Conversation {
         self.uses_tools = true;
         let rich = self.traits.rich_results;
         let is = |block: &Value, kinds: &[&str]| kinds.iter().any(|kind| block.get(*kind).is_some());
-        let taken: &[&str] = if rich { &["text", "image", "document"] } else { &["text"] };
+        let taken: &[&str] = if rich { &["text", "image", "document", "searchResult"] } else { &["text"] };
         let blocks = self.reader.blocks(content, &format!("{at}.content"))?;
         let (mut said, others): (Vec<_>, Vec<_>) = blocks.into_iter().partition(|block| is(block, taken));
         let (marks, shown): (Vec<_>, Vec<_>) = others.into_iter().partition(|block| is(block, &["cachePoint"]));

@@ -31,6 +31,8 @@ pub(super) struct Traits {
     pub(super) signed: bool,
     /// Takes what a tool showed, and that it failed, in words of their own.
     pub(super) rich_results: bool,
+    /// Says where in a document, or in what was found, it has something from.
+    pub(super) cites: bool,
     /// Searches the web itself.
     pub(super) search: bool,
     /// Stops at sequences of white space alone.
@@ -86,6 +88,7 @@ const UNKNOWN: Traits = Traits {
     cache: false,
     signed: false,
     rich_results: false,
+    cites: false,
     search: false,
     blank_stops: true,
     audio: true,
@@ -158,6 +161,7 @@ impl Traits {
             cache: true,
             signed: true,
             rich_results: version >= (3, 0),
+            cites: version >= (3, 7),
             blank_stops: false,
             audio: false,
             ..UNKNOWN

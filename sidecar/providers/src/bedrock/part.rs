@@ -71,6 +71,8 @@ impl Reader {
             "image_url" => Some(image(&mut part, at)?),
             "file" => Some(self.file(&mut part, at)?),
             "input_audio" => Some(self.audio(&mut part, at)?),
+            "document" if self.traits.cites => Some(self.document(&part, at)?),
+            "search_result" if self.traits.cites => Some(found(&part, at)?),
             "" => return Err(BadRequest::at(at, format!("{at} has no \"type\""))),
             other => return Err(BadRequest::at(at, format!("{at} is a {other:?}, which Bedrock has no word for"))),
         };
@@ -112,13 +114,33 @@ impl Reader {
         if media_type.starts_with("image/") {
             return picture(media_type, bytes, at);
         }
-        let format = DOCUMENTS.iter().find(|(known, _)| *known == media_type).map(|(_, format)| *format);
-        let format = format.ok_or_else(|| {
-            let formats = "pdf, txt, md, csv, html, doc, docx, xls and xlsx";
-            BadRequest::at(at, format!("{at} is a {media_type:?}, Bedrock reads {formats}"))
-        })?;
+        let format = format(media_type, at)?;
         let name = self.name(file.get("filename").and_then(Value::as_str));
         Ok(json!({"document": {"format": format, "name": name, "source": {"bytes": bytes}}}))
+    }
+
+    /// A document in Anthropic's own words, with what is said of it.
+    fn document(&mut self, part: &Map<String, Value>, at: &str) -> Result<Value, BadRequest> {
+        let source = part.get("source").unwrap_or(&Value::Null);
+        let text = |key: &str| source[key].as_str().filter(|text| !text.is_empty());
+        let (format, source) = match (source["type"].as_str(), text("media_type"), text("data")) {
+            (Some("text"), _, Some(text)) => ("txt", json!({"text": text})),
+            (Some("content"), ..) => ("txt", json!({"content": texts(&source["content"], at)?})),
+            (Some("base64"), Some(media_type), Some(data)) => (format(media_type, at)?, json!({"bytes": data})),
+            _ => {
+                let message = format!("{at}.source is neither text nor base64, and Bedrock fetches nothing else");
+                return Err(BadRequest::at(at, message));
+            }
+        };
+        let name = self.name(part.get("title").and_then(Value::as_str));
+        let mut document = json!({"format": format, "name": name, "source": source});
+        if let Some(context) =
+            part.get("context").filter(|context| context.as_str().is_some_and(|text| !text.is_empty()))
+        {
+            document["context"] = context.clone();
+        }
+        cite(&mut document, part);
+        Ok(json!({"document": document}))
     }
 
     /// A name of letters, digits and a few marks, which no other document has.
@@ -137,6 +159,56 @@ impl Reader {
         self.names.push(name.clone());
         if same > 0 { format!("{name} ({})", same + 1) } else { name }
     }
+}
+
+/// Whether a block of Anthropic's is to be cited, and all of it can be shown here.
+pub(super) fn is_cited(block: &Value) -> bool {
+    let source = &block["source"];
+    let texts = |list: &Value| list.as_array().is_some_and(|list| list.iter().all(|part| part["type"] == "text"));
+    let can_be = match (block["type"].as_str(), source["type"].as_str()) {
+        (Some("search_result"), _) => texts(&block["content"]),
+        (Some("document"), Some("content")) => source["content"].is_string() || texts(&source["content"]),
+        (Some("document"), Some("text" | "base64")) => true,
+        _ => false,
+    };
+    can_be && cites(&block["citations"])
+}
+
+fn cites(citations: &Value) -> bool {
+    citations["enabled"] == true
+}
+
+fn cite(block: &mut Value, part: &Map<String, Value>) {
+    if part.get("citations").is_some_and(cites) {
+        block["citations"] = json!({"enabled": true});
+    }
+}
+
+/// What a search found, in Anthropic's own words.
+fn found(part: &Map<String, Value>, at: &str) -> Result<Value, BadRequest> {
+    let said = |key: &str| part.get(key).and_then(Value::as_str).ok_or_else(|| missing(at, key));
+    let content = texts(part.get("content").unwrap_or(&Value::Null), at)?;
+    let mut found = json!({"source": said("source")?, "title": said("title")?, "content": content});
+    cite(&mut found, part);
+    Ok(json!({"searchResult": found}))
+}
+
+/// A text, or several of which each can be cited.
+fn texts(content: &Value, at: &str) -> Result<Vec<Value>, BadRequest> {
+    let all = match content {
+        Value::String(text) => Some(vec![json!({"text": text})]),
+        Value::Array(parts) => parts.iter().map(|part| Some(json!({"text": part["text"].as_str()?}))).collect(),
+        _ => None,
+    };
+    all.ok_or_else(|| BadRequest::at(at, format!("{at} holds something else than text, which Claude cannot cite")))
+}
+
+fn format(media_type: &str, at: &str) -> Result<&'static str, BadRequest> {
+    let format = DOCUMENTS.iter().find(|(known, _)| *known == media_type).map(|(_, format)| *format);
+    format.ok_or_else(|| {
+        let formats = "pdf, txt, md, csv, html, doc, docx, xls and xlsx";
+        BadRequest::at(at, format!("{at} is a {media_type:?}, Bedrock reads {formats}"))
+    })
 }
 
 pub(super) fn text_block(text: String) -> Option<Value> {
@@ -179,7 +251,10 @@ fn picture(media_type: &str, bytes: &str, at: &str) -> Result<Value, BadRequest>
 /// The media type and the base64 text of a data URL. Bedrock fetches nothing.
 fn data<'a>(url: &'a str, at: &str) -> Result<(&'a str, &'a str), BadRequest> {
     data_url(url).ok_or_else(|| {
-        let message = format!("{at} is no base64 data URL (data:image/png;base64,…), and Bedrock fetches no others");
+        let message = format!(
+            "{at} is no base64 data URL, and Bedrock fetches no others (send it as data:image/png;base64,… or the like, or \
+             ask a backend that fetches)"
+        );
         BadRequest::at(at, message)
     })
 }

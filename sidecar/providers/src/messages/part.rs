@@ -1,20 +1,24 @@
 //! One block of a message, from Anthropic's words to OpenAI's.
 //!
 //! Of documents the others know a name at most. What else is said of one stands in front of it as text, for the model to
-//! read; that its answer is to cite it, nobody else can be told, and the application hears of that.
+//! read; that its answer is to cite it, nobody but Claude can be told, and the application hears of that.
 
 use serde_json::{Value, json};
 
 use crate::anthropic::part::marked;
-use crate::{BadRequest, Dialect, Target, Unsupported};
+use crate::openai::table::Files;
+use crate::{BadRequest, Dialect, Target, Unsupported, bedrock};
 
 /// The parts that a block becomes; mostly one.
-pub(super) fn parts(mut block: Value, dialect: Dialect, at: &str) -> Result<Vec<Value>, BadRequest> {
+pub(super) fn parts(mut block: Value, target: &Target<'_>, at: &str) -> Result<Vec<Value>, BadRequest> {
+    if is_own(&block, target) {
+        return Ok(vec![block]);
+    }
     let mark = block.get_mut("cache_control").map(Value::take);
     let mut parts = match block["type"].as_str().unwrap_or_default() {
         "text" => vec![text(block["text"].take())],
         "image" => vec![json!({"type": "image_url", "image_url": {"url": url(&block["source"], at)?}})],
-        "document" => document(block, dialect, at)?,
+        "document" => document(block, target, at)?,
         "search_result" => vec![found(&block)],
         "" => return Err(BadRequest::at(at, format!("{at} has no \"type\""))),
         other => {
@@ -40,7 +44,7 @@ fn url(source: &Value, at: &str) -> Result<String, BadRequest> {
     }
 }
 
-fn document(mut block: Value, dialect: Dialect, at: &str) -> Result<Vec<Value>, BadRequest> {
+fn document(mut block: Value, target: &Target<'_>, at: &str) -> Result<Vec<Value>, BadRequest> {
     let mut source = block["source"].take();
     let (title, context) = (block["title"].as_str(), block["context"].as_str());
     match source["type"].as_str() {
@@ -52,13 +56,13 @@ fn document(mut block: Value, dialect: Dialect, at: &str) -> Result<Vec<Value>, 
             };
             let mut all = heading(title, context).map(text).into_iter().collect::<Vec<_>>();
             for block in content.into_iter().filter(|block| block["type"] == "text" || block["type"] == "image") {
-                all.extend(parts(block, dialect, at)?);
+                all.extend(parts(block, target, at)?);
             }
             Ok(all)
         }
         kind => {
             let file = if kind == Some("url") {
-                if dialect != Dialect::Gemini {
+                if target.dialect != Dialect::Gemini && target.row.files != Files::ByUrl {
                     let message =
                         format!("{at} is a document by URL, which this backend does not fetch (send it as base64)");
                     return Err(BadRequest::at(at, message));
@@ -123,13 +127,18 @@ fn leave_out(at: String, what: &str, target: &Target<'_>, dropped: &mut Vec<Stri
     Ok(())
 }
 
-/// Tells of the blocks whose citations are asked for: nobody but Anthropic gives them.
+/// Whether a block goes on in Anthropic's own words.
+fn is_own(block: &Value, target: &Target<'_>) -> bool {
+    target.dialect == Dialect::Bedrock && bedrock::takes_cited(block, target)
+}
+
+/// Tells of the blocks whose citations are asked for, where nobody gives them.
 fn uncited(content: &Value, at: &str, target: &Target<'_>, dropped: &mut Vec<String>) -> Result<(), BadRequest> {
     for (index, block) in content.as_array().into_iter().flatten().enumerate() {
         let at = format!("{at}[{index}]");
         match block["type"].as_str() {
             Some("tool_result") => uncited(&block["content"], &format!("{at}.content"), target, dropped)?,
-            Some("document" | "search_result") if block["citations"]["enabled"] == true => {
+            Some("document" | "search_result") if block["citations"]["enabled"] == true && !is_own(block, target) => {
                 leave_out(format!("{at}.citations"), "be told to cite a document", target, dropped)?;
             }
             _ => {}
@@ -181,7 +190,7 @@ mod tests {
                 (Dialect::OpenAi, "/messages/0/content"),
                 (Dialect::Cohere, "/messages/0/content"),
                 (Dialect::Gemini, "/contents/0/parts/0/text"),
-                (Dialect::Bedrock, "/messages/0/content/0/text"),
+                (Dialect::Ollama, "/messages/0/content"),
             ] {
                 let dropped = if lost { vec!["messages[0].content[0].citations".to_owned()] } else { Vec::new() };
                 for unsupported in [Unsupported::Drop, Unsupported::Pass] {
@@ -192,6 +201,54 @@ mod tests {
                 assert_eq!(refused.is_err(), lost, "{dialect:?} {block}");
             }
         }
+    }
+
+    #[test]
+    fn claude_at_bedrock_cites_what_it_is_shown() {
+        let cited = json!({"enabled": true});
+        let parts = json!([{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]);
+        let several = json!([{"text": "one"}, {"text": "two"}]);
+        let document = |source: Value| json!({"type": "document", "source": source, "title": "T.pdf", "context": "C", "citations": cited});
+        let shown = |format: &str, source: Value| json!({"document": {"format": format, "name": "T", "source": source, "context": "C", "citations": cited}});
+        let pdf = json!({"type": "base64", "media_type": "application/pdf", "data": "QUJD"});
+        let search =
+            json!({"type": "search_result", "title": "T", "source": "https://x", "content": parts, "citations": cited});
+        let found = json!({"source": "https://x", "title": "T", "content": several, "citations": cited});
+        let rows = [
+            (
+                document(json!({"type": "text", "media_type": "text/plain", "data": "body"})),
+                shown("txt", json!({"text": "body"})),
+            ),
+            (
+                document(json!({"type": "content", "content": "body"})),
+                shown("txt", json!({"content": [{"text": "body"}]})),
+            ),
+            (document(json!({"type": "content", "content": parts})), shown("txt", json!({"content": several}))),
+            (document(pdf.clone()), shown("pdf", json!({"bytes": "QUJD"}))),
+            (search, json!({"searchResult": found})),
+        ];
+        for (mut block, want) in rows {
+            block["cache_control"] = json!({"type": "ephemeral"});
+            for unsupported in [Unsupported::Drop, Unsupported::Reject] {
+                let (sent, told) = sent(Dialect::Bedrock, unsupported, &json!([block])).unwrap();
+                let content = &sent["messages"][0]["content"];
+                assert_eq!((&content[0], told), (&want, Vec::new()), "{block}");
+                assert_eq!(content[1], json!({"cachePoint": {"type": "default"}}), "{block}");
+            }
+        }
+        let text = json!({"type": "text", "media_type": "text/plain", "data": "body"});
+        let image = json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "QUJD"}});
+        let mixed = document(json!({"type": "content", "content": [image]}));
+        let (sent, told) = sent(Dialect::Bedrock, Unsupported::Drop, &json!([mixed])).unwrap();
+        assert_eq!(told, ["messages[0].content[0].citations"], "{sent}");
+        // Nova knows no citations.
+        let request =
+            json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [document(text)]}]});
+        let body = Body::parse(request.to_string().into()).unwrap();
+        let need = read(Api::Messages, &body).unwrap();
+        let nova = Target::new(Dialect::Bedrock, "amazon.nova-pro-v1:0");
+        let out = encode(Api::Messages, &body, &need, &nova).unwrap();
+        assert_eq!(out.dropped, ["messages[0].content[0].citations"]);
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(crate) fn to_chat(body: &Body, need: &Need, target: &Target<'_>) -> Result<(
 }
 
 fn messages(body: &Body, target: &Target<'_>, dropped: &mut Vec<String>) -> Result<Vec<Value>, BadRequest> {
-    let (mut out, dialect) = (Vec::new(), target.dialect);
+    let mut out = Vec::new();
     match body.value("system") {
         None => {}
         Some(Value::String(text)) => out.push(json!({"role": "system", "content": text})),
@@ -55,7 +55,7 @@ fn messages(body: &Body, target: &Target<'_>, dropped: &mut Vec<String>) -> Resu
             let parts = blocks
                 .into_iter()
                 .enumerate()
-                .map(|(index, block)| part::parts(block, dialect, &format!("system[{index}]")));
+                .map(|(index, block)| part::parts(block, target, &format!("system[{index}]")));
             out.push(json!({"role": "system", "content": parts.collect::<Result<Vec<_>, _>>()?.concat()}));
         }
         Some(_) => return Err(BadRequest::at("system", "\"system\" must be a string or a list of text blocks")),
@@ -65,7 +65,7 @@ fn messages(body: &Body, target: &Target<'_>, dropped: &mut Vec<String>) -> Resu
     };
     for (index, turn) in turns.into_iter().enumerate() {
         part::untold(&turn, &format!("messages[{index}].content"), target, dropped)?;
-        out.extend(turn::messages(turn, dialect, &format!("messages[{index}]"))?);
+        out.extend(turn::messages(turn, target, &format!("messages[{index}]"))?);
     }
     Ok(out)
 }

@@ -7,10 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::part::parts;
 use crate::anthropic::part::{is_signed, marked};
-use crate::{BadRequest, Dialect, function, gemini};
+use crate::{BadRequest, Dialect, Target, function, gemini};
 
 /// The messages a turn becomes.
-pub(super) fn messages(mut turn: Value, dialect: Dialect, at: &str) -> Result<Vec<Value>, BadRequest> {
+pub(super) fn messages(mut turn: Value, target: &Target<'_>, at: &str) -> Result<Vec<Value>, BadRequest> {
+    let dialect = target.dialect;
     let role = turn["role"].as_str().unwrap_or_default().to_owned();
     let content = turn.get_mut("content").map(Value::take).unwrap_or_default();
     let blocks = match content {
@@ -23,7 +24,7 @@ pub(super) fn messages(mut turn: Value, dialect: Dialect, at: &str) -> Result<Ve
             Ok(in_order(blocks).into_iter().flat_map(|blocks| assistant(blocks, dialect)).collect())
         }
         "assistant" => Ok(assistant(blocks, dialect)),
-        role => user(role, blocks, dialect, at),
+        role => user(role, blocks, target, at),
     }
 }
 
@@ -120,7 +121,7 @@ fn take_text(block: &mut Value) -> Option<String> {
     }
 }
 
-fn user(role: &str, blocks: Vec<Value>, dialect: Dialect, at: &str) -> Result<Vec<Value>, BadRequest> {
+fn user(role: &str, blocks: Vec<Value>, target: &Target<'_>, at: &str) -> Result<Vec<Value>, BadRequest> {
     let mut messages = Vec::new();
     let mut said = Vec::new();
     for (index, mut block) in blocks.into_iter().enumerate() {
@@ -128,18 +129,18 @@ fn user(role: &str, blocks: Vec<Value>, dialect: Dialect, at: &str) -> Result<Ve
         if block["type"] == "tool_result" {
             let (content, is_error) = (block["content"].take(), block["is_error"] == true);
             let mut answer = json!({"role": "tool", "tool_call_id": block["tool_use_id"]});
-            if dialect == Dialect::Bedrock {
+            if target.dialect == Dialect::Bedrock {
                 // It has Anthropic's words for both.
-                answer["content"] = shown(content, dialect, &at)?;
+                answer["content"] = shown(content, target, &at)?;
                 answer["is_error"] = is_error.into();
             } else {
-                let (text, images) = result(content, dialect, &at)?;
+                let (text, images) = result(content, target, &at)?;
                 answer["content"] = if is_error { function::failed(&text) } else { text }.into();
                 said.extend(images);
             }
             messages.push(marked(answer, block.get_mut("cache_control").map(Value::take)));
         } else {
-            said.extend(parts(block, dialect, &at)?);
+            said.extend(parts(block, target, &at)?);
         }
     }
     if said.is_empty() {
@@ -155,7 +156,7 @@ fn user(role: &str, blocks: Vec<Value>, dialect: Dialect, at: &str) -> Result<Ve
 }
 
 /// A tool's result as text; its images, which a tool's message cannot hold, follow in the user's.
-fn result(content: Value, dialect: Dialect, at: &str) -> Result<(String, Vec<Value>), BadRequest> {
+fn result(content: Value, target: &Target<'_>, at: &str) -> Result<(String, Vec<Value>), BadRequest> {
     let blocks = match content {
         Value::Array(blocks) => blocks,
         Value::Null => return Ok((String::new(), Vec::new())),
@@ -165,7 +166,7 @@ fn result(content: Value, dialect: Dialect, at: &str) -> Result<(String, Vec<Val
     let mut texts = Vec::new();
     let mut images = Vec::new();
     for block in blocks {
-        for mut part in parts(block, dialect, at)? {
+        for mut part in parts(block, target, at)? {
             if part["type"] == "text" {
                 texts.extend(take_text(&mut part));
             } else {
@@ -177,10 +178,10 @@ fn result(content: Value, dialect: Dialect, at: &str) -> Result<(String, Vec<Val
 }
 
 /// A tool's result with all that is in it, as the parts of a message.
-fn shown(content: Value, dialect: Dialect, at: &str) -> Result<Value, BadRequest> {
+fn shown(content: Value, target: &Target<'_>, at: &str) -> Result<Value, BadRequest> {
     match content {
         Value::Array(blocks) => {
-            let parts = blocks.into_iter().map(|block| parts(block, dialect, at));
+            let parts = blocks.into_iter().map(|block| parts(block, target, at));
             Ok(parts.collect::<Result<Vec<_>, _>>()?.concat().into())
         }
         Value::Null | Value::String(_) => Ok(content),
@@ -191,7 +192,7 @@ fn shown(content: Value, dialect: Dialect, at: &str) -> Result<Value, BadRequest
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Api, Body, Target, encode, read};
+    use crate::{Api, Body, encode, read};
 
     #[test]
     fn a_tool_that_failed_is_known_to_have_failed_whoever_is_asked() {
@@ -208,7 +209,7 @@ mod tests {
             let block = json!({"type": "tool_result", "tool_use_id": "c1", "is_error": is_error, "content": content});
             let turn = json!({"role": "user", "content": [block]});
             for dialect in [Dialect::OpenAi, Dialect::Gemini, Dialect::Cohere] {
-                let sent = messages(turn.clone(), dialect, "messages[0]").unwrap();
+                let sent = messages(turn.clone(), &Target::new(dialect, "m"), "messages[0]").unwrap();
                 assert_eq!(sent[0]["content"], want, "{turn}");
             }
         }
