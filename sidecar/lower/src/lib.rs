@@ -21,6 +21,8 @@ pub struct Manner {
     pub any_schema: bool,
     /// Runs tools of its own.
     pub hosted_tools: bool,
+    /// Fetches images that are given by their URLs.
+    pub image_urls: bool,
     /// By how much estimates are off.
     pub calibration: Option<Arc<Calibration>>,
 }
@@ -44,7 +46,7 @@ pub fn candidate(given: &wire::Backend, manner: Manner) -> Candidate {
         abilities: _,
         deprecated_on: _,
     } = model;
-    let Manner { any_schema, hosted_tools, calibration } = manner;
+    let Manner { any_schema, hosted_tools, image_urls, calibration } = manner;
     Candidate {
         primary: *role == wire::Role::Primary,
         window: *context_window_tokens,
@@ -61,6 +63,7 @@ pub fn candidate(given: &wire::Backend, manner: Manner) -> Candidate {
         tools: *tools,
         parallel_tools: *parallel_tools,
         images: *vision,
+        image_urls,
         per_image: images::per_image(&model.name),
         // A call that is forced stands in for a schema, and what stands in for one is better than nobody.
         json_schema: *json_schema || *tools || any_schema,

@@ -31,6 +31,7 @@ const CANDIDATE: Candidate = Candidate {
     tools: true,
     parallel_tools: true,
     images: true,
+    image_urls: true,
     per_image: None,
     json_schema: true,
     hosted_tools: true,

@@ -44,6 +44,8 @@ pub struct Candidate {
     /// Calls several tools at once.
     pub parallel_tools: bool,
     pub images: bool,
+    /// And fetches those that are given by their URLs.
+    pub image_urls: bool,
     /// What it makes of one. None: nobody knows.
     pub per_image: Option<PerImage>,
     pub json_schema: bool,
@@ -64,6 +66,8 @@ pub struct Demand {
     pub tools: bool,
     pub parallel_tools: bool,
     pub images: bool,
+    /// Some are given by their URLs.
+    pub image_urls: bool,
     pub json_schema: bool,
     pub hosted_tools: bool,
     /// Answers asked for beyond the first.
@@ -131,6 +135,7 @@ pub enum Skip {
     NoTools,
     NoParallelTools,
     NoImages,
+    NoImageUrls,
     NoJsonSchema,
     NoHostedTools,
     /// It has no such API, or not what the request is about.
@@ -226,6 +231,7 @@ impl Skip {
             Self::NoTools => "tools",
             Self::NoParallelTools => "parallel_tools",
             Self::NoImages => "images",
+            Self::NoImageUrls => "image_urls",
             Self::NoJsonSchema => "json_schema",
             Self::NoHostedTools => "hosted_tools",
             Self::Unable => "api",
@@ -313,7 +319,8 @@ impl Question<'_> {
     }
 
     fn check(&self, index: usize, candidate: &Candidate) -> Check {
-        let Demand { output, tools, parallel_tools, images, json_schema, hosted_tools, unable, .. } = self.demand;
+        let Demand { output, tools, parallel_tools, images, image_urls, json_schema, hosted_tools, unable, .. } =
+            self.demand;
         if unable.contains(index) {
             return Check::Skip(Skip::Unable);
         }
@@ -340,6 +347,9 @@ impl Question<'_> {
         }
         if images && !candidate.images {
             return Check::Skip(Skip::NoImages);
+        }
+        if image_urls && !candidate.image_urls {
+            return Check::Skip(Skip::NoImageUrls);
         }
         if json_schema && !candidate.json_schema {
             return Check::Skip(Skip::NoJsonSchema);

@@ -11,7 +11,7 @@ mod tools;
 
 use serde_json::Value;
 
-use crate::Usage;
+use crate::{Target, Usage};
 
 /// In front of the signature of a thought of Gemini's, where an application of Anthropic's API keeps it: in a block of
 /// thinking, which it sends back as it got it, to whoever answers next. Only Gemini can read it there.
@@ -41,6 +41,11 @@ fn is_malformed(reason: &str) -> bool {
 fn is_blocked(reason: &str) -> bool {
     matches!(reason, "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "MODEL_ARMOR")
         || reason.starts_with("IMAGE_")
+}
+
+/// Whether a model reads what is anywhere on the web.
+pub(crate) fn fetches(target: &Target<'_>) -> bool {
+    model::Traits::of(target).urls
 }
 
 /// The counts of an answer, or of a chunk: they are cumulative there.

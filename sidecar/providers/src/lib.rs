@@ -43,6 +43,7 @@ pub mod tokens;
 mod translate;
 mod usage;
 mod vertex;
+mod words;
 
 pub use abilities::{Abilities, Efforts};
 pub use body::{Body, loose, respelt, weight};

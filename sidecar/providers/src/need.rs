@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::responses::state;
 use crate::{Api, BadRequest, Body, Pass, Pieces, Tier, format, usage};
 pub use beside::Beside;
-use held::{has_calls, has_images};
+use held::{Images, has_calls};
 
 /// Longer than any model's name; a bound on what reaches logs and metrics.
 const MAX_MODEL_BYTES: usize = 256;
@@ -25,13 +25,15 @@ pub struct Need {
     pub wants_stream_usage: bool,
     /// The answer's bound as the application wrote it.
     pub max_output_tokens: Option<u64>,
-    /// `n`: how many answers.
+    /// `n`: how many answers, or `best_of` how many.
     pub choices: u32,
     /// It declares some, or its conversation has calls of some or what they found.
     pub tools: bool,
     /// Asked for in so many words; a model without them is no reason to refuse a request that left it open.
     pub parallel_tools: bool,
     pub images: bool,
+    /// Some of them are where their URLs say: somebody has to fetch them.
+    pub image_urls: bool,
     pub json_schema: bool,
     /// A tool that the provider itself has to run: a search, an interpreter. Of several, the first.
     pub hosted_tool: Option<String>,
@@ -52,6 +54,7 @@ pub fn read(api: Api, body: &Body) -> Result<Need, BadRequest> {
     format::check(api, body)?;
     let model = left_out(api, model(body), "model", body, &mut kept)?;
     let messages = left_out(api, messages(api, body), "input", body, &mut kept)?;
+    let images = Images::of(api, body);
     let declares = body.array_len("tools").unwrap_or(0) + body.array_len("functions").unwrap_or(0) > 0;
     Ok(Need {
         model,
@@ -61,7 +64,8 @@ pub fn read(api: Api, body: &Body) -> Result<Need, BadRequest> {
         choices: choices(api, body)?,
         tools: declares || has_calls(api, body),
         parallel_tools: declares && parallel_tools(api, body)?,
-        images: has_images(api, body),
+        images: images > Images::None,
+        image_urls: images == Images::ByUrl,
         json_schema: wants_schema(body),
         hosted_tool: if api == Api::Responses { state::hosted_tool(body) } else { None },
         messages,
@@ -269,6 +273,25 @@ mod tests {
     }
 
     #[test]
+    fn all_answers_that_are_written_count() {
+        let rows = [
+            (json!({"n": 2}), Ok(2)),
+            (json!({"best_of": 20}), Ok(20)),
+            (json!({"n": 2, "best_of": null}), Ok(2)),
+            (json!({"n": 2, "best_of": 5}), Ok(5)),
+            (json!({"best_of": 1_000}), Err("n")),
+        ];
+        for (more, want) in rows {
+            let mut body = json!({"model": "m", "prompt": "hi"});
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let got = need(Api::Completions, &body).map(|need| need.choices);
+            assert_eq!(got.map_err(|bad| bad.param.unwrap_or_default()), want.map_err(str::to_owned), "{more}");
+        }
+        let chat = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "best_of": 7});
+        assert_eq!(need(Api::ChatCompletions, &chat).map(|need| need.choices), Ok(1));
+    }
+
+    #[test]
     fn what_is_asked_for_is_seen() {
         let body = json!({"model": "chat", "stream": true, "stream_options": {"include_usage": true}, "n": 3,
             "max_tokens": 5, "max_completion_tokens": 7, "tools": [{}], "parallel_tool_calls": true,
@@ -283,6 +306,7 @@ mod tests {
             tools: true,
             parallel_tools: true,
             images: true,
+            image_urls: false,
             json_schema: true,
             hosted_tool: None,
             messages: 2,

@@ -10,7 +10,7 @@ use crate::openai::request::unsupported;
 use crate::openai::table::Path;
 use crate::{
     Abilities, Api, BadRequest, Body, Dialect, Fault, Need, Row, Usage, anthropic, bedrock, choice, cohere,
-    completions, embed, format, function, gemini, messages, ollama, openai, pass, responses, vertex,
+    completions, embed, format, function, gemini, messages, ollama, openai, pass, responses, vertex, words,
 };
 
 /// U+FEFF, the mark of a text's byte order.
@@ -96,6 +96,18 @@ impl Speech {
     #[must_use]
     pub fn has_responses(&self, api_version: Option<&str>) -> bool {
         self.dialect == Dialect::OpenAi && self.host == Host::Own && self.row.has_responses(api_version)
+    }
+
+    /// Whether images that are given by their URLs are fetched there.
+    #[must_use]
+    pub fn fetches_images(&self, model: &str) -> bool {
+        match self.dialect {
+            Dialect::OpenAi => self.row.fetches,
+            Dialect::Anthropic => self.host == Host::Own,
+            Dialect::Gemini => gemini::fetches(&Target { host: self.host, ..Target::new(self.dialect, model) }),
+            Dialect::Cohere => true,
+            Dialect::Bedrock | Dialect::BedrockInvoke | Dialect::Ollama => false,
+        }
     }
 
     /// A model at Vertex AI, where each speaks as its maker does.
@@ -244,7 +256,7 @@ pub fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result
     if api == Api::ChatCompletions
         && let Some((chat, dropped)) = choice::settled(body, target.allows_some_tools(), |tool| target.takes(tool))
     {
-        return by_chat(&chat, dropped, need, target);
+        return words::by_chat((api, body), &chat, dropped, need, target);
     }
     written(api, body, need, target)
 }
@@ -261,7 +273,7 @@ fn written(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
     match (api, target.dialect) {
         (Api::Completions, _) if !target.completes() => {
             let (chat, dropped) = completions::request::to_chat(body, target)?;
-            by_chat(&chat, dropped, need, target)
+            words::by_chat((api, body), &chat, dropped, need, target)
         }
         (Api::ChatCompletions | Api::Completions | Api::Embeddings, Dialect::OpenAi) => {
             openai::request::encode(api, body, need, target)
@@ -276,14 +288,14 @@ fn written(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
         (Api::Responses, _) if target.has_responses() => responses::native::encode(body, target),
         (Api::Responses, _) => {
             let (chat, dropped) = responses::request::to_chat(body, need, target)?;
-            by_chat(&chat, dropped, need, target)
+            words::by_chat((api, body), &chat, dropped, need, target)
         }
         (Api::Messages, Dialect::Anthropic | Dialect::BedrockInvoke) => {
             anthropic::passthrough::encode(body, need, target)
         }
         (Api::Messages, _) => {
             let (chat, dropped) = messages::request::to_chat(body, need, target)?;
-            by_chat(&chat, dropped, need, target)
+            words::by_chat((api, body), &chat, dropped, need, target)
         }
         (Api::Embeddings, Dialect::Anthropic) => {
             let message =
@@ -298,13 +310,6 @@ fn written(api: Api, body: &Body, need: &Need, target: &Target<'_>) -> Result<Ou
         (Api::Embeddings, Dialect::Bedrock | Dialect::BedrockInvoke) => bedrock::embed::encode(body, target),
         (Api::Embeddings, _) => embed::encode(body, target),
     }
-}
-
-/// What has become a chat's request goes on from there.
-fn by_chat(chat: &Body, dropped: Vec<String>, need: &Need, target: &Target<'_>) -> Result<Outgoing, BadRequest> {
-    let mut outgoing = encode(Api::ChatCompletions, chat, need, target)?;
-    outgoing.dropped.extend(dropped);
-    Ok(outgoing)
 }
 
 /// Reads a whole answer (status 200). An error inside, HTML or truncated JSON is a [`Fault`]. `shown_model` is the model's
@@ -352,5 +357,45 @@ pub fn decode_at(
         (Api::Messages, _) => messages::response::decode(shown_model, stamp, chat(body)?.body),
         (Api::CountTokens | Api::Tokenize, _) => anthropic::passthrough::decode_count(body),
         (Api::Pass(pass), _) => pass::decode(pass, dialect, shown_model, body),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{read, row};
+
+    #[test]
+    fn whoever_fetches_no_images_is_passed_over_and_says_so_when_asked() {
+        let own = |dialect, kind| Speech::of(dialect, row(kind));
+        let vertex = Speech::at_vertex;
+        let rows = [
+            (own(Dialect::OpenAi, "OpenAI"), "gpt-4o", true),
+            (own(Dialect::Anthropic, "Anthropic"), "claude-sonnet-4-5", true),
+            (own(Dialect::Gemini, "Gemini"), "gemini-2.5-pro", true),
+            (own(Dialect::Gemini, "Gemini"), "gemini-2.0-flash", false),
+            (vertex("gemini-2.0-flash"), "gemini-2.0-flash", true),
+            (own(Dialect::Cohere, "Cohere"), "command-a-vision", true),
+            (vertex("claude-sonnet-4-5"), "claude-sonnet-4-5", false),
+            (Speech::at_bedrock("amazon.nova-pro-v1:0"), "amazon.nova-pro-v1:0", false),
+            (Speech::at_bedrock("invoke/anthropic.claude-opus-5"), "invoke/anthropic.claude-opus-5", false),
+            (own(Dialect::Ollama, "Ollama"), "llava", false),
+        ];
+        let image = json!({"type": "image_url", "image_url": {"url": "https://example.com/a.png"}});
+        let request = json!({"model": "m", "messages": [{"role": "user", "content": [image]}]});
+        let body = Body::parse(request.to_string().into()).unwrap();
+        let need = read(Api::ChatCompletions, &body).unwrap();
+        for (Speech { dialect, host, row }, model, fetches) in rows {
+            assert_eq!(Speech { dialect, host, row }.fetches_images(model), fetches, "{model}");
+            let target = Target { host, row, ..Target::new(dialect, model) };
+            let sent = encode(Api::ChatCompletions, &body, &need, &target);
+            assert_eq!(sent.is_ok(), fetches, "{model}");
+            assert!(sent.err().is_none_or(|bad| bad.message.contains("data URL")), "{model}");
+        }
+        for kind in ["Ollama", "Moonshot"] {
+            assert!(!own(Dialect::OpenAi, kind).fetches_images("m"), "{kind}");
+        }
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn describe(call: &Call, skips: &Skips) -> String {
             Skip::NoTools => format!("{name} ({model}) takes no tools"),
             Skip::NoParallelTools => format!("{name} ({model}) calls one tool at a time"),
             Skip::NoImages => format!("{name} ({model}) takes no images"),
+            Skip::NoImageUrls => format!("{name} ({model}) fetches no images"),
             Skip::NoJsonSchema => format!("{name} ({model}) takes no JSON schema"),
             Skip::NoHostedTools => format!("{name} ({model}) runs no tools of its own"),
             Skip::Unable => format!("{name} ({}) does not serve this path", route.backends[*index].provider.kind),
@@ -151,6 +152,12 @@ pub(super) fn nobody(call: &Call, skips: &Skips) -> ProxyError {
         call.need.hosted_tool.as_ref().filter(|_| skips.iter().any(|(_, skip)| *skip == Skip::NoHostedTools))
     {
         reasons.push_str(&hosted_tool(tool));
+    }
+    if skips.iter().any(|(_, skip)| *skip == Skip::NoImageUrls) {
+        reasons.push_str(
+            " (an image is given by its URL: send it as a data URL, \"data:image/png;base64,…\", or give the route a backend \
+             that fetches images)",
+        );
     }
     // What names no model names a route.
     let model = if call.model.is_empty() { &call.route.name } else { &call.model };

@@ -272,7 +272,8 @@ impl Call {
 
     /// What every candidate must be able to do.
     pub(super) fn demand(&self) -> Demand {
-        let Need { max_output_tokens, choices, tools, images, json_schema, ref hosted_tool, .. } = self.need;
+        let Need { max_output_tokens, choices, tools, images, image_urls, json_schema, ref hosted_tool, .. } =
+            self.need;
         let output = match (max_output_tokens, self.api) {
             (_, Api::Embeddings | Api::CountTokens | Api::Tokenize | Api::Pass(_)) => Output::Asked(0),
             (Some(asked), _) if self.lowers_limit => {
@@ -292,7 +293,18 @@ impl Call {
         let (tier, beside) = (tier.map_or(Tier::Standard, bill::served), bill::beside(beside));
         let parallel_tools = self.strict_tools;
         let able = Demand { output, tools, parallel_tools, images, json_schema, hosted_tools, ..Demand::default() };
-        Demand { more_choices, cache_writes, audio, tier, regional, beside, measure, unable: self.unable, ..able }
+        Demand {
+            image_urls,
+            more_choices,
+            cache_writes,
+            audio,
+            tier,
+            regional,
+            beside,
+            measure,
+            unable: self.unable,
+            ..able
+        }
     }
 
     /// Who can serve it, apart from those that are out, or left alone for a while.

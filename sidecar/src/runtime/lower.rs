@@ -327,6 +327,7 @@ fn candidate(given: &wire::Backend, lowered: &Backend) -> fallback::Candidate {
     let manner = Manner {
         any_schema: !by_model(&lowered.speech),
         hosted_tools: lowered.has_responses(),
+        image_urls: lowered.speech.fetches_images(&lowered.model),
         calibration: Some(Arc::clone(&lowered.state.calibration)),
     };
     spillway_lower::candidate(given, manner)

@@ -9,8 +9,9 @@ const ANY_MODEL: [&str; 8] = ["DeepSeek", "LMStudio", "LlamaCpp", "Ollama", "Per
 
 /// The candidate that a backend at a provider of this type is.
 pub(super) fn candidate(given: &wire::Backend, kind: &str) -> Candidate {
-    // Nobody asks about hosted tools here, and what estimates are off by only sidecars know.
-    let manner = Manner { any_schema: ANY_MODEL.contains(&kind), hosted_tools: true, calibration: None };
+    // Nobody asks about hosted tools and images by URL here, and what estimates are off by only sidecars know.
+    let manner =
+        Manner { any_schema: ANY_MODEL.contains(&kind), hosted_tools: true, image_urls: true, calibration: None };
     spillway_lower::candidate(given, manner)
 }
 

@@ -314,6 +314,7 @@ fn reason(skip: Skip, output: Output) -> String {
         Skip::NoTools => "takes no tools".to_owned(),
         Skip::NoParallelTools => "calls tools one by one".to_owned(),
         Skip::NoImages => "takes no images".to_owned(),
+        Skip::NoImageUrls => "fetches no images".to_owned(),
         Skip::NoJsonSchema => "takes no JSON schema".to_owned(),
         Skip::NoHostedTools => "runs no tools of its own".to_owned(),
         Skip::Unable => "has no such API".to_owned(),

@@ -150,6 +150,7 @@ mod tests {
         tools: true,
         parallel_tools: true,
         images: true,
+        image_urls: true,
         per_image: Some(PerImage { most: 48_169, low: 2_833 }),
         json_schema: true,
         hosted_tools: true,

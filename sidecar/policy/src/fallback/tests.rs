@@ -11,6 +11,7 @@ const PLAIN: Candidate = Candidate {
     tools: true,
     parallel_tools: true,
     images: true,
+    image_urls: true,
     per_image: None,
     json_schema: true,
     hosted_tools: true,
@@ -102,15 +103,17 @@ fn a_hop_to_a_model_that_cannot_do_it_is_skipped_with_the_reason() {
         Candidate { images: false, ..PLAIN },
         Candidate { json_schema: false, ..PLAIN },
         Candidate { hosted_tools: false, ..PLAIN },
+        Candidate { image_urls: false, ..PLAIN },
         PLAIN,
         Candidate { window: None, ..PLAIN },
     ];
-    let demand = Demand { tools: true, images: true, json_schema: true, hosted_tools: true, ..Demand::default() };
+    let demand = Demand { tools: true, images: true, image_urls: true, json_schema: true, ..Demand::default() };
+    let demand = Demand { hosted_tools: true, ..demand };
     let mut out = Set::default();
-    out.insert(4);
-    let want = [Skip::NoTools, Skip::NoImages, Skip::NoJsonSchema, Skip::NoHostedTools, Skip::Out];
+    out.insert(5);
+    let want = [Skip::NoTools, Skip::NoImages, Skip::NoJsonSchema, Skip::NoHostedTools, Skip::NoImageUrls, Skip::Out];
     let want = want.into_iter().enumerate().collect();
-    assert_eq!(ask(&candidates, demand, &Sizes::bounds(1, 9), out), (Choice::Take(5), want));
+    assert_eq!(ask(&candidates, demand, &Sizes::bounds(1, 9), out), (Choice::Take(6), want));
 }
 
 #[test]

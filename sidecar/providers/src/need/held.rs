@@ -5,19 +5,14 @@ use serde_json::Value;
 use crate::item::{self, Kind};
 use crate::{Api, Body, loose};
 
-/// Whether any part of any message is an image. Only a body that has the name of one somewhere pays for a look.
-pub(super) fn has_images(api: Api, body: &Body) -> bool {
-    let key = match api {
-        Api::ChatCompletions | Api::Messages | Api::CountTokens | Api::Tokenize => "messages",
-        Api::Responses => "input",
-        Api::Completions | Api::Embeddings | Api::Pass(_) => return false,
-    };
-    if !body.may_have_images() {
-        return false;
-    }
-    let messages = body.value(key).unwrap_or_default();
-    let holds = |message: &Value| is_image(&message["content"]) || is_image(&message["output"]);
-    messages.as_array().is_some_and(|messages| messages.iter().any(holds))
+/// How images are given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Images {
+    None,
+    /// They are all in the request, or kept by the provider.
+    Inline,
+    /// Some are where their URLs say.
+    ByUrl,
 }
 
 /// Whether a tool has been called in the conversation so far. Only a body that has the name of that somewhere pays for a look.
@@ -41,17 +36,53 @@ fn is_of_tools(message: &Value) -> bool {
         || blocks.any(|block| is(&block["type"], &["tool_use", "tool_result"]))
 }
 
-/// An image part, or a list (a tool's result may hold another one) with an image in it.
-fn is_image(content: &Value) -> bool {
-    match content {
-        Value::Array(parts) => parts.iter().any(is_image),
-        Value::Object(part) => match part.get("type").and_then(Value::as_str) {
-            Some("image_url" | "input_image" | "image") => true,
-            Some("tool_result") => part.get("content").is_some_and(is_image),
-            _ => false,
-        },
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+// === impl Images ===
+
+impl Images {
+    /// Of all parts of all messages. Only a body that has the name of an image somewhere pays for a look.
+    pub(super) fn of(api: Api, body: &Body) -> Self {
+        let key = match api {
+            Api::ChatCompletions | Api::Messages | Api::CountTokens | Api::Tokenize => "messages",
+            Api::Responses => "input",
+            Api::Completions | Api::Embeddings | Api::Pass(_) => return Self::None,
+        };
+        if !body.may_have_images() {
+            return Self::None;
+        }
+        let messages = body.value(key).unwrap_or_default();
+        let messages = messages.as_array().into_iter().flatten();
+        messages
+            .flat_map(|message| [&message["content"], &message["output"]])
+            .map(Self::inside)
+            .max()
+            .unwrap_or(Self::None)
     }
+
+    /// Of an image part, or of a list (a tool's result may hold another one).
+    fn inside(content: &Value) -> Self {
+        match content {
+            Value::Array(parts) => parts.iter().map(Self::inside).max().unwrap_or(Self::None),
+            Value::Object(part) => match part.get("type").and_then(Value::as_str) {
+                Some("image_url" | "input_image" | "image") => {
+                    if is_by_url(content) {
+                        Self::ByUrl
+                    } else {
+                        Self::Inline
+                    }
+                }
+                Some("tool_result") => part.get("content").map_or(Self::None, Self::inside),
+                _ => Self::None,
+            },
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Self::None,
+        }
+    }
+}
+
+/// Whether an image is given by its URL, in the words of any API.
+fn is_by_url(part: &Value) -> bool {
+    let url = [&part["image_url"]["url"], &part["image_url"], &part["source"]["url"]];
+    let is_far = |url: &str| ["https://", "http://"].iter().any(|scheme| url.starts_with(scheme));
+    url.into_iter().find_map(Value::as_str).is_some_and(is_far)
 }
 
 #[cfg(test)]
@@ -92,20 +123,30 @@ mod tests {
 
     #[test]
     fn an_image_is_a_part_and_not_a_word() {
+        let url = "https://example.com/a.png";
+        let inline = "data:image/png;base64,QUJD";
         let rows = [
-            (Api::ChatCompletions, json!("what is \"image_url\"?"), false),
-            (Api::ChatCompletions, json!("image_url"), false),
-            (Api::ChatCompletions, json!([{"type": "image_url"}]), true),
-            (Api::Messages, json!([{"type": "text", "text": "image"}]), false),
-            (Api::Messages, json!([{"type": "image", "source": {}}]), true),
-            (Api::Messages, json!([{"type": "tool_result", "content": [{"type": "image"}]}]), true),
-            (Api::Responses, json!([{"type": "input_image"}]), true),
+            (Api::ChatCompletions, json!("what is \"image_url\"?"), Images::None),
+            (Api::ChatCompletions, json!("image_url"), Images::None),
+            (Api::ChatCompletions, json!([{"type": "image_url"}]), Images::Inline),
+            (Api::ChatCompletions, json!([{"type": "image_url", "image_url": {"url": inline}}]), Images::Inline),
+            (Api::ChatCompletions, json!([{"type": "image_url", "image_url": {"url": url}}]), Images::ByUrl),
+            (Api::ChatCompletions, json!([{"type": "image_url", "image_url": url}, {"type": "text"}]), Images::ByUrl),
+            (Api::Messages, json!([{"type": "text", "text": "image"}]), Images::None),
+            (Api::Messages, json!([{"type": "image", "source": {}}]), Images::Inline),
+            (Api::Messages, json!([{"type": "image", "source": {"type": "url", "url": url}}]), Images::ByUrl),
+            (Api::Messages, json!([{"type": "tool_result", "content": [{"type": "image"}]}]), Images::Inline),
+            (Api::Responses, json!([{"type": "input_image"}]), Images::Inline),
+            (Api::Responses, json!([{"type": "input_image", "file_id": "f"}]), Images::Inline),
+            (Api::Responses, json!([{"type": "input_image", "image_url": url}]), Images::ByUrl),
         ];
         for (api, content, want) in rows {
             let messages = json!([{"role": "user", "content": content}]);
             let body = json!({"model": "m", "max_tokens": 1, "messages": messages, "input": messages});
             let body = Body::parse(body.to_string().into()).unwrap();
-            assert_eq!(has_images(api, &body), want, "{messages}");
+            assert_eq!(Images::of(api, &body), want, "{messages}");
+            let need = read(api, &body).unwrap();
+            assert_eq!((need.images, need.image_urls), (want != Images::None, want == Images::ByUrl));
         }
     }
 }

@@ -290,6 +290,7 @@ pub(super) const fn too_long(&(index, skip): &(usize, Skip)) -> Option<(usize, u
         | Skip::NoTools
         | Skip::NoParallelTools
         | Skip::NoImages
+        | Skip::NoImageUrls
         | Skip::NoJsonSchema
         | Skip::NoHostedTools
         | Skip::Unable

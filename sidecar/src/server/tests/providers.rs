@@ -206,3 +206,36 @@ async fn an_overloaded_provider_is_called_so_in_the_words_of_every_api() {
         assert!(got.text.contains("half") && got.text.contains(&told), "{path}: {}", got.text);
     }
 }
+
+#[tokio::test]
+async fn who_fetches_no_images_is_passed_over_for_one_that_is_given_by_its_url() {
+    let local = |config: &mut Value| {
+        let mut provider = config["providers"]["ai/fake"].clone();
+        provider["kind"] = "Ollama".into();
+        config["providers"]["ai/local"] = provider;
+        let backends = &mut route(config)["backends"];
+        backends[0]["provider"] = "ai/local".into();
+        backends[0]["model"]["context_window_tokens"] = 100_000.into();
+    };
+    let shown = |url: &str| {
+        let content = json!([{"type": "text", "text": "what?"}, {"type": "image_url", "image_url": {"url": url}}]);
+        json!({"model": "chat", "messages": [{"role": "user", "content": content}]})
+    };
+    let (inline, far) = (shown("data:image/png;base64,iVBORw0KGgo="), shown("https://example.com/a.png"));
+    let world = World::new(local).await;
+    assert_eq!(world.chat(&inline).await.status, StatusCode::OK);
+    let got = world.chat(&far).await;
+    assert_eq!(got.status, StatusCode::BAD_REQUEST, "{got:?}");
+    for part in
+        ["small (small-1) fetches no images", "send it as a data URL", "give the route a backend that fetches images"]
+    {
+        assert!(got.text.contains(part), "{part}: {got:?}");
+    }
+    let world = World::new(|config| {
+        local(config);
+        route(config)["backends"][1]["role"] = "Primary".into();
+    })
+    .await;
+    assert_eq!([world.chat(&far).await.status, world.chat(&inline).await.status], [StatusCode::OK; 2]);
+    assert_eq!(world.provider.models(), ["large-1", "small-1"]);
+}
