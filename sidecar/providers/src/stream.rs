@@ -81,6 +81,8 @@ pub struct StreamDecoder {
     stray: Vec<u8>,
     any_data: bool,
     repeats: Repeats,
+    /// How many pieces of content came.
+    pieces: u64,
 }
 
 #[derive(Debug)]
@@ -126,6 +128,7 @@ impl StreamDecoder {
             stray: Vec::new(),
             any_data: false,
             repeats: Repeats::default(),
+            pieces: 0,
         }
     }
 
@@ -235,7 +238,9 @@ impl StreamDecoder {
             Events::Converse(events) => events.event(event, out),
             Events::Ollama(events) => events.event(event, out),
         })?;
-        self.seen_mut().piece.take().map_or(Ok(()), |piece| self.repeats.add(piece))
+        let Some(piece) = self.seen_mut().piece.take() else { return Ok(()) };
+        self.pieces += 1;
+        self.repeats.add(piece)
     }
 
     /// Whether events are read as trees, and not passed on as they came.
@@ -326,6 +331,12 @@ impl StreamDecoder {
     #[must_use]
     pub fn seen_output_bytes(&self) -> u64 {
         self.seen().output_bytes
+    }
+
+    /// Pieces of content seen. None has less than a token.
+    #[must_use]
+    pub const fn seen_pieces(&self) -> u64 {
+        self.pieces
     }
 
     /// Bytes of an event whose end has not come yet.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use spillway_policy::fallback::{Attached, Counted, Sizes};
 use spillway_providers::{
-    Api, Body,
+    Api, Body, StreamDecoder,
     tokens::{self, Encoding},
 };
 use tokio::sync::Semaphore;
@@ -133,6 +133,11 @@ pub(super) fn guess(sizes: &Sizes) -> u64 {
 /// The same for text that was seen go by.
 pub(super) const fn guess_output(bytes: u64) -> u64 {
     bytes.div_ceil(BYTES_PER_TOKEN)
+}
+
+/// What has been read of a stream, in bytes of text, for [`guess_output`]. However short a piece is, it has a token.
+pub(super) fn read_output(decoder: &StreamDecoder) -> u64 {
+    decoder.seen_output_bytes().max(decoder.seen_pieces().saturating_mul(BYTES_PER_TOKEN))
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use spillway_providers::{Api, Class as P, Stamp, StreamDecoder};
 
 use super::{
     attempt::{Attempt, Measured, Outcome},
+    count,
     failure::{Failure, local},
     progress::Progress,
     settle::Waste,
@@ -57,7 +58,7 @@ impl Started {
     }
 
     fn measured(&self) -> Measured {
-        Measured { usage: self.source.decoder.usage(), output_bytes: self.source.decoder.seen_output_bytes() }
+        Measured { usage: self.source.decoder.usage(), output_bytes: count::read_output(&self.source.decoder) }
     }
 
     /// What has been read, as the application would get it.

@@ -42,7 +42,7 @@ impl Waste {
 
     /// Of a stream as far as it has been read.
     pub(in super::super) fn read(decoder: &StreamDecoder) -> Self {
-        let (usage, output_bytes) = (decoder.usage(), decoder.seen_output_bytes());
+        let (usage, output_bytes) = (decoder.usage(), count::read_output(decoder));
         if decoder.finished() || decoder.done() {
             return Self::whole(usage, output_bytes);
         }

@@ -15,7 +15,7 @@ use spillway_providers::{Fault, priced::priced};
 
 use super::{
     super::{
-        items,
+        count, items,
         settle::{Settle, Waste},
         structure::{Watch, Watched},
     },
@@ -154,7 +154,7 @@ impl StreamReply {
 
     fn note(&mut self) {
         if let (Some(settle), Some(source)) = (&mut self.settle, &self.source) {
-            settle.seen(source.decoder.seen_output_bytes());
+            settle.seen(count::read_output(&source.decoder));
             settle.skipped(source.decoder.skipped());
         }
     }

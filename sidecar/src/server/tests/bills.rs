@@ -152,3 +152,14 @@ async fn an_answer_that_failed_is_billed_as_far_as_it_says_what_it_used() {
         assert_eq!((got.header("x-spillway-attempts"), cost != "0.00006"), ("2", dearer), "{row}: {got:?}");
     }
 }
+
+#[tokio::test]
+async fn a_stream_that_is_cut_is_charged_a_token_for_each_piece_that_came() {
+    let world = World::new(tiers).await;
+    let pieces = vec![piece("a"); 40];
+    let events: Vec<&str> = pieces.iter().map(String::as_str).collect();
+    world.provider.then([Act::events(&events, true)]);
+    let got = world.chat(&streamed()).await;
+    assert!(got.text.contains("error"), "{got:?}");
+    assert_eq!(world.runtime.usage.lines()[0].totals.output_tokens, 40);
+}
