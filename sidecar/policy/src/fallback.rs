@@ -304,6 +304,23 @@ impl Question<'_> {
         said.into_iter().chain(proved).min()
     }
 
+    /// Why a request may not be sent to a backend for what it can cost there, whether it fits its window or not. None: it
+    /// may, or the prompt has to be counted to know.
+    #[must_use]
+    pub fn cost(&self, index: usize) -> Option<Skip> {
+        let candidate = self.candidates.get(index)?;
+        match self.check_cost(candidate, &self.sizes_for(index, candidate)) {
+            Check::Skip(skip) => Some(skip),
+            Check::Fits | Check::Open => None,
+        }
+    }
+
+    /// The prompt as this backend counts it, as far as that is known.
+    fn sizes_for(&self, index: usize, candidate: &Candidate) -> Sizes {
+        let told = self.told.iter().find(|(told, _)| *told == index);
+        told.map_or(*self.sizes, |(_, tokens)| Sizes::told(candidate.tokenizer, *tokens))
+    }
+
     /// The same backends, smallest window first, and of two alike the cheaper one: a longer prompt should cost no more than
     /// it has to. What is unknown comes last, and otherwise the given order counts.
     #[must_use]
@@ -357,14 +374,13 @@ impl Question<'_> {
         if hosted_tools && !candidate.hosted_tools {
             return Check::Skip(Skip::NoHostedTools);
         }
-        let Some(window) = self.window(index) else { return self.check_cost(candidate) };
+        let sizes = self.sizes_for(index, candidate);
+        let Some(window) = self.window(index) else { return self.check_cost(candidate, &sizes) };
         if window <= self.larger_than {
             return Check::Skip(Skip::NotLarger { window });
         }
-        let told = self.told.iter().find(|(told, _)| *told == index);
-        let sizes = told.map_or(*self.sizes, |(_, tokens)| self.sizes.told(candidate.tokenizer, *tokens));
         match sizes.check(candidate, output.of(window), window) {
-            Check::Fits => self.check_cost(candidate),
+            Check::Fits => self.check_cost(candidate, &sizes),
             other => other,
         }
     }

@@ -201,9 +201,16 @@ impl Plan {
         None
     }
 
-    /// With leave to ask the backend, which may have been chosen without.
+    /// With leave to ask the backend, which may have been chosen without, and though the prompt did not fit it: what it costs
+    /// nobody has asked then.
     async fn admitted(mut self, call: &mut Call) -> Result<Self, ProxyError> {
         if self.admission.is_none() {
+            if call.route.max_cost.is_some() && call.counted(self.backend).is_none() {
+                count::count(call, self.backend).await;
+            }
+            if let Some(skip) = call.question(Set::default(), Set::default(), 0).cost(self.backend) {
+                return Err(refusal::nobody(call, &vec![(self.backend, skip)]));
+            }
             match call.admit(self.backend).await {
                 Ok(admission) => self.admission = Some(admission),
                 Err(Closed::Gate) => return Err(refusal::nobody(call, &vec![(self.backend, Skip::Open)])),

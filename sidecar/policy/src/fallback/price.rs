@@ -110,15 +110,15 @@ impl Question<'_> {
         Some(least)
     }
 
-    /// Whether the worst case stays within the route's bound.
-    pub(super) fn check_cost(&self, candidate: &Candidate) -> Check {
+    /// Whether the worst case of a prompt of this length stays within the route's bound.
+    pub(super) fn check_cost(&self, candidate: &Candidate, sizes: &Sizes) -> Check {
         let Some(max) = self.max_cost else { return Check::Fits };
         let worst = |input| candidate.worst(input, &self.demand);
-        let Some(at_most) = self.sizes.most(candidate).and_then(worst) else { return Check::Skip(Skip::NoPrice) };
-        let counted = self.sizes.counted.get(candidate.tokenizer).is_none_or(Option::is_some);
+        let Some(at_most) = sizes.most(candidate).and_then(worst) else { return Check::Skip(Skip::NoPrice) };
+        let counted = sizes.counted.get(candidate.tokenizer).is_none_or(Option::is_some);
         if at_most <= max {
             Check::Fits
-        } else if counted || worst(self.sizes.least(candidate.tokenizer)).is_some_and(|at_least| at_least > max) {
+        } else if counted || worst(sizes.least(candidate.tokenizer)).is_some_and(|at_least| at_least > max) {
             Check::Skip(Skip::TooExpensive { worst: at_most, max })
         } else {
             Check::Open
@@ -281,6 +281,27 @@ mod tests {
             let candidates = [candidate];
             let worst = question(&candidates, &sizes, Output::Asked(0)).worst(0, None);
             assert_eq!(worst, want.map(|tokens| NanoUsd(tokens * 1_000)), "{row}");
+        }
+    }
+
+    #[test]
+    fn what_its_own_provider_has_counted_is_not_counted_again_to_know_what_it_costs() {
+        let sizes = Sizes::bounds(1, 4_000);
+        let dear = Skip::TooExpensive { worst: NanoUsd(2_001_000), max: NanoUsd(2_000_000) };
+        for (tokens, window, want) in [
+            (1_000, Some(100_000), (Choice::Take(0), None)),
+            (1_000, None, (Choice::Take(0), None)),
+            (1_001, Some(100_000), (Choice::Nobody, Some(dear))),
+        ] {
+            let candidates = [Candidate { window, ..CANDIDATE }];
+            let question = Question {
+                told: &[(0, tokens)],
+                max_cost: Some(NanoUsd(2_000_000)),
+                ..question(&candidates, &sizes, Output::Asked(100))
+            };
+            let mut skipped = None;
+            let choice = question.first_of([0], |_, reason| skipped = Some(reason));
+            assert_eq!((choice, skipped), want, "{tokens} {window:?}");
         }
     }
 

@@ -103,8 +103,8 @@ impl Sizes {
         Self { lower, least: lower, upper, attached: Attached::NONE, counted: [None; TOKENIZERS], longest: None }
     }
 
-    /// The same with what the one says that counts with this tokenizer.
-    pub(super) const fn told(&self, tokenizer: usize, tokens: u64) -> Self {
+    /// A prompt that the one has counted who counts with this tokenizer.
+    pub(super) const fn told(tokenizer: usize, tokens: u64) -> Self {
         let mut told = Self::bounds(tokens, tokens);
         if tokenizer < TOKENIZERS {
             told.counted[tokenizer] = Some(Counted { tokens, exact: true });
