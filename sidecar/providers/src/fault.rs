@@ -62,6 +62,8 @@ pub struct Fault {
     pub details: Option<Box<Details>>,
     /// The context window in tokens, where an overflow message names it.
     pub window: Option<u64>,
+    /// The longest prompt that is taken, where it names that: there may be more room for an answer.
+    pub longest: Option<u64>,
     /// How long the prompt is, where it says so.
     pub prompt: Option<Length>,
     /// What the class was read from, where that was words alone.
@@ -81,6 +83,8 @@ pub struct Details {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Length {
     Tokens(u64),
+    /// So many it has reached, and nobody has counted on.
+    AtLeast(u64),
     /// So many more than fit, and that is all it says.
     Over(u64),
 }
@@ -132,7 +136,8 @@ impl Fault {
     /// What we saw and no provider said.
     #[must_use]
     pub const fn local(class: Class, message: String) -> Self {
-        Self { class, status: None, code: None, message, details: None, window: None, prompt: None, heard: None }
+        let (window, longest, prompt) = (None, None, None);
+        Self { class, status: None, code: None, message, details: None, window, longest, prompt, heard: None }
     }
 
     /// What of the request it is about.
@@ -221,7 +226,8 @@ pub(crate) fn inside(dialect: Dialect, value: &Value) -> Option<Fault> {
 fn fault(dialect: Dialect, status: Option<u16>, effective: Option<u16>, report: Report) -> Fault {
     let class = rules::class(dialect, effective, &report);
     let overflow = (class == Class::ContextWindowExceeded).then_some(&report);
-    let (window, prompt) = (overflow.and_then(window::learn), overflow.and_then(window::prompt));
+    let (window, longest) = (overflow.and_then(window::learn), overflow.and_then(window::longest));
+    let prompt = overflow.and_then(window::prompt);
     let code = [&report.code, &report.kind].into_iter().find(|code| !code.is_empty());
     let code = code.map(|code| redact::cut(code.clone(), 64));
     let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
@@ -233,5 +239,5 @@ fn fault(dialect: Dialect, status: Option<u16>, effective: Option<u16>, report: 
     }
     let words = overflow.is_some() || rules::rests_on_words(dialect, effective, &report);
     let heard = words.then(|| Arc::new(Heard { dialect, effective, report }));
-    Fault { class, status, code, message, details, window, prompt, heard }
+    Fault { class, status, code, message, details, window, longest, prompt, heard }
 }

@@ -97,6 +97,16 @@ pub enum Dialect {
 impl Dialect {
     pub const ALL: [Self; 7] =
         [Self::OpenAi, Self::Anthropic, Self::Gemini, Self::Cohere, Self::Bedrock, Self::BedrockInvoke, Self::Ollama];
+
+    /// The limit of an answer that its API has to be told where neither the request nor the model has one. None: it does
+    /// without.
+    #[must_use]
+    pub const fn unasked_limit(self) -> Option<u64> {
+        match self {
+            Self::Anthropic | Self::BedrockInvoke => Some(anthropic::request::DEFAULT_MAX_TOKENS),
+            Self::OpenAi | Self::Gemini | Self::Cohere | Self::Bedrock | Self::Ollama => None,
+        }
+    }
 }
 
 // === impl Api ===

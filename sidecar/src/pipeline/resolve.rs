@@ -272,15 +272,16 @@ impl Call {
 
     /// What every candidate must be able to do.
     pub(super) fn demand(&self) -> Demand {
-        let Need { max_output_tokens, choices, tools, images, image_urls, json_schema, ref hosted_tool, .. } =
-            self.need;
+        let Need {
+            max_output_tokens, thought, choices, tools, images, image_urls, json_schema, ref hosted_tool, ..
+        } = self.need;
+        // What may be thought is part of the answer: a limit that leaves nothing beside that is refused.
+        let reserve = self.route.window.reserve_output.max(if thought > 0 { thought.saturating_add(1) } else { 0 });
         let output = match (max_output_tokens, self.api) {
             (_, Api::Embeddings | Api::CountTokens | Api::Tokenize | Api::Pass(_)) => Output::Asked(0),
-            (Some(asked), _) if self.lowers_limit => {
-                Output::AtLeast { asked, reserve: self.route.window.reserve_output }
-            }
+            (Some(asked), _) if self.lowers_limit => Output::AtLeast { asked, reserve },
             (Some(tokens), _) => Output::Asked(tokens),
-            (None, _) => Output::Reserve(self.route.window.reserve_output),
+            (None, _) => Output::Reserve(reserve),
         };
         let more_choices = choices.saturating_sub(1);
         let hosted_tools = hosted_tool.is_some();

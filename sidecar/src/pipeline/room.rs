@@ -61,9 +61,14 @@ impl Call {
             // It fits as it is.
             Some(_) => return None,
             // What some providers have to be told then.
-            None => candidate.max_output?,
+            None => candidate.max_output.or(self.unasked_limit(backend))?,
         };
         (wanted > room).then_some(room)
+    }
+
+    /// The limit that a backend's API has to be told in any case. None: it does without.
+    pub(super) fn unasked_limit(&self, backend: usize) -> Option<u64> {
+        self.route.backends[backend].speech.dialect.unasked_limit()
     }
 
     /// The limit that a request gets in place of its own.

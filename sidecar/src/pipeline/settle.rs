@@ -330,9 +330,7 @@ impl Settle {
 
     /// It ended well.
     pub(super) fn answered(&mut self, status: u16) {
-        if let (Some(usage), Some(backend)) = (self.usage, self.backend()) {
-            backend.model_state.window.answered(usage.input, clock::now());
-        }
+        self.fitted(clock::now());
         if let Some(Kept { admission, _busy }) = self.kept.take() {
             admission.completed();
         }

@@ -10,7 +10,7 @@ use crate::openai::request::unsupported;
 use crate::{BadRequest, Body, Host, Need, Outgoing, Target, Unsupported, refs};
 
 /// Anthropic demands a bound on the answer; this one is for models whose limit nobody knows.
-const DEFAULT_MAX_TOKENS: u64 = 4096;
+pub(crate) const DEFAULT_MAX_TOKENS: u64 = 4096;
 
 /// The least Anthropic lets a model think.
 const MIN_BUDGET: u64 = 1024;

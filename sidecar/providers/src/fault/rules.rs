@@ -119,7 +119,7 @@ fn contains(report: &Report, words: &[&str]) -> bool {
 }
 
 /// Where a text holds a phrase. `#` in the phrase is a number in the text.
-fn places<'a>(text: &'a str, phrase: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
+pub(super) fn places<'a>(text: &'a str, phrase: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
     let (head, tail) = phrase.split_once('#').map_or((phrase, None), |(head, tail)| (head, Some(tail)));
     text.match_indices(head).filter_map(move |(at, _)| {
         let end = at + head.len();

@@ -5,10 +5,10 @@
 
 use memchr::memmem;
 
-use super::{Length, parse::Report};
+use super::{Length, parse::Report, rules::places};
 use crate::Body;
 
-/// Phrases with the window behind them.
+/// Phrases with the window behind them. `#` is a number.
 const BEFORE: &[&str] = &[
     "maximum context length is",
     "maximum context length of",
@@ -17,29 +17,51 @@ const BEFORE: &[&str] = &[
     "current context length is",
     "maximum prompt length is",
     "model maximum context length:",
+    "exceed model maximum",
+    "maximum input tokens is",
+    "`max_new_tokens` must be <=",
+    "limit for this model is",
     "maximum model length of",
     "available context size (",
+    "larger than the max context size",
     "must have less than",
     "maximum input length is",
     "maximum context limit is",
     "maximum context length (",
     "longer than the model's context length",
+    "greater than the context length",
+    "prompt sequence length is greater than",
     "exceeds maximum context size",
     "exceeds maximum input length",
     "exceeds the maximum input length",
+    "exceeds the maximum allowed length",
     "exceed context window of",
     "configured context size is",
     "total tokens limit",
     "max_num_tokens",
+    "must be less than max_seq_len",
+    "exceeds max_total_tokens",
+    "greater than max_model_len=",
+    "max size:",
     "exceeds the context window of",
     "max input tokens:",
-    "maximum number of tokens allowed (",
+    "maximum number of tokens allowed",
     "model only supports up to",
     "tokens in the prompt cannot exceed",
+    "(prompt and prediction) cannot exceed",
     "while limit is",
     "model context window limit (",
     "exceeded model token limit:",
     "context length is",
+];
+
+/// Phrases with the longest prompt behind them, whatever room there is for an answer.
+const LONGEST_BEFORE: &[&str] = &[
+    "configured limit of",
+    "range of input length should be [1,",
+    "exceeds the maximum allowed input length of",
+    "prompt token count of # exceeds the limit of",
+    "prompt token count exceeds the limit of",
 ];
 
 /// Phrases with the window in front of them.
@@ -49,25 +71,48 @@ const BEHIND: &[&str] = &[" maximum context length", " tokens maximum", " maximu
 const PROMPT_BEFORE: &[&str] = &[
     "your messages resulted in",
     "prompt is too long:",
-    "your prompt contains at least",
-    "your prompt contains",
-    "your prompt has",
+    "prompt contains",
     "prompt has",
+    "prompt (length",
+    "prompt tokens (",
+    "prompt_tokens (",
+    "prompt token count of",
+    "prompt cannot exceed # - received",
     "your request has",
+    "the request contains",
+    "request (",
     "requested tokens (",
-    "requested input length",
+    "input length",
+    "input (",
     "sum of prompt length",
     "input token count (",
     "input token count is",
+    "number of input tokens",
     "exceed context limit:",
+    "given:",
 ];
 
 /// Phrases with it in front of them.
-const PROMPT_BEHIND: &[&str] = &[" in the messages", " tokens from the input messages", " tokens of text input"];
+const PROMPT_BEHIND: &[&str] =
+    &[" in the messages", " tokens in the messages", " tokens from the input messages", " in your prompt"];
+
+/// Phrases with a number behind them that the prompt has reached. Whoever says so has not counted on.
+const AT_LEAST: &[&str] =
+    &["prompt contains at least", "you passed", "keep the first", "tokens to keep from the initial prompt"];
 
 /// Phrases with the tokens behind them that the prompt has too many.
-const OVER_BEFORE: &[&str] =
-    &["context length by", "context window by", "context size by", "context limit by", "token limit by", "too long by"];
+const OVER_BEFORE: &[&str] = &[
+    "context length by",
+    "context window by",
+    "context size by",
+    "context limit by",
+    "token limit by",
+    "too long by",
+    "size limit exceeded by",
+];
+
+/// Behind a number: it counts no tokens.
+const NO_TOKENS: &[&str] = &[" characters", " input characters", " bytes"];
 
 /// Below and above, a number is something else.
 const PLAUSIBLE: std::ops::RangeInclusive<u64> = 128..=100_000_000;
@@ -79,12 +124,31 @@ pub(super) fn learn(report: &Report) -> Option<u64> {
     window.filter(|window| PLAUSIBLE.contains(window))
 }
 
+/// The longest prompt that is taken.
+pub(super) fn longest(report: &Report) -> Option<u64> {
+    let said = LONGEST_BEFORE.iter().find_map(|phrase| number_behind(report, phrase));
+    said.filter(|longest| PLAUSIBLE.contains(longest))
+}
+
 /// How long the prompt is, as the provider counts.
 pub(super) fn prompt(report: &Report) -> Option<Length> {
+    let plausible = |said: Option<u64>| said.filter(|prompt| PLAUSIBLE.contains(prompt));
     let behind = || PROMPT_BEHIND.iter().find_map(|phrase| number_before(report, phrase));
     let before = || PROMPT_BEFORE.iter().find_map(|phrase| number_behind(report, phrase));
-    let said = report.prompt.or_else(behind).or_else(before).filter(|prompt| PLAUSIBLE.contains(prompt));
-    said.map(Length::Tokens).or_else(|| over(report).map(Length::Over))
+    let said = report.prompt.or_else(|| inputs(report)).or_else(behind).or_else(before);
+    let reached = || AT_LEAST.iter().find_map(|phrase| number_behind(report, phrase));
+    let beyond = || {
+        let over = over(report)?;
+        Some(learn(report).map_or(Length::Over(over), |window| Length::Tokens(window.saturating_add(over))))
+    };
+    let counted = plausible(said).map(Length::Tokens);
+    counted.or_else(|| plausible(reached()).map(Length::AtLeast)).or_else(beyond)
+}
+
+/// `(358454 of text input, 56529 of tool input, 10000 in the output)`
+fn inputs(report: &Report) -> Option<u64> {
+    let text = number_before(report, " of text input").or_else(|| number_before(report, " tokens of text input"))?;
+    Some(text.saturating_add(number_before(report, " of tool input").unwrap_or(0)))
 }
 
 /// By how many tokens the prompt is too long.
@@ -100,8 +164,8 @@ fn sum_over(text: &str) -> Option<u64> {
 
 /// The first place where the provider itself says something.
 fn said(report: &Report, phrase: &str) -> Option<(usize, usize)> {
-    let mut places = report.text.match_indices(phrase).map(|(at, phrase)| (at, at + phrase.len()));
-    places.find(|(start, end)| !report.asked.wrote(&report.text, *start..*end))
+    let place = places(&report.text, phrase).find(|place| !report.asked.wrote(&report.text, place.clone()))?;
+    Some((place.start, place.end))
 }
 
 fn number_behind(report: &Report, phrase: &str) -> Option<u64> {
@@ -117,8 +181,8 @@ fn number_before(report: &Report, phrase: &str) -> Option<u64> {
 }
 
 fn leading_number(text: &str) -> Option<u64> {
-    let end = text.find(|c| !is_digit(c)).unwrap_or(text.len());
-    parse(text.get(..end)?)
+    let (digits, rest) = text.split_at(text.find(|c| !is_digit(c)).unwrap_or(text.len()));
+    if NO_TOKENS.iter().any(|unit| rest.starts_with(unit)) { None } else { parse(digits) }
 }
 
 fn is_digit(c: char) -> bool {

@@ -4,7 +4,7 @@
 use memchr::memmem;
 
 use super::{
-    Attached, SLACK, attached,
+    Attached, Count, SLACK, attached,
     memory::{Key, Kind, Known, Memory},
     text::MEMORY,
 };
@@ -48,11 +48,11 @@ const CHANGING: [&str; 2] = ["conversation", "prompt"];
 /// How a part of a message begins, or is called, that is what a model thought.
 const THOUGHTS: [&[u8]; 2] = [b"thinking\"", b"\"reasoning"];
 
-/// A prompt has at least `least` and at most `most` tokens, as its provider counts.
+/// A prompt has at least `least` and at most `most` tokens, as its provider counts. None: nobody has counted to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told {
     pub least: u64,
-    pub most: u64,
+    pub most: Option<u64>,
 }
 
 /// A prompt as it is remembered: what it is after each of its last turns. All of it is looked at once, whoever is asked for it.
@@ -83,9 +83,9 @@ pub fn told(turns: &Turns, who: &str) -> Option<Told> {
     MEMORY.told(turns, who)
 }
 
-/// Remembers a provider's count.
-pub fn remember(turns: &Turns, who: &str, tokens: u64) {
-    MEMORY.remember(turns, who, tokens);
+/// Remembers a provider's count. One that is not exact is as far as it has counted.
+pub fn remember(turns: &Turns, who: &str, count: Count) {
+    MEMORY.remember(turns, who, count);
 }
 
 // === impl Memory ===
@@ -102,16 +102,17 @@ impl Memory {
             if let Some(known) = self.get(self.of(*key, who)) {
                 let tokens = u64::from(known.tokens);
                 let least = if back > 0 && turns.thinks { 0 } else { tokens };
-                return (back == 0 || turns.is_text).then(|| Told { least, most: tokens + later });
+                let most = known.exact.then(|| tokens + later);
+                return (back == 0 || turns.is_text).then_some(Told { least, most });
             }
             later += bytes + SLACK;
         }
         None
     }
 
-    fn remember(&self, turns: &Turns, who: &str, tokens: u64) {
+    fn remember(&self, turns: &Turns, who: &str, Count { tokens, exact }: Count) {
         if let (Some((key, _)), Ok(tokens)) = (turns.last.first(), u32::try_from(tokens)) {
-            let known = Known { tokens, exact: true, is_system: false };
+            let known = Known { tokens, exact, is_system: false };
             self.put(self.of(*key, self.first(Kind::Told, who.as_bytes())), known);
             // Looked at whenever one of the counts is, it stays for as long as any of them.
             self.put(self.first(Kind::Teller, who.as_bytes()), known);
@@ -157,6 +158,8 @@ mod tests {
 
     use super::*;
 
+    const COUNT: Count = Count { tokens: 1_000, exact: true };
+
     fn talk(system: &str, turns: usize) -> Body {
         let turn = |number: usize| json!({"role": "user", "content": format!("turn {number}")});
         let messages: Vec<_> = (0..turns).map(turn).collect();
@@ -168,11 +171,11 @@ mod tests {
         let (memory, api) = (Memory::default(), Api::Messages);
         let talk = |system, turns| memory.turns(api, &talk(system, turns));
         assert!(!memory.is_told("x/m"));
-        memory.remember(&talk("be told", 4), "x/m", 1_000);
+        memory.remember(&talk("be told", 4), "x/m", COUNT);
         assert!(memory.is_told("x/m") && !memory.is_told("y/m"));
-        assert_eq!(memory.told(&talk("be told", 4), "x/m"), Some(Told { least: 1_000, most: 1_000 }));
+        assert_eq!(memory.told(&talk("be told", 4), "x/m"), Some(Told { least: 1_000, most: Some(1_000) }));
         let Told { least, most } = memory.told(&talk("be told", 6), "x/m").unwrap();
-        assert!(least == 1_000 && (1_050..1_150).contains(&most), "{most}");
+        assert!(least == 1_000 && most.is_some_and(|most| (1_050..1_150).contains(&most)), "{most:?}");
         let others = [
             ("another provider", talk("be told", 4), "y/m"),
             ("another system message", talk("be quiet", 4), "x/m"),
@@ -181,6 +184,16 @@ mod tests {
         ];
         for (row, turns, who) in others {
             assert_eq!(memory.told(&turns, who), None, "{row}");
+        }
+    }
+
+    #[test]
+    fn how_far_somebody_has_counted_says_how_long_a_prompt_is_at_least_and_no_more() {
+        let (memory, talk) = (Memory::default(), |turns| talk("be told", turns));
+        memory.remember(&memory.turns(Api::Messages, &talk(4)), "x/m", Count { exact: false, ..COUNT });
+        for turns in [4, 6] {
+            let told = memory.told(&memory.turns(Api::Messages, &talk(turns)), "x/m");
+            assert_eq!(told, Some(Told { least: 1_000, most: None }), "{turns}");
         }
     }
 
@@ -198,10 +211,10 @@ mod tests {
                 let body = json!({"model": "m", "messages": vec![turn; turns]}).to_string();
                 memory.turns(Api::Messages, &Body::parse(body.into()).unwrap())
             };
-            memory.remember(&talk(2), "x/m", 1_000);
+            memory.remember(&talk(2), "x/m", COUNT);
             let told = |turns| memory.told(&talk(turns), "x/m").unwrap();
             assert_eq!((told(2).least, told(4).least), (1_000, want), "{content}");
-            assert!(told(4).most > 1_000, "{content}");
+            assert!(told(4).most.is_some_and(|most| most > 1_000), "{content}");
         }
     }
 
@@ -225,11 +238,11 @@ mod tests {
             (Api::Messages, "max_tokens", json!(9), true),
         ];
         for (api, key, value, same) in rows {
-            memory.remember(&memory.turns(api, &talk("be told", 4)), "x/m", 1_000);
+            memory.remember(&memory.turns(api, &talk("be told", 4)), "x/m", COUNT);
             assert_eq!(memory.told(&memory.turns(api, &with(key, value)), "x/m").is_some(), same, "{key}");
         }
         let kept = memory.turns(Api::Responses, &with("conversation", json!("c")));
-        memory.remember(&kept, "x/m", 1_000);
+        memory.remember(&kept, "x/m", COUNT);
         assert_eq!(memory.told(&kept, "x/m"), None, "it grows where nobody sees it");
     }
 }

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use spillway_providers::{
     counting::{self, Asking, Told},
-    tokens::{self, Turns},
+    tokens::{self, Count, Turns},
 };
 
 use super::super::{
@@ -33,7 +33,9 @@ pub(super) async fn ask(call: &mut Call, backend: usize, until: Instant) -> Opti
         None if call.route.window.asks_provider => {
             let asking = call.aside(move |call| outgoing::counting(call, backend)).await.ok().flatten()?;
             match counted(call, backend, asking, until).await {
-                Some(tokens) if remember(call, backend, tokens).await => ("counted", Some(tokens)),
+                Some(tokens) if remember(call, backend, Count { tokens, exact: true }).await => {
+                    ("counted", Some(tokens))
+                }
                 _ => ("failed", None),
             }
         }
@@ -44,8 +46,10 @@ pub(super) async fn ask(call: &mut Call, backend: usize, until: Instant) -> Opti
     tokens
 }
 
-/// Remembers what the provider counted in the prompt as it is. False: it is no count of it, whatever it is.
-pub(in super::super) async fn remember(call: &mut Call, backend: usize, tokens: u64) -> bool {
+/// Remembers what the provider counted in the prompt as it is, to its end if that is exact. False: it is no count of it,
+/// whatever it is.
+pub(in super::super) async fn remember(call: &mut Call, backend: usize, count: Count) -> bool {
+    let tokens = count.tokens;
     // A request that is only counted has a prompt all the same.
     let sizes = if call.api.has_prompt() { call.sizes } else { super::bounds(call.api, &call.body) };
     let most = sizes.upper_for(&call.route.candidates[backend]).unwrap_or(u32::MAX.into());
@@ -54,7 +58,7 @@ pub(in super::super) async fn remember(call: &mut Call, backend: usize, tokens: 
         return false;
     }
     if let Some(turns) = turns(call).await {
-        tokens::remember(&turns, &who(call, backend), tokens);
+        tokens::remember(&turns, &who(call, backend), count);
     }
     true
 }
@@ -73,7 +77,8 @@ async fn known(call: &mut Call, backend: usize) -> Option<u64> {
     }
     let (turns, room) = (turns(call).await?, call.room(backend));
     let tokens::Told { least, most } = tokens::told(&turns, &who)?;
-    if most <= room { Some(most) } else { (least == most || least > room).then_some(least) }
+    let fits = most.filter(|most| *most <= room);
+    fits.or_else(|| (most == Some(least) || least > room).then_some(least))
 }
 
 async fn turns(call: &mut Call) -> Option<Arc<Turns>> {

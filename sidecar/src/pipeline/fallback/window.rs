@@ -12,6 +12,7 @@ use spillway_policy::{
 use spillway_providers::{
     Fault,
     fault::{self, Length},
+    tokens::Count,
 };
 use spillway_wire::OnExceeded;
 
@@ -32,6 +33,7 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(super) struct Overflow {
     window: Option<u64>,
+    longest: Option<u64>,
     prompt: Option<Length>,
 }
 
@@ -39,7 +41,7 @@ pub(super) struct Overflow {
 
 impl Overflow {
     pub(super) const fn of(fault: &Fault) -> Self {
-        Self { window: fault.window, prompt: fault.prompt }
+        Self { window: fault.window, longest: fault.longest, prompt: fault.prompt }
     }
 }
 
@@ -82,41 +84,30 @@ impl Plan {
         overflow: Overflow,
         skips: &mut Skips,
     ) -> bool {
-        let said = overflow.window;
-        let (counted, over) = match overflow.prompt {
-            Some(Length::Tokens(prompt)) => (Some(prompt), None),
-            Some(Length::Over(over)) if !names(call, over).await => (self.beyond(call, over).await, Some(over)),
-            Some(Length::Over(_)) | None => (None, None),
-        };
-        let was_told = call.told.iter().any(|(backend, _)| *backend == self.backend);
-        if let Some(counted) = counted
-            // The same prompt is not sent there again, whatever an estimate says of it.
-            && ask::remember(call, self.backend, counted).await
-            && !was_told
-        {
-            call.told.push((self.backend, counted));
-        }
-        let learnt = match said {
+        let is_told = |call: &Call| call.told.iter().any(|(backend, _)| *backend == self.backend);
+        let (limit, was_told) = (call.answer_room(self.backend), is_told(call));
+        let length = self.hear(call, overflow.prompt).await;
+        let is_told = is_told(call);
+        let unknown = call.route.candidates[self.backend].window.is_none();
+        let learnt = match overflow.window.or(overflow.longest.filter(|_| unknown)) {
             Some(window) => self.learn(call, window).await,
             None => false,
         };
+        let least = overflow.window.or(overflow.longest).unwrap_or(0);
         let mode = call.route.window.on_exceeded;
         let moved = match mode {
             // What the route's own rule says, in its order: refusing is for prompts that are known to be too long.
             OnExceeded::Reject => {
                 let order = targets(&call.route.rules, Class::ContextWindowExceeded).to_vec();
-                self.move_on(call, &order, Class::ContextWindowExceeded, said.unwrap_or(0), skips).await
+                self.move_on(call, &order, Class::ContextWindowExceeded, least, skips).await
             }
-            OnExceeded::LargerModel | OnExceeded::Hybrid => {
-                self.move_to_larger(runtime, call, said.unwrap_or(0), skips).await
-            }
+            OnExceeded::LargerModel | OnExceeded::Hybrid => self.move_to_larger(runtime, call, least, skips).await,
             OnExceeded::Truncate | OnExceeded::Summarize => false,
         };
         if moved || std::mem::replace(&mut self.shortened, true) {
             return moved;
         }
-        let lowered = call.lowered_limit(self.backend);
-        if learnt && self.lower_limit_here(runtime, call, lowered).await {
+        if (learnt || is_told) && self.lower_limit_here(runtime, call, limit).await {
             return true;
         }
         if matches!(mode, OnExceeded::Reject | OnExceeded::LargerModel) {
@@ -126,12 +117,33 @@ impl Plan {
             // What is shortened is measured as it is counted here.
             call.told.retain(|(backend, _)| *backend != self.backend);
         }
-        let room = self.room(call, said, (counted, over)).await;
+        let room = self.room(call, overflow, length).await;
         if self.shorten(runtime, call, settle, &[room]).await.is_err() {
             return false;
         }
         self.admission = call.admit(self.backend).await.ok();
         self.admission.is_some()
+    }
+
+    /// How long the prompt is by the provider's word, and by how much it is too long: as far as it says so.
+    async fn hear(&self, call: &mut Call, said: Option<Length>) -> (Option<u64>, Option<u64>) {
+        let (counted, over) = match said {
+            Some(Length::Tokens(prompt)) => (Some(prompt), None),
+            Some(Length::AtLeast(prompt)) => {
+                ask::remember(call, self.backend, Count { tokens: prompt, exact: false }).await;
+                (None, None)
+            }
+            Some(Length::Over(over)) if !names(call, over).await => (self.beyond(call, over).await, Some(over)),
+            Some(Length::Over(_)) | None => (None, None),
+        };
+        if let Some(tokens) = counted
+            // The same prompt is not sent there again, whatever an estimate says of it.
+            && ask::remember(call, self.backend, Count { tokens, exact: true }).await
+            && !call.told.iter().any(|(backend, _)| *backend == self.backend)
+        {
+            call.told.push((self.backend, tokens));
+        }
+        (counted, over)
     }
 
     /// Remembers a window that is smaller than it was believed to be. A prompt that would have fitted it for certain was
@@ -200,14 +212,14 @@ impl Plan {
         true
     }
 
-    /// The same backend once more, with a lower limit than `before`.
+    /// The same backend once more, with a lower limit than `before`: the request's own, or the one that its API has to be told.
     async fn lower_limit_here(&mut self, runtime: &Runtime, call: &mut Call, before: Option<u64>) -> bool {
-        if call.need.max_output_tokens.is_none() {
+        if call.need.max_output_tokens.is_none() && call.unasked_limit(self.backend).is_none() {
             return false;
         }
         call.lowers_limit = true;
         let picked = pick(call, &[self.backend], call.route.without_key(), 0, &mut Skips::new()).await;
-        let lowered = call.lowered_limit(self.backend);
+        let lowered = call.answer_room(self.backend);
         if lowered.is_none() || lowered == before {
             return false;
         }
@@ -240,12 +252,13 @@ impl Plan {
     }
 
     /// What to shorten to, as we count, when a provider said that a prompt is too long which was believed to fit, or nobody
-    /// knew. `said`, `theirs` and `over`: its window, the prompt as it counts, and how much of it is too much.
-    async fn room(&self, call: &mut Call, said: Option<u64>, (theirs, over): (Option<u64>, Option<u64>)) -> u64 {
+    /// knew. `theirs` and `over`: the prompt as it counts, and how much of it is too much.
+    async fn room(&self, call: &mut Call, said: Overflow, (theirs, over): (Option<u64>, Option<u64>)) -> u64 {
         let counted = truncate::counted(call, self.backend).await;
-        let window = said.or(call.window(self.backend)).unwrap_or(u64::MAX);
-        let room = rooms(call, window).first().copied().unwrap_or(0);
-        if let Some(theirs) = theirs.filter(|theirs| *theirs > counted.tokens) {
+        let window = said.window.or(call.window(self.backend)).unwrap_or(u64::MAX);
+        let room = rooms(call, window).first().copied().unwrap_or(0).min(said.longest.unwrap_or(u64::MAX));
+        // A prompt for which there is room by its own count does not fit something else than is known here.
+        if let Some(theirs) = theirs.filter(|theirs| *theirs > counted.tokens.max(room)) {
             // No two messages are off by the same factor.
             let ours = u128::from(room) * u128::from(counted.tokens) / u128::from(theirs) / 32 * 31;
             return u64::try_from(ours).unwrap_or(room).min(room);

@@ -93,6 +93,17 @@ impl Settle {
         self.fitting.told.map(|told| told.tokens)
     }
 
+    /// The prompt that was answered fits its model. One of a list has a window to itself, and what tools found on the way is
+    /// billed as prompt as well: such a sum says nothing of a window.
+    pub(super) fn fitted(&self, now: Instant) {
+        let (Some(usage), Some(route), Some(index)) = (self.usage, self.route.as_ref(), self.backend) else { return };
+        let (Some(backend), Some(candidate)) = (route.backends.get(index), route.candidates.get(index)) else { return };
+        let is_its_own = self.sizes.upper_for(candidate).is_none_or(|most| usage.input <= most);
+        if self.sizes.longest.is_none() && is_its_own {
+            backend.model_state.window.answered(usage.input, now);
+        }
+    }
+
     fn book_summary(&mut self, index: usize, sizes: &Sizes, waste: &Waste, ended: bool) {
         let Some(route) = self.route.clone() else { return };
         let Some(backend) = route.backends.get(index) else { return };

@@ -26,7 +26,6 @@ const OPENAI: &[Rule] = &[
     LIMIT,
     TOKENS_PER_MINUTE,
     WINDOW,
-    GLM_WINDOW,
     AZURE_POLICY,
     OPENROUTER_POLICY,
     XAI_POLICY,
@@ -56,9 +55,6 @@ const BEDROCK: &[Rule] =
 const COHERE: &[Rule] = &[REFUSED, COHERE_KEY, LIMIT, WINDOW, COHERE_WINDOW, POLICY, WRONG_KEY, COHERE_FAILURE];
 
 const OLLAMA: &[Rule] = &[REFUSED, LIMIT, WINDOW, OLLAMA_MODEL, POLICY, WRONG_KEY];
-
-/// GLM's number for a prompt that is too long, in whatever language its words are.
-const GLM_WINDOW: Rule = Rule::new(Class::ContextWindowExceeded, Only(&[400])).words(&["\"code\":\"1261\""]);
 
 /// Azure's filter, which says so in a code inside the error, or in words alone.
 const AZURE_POLICY: Rule = Rule::new(Class::ContentPolicyViolation, Refusals)
@@ -101,8 +97,9 @@ const BEDROCK_LIMIT: Rule = Rule::new(Class::RateLimited, Any)
     .codes(&["throttlingexception", "modelnotreadyexception"])
     .words(&["too many requests, please wait", "too many tokens, please wait", "too many tokens per day"]);
 
-const BEDROCK_WINDOW: Rule =
-    Rule::new(Class::ContextWindowExceeded, Unlimited).words(&["too many tokens", "expected maxlength:"]);
+const BEDROCK_WINDOW: Rule = Rule::new(Class::ContextWindowExceeded, Unlimited)
+    .words(&["too many tokens", "expected maxlength:"])
+    .unless(COHERE_OUTPUT);
 
 /// AWS refuses credentials with the status of a permission that is missing.
 const BEDROCK_KEY: Rule = Rule::new(Class::Authentication, Only(&[400, 403]))
@@ -136,7 +133,11 @@ const BEDROCK_TIMEOUT: Rule = Rule::new(Class::Timeout, Only(&[408, 424, 500, 50
 const COHERE_KEY: Rule =
     Rule::new(Class::Authentication, Any).words(&["invalid api token", "no api key provided", "no api key supplied"]);
 
-const COHERE_WINDOW: Rule = Rule::new(Class::ContextWindowExceeded, Unlimited).words(&["too many tokens:"]);
+/// Cohere has the same words for an answer that may be longer than the model's are: no shorter prompt changes that.
+const COHERE_OUTPUT: &[&str] = &["too many tokens: max tokens must be"];
+
+const COHERE_WINDOW: Rule =
+    Rule::new(Class::ContextWindowExceeded, Unlimited).words(&["too many tokens:"]).unless(COHERE_OUTPUT);
 
 const COHERE_FAILURE: Rule =
     Rule::new(Class::InternalServerError, Any).words(&["internal server error", "unexpected server error"]);
