@@ -42,7 +42,7 @@ enum Door {
 }
 
 /// What Anthropic's counting takes of a message's request; anything else is an error there.
-const ANTHROPIC: &[&str] = &["model", "messages", "system", "tools", "tool_choice", "thinking"];
+const ANTHROPIC: &[&str] = &["model", "messages", "system", "tools", "tool_choice", "thinking", "output_config"];
 const VERTEX_GEMINI: &[&str] = &["contents", "systemInstruction", "tools"];
 const CONVERSE: &[&str] = &["messages", "system", "toolConfig"];
 const RESPONSES: &[&str] = &[
@@ -281,6 +281,11 @@ mod tests {
             ("/responses/input_tokens", json!({"model": "gpt-5", "input": "hi"}))
         );
         assert!(asking(Dialect::Gemini, "Gemini", "g", Api::Responses, &response).is_some());
+        let schema = json!({"format": {"type": "json_schema", "schema": {"type": "object"}}});
+        let count = json!({"model": "chat", "messages": count["messages"], "output_config": schema});
+        let asked = asking(Dialect::Anthropic, "Anthropic", "claude-opus-4-6", Api::CountTokens, &count).unwrap();
+        let sent: Value = serde_json::from_slice(&asked.outgoing.body).unwrap();
+        assert_eq!(sent["output_config"]["format"]["type"], "json_schema", "{sent}");
         let prompt = json!({"model": "chat", "prompt": "hi"});
         assert!(asking(Dialect::OpenAi, "VLLM", "q", Api::Completions, &prompt).is_none());
     }

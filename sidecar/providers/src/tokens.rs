@@ -7,6 +7,7 @@
 
 mod attached;
 mod classes;
+mod estimate;
 mod items;
 mod memory;
 mod parts;
@@ -105,7 +106,7 @@ const TOOLS_SLACK: u64 = 600;
 pub fn bounds(api: Api, body: &Body) -> Bounds {
     let keys: &[&str] = match api {
         Api::ChatCompletions | Api::Messages | Api::CountTokens => {
-            &["messages", "system", "tools", "functions", "response_format"]
+            &["messages", "system", "tools", "functions", "response_format", "output_config", "output_format"]
         }
         Api::Completions => &["prompt", "suffix"],
         Api::Embeddings => &["input"],
@@ -191,15 +192,18 @@ fn counted<'a>(api: Api, body: &Body, encoding: Encoding, goes_on: &'a dyn Fn() 
 #[must_use]
 pub fn count_parts(api: Api, parts: &[&[u8]], encoding: Encoding, goes_on: &dyn Fn() -> bool) -> Vec<u64> {
     let mut counter = Counter::new(encoding, goes_on);
+    let (kind, add) = part_of(api);
     let mut count = |part: &&[u8]| {
         let before = counter.total().tokens;
-        match api {
-            Api::Responses => counter.part(Kind::Item, part, items::add),
-            _ => counter.part(Kind::Message, part, add_message),
-        };
+        counter.part(kind, part, add);
         counter.total().tokens - before
     };
     parts.iter().map(&mut count).collect()
+}
+
+/// What a part of a conversation is, and how it is counted: the one who would read it decides, and not what is in it.
+fn part_of<'a>(api: Api) -> (Kind, fn(&Value, &mut Counter<'a>)) {
+    if api == Api::Responses { (Kind::Item, items::add) } else { (Kind::Message, add_message) }
 }
 
 /// Counts a text alone, and remembers it.
@@ -210,16 +214,12 @@ pub fn count_text(text: &str, encoding: Encoding, goes_on: &dyn Fn() -> bool) ->
     counter.total().tokens
 }
 
-/// Counts one message of `messages`, or one item of a response's `input`, the template around it included; as
-/// [`count_while`] does.
+/// Counts one of them, which is not written down.
 #[must_use]
-pub fn count_message(message: &Value, encoding: Encoding, goes_on: &dyn Fn() -> bool) -> u64 {
+pub fn count_message(api: Api, message: &Value, encoding: Encoding, goes_on: &dyn Fn() -> bool) -> u64 {
     let mut counter = Counter::new(encoding, goes_on);
-    if message["type"].is_string() {
-        items::add(message, &mut counter);
-    } else {
-        add_message(message, &mut counter);
-    }
+    let (_, add) = part_of(api);
+    add(message, &mut counter);
     counter.total().tokens
 }
 
@@ -242,7 +242,9 @@ fn chat(body: &Body, counter: &mut Counter<'_>) {
     }
     add_own(has_system, counter);
     add_tools(body, has_system, counter);
-    add_schema(body, "response_format", counter);
+    for key in ["response_format", "output_config", "output_format"] {
+        add_schema(body, key, counter);
+    }
 }
 
 /// What the template says of its own.

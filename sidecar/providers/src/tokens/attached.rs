@@ -61,7 +61,9 @@ impl Attached {
             Some("input_audio") => self.sound = true,
             // What a tool is called with is text, whatever words are in it.
             Some("tool_use" | "server_tool_use" | "mcp_tool_use") => {}
-            Some("document") if has_text(part) => part.values().for_each(|value| self.look(value)),
+            Some("document") if part.get("source").is_some_and(is_text) => {
+                part.values().for_each(|value| self.look(value))
+            }
             Some(
                 "file" | "input_file" | "document" | "container_upload" | "video" | "video_url" | "input_video"
                 | "audio_url" | "item_reference",
@@ -84,9 +86,13 @@ impl Attached {
     }
 }
 
-/// Its text stands in the request.
-fn has_text(document: &Map<String, Value>) -> bool {
-    document.get("source").is_some_and(|source| source["type"] == "text" || source["type"] == "content")
+/// Whether a document's text stands in the request.
+pub(super) fn has_text(document: &Value) -> bool {
+    is_text(&document["source"])
+}
+
+fn is_text(source: &Value) -> bool {
+    source["type"] == "text" || source["type"] == "content"
 }
 
 #[cfg(test)]

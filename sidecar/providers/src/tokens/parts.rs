@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::text::Counter;
+use super::{attached, text::Counter};
 
 /// What an image costs where its size is not looked at: OpenAI's price for low detail, and for one tile of four in high.
 const IMAGE: u64 = 85;
@@ -22,7 +22,7 @@ pub(super) fn add_content(content: &Value, counter: &mut Counter<'_>) {
 fn add_part(part: &Value, counter: &mut Counter<'_>) {
     match part["type"].as_str() {
         Some("image_url" | "input_image" | "image") => {
-            let high = part["image_url"]["detail"] == "high";
+            let high = part["image_url"]["detail"] == "high" || part["detail"] == "high";
             counter.guess(if high { IMAGE_HIGH } else { IMAGE });
         }
         Some("text" | "input_text" | "output_text") => counter.text(part["text"].as_str().unwrap_or_default()),
@@ -32,6 +32,13 @@ fn add_part(part: &Value, counter: &mut Counter<'_>) {
         }
         Some("tool_result") => add_content(&part["content"], counter),
         Some("thinking") => counter.text(part["thinking"].as_str().unwrap_or_default()),
+        Some("document") if attached::has_text(part) => {
+            for key in ["title", "context"] {
+                counter.text(part[key].as_str().unwrap_or_default());
+            }
+            add_content(&part["source"]["data"], counter);
+            add_content(&part["source"]["content"], counter);
+        }
         Some("file" | "input_file" | "document" | "input_audio") => {
             // Three bytes of base64 text are two of the file, and a file is mostly not its text.
             counter.guess(IMAGE + part.to_string().len() as u64 / 16);

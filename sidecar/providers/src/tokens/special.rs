@@ -8,13 +8,8 @@ use super::Encoding;
 const CHATML: &[&str] =
     &["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|fim_prefix|>", "<|fim_middle|>", "<|fim_suffix|>"];
 
+/// What Qwen has beside them.
 const QWEN: &[&str] = &[
-    "<|endoftext|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|fim_prefix|>",
-    "<|fim_middle|>",
-    "<|fim_suffix|>",
     "<|fim_pad|>",
     "<|repo_name|>",
     "<|file_sep|>",
@@ -86,7 +81,7 @@ const TEKKEN: &[&str] = &[
     "[/THINK]",
 ];
 
-/// Of Llama 3, whose tokens are estimated, and of whoever is not known.
+/// Of Llama 3, whose tokens are estimated, and of whoever is not known; some of them speak like `ChatML`.
 const OTHER: &[&str] = &[
     "<|begin_of_text|>",
     "<|end_of_text|>",
@@ -95,9 +90,6 @@ const OTHER: &[&str] = &[
     "<|eot_id|>",
     "<|eom_id|>",
     "<|python_tag|>",
-    "<|im_start|>",
-    "<|im_end|>",
-    "<|endoftext|>",
     "<start_of_turn>",
     "<end_of_turn>",
     "<|user|>",
@@ -112,16 +104,20 @@ const OTHER: &[&str] = &[
 
 /// Where such words begin, and how long they are.
 pub(super) fn find(text: &str, encoding: Encoding) -> impl Iterator<Item = (usize, usize)> {
-    let words = match encoding {
-        Encoding::O200k | Encoding::Cl100k => CHATML,
-        Encoding::Harmony => HARMONY,
-        Encoding::Qwen => QWEN,
-        Encoding::DeepSeek => DEEPSEEK,
-        Encoding::Tekken => TEKKEN,
-        Encoding::Estimate => OTHER,
+    let lists: &[&[&str]] = match encoding {
+        Encoding::O200k | Encoding::Cl100k => &[CHATML],
+        Encoding::Harmony => &[HARMONY],
+        Encoding::Qwen => &[CHATML, QWEN],
+        Encoding::DeepSeek => &[DEEPSEEK],
+        Encoding::Tekken => &[TEKKEN],
+        Encoding::Estimate => &[CHATML, OTHER],
     };
     memchr2_iter(b'<', b'[', text.as_bytes()).filter_map(move |at| {
         let rest = text.as_bytes().get(at..)?;
-        words.iter().find(|word| rest.starts_with(word.as_bytes())).map(|word| (at, word.len()))
+        // Looked at first: in a text of nothing but brackets each may be the first of any word.
+        let second = rest.get(1);
+        let begins = |word: &&&str| word.as_bytes().get(1) == second && rest.starts_with(word.as_bytes());
+        let word = lists.iter().copied().flatten().find(begins)?;
+        Some((at, word.len()))
     })
 }

@@ -6,6 +6,8 @@ use serde_json::json;
 
 use super::*;
 
+mod parts;
+
 fn body(value: &Value) -> Body {
     Body::parse(Bytes::from(value.to_string())).unwrap()
 }
@@ -171,8 +173,9 @@ fn a_prompt_that_is_in_its_template_already_is_not_counted_for_more_than_it_has(
 fn a_message_counts_as_much_alone_as_among_others() {
     let messages =
         json!([{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hello world", "name": "x"}]);
-    let alone: u64 =
-        messages.as_array().unwrap().iter().map(|message| count_message(message, Encoding::Cl100k, &|| true)).sum();
+    let messages = messages.as_array().unwrap();
+    let measure = |message| count_message(Api::ChatCompletions, message, Encoding::Cl100k, &|| true);
+    let alone: u64 = messages.iter().map(measure).sum();
     let body = body(&json!({"messages": messages}));
     assert_eq!(count(Api::ChatCompletions, &body, Encoding::Cl100k).tokens, alone + Encoding::Cl100k.template().prompt);
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::{
     Count, Encoding,
     classes::{CLASSES, MARK},
+    estimate::estimate,
     memory::{Kind, Known, Memory},
     shelf::SHELF,
     special,
@@ -211,12 +212,4 @@ fn is_composed(text: &str) -> bool {
             || matches!(c, '\u{374}'..='\u{387}' | '\u{2329}'..='\u{232a}' | '\u{f900}'..='\u{fb4e}' | '\u{2f800}'..)
     };
     text.is_ascii() || !text.chars().any(doubtful)
-}
-
-/// Four characters of English are a token, and a character of most other scripts is one. Rather too many than too few: what
-/// depends on it is whether a prompt fits.
-fn estimate(text: &str) -> u64 {
-    let ascii = text.bytes().filter(u8::is_ascii).count() as u64;
-    let other = text.chars().filter(|c| !c.is_ascii()).count() as u64;
-    (ascii * 2).div_ceil(7) + other
 }
