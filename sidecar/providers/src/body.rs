@@ -256,6 +256,11 @@ impl Body {
         self.words.tools
     }
 
+    /// Whether any string in it is the name of a mark for the provider's cache. False is certain, true is worth a look.
+    pub(crate) fn may_have_marks(&self) -> bool {
+        self.words.marks
+    }
+
     /// Whether any string in it is the role `developer`. False is certain, true is worth a look.
     pub(crate) fn may_have_developer(&self) -> bool {
         self.words.developer

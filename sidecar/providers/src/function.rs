@@ -29,6 +29,9 @@ pub(crate) fn arguments(call: &Value) -> Value {
 /// A request whose calls are all of functions: a call of the type `custom` has a text for its input, which OpenAI alone has
 /// a word for. None: it has no such call.
 pub(crate) fn all_calls(body: &Body) -> Option<Body> {
+    if !body.may_have_calls() {
+        return None;
+    }
     memmem::find(body.get_bytes("messages")?, b"\"custom\"")?;
     let Some(Value::Array(mut messages)) = body.value("messages") else { return None };
     let mut changed = false;

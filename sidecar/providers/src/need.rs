@@ -25,6 +25,8 @@ pub struct Need {
     pub wants_stream_usage: bool,
     /// The answer's bound as the application wrote it.
     pub max_output_tokens: Option<u64>,
+    /// How much of the answer may be thought, where the application says so: its bound has to be larger.
+    pub thought: u64,
     /// `n`: how many answers, or `best_of` how many.
     pub choices: u32,
     /// It declares some, or its conversation has calls of some or what they found.
@@ -61,6 +63,7 @@ pub fn read(api: Api, body: &Body) -> Result<Need, BadRequest> {
         stream: !matches!(api, Api::Embeddings | Api::CountTokens) && flag(body, "stream")?.unwrap_or(false),
         wants_stream_usage: is_anthropic(api) || api == Api::Responses || wants_stream_usage(body)?,
         max_output_tokens: max_output_tokens(api, body)?,
+        thought: thought(body),
         choices: choices(api, body)?,
         tools: declares || has_calls(api, body),
         parallel_tools: declares && parallel_tools(api, body)?,
@@ -167,6 +170,12 @@ fn max_output_tokens(api: Api, body: &Body) -> Result<Option<u64>, BadRequest> {
     }
 }
 
+/// In Anthropic's words, which chats may use as well.
+fn thought(body: &Body) -> u64 {
+    let thinking = body.value("thinking").filter(|thinking| thinking["type"] == "enabled");
+    thinking.and_then(|thinking| thinking["budget_tokens"].as_u64()).unwrap_or(0)
+}
+
 fn choices(api: Api, body: &Body) -> Result<u32, BadRequest> {
     if is_anthropic(api) || matches!(api, Api::Embeddings | Api::Responses) {
         return Ok(1);
@@ -244,10 +253,12 @@ pub fn surcharges(body: &Body) -> Surcharges {
     let holds =
         |key, word: &str| body.get_bytes(key).is_some_and(|raw| memchr::memmem::find(raw, word.as_bytes()).is_some());
     let cached = |key| holds(key, "\"cache_control\"");
+    // Most have none of it, which is known since they were read: a long prompt is not looked through for it.
+    let is_marked = || ["messages", "system", "tools"].into_iter().any(cached);
+    let cache_writes = body.may_have_marks() && (is_marked() || body.get_bytes("cache_control").is_some());
     Surcharges {
-        cache_writes: ["messages", "system", "tools"].into_iter().any(cached)
-            || body.get_bytes("cache_control").is_some(),
-        audio: holds("messages", "\"input_audio\"") || holds("modalities", "\"audio\""),
+        cache_writes,
+        audio: (body.may_have_files() && holds("messages", "\"input_audio\"")) || holds("modalities", "\"audio\""),
         tier: ["speed", "service_tier"].iter().find_map(|key| Tier::read(&body.value(key)?)),
         regional: body.value("inference_geo").is_some_and(|place| usage::is_regional(&place)),
         beside: Beside::read(body),
@@ -295,6 +306,7 @@ mod tests {
     fn what_is_asked_for_is_seen() {
         let body = json!({"model": "chat", "stream": true, "stream_options": {"include_usage": true}, "n": 3,
             "max_tokens": 5, "max_completion_tokens": 7, "tools": [{}], "parallel_tool_calls": true,
+            "thinking": {"type": "enabled", "budget_tokens": 3},
             "response_format": {"type": "json_schema", "json_schema": {"schema": {}}},
             "messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}, {}]});
         let want = Need {
@@ -302,6 +314,7 @@ mod tests {
             stream: true,
             wants_stream_usage: true,
             max_output_tokens: Some(7),
+            thought: 3,
             choices: 3,
             tools: true,
             parallel_tools: true,
@@ -382,6 +395,8 @@ mod tests {
         let rows = [
             (json!({"messages": [{"content": "hi"}]}), nothing),
             (json!({"tools": [{"name": "f", "cache_control": {}}]}), Surcharges { cache_writes: true, ..nothing }),
+            (json!({"cache_control": {}}), Surcharges { cache_writes: true, ..nothing }),
+            (json!({"metadata": {"cache_control": "x"}}), nothing),
             (json!({"messages": [{"content": [{"type": "input_audio"}]}]}), Surcharges { audio: true, ..nothing }),
             (json!({"modalities": ["text", "audio"]}), Surcharges { audio: true, ..nothing }),
             (json!({"service_tier": "priority"}), Surcharges { tier: Some(Tier::Priority), ..nothing }),

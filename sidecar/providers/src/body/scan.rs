@@ -47,6 +47,8 @@ pub(super) struct Words {
     pub(super) developer: bool,
     /// Something calls a tool, or is what one found.
     pub(super) tools: bool,
+    /// Something is marked to be kept in the provider's cache.
+    pub(super) marks: bool,
 }
 
 // === impl Words ===
@@ -59,6 +61,7 @@ impl Words {
             b"file" | b"input_file" | b"document" | b"container_upload" | b"input_audio" | b"audio_url" | b"video"
             | b"video_url" | b"input_video" | b"item_reference" => self.files = true,
             b"tool" | b"tool_calls" | b"tool_use" | b"tool_result" => self.tools = true,
+            b"cache_control" => self.marks = true,
             text => self.tools |= item::may_be_of_tools(text),
         }
     }
@@ -68,6 +71,7 @@ impl Words {
         self.files |= other.files;
         self.developer |= other.developer;
         self.tools |= other.tools;
+        self.marks |= other.marks;
     }
 }
 

@@ -1,9 +1,9 @@
 //! Tools made fit for a provider's row.
 
-use memchr::memmem;
 use serde_json::{Map, Value, json};
 
 use crate::Body;
+use crate::body::holds_any;
 use crate::openai::table::Row;
 
 /// A schema nests no deeper than the body it came in.
@@ -12,12 +12,12 @@ const MAX_DEPTH: usize = 128;
 /// Declarations without what the provider refuses in them.
 pub(crate) fn tools(out: &mut Body, row: &Row) {
     search(out, row);
-    let Some(raw) = out.get_bytes("tools") else { return };
-    let says = |word: &str| memmem::find(raw, word.as_bytes()).is_some();
-    let marks = !row.cache_marks && says("\"cache_control\"");
-    let strict = !row.strict_tools && says("\"strict\"");
-    let schema = row.schema_drops.iter().any(|word| says(word));
-    if !marks && !strict && !schema {
+    let (marks, strict, schema) = (!row.cache_marks, !row.strict_tools, !row.schema_drops.is_empty());
+    let own = [("cache_control", marks), ("strict", strict)].into_iter().filter(|(_, refused)| *refused);
+    let refused = own.map(|(word, _)| word).chain(row.schema_drops.iter().copied());
+    let refused: Vec<String> = refused.map(|word| format!("\"{word}\"")).collect();
+    let words: Vec<&[u8]> = refused.iter().map(String::as_bytes).collect();
+    if words.is_empty() || !out.get_bytes("tools").is_some_and(|raw| holds_any(raw, &words)) {
         return;
     }
     out.edit("tools", |tool| {
