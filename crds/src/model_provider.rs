@@ -78,7 +78,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct ModelProviderSpec {
     /// The provider: decides the protocol, the default endpoint and how the key travels. `OpenAICompatible` is any server
-    /// that speaks the OpenAI protocol. `Ollama` is asked in its own API, or in OpenAI's if the endpoint ends in `/v1`.
+    /// that speaks the OpenAI protocol. `Ollama` is asked in its own API, or in OpenAI's if the endpoint ends in `/v1`; in its
+    /// own it is told not to cut a prompt that is too long for it, which it does without a word where it is not told.
     /// `VertexAI` serves Gemini, Claude and others; a model of another maker is named with it: `meta/llama-4-scout`.
     #[serde(rename = "type")]
     pub type_: ProviderType,

@@ -43,6 +43,9 @@ const READ_ELSEWHERE: &[&str] = &[
     "tools",
 ];
 
+/// What has fewer bytes fits any window that a server has unasked (2,048 tokens, and 4,096 by now), with its template.
+const SURELY_FITS: usize = 1_900;
+
 /// The request as it grows.
 struct Draft<'a> {
     target: &'a Target<'a>,
@@ -80,6 +83,7 @@ pub(crate) fn encode(api: Api, body: &Body, need: &Need, target: &Target<'_>) ->
     for key in body.keys() {
         draft.parameter(key, body)?;
     }
+    draft.keep_whole(body);
     draft.out.insert("options".into(), draft.options.into());
     let body = written(&Value::Object(draft.out));
     Ok(Outgoing { path: path.into(), headers: [].as_slice().into(), body, dropped: draft.dropped })
@@ -156,6 +160,18 @@ impl Draft<'_> {
         Ok(())
     }
 
+    /// Unasked, a server cuts a prompt that is too long for it, or forgets how it began, and answers what is left as if nothing
+    /// had happened. Told not to, it says so, and something can be done.
+    fn keep_whole(&mut self, body: &Body) {
+        let said =
+            ["messages", "prompt", "suffix", "tools", "functions"].into_iter().filter_map(|key| body.get_bytes(key));
+        if said.map(<[u8]>::len).sum::<usize>() > SURELY_FITS {
+            for key in ["truncate", "shift"] {
+                self.out.entry(key).or_insert(false.into());
+            }
+        }
+    }
+
     /// A parameter the API has no word for: dropped, refused or passed, as the route says.
     fn refuse(&mut self, key: &str, value: Value) -> Result<(), BadRequest> {
         if let Some(value) = self.target.refuse(key, value, &mut self.dropped)? {
@@ -187,6 +203,35 @@ impl Draft<'_> {
             self.set("think", word);
         } else {
             self.set("think", *effort != "none");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Dialect, read};
+
+    #[test]
+    fn a_server_is_told_not_to_cut_what_may_be_too_long_for_it_unless_the_request_has_a_word_of_its_own() {
+        let long = "word ".repeat(600);
+        let rows = [
+            (Api::ChatCompletions, json!({"messages": [{"role": "user", "content": "hi"}]}), [None, None]),
+            (Api::ChatCompletions, json!({"messages": [{"role": "user", "content": long}]}), [Some(false); 2]),
+            (
+                Api::ChatCompletions,
+                json!({"messages": [{"role": "user", "content": long}], "truncate": true}),
+                [Some(true), Some(false)],
+            ),
+            (Api::Completions, json!({"prompt": long}), [Some(false); 2]),
+        ];
+        for (api, mut request, want) in rows {
+            request["model"] = "m".into();
+            let body = Body::parse(request.to_string().into()).unwrap();
+            let need = read(api, &body).unwrap();
+            let out = encode(api, &body, &need, &Target::new(Dialect::Ollama, "m")).unwrap();
+            let sent: Value = serde_json::from_slice(&out.body).unwrap();
+            assert_eq!(["truncate", "shift"].map(|key| sent[key].as_bool()), want, "{sent}");
         }
     }
 }
