@@ -69,7 +69,8 @@ pub struct BackendStatus {
     #[schemars(range(min = 0, max = 1_000_000_000))]
     pub context_window: Option<u64>,
     /// The window that the provider says it has, where that is smaller than `contextWindow`: it refused a prompt and named
-    /// it. The smallest that any sidecar was told, used instead of the other one there and forgotten after four hours.
+    /// it. The smallest that any sidecar was told. There it is used instead of the other one, and is what `GET /v1/models` and
+    /// `POST /v1/tokenize` tell applications; it is forgotten after four hours, or ten minutes where it was said once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000_000))]
     pub learnt_context_window: Option<u64>,

@@ -2,9 +2,9 @@
 //!
 //! The body is what that model would be asked: `model`, and `messages` with `system` and `tools`, or `input`, or `prompt`, as
 //! any of the APIs has them. The answer is `{"tokens", "exact", "encoding", "model", "backend"}`, and `context_window` and
-//! `max_output_tokens` where they are known. `encoding` `estimate` is one, corrected by what the provider has reported of other
-//! prompts. Nobody is asked for it and nothing is billed, so no limit applies but those on
-//! requests in flight and on their bytes.
+//! `max_output_tokens` where they are known; the window is a smaller one than was said where that is what it has proved to
+//! be. `encoding` `estimate` is one, corrected by what the provider has reported of other prompts. Nobody is asked for it and
+//! nothing is billed, so no limit applies but those on requests in flight and on their bytes.
 
 use bytes::Bytes;
 use http::Request;
@@ -23,6 +23,7 @@ use super::{
     settle::Settle,
 };
 use crate::{
+    clock,
     error::ProxyError,
     runtime::{Generation, LARGE, Route},
 };
@@ -45,9 +46,11 @@ pub(super) async fn answer(request: Request<Incoming>, settle: &mut Settle) -> R
     };
     let encoding = route.backends[first].encoding;
     let work = move |goes_on: &dyn Fn() -> bool| tokens::count_while(Api::Tokenize, &body, encoding, goes_on);
-    let counted = count::heavy(encoding, is_large, count::in_time(), work).await;
+    let counted = count::by(&runtime.aside, (encoding, is_large), count::in_time(), work).await;
     let fallback = Count { tokens: count::guess_output(size), exact: false };
-    Ok(Reply { headers: Vec::new(), body: Answer::Whole(said(route, first, counted.unwrap_or(fallback))) })
+    let counted = counted.unwrap_or(fallback);
+    let window = route.window(first, clock::now());
+    Ok(Reply { headers: Vec::new(), body: Answer::Whole(said(route, first, counted, window)) })
 }
 
 /// Refuses what no API takes: a count of it would be a number all the same.
@@ -95,14 +98,15 @@ fn unknown(generation: &Generation, model: &str) -> ProxyError {
     ProxyError::UnknownModel { model: model.to_owned(), known: generation.known_in_words() }
 }
 
-fn said(route: &Route, first: usize, Count { tokens, exact }: Count) -> Bytes {
+fn said(route: &Route, first: usize, Count { tokens, exact }: Count, window: Option<u64>) -> Bytes {
     let backend = &route.backends[first];
     let encoding = backend.encoding.name();
     let candidate = &route.candidates[first];
     let mut said = json!({
-        "tokens": candidate.corrected(Counted { tokens, exact }), "exact": exact, "encoding": encoding, "model": backend.model, "backend": backend.name,
+        "tokens": candidate.corrected(Counted { tokens, exact }), "exact": exact, "encoding": encoding,
+        "model": backend.model, "backend": backend.name,
     });
-    let known = [("context_window", candidate.window), ("max_output_tokens", backend.max_output_tokens)];
+    let known = [("context_window", window), ("max_output_tokens", backend.max_output_tokens)];
     for (key, value) in known {
         if let Some(value) = value {
             said[key] = value.into();

@@ -221,11 +221,6 @@ impl Generation {
             .or_else(|| self.globs.iter().find(|(glob, _)| glob.matches(model)).map(|(_, route)| route))
     }
 
-    /// The `namespace/name` of the route that serves a model.
-    pub(crate) fn route_name(&self, model: &str) -> Option<&str> {
-        self.route(model).map(|route| route.name.as_str())
-    }
-
     /// Names without a glob, sorted.
     pub(crate) fn exact_names(&self) -> impl Iterator<Item = &str> {
         let mut names: Vec<&str> = self.exact.keys().map(String::as_str).collect();
@@ -264,6 +259,12 @@ impl Route {
         let keyless = self.backends.iter().enumerate().filter(|(_, backend)| !backend.provider.has_key());
         keyless.for_each(|(index, _)| out.insert(index));
         out
+    }
+
+    /// What a backend takes, as far as that is known by now.
+    pub(crate) fn window(&self, index: usize, now: Instant) -> Option<u64> {
+        let (backend, candidate) = (self.backends.get(index)?, self.candidates.get(index)?);
+        backend.model_state.window.window(candidate.window, now).or(candidate.window)
     }
 
     /// Windows of its backends that have proved smaller than the config says.

@@ -3,7 +3,7 @@
 //! Both kinds of entry carry what Spillway knows of the model under one key of its own, `spillway`: `context_window`,
 //! `max_output_tokens`, `pricing` (US dollars per million tokens, as decimal strings; below it `longer_prompts` and `tiers`),
 //! `abilities`, `deprecated_on` and `backends`. An entry promises what holds whichever first choice answers: the smallest
-//! window and the shortest answer that are known, the highest price (none where one of them is unknown, which is not free),
+//! window (of what was said and what has proved true) and the shortest answer that are known, the highest price (none where one of them is unknown, which is not free),
 //! abilities that all of them have, the first day on which one is gone. What each backend has is beside its name.
 
 mod facts;
@@ -15,9 +15,10 @@ use spillway_providers::Api;
 
 use super::decoded;
 use crate::{
+    clock,
     error::ProxyError,
     pipeline::{ReplyBody, error_response, json_response},
-    runtime::{Generation, Runtime},
+    runtime::{Generation, Route, Runtime},
 };
 
 use page::Page;
@@ -53,21 +54,23 @@ fn body(runtime: &Runtime, api: Api, query: Option<&str>, id: Option<&str>) -> R
 
 /// `created` is required and means nothing here.
 fn openai(generation: &Generation, name: &str) -> Option<Value> {
-    let owner = generation.route_name(name)?;
-    let entry = json!({"id": name, "object": "model", "created": 0, "owned_by": owner});
-    Some(with_facts(entry, generation, owner))
+    let route = generation.route(name)?;
+    let entry = json!({"id": name, "object": "model", "created": 0, "owned_by": route.name});
+    Some(with_facts(entry, generation, route))
 }
 
 /// `created_at` is required and means nothing here.
 fn anthropic(generation: &Generation, name: &str) -> Option<Value> {
-    let owner = generation.route_name(name)?;
-    let display = format!("{name} ({owner})");
+    let route = generation.route(name)?;
+    let display = format!("{name} ({})", route.name);
     let entry = json!({"type": "model", "id": name, "display_name": display, "created_at": "1970-01-01T00:00:00Z"});
-    Some(with_facts(entry, generation, owner))
+    Some(with_facts(entry, generation, route))
 }
 
-fn with_facts(mut entry: Value, generation: &Generation, route: &str) -> Value {
-    let facts = generation.snapshot.routes.get(route).map(|route| facts::of(route, &generation.snapshot.providers));
+fn with_facts(mut entry: Value, generation: &Generation, route: &Route) -> Value {
+    let given = generation.snapshot.routes.get(&route.name);
+    let learnt = route.learnt_windows(clock::now());
+    let facts = given.map(|given| facts::of(given, &generation.snapshot.providers, &learnt));
     entry["spillway"] = facts.unwrap_or_else(|| Map::new().into());
     entry
 }

@@ -1,6 +1,6 @@
 //! What is known of a model, over all first choices of its route.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use serde_json::{Map, Value};
 use spillway_policy::NanoUsd;
@@ -30,19 +30,30 @@ const SPECIAL: [(&str, Rate, Is<wire::Rates>); 6] = [
     ("image_output_per_million", wire::Rates::image_output, |rates| rates.image_output_nanos.is_some()),
 ];
 
-/// The value of `spillway`. What nobody knows is left out.
-pub(super) fn of(route: &wire::Route, providers: &wire::Map<wire::Provider>) -> Value {
-    let primaries = || route.backends.iter().filter(|backend| backend.role == wire::Role::Primary);
-    let models: Vec<&wire::Model> = primaries().map(|backend| &backend.model).collect();
+/// The value of `spillway`. What nobody knows is left out. `learnt`: windows that have proved smaller, by backend.
+pub(super) fn of(route: &wire::Route, providers: &wire::Map<wire::Provider>, learnt: &[(usize, u64)]) -> Value {
+    let primaries = route.backends.iter().enumerate().filter(|(_, backend)| backend.role == wire::Role::Primary);
+    let primaries: Vec<(&wire::Backend, Cow<'_, wire::Model>)> = primaries
+        .map(|(index, backend)| (backend, proved(&backend.model, learnt.iter().find(|(learnt, _)| *learnt == index))))
+        .collect();
+    let models: Vec<&wire::Model> = primaries.iter().map(|(_, model)| &**model).collect();
     let mut facts = Map::new();
     promises(&mut facts, &models);
-    let backends: Vec<Value> = primaries().map(|backend| self::backend(backend, providers)).collect();
+    let backends: Vec<Value> = primaries.iter().map(|(given, model)| backend(given, model, providers)).collect();
     facts.insert("backends".to_owned(), backends.into());
     facts.into()
 }
 
-fn backend(given: &wire::Backend, providers: &wire::Map<wire::Provider>) -> Value {
-    let wire::Backend { name, provider, model, .. } = given;
+/// A model as it has proved to be.
+fn proved<'a>(model: &'a wire::Model, learnt: Option<&(usize, u64)>) -> Cow<'a, wire::Model> {
+    match learnt {
+        None => Cow::Borrowed(model),
+        Some((_, window)) => Cow::Owned(wire::Model { context_window_tokens: Some(*window), ..model.clone() }),
+    }
+}
+
+fn backend(given: &wire::Backend, model: &wire::Model, providers: &wire::Map<wire::Provider>) -> Value {
+    let wire::Backend { name, provider, .. } = given;
     let mut facts = Map::new();
     facts.insert("name".to_owned(), name.as_str().into());
     facts.insert("provider".to_owned(), provider.as_str().into());
@@ -179,7 +190,7 @@ mod tests {
             "request": {"unsupported": "Drop", "max_body_bytes": 1, "timeout_ms": 1},
             "streaming": {"first_token_timeout_ms": 1, "idle_timeout_ms": 1},
         });
-        of(&serde_json::from_value(route).unwrap(), &wire::Map::new())
+        of(&serde_json::from_value(route).unwrap(), &wire::Map::new(), &[])
     }
 
     #[test]
