@@ -67,7 +67,7 @@ pub enum Reason {
     SmallerWindow,
     /// A fallback is configured that can never be of use.
     FallbackNeverHelps,
-    /// So much room is kept for the answer that a backend has none left for the prompt.
+    /// More room is to be kept for the answer than half of a backend's window.
     ReserveTooLarge,
     /// The model is not in the catalogue and the provider does not describe it.
     ModelUnknown,

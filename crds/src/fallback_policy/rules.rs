@@ -22,8 +22,8 @@ pub struct ContextWindow {
     /// look for a larger window first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_exceeded: Option<OnExceeded>,
-    /// Tokens kept free for the answer when the request sets no limit of its own. Default: 1024, and at most a quarter
-    /// of the smallest window among the route's backends.
+    /// Tokens kept free for the answer when the request sets no limit of its own: at most half of a window. Default: 1024,
+    /// and at most a quarter of the smallest window among the route's backends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 1_000_000_000))]
     pub reserve_output_tokens: Option<u64>,
@@ -98,7 +98,7 @@ pub struct Summarize {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10_000))]
     pub keep_last: Option<u32>,
-    /// The longest summary, in tokens. Default: 800.
+    /// The longest summary, in tokens. Default: 800. It needs room in the window, with a quarter more around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_summary_tokens: Option<u32>,

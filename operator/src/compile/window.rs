@@ -13,6 +13,8 @@ const KEEP_LAST: u32 = 4;
 /// A summary leaves out how things were said: more of the newest messages stay as they are.
 const SUMMARY_KEEP_LAST: u32 = 6;
 const SUMMARY_TOKENS: u32 = 800;
+/// What a sidecar keeps free for a summary: a quarter more than it may have, by another tokenizer, and so much around it.
+const AROUND_SUMMARY: u64 = 48;
 
 /// The rules for a route with these backends. None given: its defaults.
 pub(super) fn compile(given: Option<&ContextWindow>, backends: &Backends<'_>) -> wire::ContextWindow {
@@ -89,11 +91,12 @@ pub(super) fn advise(
     };
     let reserve = rules.reserve_output_tokens;
     for backend in backends.usable {
-        let Some(window) = backend.model.context_window_tokens.filter(|window| *window <= reserve) else { continue };
+        let Some(window) = backend.model.context_window_tokens.filter(|window| window / 2 < reserve) else { continue };
         let message = format!(
-            "{reserve} tokens kept for the answer leave no room for a prompt in backend {:?} ({window} tokens), so it serves \
-             only requests that set a limit of their own: keep less",
-            backend.name
+            "{reserve} tokens are more than half of the window of backend {:?} ({window} tokens), and no more than half, {}, \
+             is kept for an answer: keep less",
+            backend.name,
+            window / 2
         );
         warn((ConditionType::Accepted, Reason::ReserveTooLarge), "reserveOutputTokens", message);
     }
@@ -118,4 +121,22 @@ pub(super) fn advise(
         );
         warn((ConditionType::Accepted, Reason::FallbackNeverHelps), "summarize.backend", message);
     }
+    if let Some(message) = too_long(rules, backends) {
+        warn((ConditionType::Accepted, Reason::FallbackNeverHelps), "summarize.maxSummaryTokens", message);
+    }
+}
+
+/// Why no summary is ever written, where that is for its length: there is room for it in no window, and all are known.
+fn too_long(rules: &wire::ContextWindow, backends: &Backends<'_>) -> Option<String> {
+    let most = rules.summarize.as_ref()?.max_tokens;
+    let takes = most.saturating_add(most / 4).saturating_add(AROUND_SUMMARY);
+    let answering = backends.usable.iter().filter(|backend| backend.role != wire::Role::Shadow);
+    let windows: Option<Vec<u64>> = answering.map(|backend| backend.model.context_window_tokens).collect();
+    let window = windows?.into_iter().max()?;
+    let room = window - rules.reserve_output_tokens.min(window / 2);
+    let message = format!(
+        "a summary of {most} tokens takes up to {takes}, and the largest window ({window}) leaves {room} for a prompt, so old \
+         messages are left out instead: set it lower"
+    );
+    (takes >= room).then_some(message)
 }

@@ -197,7 +197,13 @@ impl Walk<'_> {
             steps.extend(self.after(found));
         } else if !matches!(mode, Reject | LargerModel) {
             steps.extend(self.after(overflowed));
-            return Outcome::Shortened(overflowed, window.saturating_sub(self.demand.output.of(window)));
+            let reserve = self.route.context_window.reserve_output_tokens;
+            // An answer is left all that it asked for, where that is half of the window or less.
+            let output = match self.demand.output {
+                Output::Asked(asked) if asked > window / 2 => Output::AtLeast { asked, reserve },
+                output => output,
+            };
+            return Outcome::Shortened(overflowed, window.saturating_sub(output.of(window)));
         }
         lowered.unwrap_or_else(|| self.doubtful(overflowed, steps))
     }

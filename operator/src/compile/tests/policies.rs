@@ -64,6 +64,12 @@ const POLICY: &[Row] = &[
         "has no backend \"nope\", and old messages are left out instead of summarized",
     ),
     (
+        "{targetRefs: [@t], contextWindow: {onExceeded: Summarize, summarize: {backend: mini, maxSummaryTokens: 1000000}}}",
+        FallbackNeverHelps,
+        "spec.contextWindow.summarize.maxSummaryTokens",
+        "a summary of 1000000 tokens takes up to 1250048, and the largest window",
+    ),
+    (
         "{targetRefs: [{group: spillway.dev, kind: ModelRoute, name: nope}]}",
         TargetNotFound,
         "spec.targetRefs[0]",
@@ -121,10 +127,10 @@ const POLICY: &[Row] = &[
         "add one to spec.fallbacks",
     ),
     (
-        "{targetRefs: [@t], contextWindow: {reserveOutputTokens: 8192}}",
+        "{targetRefs: [@t], contextWindow: {reserveOutputTokens: 4097}}",
         ReserveTooLarge,
         "spec.contextWindow.reserveOutputTokens",
-        "no room for a prompt in backend \"small\" (8192 tokens)",
+        "more than half of the window of backend \"small\" (8192 tokens), and no more than half, 4096, is kept",
     ),
     (
         "{targetRefs: [@t], fallbacks: [{onErrors: [Timeout], to: [large]}, {onErrors: [Timeout], to: [small]}]}",
