@@ -86,7 +86,7 @@ impl Conversation {
         };
         let counts = match raw.first()? {
             b'[' => tokens::count_parts(api, &body.elements(key), encoding, goes_on),
-            _ => messages.iter().map(|message| tokens::count_message(message, encoding, goes_on)).collect(),
+            _ => messages.iter().map(|message| tokens::count_message(api, message, encoding, goes_on)).collect(),
         };
         let measure = |(tokens, part)| Message { part, tokens, least: tokens };
         let sizes: Vec<Message> = counts.into_iter().zip(parts).map(measure).collect();
@@ -151,7 +151,7 @@ impl Conversation {
                 }
                 Fate::Cut(to) => {
                     let mut message = std::mem::take(&mut self.messages[index]);
-                    tokens += cut(&mut message, *to, self.encoding, goes_on);
+                    tokens += cut(self.api, &mut message, *to, self.encoding, goes_on);
                     Left::Changed(index, message)
                 }
             });
@@ -183,8 +183,9 @@ impl Conversation {
         }
     }
 
-    pub(super) const fn encoding(&self) -> Encoding {
-        self.encoding
+    /// A message of it that has not come like that.
+    pub(super) fn measure(&self, message: &Value, goes_on: GoesOn<'_>) -> u64 {
+        tokens::count_message(self.api, message, self.encoding, goes_on)
     }
 }
 

@@ -9,11 +9,10 @@ use spillway_providers::{
     Api, Body, StreamDecoder,
     tokens::{self, Encoding},
 };
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::resolve::Call;
-use crate::clock;
+use crate::{clock, runtime::Aside};
 
 /// An English token is four bytes; where nobody counted, this is the guess.
 const BYTES_PER_TOKEN: u64 = 4;
@@ -26,9 +25,6 @@ const MAX_TIME: Duration = Duration::from_secs(2);
 
 /// How much longer one that has been told to stop may take to do so. A vocabulary that is being loaded is not stopped.
 const GRACE: Duration = Duration::from_millis(100);
-
-/// Counts at once. Those that wait leave the processor to the requests that need none.
-static THREADS: Semaphore = Semaphore::const_new(2);
 
 /// What the length alone says.
 pub(super) fn bounds(api: Api, body: &Body) -> Sizes {
@@ -46,10 +42,8 @@ pub(super) async fn count(call: &mut Call, backend: usize) {
         call.told.push((backend, tokens));
         return;
     }
-    let (api, body, until) = (call.api, call.body.clone(), until(call));
-    let counted =
-        heavy(encoding, call.is_heavy(), until, move |goes_on| tokens::count_list_while(api, &body, encoding, goes_on))
-            .await;
+    let (api, body) = (call.api, call.body.clone());
+    let counted = heavy(call, encoding, move |goes_on| tokens::count_list_while(api, &body, encoding, goes_on)).await;
     let fallback = || (tokens::Count { tokens: guess(&call.sizes), exact: false }, 0);
     let (tokens::Count { tokens, exact }, longest) = counted.unwrap_or_else(fallback);
     if let Some(slot) = call.sizes.counted.get_mut(tokenizer) {
@@ -84,13 +78,22 @@ pub(super) fn in_time() -> Instant {
     clock::after(clock::now(), MAX_TIME)
 }
 
+/// What takes counting a request's prompt, as [`by`] does it, in the time that the request has for it.
+pub(super) async fn heavy<T: Send + 'static>(
+    call: &Call,
+    encoding: Encoding,
+    work: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
+) -> Option<T> {
+    by(&call.runtime.aside, (encoding, call.is_heavy()), until(call), work).await
+}
+
 /// Counts on a thread of its own, of which there are few: a long prompt takes milliseconds, and the first of a process
 /// loads the tokenizer, which takes many. Other requests do not wait for it. `work` is to ask whether to go on: it is not
 /// to, past `until`, or when whoever wanted to know has left; whoever waits leaves soon after `until`, whatever the work
 /// does. None: there was no time, or the thread died.
-pub(super) async fn heavy<T: Send + 'static>(
-    encoding: Encoding,
-    large: bool,
+pub(super) async fn by<T: Send + 'static>(
+    aside: &Aside,
+    (encoding, large): (Encoding, bool),
     until: Instant,
     work: impl FnOnce(&dyn Fn() -> bool) -> T + Send + 'static,
 ) -> Option<T> {
@@ -98,7 +101,7 @@ pub(super) async fn heavy<T: Send + 'static>(
     if encoding == Encoding::Estimate && !large {
         return Some(work(&|| true));
     }
-    let place = tokio::time::timeout_at(until.into(), THREADS.acquire()).await.ok()?.ok()?;
+    let place = aside.to_count(until).await?;
     let left = CancellationToken::new();
     let _left = left.clone().drop_guard();
     let work = move || {
@@ -147,6 +150,7 @@ mod tests {
     use super::*;
 
     const IDLE: Duration = Duration::from_secs(600);
+    const TOKENIZER: (Encoding, bool) = (Encoding::O200k, false);
 
     #[tokio::test(start_paused = true)]
     async fn ten_idle_minutes_are_as_many_turns_as_a_tokenizer_waits() {
@@ -176,7 +180,8 @@ mod tests {
             }
             tell.send(()).unwrap();
         };
-        let counting = tokio::spawn(heavy(Encoding::O200k, false, clock::after(clock::now(), IDLE), work));
+        let until = clock::after(clock::now(), IDLE);
+        let counting = tokio::spawn(async move { by(&Aside::new(), TOKENIZER, until, work).await });
         has_started.await.unwrap();
         counting.abort();
         assert!(counting.await.unwrap_err().is_cancelled());
@@ -187,16 +192,14 @@ mod tests {
     async fn nobody_waits_for_a_count_that_does_not_stop() {
         let (go, wait) = mpsc::channel::<()>();
         let until = clock::after(clock::now(), Duration::from_millis(1));
-        let stuck = heavy(Encoding::O200k, false, until, move |_| wait.recv().is_ok());
-        assert_eq!(stuck.await, None);
+        assert_eq!(by(&Aside::new(), TOKENIZER, until, move |_| wait.recv().is_ok()).await, None);
         go.send(()).unwrap();
     }
 
     #[tokio::test]
     async fn a_count_does_not_go_on_past_its_time() {
-        let past = heavy(Encoding::O200k, false, clock::now(), |goes_on| goes_on());
-        assert_eq!(past.await, Some(false));
-        let in_time = heavy(Encoding::O200k, false, in_time(), |goes_on| goes_on());
-        assert_eq!(in_time.await, Some(true));
+        let aside = Aside::new();
+        assert_eq!(by(&aside, TOKENIZER, clock::now(), |goes_on| goes_on()).await, Some(false));
+        assert_eq!(by(&aside, TOKENIZER, in_time(), |goes_on| goes_on()).await, Some(true));
     }
 }

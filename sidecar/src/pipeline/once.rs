@@ -103,7 +103,7 @@ async fn estimate(call: &Call, index: usize) -> Reply {
     let encoding = call.route.backends[index].encoding;
     let (api, body) = (call.api, call.body.clone());
     let work = move |goes_on: &dyn Fn() -> bool| tokens::count_while(api, &body, encoding, goes_on);
-    let counted = count::heavy(encoding, call.is_heavy(), count::until(call), work).await;
+    let counted = count::heavy(call, encoding, work).await;
     let guess = || tokens::Count { tokens: count::guess(&count::bounds(call.api, &call.body)), exact: false };
     let tokens::Count { tokens, exact } = counted.unwrap_or_else(guess);
     let tokens = call.route.candidates[index].corrected(Counted { tokens, exact });

@@ -17,7 +17,6 @@ use spillway_policy::{
     fallback::Counted,
     truncate::{self, Part},
 };
-use spillway_providers::tokens;
 use tokio::time::timeout_at;
 
 use super::{
@@ -124,7 +123,7 @@ async fn attempt(
     };
     let (encoding, tokens) = (call.route.backends[backend].encoding, summary.tokens);
     let telling = move |goes_on: &dyn Fn() -> bool| plan.told_by(&summary, goes_on);
-    let shortened = count::heavy(encoding, call.is_heavy(), count::until(call), telling).await.ok_or("failed")?;
+    let shortened = count::heavy(call, encoding, telling).await.ok_or("failed")?;
     if shortened.tokens > room {
         return Err("too_long");
     }
@@ -143,7 +142,7 @@ async fn plan(call: &Call, backend: usize, believed: Counted, (room, rule): (u64
         let conversation = Conversation::read(api, body, encoding, believed.tokens, goes_on)?;
         Plan::new(conversation, &wanted, goes_on)
     };
-    count::heavy(encoding, call.is_heavy(), count::until(call), plan).await.flatten()
+    count::heavy(call, encoding, plan).await.flatten()
 }
 
 // === impl Plan ===
@@ -196,7 +195,7 @@ impl Plan {
         let part = |index: usize| conversation.sizes[index].part;
         let first = kept.iter().position(|index| part(*index) != Part::System).unwrap_or(kept.len());
         let asks = kept.get(first).copied().filter(|index| part(*index) == Part::User);
-        let measure = |message: &Value| tokens::count_message(message, conversation.encoding(), goes_on);
+        let measure = |message: &Value| conversation.measure(message, goes_on);
         let sizes = kept.iter().map(|index| conversation.sizes[*index].tokens);
         let mut tokens = sizes.fold(conversation.fixed, u64::saturating_add);
         let mut left: Vec<Left> = kept.iter().copied().map(Left::Kept).collect();

@@ -49,7 +49,7 @@ pub(super) async fn fit(call: &mut Call, backend: usize, rooms: &[u64]) -> Resul
         }
         Err(too_long)
     };
-    let shortened = count::heavy(encoding, call.is_heavy(), count::until(call), work).await;
+    let shortened = count::heavy(call, encoding, work).await;
     let shortened = shortened.unwrap_or(Err(TooLong { why: Why::NoTime, ..none }))?;
     take(call, backend, shortened, believed.exact);
     Ok(())

@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::memory::Hold;
 use crate::error::ProxyError;
@@ -15,10 +15,15 @@ pub(crate) const LARGE: u64 = 256 << 10;
 /// At once: it takes its time from the same cores that everybody else is served by.
 const PLACES: usize = 2;
 
+/// Counts at once. Those that wait leave the processor to the requests that need none.
+const COUNTS: usize = 2;
+
 /// Where such work is done.
 #[derive(Clone, Debug)]
 pub(crate) struct Aside {
     places: Arc<Semaphore>,
+    /// For counts, which are made to end in time and give way to nothing else.
+    counts: Arc<Semaphore>,
 }
 
 /// A request whose body is large, and the memory that it takes: work that nobody waits for any more still takes it.
@@ -31,8 +36,13 @@ pub(crate) struct Heavy {
 // === impl Aside ===
 
 impl Aside {
-    pub(super) fn new() -> Self {
-        Self { places: Arc::new(Semaphore::new(PLACES)) }
+    pub(crate) fn new() -> Self {
+        Self { places: Arc::new(Semaphore::new(PLACES)), counts: Arc::new(Semaphore::new(COUNTS)) }
+    }
+
+    /// A place to count a prompt at, until dropped. None: there was none in time.
+    pub(crate) async fn to_count(&self, until: Instant) -> Option<OwnedSemaphorePermit> {
+        tokio::time::timeout_at(until.into(), Arc::clone(&self.counts).acquire_owned()).await.ok()?.ok()
     }
 
     /// Does work on so many bytes, aside if they are many.

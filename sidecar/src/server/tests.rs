@@ -14,6 +14,7 @@ mod kept;
 mod keys;
 mod limits;
 mod models;
+mod overflows;
 mod passed;
 mod pauses;
 mod pieces;

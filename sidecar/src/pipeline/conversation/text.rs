@@ -1,7 +1,10 @@
 //! The texts inside a message, and cutting them.
 
 use serde_json::Value;
-use spillway_providers::tokens::{self, Encoding};
+use spillway_providers::{
+    Api,
+    tokens::{self, Encoding},
+};
 
 use super::GoesOn;
 
@@ -25,7 +28,7 @@ pub(super) fn least(message: &mut Value, tokens: u64, encoding: Encoding, goes_o
 }
 
 /// Cuts the longest texts of a message to one length, so that it has no more than `to` tokens. Returns how many it has.
-pub(in crate::pipeline) fn cut(message: &mut Value, to: u64, encoding: Encoding, goes_on: GoesOn<'_>) -> u64 {
+pub(in crate::pipeline) fn cut(api: Api, message: &mut Value, to: u64, encoding: Encoding, goes_on: GoesOn<'_>) -> u64 {
     let whole: Vec<String> = texts(message).into_iter().map(|text| text.clone()).collect();
     let longest = whole.iter().map(String::len).max().unwrap_or(0) as u64;
     let mut length = longest.min(to.saturating_mul(BYTES_PER_TOKEN));
@@ -35,7 +38,7 @@ pub(in crate::pipeline) fn cut(message: &mut Value, to: u64, encoding: Encoding,
         for (text, whole) in texts(message).into_iter().zip(&whole) {
             *text = shortened(whole, bytes);
         }
-        now = tokens::count_message(message, encoding, goes_on);
+        now = tokens::count_message(api, message, encoding, goes_on);
         if now <= to {
             break;
         }
@@ -160,20 +163,21 @@ mod tests {
             json!({"type": "function_call_output", "call_id": "1", "output": long}),
         ];
         for message in rows {
+            let api = if message.get("role").is_some() { Api::ChatCompletions } else { Api::Responses };
             for encoding in [Encoding::Estimate, Encoding::Cl100k] {
                 let mut short = message.clone();
-                let tokens = tokens::count_message(&message, encoding, &|| true);
+                let tokens = tokens::count_message(api, &message, encoding, &|| true);
                 assert!(least(&mut short, tokens, encoding, &|| true) < tokens / 4, "{message}");
                 assert_eq!(short, message);
-                let now = cut(&mut short, 500, encoding, &|| true);
+                let now = cut(api, &mut short, 500, encoding, &|| true);
                 assert!((400..=500).contains(&now), "{encoding:?} {now}: {short}");
-                assert_eq!(now, tokens::count_message(&short, encoding, &|| true));
+                assert_eq!(now, tokens::count_message(api, &short, encoding, &|| true));
                 assert!(short.to_string().contains("left out"), "{short}");
             }
         }
         let mut call = json!({"role": "assistant", "content": null, "tool_calls": [{"id": "1", "type": "function",
             "function": {"name": "f", "arguments": format!("{{\"a\": \"{}\"}}", "x ".repeat(900))}}]});
-        let tokens = tokens::count_message(&call, Encoding::Estimate, &|| true);
+        let tokens = tokens::count_message(Api::ChatCompletions, &call, Encoding::Estimate, &|| true);
         assert_eq!(least(&mut call, tokens, Encoding::Estimate, &|| true), tokens, "arguments are a document");
     }
 

@@ -104,21 +104,20 @@ pub(super) fn request(call: &Call, most: u64, words: &str, until: Instant) -> Re
 async fn shorter(mut request: Call, backend: usize, prompt: u64, room: u64) -> Option<Call> {
     let encoding = request.route.backends[backend].encoding;
     let (api, mut body) = (request.api, request.body.clone());
-    let (is_heavy, until) = (request.is_heavy(), count::until(&request));
     let work = move |goes_on: &dyn Fn() -> bool| {
         let mut messages = body.value("messages")?;
         let words = messages.get_mut(1)?;
-        let tokens = tokens::count_message(words, encoding, goes_on);
+        let tokens = tokens::count_message(api, words, encoding, goes_on);
         // As the provider counts, what is believed may be more than what is counted here.
         let part = u128::from(tokens) * u128::from(room) / u128::from(prompt.max(1));
         let rest = prompt.saturating_sub(tokens);
         let to = room.saturating_sub(rest).min(u64::try_from(part).ok()?);
-        cut(words, to, encoding, goes_on);
+        cut(api, words, to, encoding, goes_on);
         body.set("messages", &messages);
         let sizes = count::bounds(api, &body);
         Some((body, sizes))
     };
-    (request.body, request.sizes) = count::heavy(encoding, is_heavy, until, work).await.flatten()?;
+    (request.body, request.sizes) = count::heavy(&request, encoding, work).await.flatten()?;
     request.forget_told();
     Some(request)
 }

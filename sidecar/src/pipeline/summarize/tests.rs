@@ -1,5 +1,8 @@
 use spillway_policy::truncate::{Order, Rule};
-use spillway_providers::{Api, Body, tokens::Encoding};
+use spillway_providers::{
+    Api, Body,
+    tokens::{self, Encoding},
+};
 
 use super::*;
 

@@ -12,19 +12,6 @@ pub(super) fn long(tokens: usize) -> Value {
     json!({"model": "chat", "messages": messages})
 }
 
-fn refusal(window: u64) -> String {
-    let message = format!(
-        "This model's maximum context length is {window} tokens. However, your messages resulted in 700 tokens."
-    );
-    json!({"error": {"message": message, "type": "invalid_request_error", "param": "messages",
-        "code": "context_length_exceeded"}})
-    .to_string()
-}
-
-fn overflow(window: u64) -> Act {
-    Act::Write(reply(400, &[], &refusal(window)))
-}
-
 /// Its route makes prompts fit in this way, or moves them to these backends.
 pub(super) async fn world(mode: &str, to: &[&str]) -> World {
     World::new(|config| {
@@ -155,38 +142,6 @@ async fn a_refusal_says_only_what_can_help() {
 }
 
 #[tokio::test]
-async fn what_was_tried_is_no_hint() {
-    for (mode, hinted) in [("Truncate", false), ("Reject", true)] {
-        let world = World::new(|config| {
-            route(config)["policy"] = "shop/fp".into();
-            route(config)["context_window"]["on_exceeded"] = mode.into();
-        })
-        .await;
-        world.provider.then([overflow(600), overflow(600)]);
-        let got = world.chat(&long(700)).await;
-        assert_eq!((got.status.as_u16(), got.text.contains("hint")), (400, hinted), "{mode}: {}", got.text);
-        assert!(!hinted || got.text.contains("or Hybrid in FallbackPolicy shop/fp helps"), "{}", got.text);
-    }
-}
-
-/// What providers say of a prompt that is too long, in words that few others have.
-#[tokio::test]
-async fn an_overflow_in_anybodys_words_leads_to_a_larger_model() {
-    let rows = [
-        (400, "prompt too long; exceeded max context length by 100 tokens"),
-        (400, "Requested tokens (4000) exceed context window of 600"),
-        (400, "Prompt exceeds max length"),
-        (413, "Request Entity Too Large"),
-    ];
-    for (status, said) in rows {
-        let world = world("LargerModel", &["large"]).await;
-        world.provider.then([Act::status(status, &[], said)]);
-        let got = world.chat(&long(700)).await;
-        assert_eq!((got.status.as_u16(), got.header("x-spillway-backend")), (200, "large"), "{said}: {got:?}");
-    }
-}
-
-#[tokio::test]
 async fn what_is_kept_goes_on_as_it_came_whatever_is_in_it() {
     let input = r#"{"q":12345678901234567890123,"x":1.50}"#;
     let answer = json!({"id": "m", "type": "message", "role": "assistant", "model": "x", "stop_reason": "end_turn",
@@ -228,101 +183,6 @@ async fn a_message_is_cut_inside_when_nothing_else_is_left() {
     assert!(sent.starts_with("first word") && sent.ends_with("last?") && sent.contains("left out"), "{sent}");
     // Of 900 tokens nearly all are used.
     assert!((3_500..4_600).contains(&sent.len()), "{}", sent.len());
-}
-
-#[tokio::test]
-async fn an_overflow_that_only_the_provider_saw_is_handled_the_same_way() {
-    let rows = [
-        ("Reject", &[][..], 400, &["small-1"][..], 600),
-        ("Reject", &["large"], 200, &["small-1", "large-1"], 600),
-        ("LargerModel", &["large"], 200, &["small-1", "large-1"], 600),
-        ("LargerModel", &["large"], 400, &["small-1"], 200_000),
-        ("Truncate", &[], 200, &["small-1", "small-1"], 600),
-        ("Hybrid", &["large"], 200, &["small-1", "large-1"], 600),
-        ("Hybrid", &[], 200, &["small-1", "small-1"], 600),
-    ];
-    for (mode, to, status, models, window) in rows {
-        let world = world(mode, to).await;
-        world.provider.then([overflow(window)]);
-        let got = world.chat(&long(700)).await;
-        assert_eq!(got.status, status, "{mode} {to:?} {window}: {got:?}");
-        assert_eq!(world.provider.models(), models, "{mode} {to:?} {window}");
-        let dropped: u32 = got.header("x-spillway-truncated-messages").parse().unwrap_or(0);
-        assert_eq!(dropped > 0, models == ["small-1", "small-1"], "{mode} {to:?} {window}");
-    }
-}
-
-#[tokio::test]
-async fn a_provider_that_never_finds_it_short_enough_is_asked_twice_and_no_more() {
-    let world = world("Truncate", &[]).await;
-    let overflow = || Act::status(400, &[], "This model's maximum context length is 600 tokens, you requested more");
-    world.provider.then([overflow(), overflow(), overflow()]);
-    let got = world.chat(&long(700)).await;
-    assert_eq!((got.status.as_u16(), got.code().as_str()), (400, "context_length_exceeded"), "{got:?}");
-    assert_eq!(world.provider.seen().len(), 2);
-}
-
-#[tokio::test]
-async fn an_overflow_in_the_first_event_of_a_stream_is_one_like_any_other() {
-    let llama = json!({"code": 400, "message": "the request exceeds the available context size, try increasing it",
-        "type": "exceed_context_size_error", "n_prompt_tokens": 700, "n_ctx": 600});
-    let llama = format!("error: {llama}\n\n");
-    let llama = format!("{:x}\r\n{llama}\r\n0\r\n\r\n", llama.len());
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
-    let events = || Act::events(&[&refusal(600)], true);
-    let rows = [
-        ("Truncate", &[][..], ["small-1", "small-1"], events()),
-        ("Hybrid", &["large"], ["small-1", "large-1"], events()),
-        ("Hybrid", &["large"], ["small-1", "large-1"], Act::Write(head + &llama)),
-    ];
-    for (mode, to, models, overflow) in rows {
-        let world = world(mode, to).await;
-        let answer = Act::events(&[&piece("hi"), &stop(), "[DONE]"], true);
-        world.provider.then([overflow, answer]);
-        let mut body = long(700);
-        body["stream"] = true.into();
-        let got = world.chat(&body).await;
-        assert_eq!(
-            (got.status.as_u16(), world.provider.models()),
-            (200, models.map(str::to_owned).to_vec()),
-            "{got:?}"
-        );
-        assert!(got.text.contains("hi") && got.text.contains("[DONE]"), "{got:?}");
-        assert_eq!(got.header("x-spillway-fallback-reason"), "ContextWindowExceeded");
-    }
-}
-
-#[tokio::test]
-async fn a_window_that_proved_smaller_is_gone_by_from_then_on_until_the_config_says_something_new() {
-    let world = world("LargerModel", &["large"]).await;
-    world.provider.then([overflow(600)]);
-    for models in [&["small-1", "large-1"][..], &["large-1"], &["large-1"]] {
-        let before = world.provider.seen().len();
-        assert_eq!(world.chat(&long(700)).await.status, 200);
-        assert_eq!(world.provider.models()[before..], *models);
-    }
-    assert_eq!(world.chat(&long(300)).await.header("x-spillway-backend"), "small", "what fits is still its own");
-    let generation = world.runtime.generation().unwrap();
-    assert_eq!(generation.routes[0].learnt_windows(crate::clock::now()), [(0, 600)]);
-    let apply = |change: fn(&mut Value)| {
-        let mut config = serde_json::to_value(&*generation.snapshot).unwrap();
-        change(&mut config);
-        world.runtime.apply(serde_json::from_value(config).unwrap()).unwrap();
-        world.runtime.generation().unwrap().routes[0].learnt_windows(crate::clock::now())
-    };
-    assert_eq!(apply(|config| route(config)["hedge"] = Value::Null), [(0, 600)], "nothing new about the window");
-    let window = |config: &mut Value| route(config)["backends"][0]["model"]["context_window_tokens"] = json!(900);
-    assert_eq!(apply(window), []);
-}
-
-#[tokio::test]
-async fn a_refusal_of_a_prompt_that_must_have_fitted_teaches_nothing() {
-    let world = world("Reject", &[]).await;
-    world.provider.then([overflow(900)]);
-    let mut body = chat();
-    body["max_tokens"] = 10.into();
-    assert_eq!(world.chat(&body).await.status, 400);
-    assert_eq!(world.runtime.generation().unwrap().routes[0].learnt_windows(crate::clock::now()), []);
 }
 
 #[tokio::test]
@@ -396,17 +256,4 @@ async fn by_an_estimate_a_prompt_is_refused_if_it_is_far_too_long_and_else_the_l
         assert_eq!(found, (status, backend), "{mode} {words}: {}", got.text);
         assert_eq!(world.provider.seen().len(), usize::from(status == 200), "{mode} {words}");
     }
-}
-
-#[tokio::test]
-async fn a_prompt_that_its_provider_has_counted_and_refused_is_not_sent_there_again() {
-    let world = strange("Reject", &[]).await;
-    let mut prompt = long(630);
-    prompt["messages"][0]["content"] = "be told".into();
-    world.provider.then([overflow(650)]);
-    for _ in 0..2 {
-        let got = world.chat(&prompt).await;
-        assert_eq!((got.status.as_u16(), got.code()), (400, "context_length_exceeded".into()), "{got:?}");
-    }
-    assert_eq!(world.provider.seen().len(), 1);
 }
