@@ -79,7 +79,8 @@ pub struct BudgetSelector {
     /// What has a budget of its own. Default: `Namespace`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per: Option<BudgetPer>,
-    /// The request header whose values have budgets of their own, for `per: Header`.
+    /// The request header whose values have budgets of their own, for `per: Header`: up to 10,000 values in a period, and
+    /// fewer where the operator keeps many budgets. All beyond share one, `(others)` in status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 128), regex(pattern = r"^[A-Za-z0-9-]+$"))]
     pub header: Option<String>,

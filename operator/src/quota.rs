@@ -144,6 +144,15 @@ impl Bank {
     }
 }
 
+/// Why there is no number for what a sidecar names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unopened {
+    /// It is of nothing that counts now, or of nothing that the sidecar is under.
+    Unknown,
+    /// There are too many values.
+    Crowded,
+}
+
 /// A message as a line.
 fn line(message: &impl serde::Serialize) -> Bytes {
     let mut line = serde_json::to_vec(message).expect("strings and numbers always serialise");

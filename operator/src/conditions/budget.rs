@@ -72,20 +72,25 @@ pub fn budget_status(
         period_start: begins.and_then(time),
         resets_at: span.and_then(|span| span.end).and_then(time),
         exhausted: Some(standing.exhausted),
-        alerted: alerted(budget, standing.percent, begins),
+        alerted: alerted(budget, standing.percent, begins, figures.standing.is_some()),
         top_workloads: top(workloads, |workload, spent| WorkloadSpend { workload, spent }),
         top_values: top(&standing.values, |value, spent| ValueSpend { value, spent }),
         ..bare
     }
 }
 
-/// The percentages that are reached. One that was shown in this period stays: a new leader may not know all at once.
-fn alerted(budget: &ModelBudget, percent: u64, begins: Option<i64>) -> Vec<u32> {
+/// Of the limit: a new leader may know so much less at first than the one before.
+const SLACK_PERCENT: u64 = 10;
+
+/// The percentages that are reached. One that was shown in this period stays while little is missing: a new leader may not
+/// know all at once. Where much is, the limit was raised.
+fn alerted(budget: &ModelBudget, percent: u64, begins: Option<i64>, is_known: bool) -> Vec<u32> {
     let wanted = if budget.spec.alert_at.is_empty() { &ALERT_AT[..] } else { &budget.spec.alert_at };
     let shown = budget.status.as_ref();
     let shown = shown.filter(|shown| shown.period_start.as_ref().map(|start| start.0.as_second()) == begins);
     let shown = shown.map_or(&[][..], |shown| &shown.alerted);
-    let is_reached = |at: &&u32| percent >= u64::from(**at) || shown.contains(at);
+    let is_near = |at: u32| !is_known || percent.saturating_add(SLACK_PERCENT) >= u64::from(at);
+    let is_reached = |at: &&u32| percent >= u64::from(**at) || shown.contains(at) && is_near(**at);
     let mut alerted: Vec<u32> = wanted.iter().filter(is_reached).copied().collect();
     alerted.sort_unstable();
     alerted

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use spillway_policy::quota::{Account, Allocator, Epoch, Ledger, Nanos, Statement, Token, Write};
-use spillway_wire::{AccountName, QuotaDelivery, Rights, SidecarIdentity};
+use spillway_wire::{AccountName, QuotaDelivery, QuotaReport, RateName, Rights, SidecarIdentity};
 
 use super::accounts::{Accounts, Named};
 use super::breakers::Breakers;
@@ -13,7 +13,8 @@ use super::names::{Source, Subject, pod};
 use super::plan::Plan;
 use super::rates::Rates;
 use super::standing::Standing;
-use super::translate;
+use super::translate::{self, Numbers};
+use super::{Unopened, store};
 use crate::pods::{PodEntry, PodIndex};
 
 /// A sidecar reports every two seconds. Another journal of its pod, silent for this long, will not be heard of again.
@@ -50,6 +51,14 @@ struct Client {
     /// None: it is in the stored ledger and has not been heard by this leader.
     who: Option<Who>,
     heard: Nanos,
+    crowded: Crowded,
+}
+
+/// What it spoke of last that there is no room for.
+#[derive(Default)]
+struct Crowded {
+    accounts: Vec<AccountName>,
+    rates: Vec<RateName>,
 }
 
 struct Who {
@@ -79,17 +88,19 @@ pub(super) struct Post {
 
 impl Desk {
     pub(super) fn take_over(name: Arc<str>, stored: Stored, token: Token, plan: Plan, at: At) -> Self {
-        let Stored { ledger, names, retired } = stored;
+        let Stored { ledger, names, retired, gone } = stored;
+        let client = |source: &Source| (*source, Client::new(at.now));
         let mut this = Self {
             allocator: Allocator::take_over(name, &ledger, token),
-            accounts: Accounts::restore(names),
-            clients: ledger.sources.iter().map(|source| (*source, Client { who: None, heard: at.now })).collect(),
+            accounts: Accounts::restore(names, gone),
+            clients: ledger.sources.iter().map(client).collect(),
             retired,
             rates: Rates::default(),
             breakers: Breakers::new(ledger.epoch, at.now),
             registered: ledger.sources.clone(),
             plan: Plan::default(),
         };
+        this.make_room(store::ROOM_AT_FIRST);
         this.follow(plan);
         this
     }
@@ -109,22 +120,40 @@ impl Desk {
         if self.allocator.retired(&source) {
             return false;
         }
-        let client = self.clients.entry(source).or_insert(Client { who: None, heard: at.now });
-        client.heard = at.now;
-        let new = client.who.is_none();
-        client.who = Some(Who { from: from.clone(), journal: report.journal.clone(), relayed });
-        let account =
-            |name: &AccountName| self.accounts.find((self.plan.budgets(), &mut self.allocator), from, name, at.unix);
         for said in &report.said {
-            if let Some(rate) = self.rates.find(&self.plan, from, &said.rate) {
+            if let Ok(rate) = self.rates.find((&self.plan, &mut self.allocator), from, &said.rate) {
                 self.rates.hear(at.now, rate, source, said);
             }
         }
+        let (numbers, crowded) = self.numbers(from, report, at.unix);
+        let client = self.clients.entry(source).or_insert_with(|| Client::new(at.now));
+        (client.heard, client.crowded) = (at.now, crowded);
+        let new = client.who.is_none();
+        client.who = Some(Who { from: from.clone(), journal: report.journal.clone(), relayed });
         let urgent = self.breakers.hear(&self.plan, at.now, source, report) || new;
-        let report = translate::report(report, account, |name| self.rates.find(&self.plan, from, name));
+        let report = translate::report(report, &numbers);
         let urgent = urgent || translate::is_short(&report);
         self.allocator.report(at.now, &source, &report);
         urgent
+    }
+
+    /// Of all that a report names: opened where that is new, and what there is no room for.
+    fn numbers(&mut self, from: &SidecarIdentity, report: &QuotaReport, unix: i64) -> (Numbers, Crowded) {
+        let Self { accounts, rates, allocator, plan, .. } = self;
+        let (mut numbers, mut crowded) = (Numbers::default(), Crowded::default());
+        for name in report.accounts.iter().map(|line| &line.account) {
+            let found = accounts.find((plan.budgets(), allocator), from, name, unix);
+            crowded.accounts.extend((found == Err(Unopened::Crowded)).then(|| name.clone()));
+            numbers.accounts.push(found.ok());
+        }
+        let mut rate = |name: &RateName| {
+            let found = rates.find((&*plan, &mut *allocator), from, name);
+            crowded.rates.extend((found == Err(Unopened::Crowded)).then(|| name.clone()));
+            found.ok()
+        };
+        numbers.flows = report.flows.iter().map(|line| rate(&line.rate)).collect();
+        numbers.asks = report.asks.iter().map(|line| rate(&line.rate)).collect();
+        (numbers, crowded)
     }
 
     /// What to send and what to store now. `until`: nobody else leads before; None: nobody else ever does.
@@ -139,11 +168,12 @@ impl Desk {
         let mut verdicts = self.breakers.turn(now);
         let mut posts = Vec::with_capacity(output.rights.len());
         for (source, rights) in output.rights {
-            let Some(who) = self.who(&source) else { continue };
+            let Some(Client { who: Some(who), crowded, .. }) = self.clients.get_mut(&source) else { continue };
             let account = |account| Some(self.accounts.get(account)?.name.clone());
             let rights = translate::rights(&rights, &who.journal, account, |rate| self.rates.name(rate).cloned());
             let breakers = verdicts.remove(&source).unwrap_or_default();
-            posts.push(who.post(Rights { breakers, ..rights }));
+            let Crowded { accounts, rates } = std::mem::take(crowded);
+            posts.push(who.post(Rights { breakers, crowded_accounts: accounts, crowded_rates: rates, ..rights }));
         }
         // Whoever is not owed an answer now is told of breakers all the same.
         if let Some(Epoch(epoch)) = self.allocator.epoch() {
@@ -163,6 +193,7 @@ impl Desk {
     pub(super) fn tidy(&mut self, at: At, pods: &PodIndex) {
         self.accounts.turn_over(self.plan.budgets(), &mut self.allocator, at.unix);
         self.breakers.forget(at.now);
+        self.rates.forget(&self.allocator.forget_rates(at.now));
         if !pods.is_ready() {
             return;
         }
@@ -229,44 +260,78 @@ impl Desk {
         self.allocator.is_deposed()
     }
 
-    /// A write as bytes.
-    pub(super) fn encode(&self, write: &Write<Source>) -> Vec<u8> {
+    /// The write was never sent.
+    pub(super) fn abandon(&mut self) {
+        self.allocator.abandon();
+    }
+
+    /// A write as bytes. By how many there are it is known how many values more there is room for: one budget or limit with
+    /// too many of them must not keep all others from being stored.
+    pub(super) fn encode(&mut self, write: &Write<Source>) -> Vec<u8> {
         let names: BTreeMap<Account, &Named> = self.accounts.iter().map(|(account, named)| (*account, named)).collect();
-        encode(&write.ledger, &names, &self.retired)
+        let bytes = encode(&write.ledger, &names, &self.retired, self.accounts.gone());
+        self.make_room(store::BYTES_OF_VALUES.saturating_sub(bytes.len()));
+        bytes
+    }
+
+    const fn make_room(&mut self, bytes: usize) {
+        self.accounts.make_room(bytes / 2);
+        self.rates.make_room(bytes / 2);
     }
 
     /// How this budget stands in its present period. None: nobody has spoken of it in that.
     pub(super) fn standing(&self, budget: &str, unix: i64) -> Option<Standing> {
         let mut standing = Standing::default();
-        for (account, named, statement) in self.statements(budget, unix) {
+        let mut workloads = BTreeMap::new();
+        let statements = self.statements(budget, unix);
+        if let Some((_, named, _)) = statements.first() {
+            let gone = self.accounts.gone().get(&(budget.to_owned(), named.name.period));
+            gone.into_iter().for_each(|gone| add(&mut workloads, gone));
+        }
+        for (account, named, statement) in statements {
             standing.add(&named.subject, &statement);
-            if named.subject == Subject::Namespace {
-                standing.workloads.extend(self.workloads(account, named));
+            // The others are known by what they are.
+            if matches!(named.subject, Subject::Namespace | Subject::Value(_)) {
+                add(&mut workloads, &named.gone);
+                self.count_workloads(account, &mut workloads);
             }
         }
+        standing.workloads.extend(workloads);
         (standing.accounts > 0).then_some(standing)
     }
 
     /// How the accounts of the present period of this budget stand.
     fn statements(&self, budget: &str, unix: i64) -> Vec<(Account, &Named, Statement)> {
-        let of_now = |named: &Named| {
-            let begun = named.name.period <= unix;
-            named.name.budget == budget && begun && named.end.is_none_or(|end| unix < end)
-        };
+        let span = self.plan.budgets().get(budget).and_then(|budget| budget.period.at(unix));
+        let of_now =
+            |named: &Named| named.name.budget == budget && span.is_some_and(|span| span.start == named.name.period);
         let accounts = self.accounts.iter().filter(|(_, named)| of_now(named));
         accounts.filter_map(|(account, named)| Some((*account, named, self.allocator.statement(*account)?))).collect()
     }
 
-    /// What each workload has spent of an account that all of its namespace shares.
-    fn workloads(&self, account: Account, named: &Named) -> BTreeMap<String, u64> {
-        let mut sums = named.gone.clone();
+    /// What each workload has spent of an account that others share.
+    fn count_workloads(&self, account: Account, sums: &mut BTreeMap<String, u64>) {
         for (source, spent) in self.allocator.spenders(account) {
             if let Some(Who { from, .. }) = self.who(source).filter(|_| spent > 0) {
                 let sum = sums.entry(from.workload.clone()).or_default();
                 *sum = sum.saturating_add(spent);
             }
         }
-        sums
+    }
+}
+
+fn add(sums: &mut BTreeMap<String, u64>, more: &BTreeMap<String, u64>) {
+    for (name, spent) in more {
+        let sum = sums.entry(name.clone()).or_default();
+        *sum = sum.saturating_add(*spent);
+    }
+}
+
+// === impl Client ===
+
+impl Client {
+    fn new(heard: Nanos) -> Self {
+        Self { who: None, heard, crowded: Crowded::default() }
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use spillway_policy::quota::{Account, AccountLedger, BudgetId, Epoch, Ledger, Period, RateId, RateLedger, Right};
 use spillway_wire::AccountName;
 
-use super::accounts::Named;
+use super::accounts::{Gone, Named};
 use super::names::{Source, Subject};
 use crate::packed::{Corrupt, pack, unpack};
 
@@ -22,6 +22,8 @@ pub(super) struct Stored {
     pub(super) names: BTreeMap<Account, Named>,
     /// When sources were retired, in seconds since 1970.
     pub(super) retired: BTreeMap<Source, i64>,
+    /// What workloads that are gone have spent of budgets of values.
+    pub(super) gone: Gone,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -33,6 +35,12 @@ struct Document {
     retired: Vec<(u64, u64, i64)>,
     accounts: Vec<AccountDocument>,
     rates: Vec<(u64, u64, u64)>,
+    /// A rate's place in the list, and how long after its last use it is of no interest any more.
+    #[serde(default)]
+    passing: Vec<(usize, u64)>,
+    /// Budget, period, and what each workload has spent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    gone: Vec<(String, i64, BTreeMap<String, u64>)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -75,6 +83,7 @@ pub(super) fn encode(
     ledger: &Ledger<Source>,
     names: &BTreeMap<Account, &Named>,
     retired_at: &BTreeMap<Source, i64>,
+    gone: &Gone,
 ) -> Vec<u8> {
     let Ledger { leader, epoch, sources, retired, accounts, rates } = ledger;
     let places: BTreeMap<&Source, usize> = sources.iter().zip(0..).collect();
@@ -89,7 +98,14 @@ pub(super) fn encode(
         sources: sources.iter().map(|source| (source.pod, source.journal)).collect(),
         retired: retired.collect(),
         accounts: accounts.iter().map(|(account, book)| of_account(account, book, names, &places)).collect(),
-        rates: rates.iter().map(|(rate, RateLedger { aside, lease })| (rate.0, *aside, *lease)).collect(),
+        rates: rates.iter().map(|(rate, RateLedger { aside, lease, lasts: _ })| (rate.0, *aside, *lease)).collect(),
+        passing: rates
+            .values()
+            .zip(0..)
+            .filter(|(left, _)| left.lasts > 0)
+            .map(|(left, at)| (at, left.lasts))
+            .collect(),
+        gone: gone.iter().map(|((budget, period), by)| (budget.clone(), *period, by.clone())).collect(),
     };
     // It is written often: speed counts for more than the last bytes.
     pack(&document, Compression::fast())
@@ -134,7 +150,7 @@ fn of_name(named: &Named) -> NameDocument {
 /// The ledger from stored bytes.
 pub(super) fn decode(bytes: &[u8]) -> Result<Stored, Corrupt> {
     let document: Document = unpack(bytes, VERSION)?;
-    let Document { version: _, leader, epoch, sources, retired, accounts, rates } = document;
+    let Document { version: _, leader, epoch, sources, retired, accounts, rates, passing, gone } = document;
     let sources: Vec<Source> = sources.into_iter().map(|(pod, journal)| Source { pod, journal }).collect();
     let retired: BTreeMap<Source, i64> =
         retired.into_iter().map(|(pod, journal, at)| (Source { pod, journal }, at)).collect();
@@ -147,7 +163,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Stored, Corrupt> {
         }
         books.insert(account, book(document, &sources)?);
     }
-    let rates = rates.into_iter().map(|(rate, aside, lease)| (RateId(rate), RateLedger { aside, lease }));
+    let passing: BTreeMap<usize, u64> = passing.into_iter().collect();
+    let rates = rates.into_iter().zip(0..).map(|((rate, aside, lease), at)| {
+        let lasts = passing.get(&at).copied().unwrap_or_default();
+        (RateId(rate), RateLedger { aside, lease, lasts })
+    });
     let ledger = Ledger {
         leader: leader.into(),
         epoch: Epoch(epoch),
@@ -156,7 +176,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Stored, Corrupt> {
         accounts: books,
         rates: rates.collect(),
     };
-    Ok(Stored { ledger, names, retired })
+    let gone = gone.into_iter().map(|(budget, period, by)| ((budget, period), by)).collect();
+    Ok(Stored { ledger, names, retired, gone })
 }
 
 fn book(document: AccountDocument, sources: &[Source]) -> Result<AccountLedger<Source>, Corrupt> {

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 use spillway_policy::quota::{BudgetId, RateId};
-use spillway_wire::{BudgetPer, Counts, RateOf, SidecarIdentity};
+use spillway_wire::{BudgetPer, Counts, OTHERS, RateOf, SidecarIdentity};
 
 /// One pod, and one journal of its sidecar: what totals are counted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +52,11 @@ impl Subject {
         }
     }
 
+    /// Whether there may be so many like it that those beyond some number share one account.
+    pub(super) fn is_one_of_many(&self) -> bool {
+        matches!(self, Self::Value(Some(value)) if value != OTHERS)
+    }
+
     /// The number of its part of a budget.
     pub(super) fn budget(&self, budget: &str) -> BudgetId {
         BudgetId(match self {
@@ -64,8 +69,8 @@ impl Subject {
     }
 }
 
-/// The number of a rate. One that is counted over another time is another one, and so is that of another value.
-pub(super) fn rate(of: &RateOf, counts: Counts, window: u64, subject: Option<&str>) -> RateId {
+/// The number of a rate. One that is counted over another time is another one, and so is that of another subject.
+pub(super) fn rate(of: &RateOf, counts: Counts, window: u64, subject: &[&str]) -> RateId {
     let window = window.to_string();
     let counts = match counts {
         Counts::Requests => "requests",
@@ -109,7 +114,7 @@ mod tests {
             BudgetId(6_116_958_255_220_536_974)
         );
         let limit = RateOf::Limit { route: "shop/chat".into(), limit: "team".into() };
-        assert_eq!(rate(&limit, Counts::Tokens, 60, None), RateId(17_352_539_671_063_541_533));
+        assert_eq!(rate(&limit, Counts::Tokens, 60, &[]), RateId(17_352_539_671_063_541_533));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 use super::names::Source;
-use super::store::{Outcome, Read, Store};
+use super::store::{Outcome, Read, Store, StoreError};
 use crate::metrics::Metrics;
 
 /// After a write, this many times as long passes before the next one: a fifth of the time at most.
@@ -36,6 +36,8 @@ struct Writing {
 enum Settled {
     Done(Token),
     Read(Read),
+    /// It was never sent, because it cannot be stored.
+    Never,
 }
 
 /// What the allocator is to be told.
@@ -43,6 +45,8 @@ pub(super) enum News {
     Written(Arc<Ledger<Source>>, Token),
     /// This is stored, of that version.
     Found(Arc<Ledger<Source>>, Token),
+    /// It was not written and will not be: perhaps the next one can be.
+    Abandoned,
 }
 
 // === impl Pen ===
@@ -83,6 +87,11 @@ impl Pen {
                 self.writing = None;
                 News::Written(ledger, token)
             }
+            Settled::Never => {
+                self.next = Instant::now() + PAUSE;
+                self.writing = None;
+                News::Abandoned
+            }
             Settled::Read(Read { bytes, token }) => {
                 self.next = Instant::now() + PAUSE;
                 let is_ours = bytes.as_deref() == Some(&*writing.bytes);
@@ -98,6 +107,11 @@ async fn settle(store: Store, metrics: Metrics, expects: Token, bytes: Arc<[u8]>
         Ok(Outcome::Done(token)) => return Settled::Done(token),
         // An earlier attempt may have arrived after all.
         Ok(Outcome::Conflict) => {}
+        Err(error @ StoreError::TooLarge(_)) => {
+            metrics.rights_failures.inc();
+            tracing::error!(%error, "the ledger of rights cannot be stored, so nobody is granted more");
+            return Settled::Never;
+        }
         Err(error) => {
             metrics.rights_failures.inc();
             tracing::warn!(%error, "whether the ledger of rights was stored is not known");

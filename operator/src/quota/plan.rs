@@ -35,8 +35,17 @@ pub(super) struct Terms {
     pub(super) window: Nanos,
     counts: Counts,
     loss: Loss,
-    /// Each workload has all of it for itself.
-    pub(super) per_workload: bool,
+    pub(super) whose: Whose,
+}
+
+/// Who has all of a limit to share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    Everybody,
+    /// Each workload.
+    Workload,
+    /// Each value of a header, or each user.
+    Value,
 }
 
 // === impl Plan ===
@@ -64,13 +73,16 @@ impl Plan {
         Some((breaker, route.backends.iter().find(|backend| backend.name == of.backend)?))
     }
 
-    /// The rates that a pod shares in: those of its routes, and of the providers they use.
+    /// The rates that a pod shares in: those of its routes, and of the providers they use. In those of values it shares when
+    /// it asks.
     pub(super) fn rates_of(&self, namespace: &str, labels: &BTreeMap<String, String>) -> BTreeMap<&RateKey, &Terms> {
         let mut of = BTreeSet::new();
         for (key, route) in self.compiled.of_namespace(namespace).filter(|(_, route)| route.selects(namespace, labels))
         {
             of.extend(route.route.backends.iter().map(|backend| RateOf::Provider(backend.provider.clone())));
-            let fleet = route.route.limits.iter().filter(|limit| limit.scope == LimitScope::Fleet);
+            let is_theirs =
+                |limit: &&wire::Limit| limit.scope == LimitScope::Fleet && Whose::of(&limit.per) != Whose::Value;
+            let fleet = route.route.limits.iter().filter(is_theirs);
             of.extend(fleet.map(|limit| RateOf::Limit { route: key.clone(), limit: limit.name.clone() }));
         }
         let keys = of.into_iter().flat_map(|of| [(of.clone(), Counts::Requests), (of, Counts::Tokens)]);
@@ -91,10 +103,10 @@ fn limits<'a>(
             Some(LossBehaviour::Deny) => Loss::Deny,
         };
         let window = limit.window_ms.saturating_mul(MILLISECOND);
-        let per_workload = limit.per == LimitPer::Workload;
+        let whose = Whose::of(&limit.per);
         let of = RateOf::Limit { route: key.to_owned(), limit: limit.name.clone() };
         amounts(limit.requests, limit.tokens).map(move |(counts, limit)| {
-            let terms = Terms { limit, window, counts, loss, per_workload };
+            let terms = Terms { limit, window, counts, loss, whose };
             ((of.clone(), counts), terms)
         })
     })
@@ -106,13 +118,36 @@ fn quotas(key: &str, provider: &wire::Provider) -> impl Iterator<Item = (RateKey
     let less = |all: u64| (all - all.div_ceil(100).saturating_mul(HEADROOM_PERCENT).min(all)).max(1);
     amounts(quota.requests.map(less), quota.tokens.map(less)).map(move |(counts, limit)| {
         let window = MINUTE_MS * MILLISECOND;
-        ((of.clone(), counts), Terms { limit, window, counts, loss: Loss::Hold, per_workload: false })
+        ((of.clone(), counts), Terms { limit, window, counts, loss: Loss::Hold, whose: Whose::Everybody })
     })
 }
 
 fn amounts(requests: Option<u64>, tokens: Option<u64>) -> impl Iterator<Item = (Counts, u64)> {
     let amounts = [(Counts::Requests, requests), (Counts::Tokens, tokens)];
     amounts.into_iter().filter_map(|(counts, amount)| Some((counts, amount?)))
+}
+
+// === impl Whose ===
+
+impl Whose {
+    const fn of(per: &LimitPer) -> Self {
+        match per {
+            LimitPer::Pod | LimitPer::Route | LimitPer::Namespace => Self::Everybody,
+            LimitPer::Workload => Self::Workload,
+            LimitPer::Header(_) | LimitPer::User => Self::Value,
+        }
+    }
+
+    /// What makes the rate of one of them another than that of the next. None: it says a value where none counts, or none
+    /// where one does.
+    pub(super) fn subject<'a>(self, workload: &'a str, value: Option<&'a str>) -> Option<Vec<&'a str>> {
+        match (self, value) {
+            (Self::Everybody, None) => Some(Vec::new()),
+            (Self::Workload, None) => Some(vec![workload]),
+            (Self::Value, Some(value)) => Some(vec!["value", value]),
+            (Self::Everybody | Self::Workload, Some(_)) | (Self::Value, None) => None,
+        }
+    }
 }
 
 // === impl Terms ===
@@ -127,7 +162,7 @@ impl Terms {
     /// The rule for so many sidecars. What their buckets hold is set aside from the limit, so the larger the fleet, the less a
     /// bucket holds beyond its part; larger requests ask for leave.
     pub(super) fn rule(&self, members: u64) -> RateRule {
-        let Self { limit, window, counts, loss, per_workload: _ } = *self;
+        let Self { limit, window, counts, loss, whose } = *self;
         let quantum = match counts {
             Counts::Requests => 1,
             Counts::Tokens => {
@@ -135,6 +170,6 @@ impl Terms {
                 (limit / buckets).clamp(1, USUAL_TOKENS)
             }
         };
-        RateRule { limit, window, quantum, loss }
+        RateRule { limit, window, quantum, loss, on_demand: whose == Whose::Value }
     }
 }

@@ -178,6 +178,7 @@ impl Runner {
         self.with(|desk| match news {
             News::Written(stored, token) => desk.written(now, &stored, token, &pods),
             News::Found(stored, token) => desk.reread(now, &stored, token),
+            News::Abandoned => desk.abandon(),
         });
     }
 

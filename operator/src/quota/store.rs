@@ -18,6 +18,10 @@ pub const CONFIG_MAP_NAME: &str = "spillway-rights";
 const FIELD: &str = "rights.json.gz";
 /// The API server takes 1 MiB for the whole object.
 const MAX_BYTES: usize = 1_000_000;
+/// Beyond this, no more values of headers and users are taken in: the rest is for everybody else.
+pub(super) const BYTES_OF_VALUES: usize = 600_000;
+/// The same before anything was stored, which is soon.
+pub(super) const ROOM_AT_FIRST: usize = 100_000;
 /// For one request.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -63,7 +67,9 @@ pub(super) enum StoreError {
     Api(&'static str, Box<kube::Error>),
     #[error("the API server did not answer within {} s", PATIENCE.as_secs())]
     Slow,
-    #[error("the ledger of rights has {0} bytes, a ConfigMap takes {MAX_BYTES} (hint: fewer pods per operator)")]
+    #[error(
+        "the ledger of rights has {0} bytes, a ConfigMap takes {MAX_BYTES} (hint: fewer pods, or fewer budgets and limits per header value or user)"
+    )]
     TooLarge(usize),
 }
 
@@ -104,6 +110,7 @@ impl Store {
         match self {
             #[cfg(test)]
             Self::Simulated => super::tests::turmoil::api::write(&expects, &bytes).await,
+            Self::Memory(_) | Self::Cluster(_) if bytes.len() > MAX_BYTES => Err(StoreError::TooLarge(bytes.len())),
             Self::Memory(kept) => {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 if kept.token() != expects {
@@ -112,7 +119,6 @@ impl Store {
                 *kept = Kept { version: kept.version + 1, bytes: Some(bytes) };
                 Ok(Outcome::Done(kept.token()))
             }
-            Self::Cluster(_) if bytes.len() > MAX_BYTES => Err(StoreError::TooLarge(bytes.len())),
             Self::Cluster(maps) => {
                 let map = config_map(&bytes, &expects);
                 let params = PostParams::default();

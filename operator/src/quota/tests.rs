@@ -2,8 +2,11 @@
 
 mod bench;
 mod breakers;
+mod fold;
+mod periods;
 pub(super) mod sidecar;
 pub(super) mod turmoil;
+mod values;
 
 use std::time::Duration;
 

@@ -5,12 +5,16 @@ use std::collections::BTreeSet;
 use spillway_policy::quota as policy;
 use spillway_wire as wire;
 
+/// The numbers of what a report names, in its order. None: it counts nowhere.
+#[derive(Debug, Default)]
+pub(super) struct Numbers {
+    pub(super) accounts: Vec<Option<policy::Account>>,
+    pub(super) flows: Vec<Option<policy::RateId>>,
+    pub(super) asks: Vec<Option<policy::RateId>>,
+}
+
 /// A sidecar's report. What names nothing that counts is left out.
-pub(super) fn report(
-    report: &wire::QuotaReport,
-    mut account: impl FnMut(&wire::AccountName) -> Option<policy::Account>,
-    rate: impl Fn(&wire::RateName) -> Option<policy::RateId>,
-) -> policy::Report {
+pub(super) fn report(report: &wire::QuotaReport, numbers: &Numbers) -> policy::Report {
     let wire::QuotaReport {
         journal: _,
         stamp: given,
@@ -25,14 +29,16 @@ pub(super) fn report(
     } = report;
     // Of two totals of one account only one can be true, and no sidecar of ours sends two.
     let mut seen = BTreeSet::new();
-    let usages = accounts.iter().filter_map(|given| Some(usage(account(&given.account)?, given)));
+    let usages = accounts.iter().zip(&numbers.accounts).filter_map(|(given, number)| Some(usage((*number)?, given)));
+    let flows = flows.iter().zip(&numbers.flows).filter_map(|(given, number)| Some(flow((*number)?, given)));
+    let asks = asks.iter().zip(&numbers.asks).filter_map(|(given, number)| Some(ask((*number)?, given)));
     policy::Report {
         stamp: stamp(*given),
         epoch: policy::Epoch(*epoch),
         serial: *serial,
         accounts: usages.filter(|usage| seen.insert(usage.account)).collect(),
-        flows: flows.iter().filter_map(|given| Some(flow(rate(&given.rate)?, given))).collect(),
-        asks: asks.iter().filter_map(|given| Some(ask(rate(&given.rate)?, given))).collect(),
+        flows: flows.collect(),
+        asks: asks.collect(),
         last: *last,
     }
 }
@@ -78,8 +84,15 @@ pub(super) fn rights(
 ) -> wire::Rights {
     let policy::Rights { epoch, serial, answers, grants, shares, permits } = rights;
     let grant = |grant: &policy::Grant| {
-        let policy::Grant { account: of, total, keep, left } = *grant;
-        Some(wire::Grant { account: account(of)?, total_nanos: total, keep_nanos: keep, left_nanos: left })
+        let policy::Grant { account: of, total, returned, spent, keep, left } = *grant;
+        Some(wire::Grant {
+            account: account(of)?,
+            total_nanos: total,
+            returned_nanos: returned,
+            spent_nanos: spent,
+            keep_nanos: keep,
+            left_nanos: left,
+        })
     };
     let share = |share: &policy::Share| {
         let policy::Share { rate: of, window, floor, surplus, least, lease } = *share;
@@ -97,6 +110,8 @@ pub(super) fn rights(
         grants: grants.iter().filter_map(grant).collect(),
         shares: shares.iter().filter_map(share).collect(),
         permits: permits.iter().filter_map(permit).collect(),
+        crowded_accounts: Vec::new(),
+        crowded_rates: Vec::new(),
         breakers: Vec::new(),
     }
 }

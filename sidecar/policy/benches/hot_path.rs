@@ -220,7 +220,14 @@ fn limits(c: &mut Criterion) {
 fn rights(c: &mut Criterion) {
     const SECOND: u64 = 1_000_000_000;
     let account = |nth| quota::Account { budget: quota::BudgetId(nth), period: quota::Period(1) };
-    let grant = |nth| quota::Grant { account: account(nth), total: u64::MAX / 2, keep: None, left: u64::MAX / 2 };
+    let grant = |nth| quota::Grant {
+        account: account(nth),
+        total: u64::MAX / 2,
+        returned: 0,
+        spent: 0,
+        keep: None,
+        left: u64::MAX / 2,
+    };
     let share = |nth| {
         let (rate, lease) = (quota::RateId(nth), 1_000 * SECOND);
         quota::Share { rate, window: 60 * SECOND, floor: 1 << 60, surplus: 0, least: 1 << 40, lease }

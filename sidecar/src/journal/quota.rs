@@ -78,7 +78,12 @@ impl QuotaFile {
     #[must_use]
     pub fn read(&self) -> Vec<Line> {
         let mut bytes = Vec::new();
-        match File::open(&self.path).and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes)) {
+        match File::open(&self.path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)) {
+            // Its newest lines count, so a part of it is worse than nothing.
+            Ok(_) if bytes.len() as u64 > MAX_FILE_BYTES => {
+                tracing::warn!(path = %self.path.display(), "journal of rights has more than {MAX_FILE_BYTES} bytes and is ignored");
+                Vec::new()
+            }
             Ok(_) => lines(&bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => {
@@ -117,7 +122,8 @@ impl QuotaFile {
     /// Most of it is of no interest any more.
     #[must_use]
     pub const fn is_long(&self) -> bool {
-        self.bytes > LONG_BYTES && self.bytes / 4 > self.fresh
+        let grown = self.bytes.saturating_sub(self.fresh);
+        self.bytes > LONG_BYTES && self.bytes / 4 > self.fresh || self.bytes > MAX_FILE_BYTES / 2 && grown > LONG_BYTES
     }
 
     /// There is none any more: who starts next is somebody else. A journal that lacks the newest lines would bring back what
@@ -332,5 +338,20 @@ mod tests {
         file.rewrite(lines.clone()).unwrap();
         assert!(!file.is_long());
         assert_eq!(file.read(), lines);
+    }
+    #[test]
+    fn it_is_written_anew_before_it_is_longer_than_is_read_and_a_longer_one_says_nothing() {
+        let (_dir, mut file) = file();
+        let balance = &all()[4..5];
+        let many = std::iter::repeat_n(balance[0].clone(), 50_000);
+        file.rewrite(many).unwrap();
+        assert!(file.bytes * 4 > MAX_FILE_BYTES && !file.is_long(), "{}", file.bytes);
+        while !file.is_long() {
+            file.append(std::iter::repeat_n(&balance[0], 100)).unwrap();
+            assert!(file.bytes < MAX_FILE_BYTES, "{}", file.bytes);
+        }
+        file.append(std::iter::repeat_n(&balance[0], 100_000)).unwrap();
+        assert!(file.bytes > MAX_FILE_BYTES);
+        assert_eq!(file.read(), [], "its newest lines would be missing");
     }
 }

@@ -115,7 +115,8 @@ mod tests {
 
     fn granted(report: &QuotaReport, period: i64, total_nanos: u64) -> Down {
         let account = AccountName { budget: "shop/month".into(), value: None, period };
-        let grants = vec![Grant { account, total_nanos, keep_nanos: None, left_nanos: total_nanos }];
+        let (returned_nanos, spent_nanos, left_nanos) = (0, 0, total_nanos);
+        let grants = vec![Grant { account, total_nanos, returned_nanos, spent_nanos, keep_nanos: None, left_nanos }];
         let (journal, answers) = (report.journal.clone(), report.stamp);
         let rights = Rights { journal, epoch: 1, serial: report.serial + 1, answers, grants, ..Rights::default() };
         Down::Rights { rights }

@@ -4,6 +4,7 @@
 //! The lock is held for about a microsecond, the write to the journal included, and never across an await. Whoever is
 //! refused for want of rights may wait for [`Rights::changes`]: new ones have come, or a request has given some back.
 
+mod ended;
 mod names;
 mod reserved;
 mod said;
@@ -12,15 +13,16 @@ mod store;
 mod view;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-use spillway_policy::quota::{Account, Ask, BudgetId, Holder, Nanos, RateId, Refusal};
+use spillway_policy::quota::{Account, Ask, BudgetId, Holder, Nanos, RateId, Refusal, Report};
 use spillway_wire as wire;
 use tokio::sync::{Notify, watch};
 
+use ended::Ended;
 use names::Names;
 pub(crate) use names::{period_of, value_of};
 pub(crate) use reserved::Reserved;
@@ -33,9 +35,8 @@ use crate::{clock, journal::BudgetName};
 
 /// The operator says something every 10 s.
 const SILENCE: Duration = Duration::from_secs(25);
-/// A clock may be off, and a request belongs to the period in which it began: so long an account stays when its period is
-/// over.
-const STAYS: i64 = 3_600;
+/// Between two looks for names that are of no use any more.
+const SWEEP: Nanos = 60_000_000_000;
 
 /// What this sidecar may spend. One for the process.
 #[derive(Debug)]
@@ -58,8 +59,9 @@ struct Inner {
     /// Whether the config has something to spend, and the periods it is spent in, by budget.
     is_wanted: bool,
     periods: HashMap<String, wire::Period>,
-    /// Accounts whose period is over, with the report that first said so after their last change.
-    ended: BTreeMap<Account, Nanos>,
+    ended: Ended,
+    /// When names were looked through for those that are of no use any more.
+    swept: Nanos,
 }
 
 /// Who gives rights.
@@ -101,7 +103,8 @@ impl Rights {
             heard: None,
             is_wanted: false,
             periods: HashMap::new(),
-            ended: BTreeMap::new(),
+            ended: Ended::default(),
+            swept: 0,
         };
         let (changed, due) = (watch::Sender::default(), Arc::default());
         Arc::new(Self { epoch: clock::now(), inner: Mutex::new(inner), changed, due })
@@ -158,9 +161,7 @@ impl Rights {
         let now = self.now();
         let mut inner = self.lock();
         let Inner { holder, names, store, ended, .. } = &mut *inner;
-        if !ended.is_empty() {
-            ask.spends.iter().for_each(|spend| _ = ended.remove(&spend.account));
-        }
+        ask.spends.iter().for_each(|spend| ended.begins(spend.account));
         let admitted = holder.admit(now, ask, store.entries());
         let written = store.write(holder, names);
         let is_urgent = holder.is_urgent();
@@ -223,12 +224,10 @@ impl Rights {
         holder.take(now, &speech::rights(rights, names), store.entries());
         if life == store.life() {
             // Their totals have arrived where they are kept.
-            let told: Vec<Account> = ended.iter().filter(|(_, sent)| **sent <= answers).map(|(of, _)| *of).collect();
-            for account in told {
-                holder.drop_account(account);
-                ended.remove(&account);
-            }
+            ended.arrived(answers).into_iter().for_each(|account| holder.drop_account(account));
         }
+        let crowded = names.crowd(&rights.crowded_accounts, &rights.crowded_rates);
+        crowded.into_iter().for_each(|account| holder.drop_unused(account));
         store.write(holder, names);
         let is_urgent = holder.is_urgent();
         drop(inner);
@@ -250,11 +249,11 @@ impl Rights {
             return None;
         }
         for usage in &report.accounts {
-            let over = usage.open == 0 && inner.names.is_over(usage.account, &inner.periods, unix - STAYS);
-            if over {
-                inner.ended.entry(usage.account).or_insert(report.stamp.sent);
-            }
+            let name = inner.names.budget_name(usage.account.budget);
+            let rule = name.and_then(|name| inner.periods.get(&name.budget));
+            inner.ended.look(usage, rule, unix, report.stamp.sent);
         }
+        inner.sweep(now, &report);
         let said = inner.said.report(now, &inner.names);
         Some(speech::report(&report, inner.store.journal(), &inner.names, said))
     }
@@ -277,6 +276,22 @@ impl Rights {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // What was set aside is given back while a panic unwinds, too: a second one there would end the process.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    /// Forgets names that nothing is counted by any more, and that nobody has asked for of late.
+    fn sweep(&mut self, now: Nanos, report: &Report) {
+        if now < self.swept.saturating_add(SWEEP) {
+            return;
+        }
+        self.swept = now;
+        let budgets: HashSet<u64> = report.accounts.iter().map(|usage| usage.account.budget.0).collect();
+        let rates = report.flows.iter().map(|flow| flow.rate).chain(report.asks.iter().map(|ask| ask.rate));
+        let rates: HashSet<u64> = rates.map(|rate| rate.0).collect();
+        self.names.sweep(&budgets, &rates);
     }
 }
 

@@ -29,7 +29,7 @@ pub use provider::{
 };
 pub use quota::{
     AccountName, AccountUse, Allowance, BackendName, BreakerEvidence, BreakerSay, BreakerVerdict, Counts, Flow, Grant,
-    Permit, PermitAsk, QuotaDelivery, QuotaReport, RateName, RateOf, Rights, RightsDelivery, Share, Stamp,
+    OTHERS, Permit, PermitAsk, QuotaDelivery, QuotaReport, RateName, RateOf, Rights, RightsDelivery, Share, Stamp,
 };
 pub use report::{Ack, Delivery, Report, RestState, RestingBackend, SidecarIdentity, UsageKey, UsageLine, UsageTotals};
 pub use snapshot::{

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::SidecarIdentity;
 
+/// What values of headers and users share that have no count of their own, because there are too many.
+pub const OTHERS: &str = "(others)";
+
 /// One budget in one period, as a sidecar names it.
 ///
 /// What a pod is by its identity (its namespace, workload, Job) is not said here: the operator knows that better.
@@ -187,6 +190,11 @@ pub struct Rights {
     pub shares: Vec<Share>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub permits: Vec<Permit>,
+    /// Of values that there is no room for: they are counted by [`OTHERS`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crowded_accounts: Vec<AccountName>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crowded_rates: Vec<RateName>,
     /// Of breakers that the fleet shares. They have an order of their own, and depend on nothing else in this message.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breakers: Vec<BreakerVerdict>,
@@ -226,6 +234,11 @@ pub struct Grant {
     pub account: AccountName,
     /// All that was ever granted to this source.
     pub total_nanos: u64,
+    /// Of it, what it has given back and what it has spent, as far as is known.
+    #[serde(default)]
+    pub returned_nanos: u64,
+    #[serde(default)]
+    pub spent_nanos: u64,
     /// Of what it has no use for now it may keep this much.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_nanos: Option<u64>,

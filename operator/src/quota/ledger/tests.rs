@@ -16,7 +16,7 @@ fn named(budget: &str, subject: Subject, period: u64) -> Named {
 
 fn encoded(stored: &Stored) -> Vec<u8> {
     let names = stored.names.iter().map(|(account, named)| (*account, named)).collect();
-    encode(&stored.ledger, &names, &stored.retired)
+    encode(&stored.ledger, &names, &stored.retired, &stored.gone)
 }
 
 prop_compose! {
@@ -35,7 +35,8 @@ prop_compose! {
         epoch: u64, leader in "[a-z0-9/]{0,20}",
         books in proptest::collection::btree_map((any::<u64>(), 0..1_u64 << 40), (book(), 0..4_usize, ".{0,20}"), 0..6),
         retired in proptest::collection::btree_map(30..60_u64, any::<i64>(), 0..5),
-        rates in proptest::collection::btree_map(any::<u64>(), (any::<u64>(), any::<u64>()), 0..5),
+        rates in proptest::collection::btree_map(any::<u64>(), (any::<u64>(), any::<u64>(), 0..3_u64), 0..5),
+        gone in proptest::option::of(".{0,20}"),
     ) -> Stored {
         let (mut accounts, mut names) = (BTreeMap::new(), BTreeMap::new());
         for ((budget, period), (book, which, text)) in books {
@@ -50,7 +51,7 @@ prop_compose! {
             accounts.insert(account, book);
         }
         let retired: BTreeMap<Source, i64> = retired.into_iter().map(|(number, at)| (source(number), at)).collect();
-        let rate = |(rate, (aside, lease))| (RateId(rate), RateLedger { aside, lease });
+        let rate = |(rate, (aside, lease, lasts))| (RateId(rate), RateLedger { aside, lease, lasts });
         let ledger = Ledger {
             leader: leader.into(),
             epoch: Epoch(epoch),
@@ -59,7 +60,8 @@ prop_compose! {
             accounts,
             rates: rates.into_iter().map(rate).collect(),
         };
-        Stored { ledger, names, retired }
+        let gone = gone.map(|text| ((text, 7), [("Job/x".to_owned(), 3)].into()));
+        Stored { ledger, names, retired, gone: gone.into_iter().collect() }
     }
 }
 
@@ -111,7 +113,7 @@ fn ten_thousand_sidecars_under_three_budgets_fit_into_a_config_map() {
         ledger.accounts.insert(account, book);
         names.insert(account, named("shop/month", Subject::Namespace, 1_793_491_200));
     }
-    let stored = Stored { ledger, names, retired: BTreeMap::new() };
+    let stored = Stored { ledger, names, ..Stored::default() };
     let bytes = encoded(&stored).len();
     println!("10,000 sidecars under 3 budgets: {bytes} bytes");
     assert!(bytes < 1_000_000, "{bytes}");

@@ -16,6 +16,8 @@ pub(in crate::quota) struct Sidecar {
     /// Its own numbers.
     accounts: BTreeMap<AccountName, Account>,
     rates: Vec<RateName>,
+    /// What it has asked leave for.
+    permits: Vec<u64>,
     entries: Vec<Entry>,
     /// What a provider has told it, for the next report.
     pub(in crate::quota) said: Vec<wire::Allowance>,
@@ -38,6 +40,7 @@ impl Sidecar {
             holder,
             accounts: BTreeMap::new(),
             rates: Vec::new(),
+            permits: Vec::new(),
             entries: Vec::new(),
             said: Vec::new(),
             breakers: Vec::new(),
@@ -87,6 +90,24 @@ impl Sidecar {
     pub(in crate::quota) fn takes(&mut self, now: u64, name: &RateName, amount: u64) -> bool {
         let takes = [Take { rate: self.rate(name), amount, tokens: false }];
         self.holder.admit(now, &Ask { takes: &takes, ..Ask::default() }, &mut self.entries).is_ok()
+    }
+
+    /// The same for one request that asks for leave where it has to.
+    pub(in crate::quota) fn passes(&mut self, now: u64, name: &RateName) -> bool {
+        let rate = self.rate(name);
+        let takes = [Take { rate, amount: 1, tokens: false }];
+        let ask = Ask { takes: &takes, permits: &self.permits, ..Ask::default() };
+        match self.holder.admit(now, &ask, &mut self.entries) {
+            Ok(hold) => {
+                self.holder.settle(now, hold, Outcome::Done { cost: 0, tokens: 0 }, &mut self.entries);
+                true
+            }
+            Err(Refusal::Permit { .. }) => {
+                self.permits.push(self.holder.ask_permit(now, rate, 1, 1_000_000_000));
+                false
+            }
+            Err(_) => false,
+        }
     }
 
     pub(in crate::quota) fn settle(&mut self, now: u64, hold: Hold, cost: u64) {
@@ -148,6 +169,8 @@ impl Sidecar {
                     .copied()
                     .unwrap_or(Account { budget: BudgetId(0), period: Period(0) }),
                 total: grant.total_nanos,
+                returned: grant.returned_nanos,
+                spent: grant.spent_nanos,
                 keep: grant.keep_nanos,
                 left: grant.left_nanos,
             })
@@ -161,8 +184,14 @@ impl Sidecar {
             lease: share.lease,
         });
         let shares = shares.collect();
+        let permits = rights.permits.iter().map(|permit| {
+            let wire::Permit { rate, id, amount } = permit;
+            policy::Permit { rate: self.rate(rate), id: *id, amount: *amount }
+        });
+        let permits = permits.collect();
         let rights = policy::Rights {
             shares,
+            permits,
             epoch: Epoch(rights.epoch),
             serial: rights.serial,
             answers: policy::Stamp { life: rights.answers.life, sent: rights.answers.sent },

@@ -187,7 +187,10 @@ impl Fleet {
             let name = format!("operator-{}", self.terms).into();
             let mut machine = Allocator::take_over(name, &self.stored, "".into());
             machine.set_budget(ACCOUNT, self.faults.budget(), None);
-            machine.set_rate(RATE, RateRule { limit: LIMIT, window: WINDOW, quantum: 1, loss: Loss::Hold });
+            machine.set_rate(
+                RATE,
+                RateRule { limit: LIMIT, window: WINDOW, quantum: 1, loss: Loss::Hold, on_demand: false },
+            );
             self.sidecars.iter().for_each(|sidecar| machine.join(RATE, &sidecar.name, 1));
             machine.lead(self.now, Nanos::MAX);
             self.operator = Some(machine);

@@ -4,9 +4,11 @@ mod book;
 mod deal;
 mod ledger;
 mod pool;
+mod rates;
+mod view;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
@@ -16,7 +18,7 @@ pub use pool::{Loss, RateRule, RateStatement};
 
 use super::{Account, Epoch, Grant, Nanos, RateId, Report, Rights, Stamp};
 use book::Book;
-use pool::Pool;
+use rates::Rates;
 
 /// Between two writes that grants wait for: what comes meanwhile is written together.
 const WRITE_EVERY: Nanos = 100_000_000;
@@ -37,15 +39,11 @@ pub struct Allocator<S> {
     sources: BTreeMap<S, Source>,
     retired: BTreeSet<S>,
     books: BTreeMap<Account, Book<S>>,
-    pools: BTreeMap<RateId, Pool<S>>,
-    /// What an earlier leader has left of rates that are not set yet.
-    rates: BTreeMap<RateId, RateLedger>,
+    rates: Rates<S>,
     /// Until when nobody else can lead: parts of rates are handed out no longer than that.
     lead_until: Nanos,
     /// Sources of the stored ledger that have not been heard yet.
     unheard: BTreeSet<S>,
-    /// One of them never will be.
-    lost: bool,
     writing: Option<Arc<Ledger<S>>>,
     /// Something waits for a write.
     urgent: bool,
@@ -69,6 +67,8 @@ struct Source {
     registered: bool,
     /// It obeys this leader and no earlier one.
     obeys: bool,
+    /// When the newest of its reports came that did.
+    heard: Nanos,
     /// It has reported for the last time.
     over: bool,
     stamp: Stamp,
@@ -100,11 +100,9 @@ impl<S: Ord + Clone> Allocator<S> {
             sources: stored.sources.iter().map(|source| (source.clone(), known)).collect(),
             retired: stored.retired.clone(),
             books: stored.accounts.iter().map(|(account, book)| (*account, Book::take_over(book))).collect(),
-            pools: BTreeMap::new(),
-            rates: stored.rates.clone(),
+            rates: Rates::take_over(&stored.rates),
             lead_until: 0,
             unheard: stored.sources.clone(),
-            lost: false,
             writing: None,
             urgent: true,
             changed: true,
@@ -146,27 +144,28 @@ impl<S: Ord + Clone> Allocator<S> {
 
     /// Sets a rate. None of it is handed out before all who share in it are heard, or what they had has run out.
     pub fn set_rate(&mut self, rate: RateId, rule: RateRule) {
-        match self.pools.entry(rate) {
-            Entry::Occupied(mut known) => known.get_mut().set(rule),
-            Entry::Vacant(new) => {
-                let stored = self.rates.remove(&rate).unwrap_or_default();
-                new.insert(Pool::new(rate, rule, stored));
-            }
-        }
+        self.rates.set(rate, rule);
     }
 
     /// Forgets a rate. One that comes back may have been used up to all of it.
     pub fn drop_rate(&mut self, rate: RateId) {
-        if let Some(pool) = self.pools.remove(&rate) {
-            self.rates.insert(rate, pool.store());
-        }
+        self.rates.drop(rate);
     }
 
-    /// This source shares in the rate. Every one that may still run has to be named, whether it reports or not.
+    /// This source shares in the rate. Every one that may still run has to be named, whether it reports or not. In what is
+    /// [on demand](RateRule::on_demand) whoever asks shares without being named.
     pub fn join(&mut self, rate: RateId, source: &S, weight: u32) {
-        if let Some(pool) = self.pools.get_mut(&rate) {
-            pool.join(source, weight);
+        self.rates.join(rate, source, weight);
+    }
+
+    /// Forgets rates that nobody has shared in for so long that nothing of them counts. Gives those that are not set any more.
+    pub fn forget_rates(&mut self, now: Nanos) -> Vec<RateId> {
+        if self.standing != Standing::Leader || now >= self.lead_until {
+            return Vec::new();
         }
+        let over = self.rates.forget(now);
+        self.changed |= !over.is_empty();
+        over
     }
 
     /// Takes a report, whatever its age. False: it brought nothing new.
@@ -179,15 +178,16 @@ impl<S: Ord + Clone> Allocator<S> {
         known.obeys |= report.epoch == self.epoch;
         // Who is over obeys nobody: no grant reaches it any more.
         let heard = known.obeys || report.last;
-        known.over |= report.last;
         let newest = report.stamp > known.stamp;
+        if newest {
+            // A later process may go on from the journal of one that was over.
+            known.over = report.last || known.over && report.stamp.life == known.stamp.life;
+        }
         known.stamp = known.stamp.max(report.stamp);
         known.owed = true;
         if newest && known.obeys {
-            for (rate, pool) in &mut self.pools {
-                let flow = report.flows.iter().find(|flow| flow.rate == *rate);
-                pool.report(now, source, report.serial, flow, &report.asks);
-            }
+            known.heard = now;
+            self.rates.report(now, source, known.registered, report);
         }
         let mut new = false;
         for usage in &report.accounts {
@@ -209,9 +209,9 @@ impl<S: Ord + Clone> Allocator<S> {
         if self.sources.remove(source).is_none() {
             return;
         }
-        self.lost |= self.unheard.remove(source);
-        self.books.values_mut().for_each(|book| book.retire(source));
-        self.pools.values_mut().for_each(|pool| pool.gone(source));
+        let unheard = self.unheard.remove(source);
+        self.books.values_mut().for_each(|book| book.retire(source, unheard));
+        self.rates.gone(source);
         self.retired.insert(source.clone());
         self.changed = true;
         self.learn();
@@ -239,10 +239,8 @@ impl<S: Ord + Clone> Allocator<S> {
             }
             let leads = now < self.lead_until;
             if leads {
-                for pool in self.pools.values_mut() {
-                    pool.turn(now);
-                    self.urgent |= pool.wants_write();
-                }
+                let heard = self.heard();
+                self.urgent |= self.rates.turn(now, heard);
             }
             rights = self.rights(now, leads);
         }
@@ -262,11 +260,7 @@ impl<S: Ord + Clone> Allocator<S> {
                 book.written(stored);
             }
         }
-        for (rate, stored) in &stored.rates {
-            if let Some(pool) = self.pools.get_mut(rate) {
-                pool.written(*stored);
-            }
-        }
+        self.rates.written(&stored.rates);
         for source in &stored.sources {
             if let Some(known) = self.sources.get_mut(source) {
                 known.registered = true;
@@ -284,47 +278,26 @@ impl<S: Ord + Clone> Allocator<S> {
         }
     }
 
-    /// The epoch it leads in. None: it does not lead.
-    #[must_use]
-    pub fn epoch(&self) -> Option<Epoch> {
-        (self.standing == Standing::Leader).then_some(self.epoch)
+    /// The write was never sent, and never will be: what it would have made durable is not.
+    pub fn abandon(&mut self) {
+        if self.writing.take().is_some() {
+            self.books.values_mut().for_each(Book::abandon);
+            (self.urgent, self.changed) = (true, true);
+        }
     }
 
-    /// Somebody else leads. This machine does nothing any more; to lead again, take over from what is stored.
-    #[must_use]
-    pub fn is_deposed(&self) -> bool {
-        self.standing == Standing::Deposed
-    }
-
-    /// Sidecars that have to be heard before all that is free can be granted.
-    pub fn unheard(&self) -> impl Iterator<Item = &S> {
-        self.unheard.iter()
-    }
-
-    #[must_use]
-    pub fn rate(&self, now: Nanos, rate: RateId) -> Option<RateStatement> {
-        self.pools.get(&rate).map(|pool| pool.standing(now))
-    }
-
-    #[must_use]
-    pub fn statement(&self, account: Account) -> Option<Statement> {
-        self.books.get(&account).map(Book::statement)
-    }
-
-    /// What each source has spent of an account, of those that may still be heard.
-    pub fn spenders(&self, account: Account) -> impl Iterator<Item = (&S, u64)> {
-        self.books.get(&account).into_iter().flat_map(Book::spenders)
-    }
-
-    /// What a source has spent of each account.
-    pub fn spent_by<'a>(&'a self, source: &'a S) -> impl Iterator<Item = (Account, u64)> + 'a {
-        self.books.iter().filter_map(move |(account, book)| Some((*account, book.spent_by(source)?)))
+    /// Since when everybody was heard who may have anything of an earlier leader's.
+    fn heard(&self) -> Nanos {
+        if !self.unheard.is_empty() {
+            return 0;
+        }
+        let obeying = self.sources.values().filter(|source| source.obeys && !source.over);
+        obeying.map(|source| source.heard).min().unwrap_or(Nanos::MAX)
     }
 
     fn learn(&mut self) {
         if self.unheard.is_empty() {
-            let lost = std::mem::take(&mut self.lost);
-            self.books.values_mut().for_each(|book| book.learned(lost));
+            self.books.values_mut().for_each(Book::learned);
         }
     }
 
@@ -337,14 +310,13 @@ impl<S: Ord + Clone> Allocator<S> {
         let due = first || self.urgent && since >= WRITE_EVERY || self.changed && since >= WRITE_TOTALS_EVERY;
         if self.writing.is_none() && due {
             (self.urgent, self.changed) = (false, false);
-            let rates = self.rates.iter().map(|(rate, stored)| (*rate, *stored));
             self.writing = Some(Arc::new(Ledger {
                 leader: Arc::clone(&self.name),
                 epoch: self.epoch,
                 sources: self.sources.keys().cloned().collect(),
                 retired: self.retired.clone(),
                 accounts: self.books.iter_mut().map(|(account, book)| (*account, book.store())).collect(),
-                rates: self.pools.iter().map(|(rate, pool)| (*rate, pool.store())).chain(rates).collect(),
+                rates: self.rates.store(),
             }));
         }
         let ledger = Arc::clone(self.writing.as_ref()?);
@@ -358,16 +330,15 @@ impl<S: Ord + Clone> Allocator<S> {
         for (source, known) in &mut self.sources {
             let grants = grants.remove(source).unwrap_or_default();
             let rates = known.obeys && leads;
-            let changed = rates && self.pools.values().any(|pool| pool.changed(source));
+            let changed = rates && self.rates.changed(source);
             if !std::mem::take(&mut known.owed) && grants.is_empty() && !changed {
                 continue;
             }
             known.serial += 1;
             let (serial, answers) = (known.serial, known.stamp);
             let mut rights = Rights { epoch: self.epoch, serial, answers, grants, ..Rights::default() };
-            for pool in self.pools.values_mut().filter(|_| rates) {
-                rights.shares.extend(pool.send(now, source, serial));
-                rights.permits.extend(pool.take_permits(source));
+            if rates {
+                self.rates.send(now, source, &mut rights);
             }
             messages.push((source.clone(), rights));
         }
@@ -381,7 +352,9 @@ impl<S: Ord + Clone> Allocator<S> {
             for (source, line) in &mut book.lines {
                 let asked = self.sources.get(source).is_some_and(|source| source.owed);
                 if std::mem::take(&mut line.changed) || asked {
-                    let grant = Grant { account: *account, total: line.sendable, keep: line.keep, left };
+                    let Right { granted: _, returned, spent } = line.right;
+                    let grant =
+                        Grant { account: *account, total: line.sendable, returned, spent, keep: line.keep, left };
                     grants.entry(source.clone()).or_default().push(grant);
                 }
             }

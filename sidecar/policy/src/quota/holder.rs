@@ -155,7 +155,7 @@ impl Holder {
     /// All that has to survive, for a journal that starts again.
     pub fn entries(&self) -> impl Iterator<Item = Entry> {
         let balances = self.purses.iter().map(|(account, purse)| Entry::Balance(purse.balance(*account)));
-        let floors = self.buckets.values().map(|bucket| Entry::Floor(bucket.permanent()));
+        let floors = self.buckets.values().map(Bucket::permanent).filter(|share| share.floor > 0).map(Entry::Floor);
         std::iter::once(Entry::Epoch(self.epoch)).chain(balances).chain(floors)
     }
 
@@ -220,9 +220,8 @@ impl Holder {
                 }));
             }
             // A larger part would be of no use for what needs a permit.
-            if !ask.again && (ready_in.is_some() || bucket.most(now) == 0) {
-                bucket.meter.count(amount);
-            }
+            let counts = !ask.again && (ready_in.is_some() || bucket.most(now) == 0);
+            bucket.wish(now, counts, amount);
         }
         refusal
     }
@@ -274,9 +273,7 @@ impl Holder {
         for (Take { rate, amount, tokens: of_tokens }, place) in hold.takes {
             let used = if of_tokens || outcome == Outcome::Unsent { tokens } else { amount };
             let (Some(bucket), Some(place)) = (self.buckets.get_mut(&rate), place) else { continue };
-            bucket.advance(now);
-            bucket.give_back(place, amount.saturating_sub(used));
-            bucket.owe(used.saturating_sub(amount));
+            bucket.settle(now, place, amount, used);
         }
     }
 
@@ -293,6 +290,10 @@ impl Holder {
         let newest = rights.serial > self.serial;
         self.serial = self.serial.max(rights.serial);
         for grant in &rights.grants {
+            if !newest && !self.purses.contains_key(&grant.account) {
+                // It may be older than what made this sidecar forget the account, and know of less spent.
+                continue;
+            }
             let purse = self.purses.entry(grant.account).or_insert_with(|| Purse::new(now));
             let returned = purse.returned;
             if purse.grant(grant, newest) {
@@ -333,6 +334,7 @@ impl Holder {
             bucket.advance(now);
             bucket.meter.look(now);
         }
+        self.buckets.retain(|_, bucket| !bucket.is_idle(now));
         self.permits.retain(|_, wish| now <= wish.asked.saturating_add(PERMIT_LIFE));
         Report {
             stamp: self.stamp,
@@ -358,6 +360,13 @@ impl Holder {
         for (account, purse) in &mut self.purses {
             purse.empty();
             journal.push(Entry::Balance(purse.balance(*account)));
+        }
+    }
+
+    /// Forgets an account that nothing was ever granted or spent of.
+    pub fn drop_unused(&mut self, account: Account) {
+        if self.purses.get(&account).is_some_and(Purse::is_unused) {
+            self.purses.remove(&account);
         }
     }
 

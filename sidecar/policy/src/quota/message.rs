@@ -66,6 +66,10 @@ pub struct Grant {
     pub account: Account,
     /// All that was ever granted to this sidecar.
     pub total: u64,
+    /// Of it, what it has given back and what it has spent, as far as is known: one that has forgotten the account takes up
+    /// where it was.
+    pub returned: u64,
+    pub spent: u64,
     /// Of what it has no use for now it may keep this much; the rest is needed elsewhere.
     pub keep: Option<u64>,
     /// What nobody has spent yet, fleet-wide: a request that costs more will not be served in this period.

@@ -1,3 +1,4 @@
+mod forgotten;
 mod promise;
 mod starving;
 mod world;

@@ -57,7 +57,19 @@ fn ask(ask: &machine::PermitAsk, names: &Names) -> Option<wire::PermitAsk> {
 }
 
 pub(super) fn rights(rights: &wire::Rights, names: &mut Names) -> machine::Rights {
-    let wire::Rights { journal: _, epoch, serial, answers, grants, shares, permits, breakers: _ } = rights;
+    let wire::Rights {
+        journal: _,
+        epoch,
+        serial,
+        answers,
+        grants,
+        shares,
+        permits,
+        // Of names, not of numbers.
+        crowded_accounts: _,
+        crowded_rates: _,
+        breakers: _,
+    } = rights;
     machine::Rights {
         epoch: machine::Epoch(*epoch),
         serial: *serial,
@@ -69,8 +81,15 @@ pub(super) fn rights(rights: &wire::Rights, names: &mut Names) -> machine::Right
 }
 
 fn grant(grant: &wire::Grant, names: &mut Names) -> machine::Grant {
-    let wire::Grant { account, total_nanos, keep_nanos, left_nanos } = grant;
-    machine::Grant { account: names.account(account), total: *total_nanos, keep: *keep_nanos, left: *left_nanos }
+    let wire::Grant { account, total_nanos, returned_nanos, spent_nanos, keep_nanos, left_nanos } = grant;
+    machine::Grant {
+        account: names.account(account),
+        total: *total_nanos,
+        returned: *returned_nanos,
+        spent: *spent_nanos,
+        keep: *keep_nanos,
+        left: *left_nanos,
+    }
 }
 
 fn share(share: &wire::Share, names: &mut Names) -> machine::Share {

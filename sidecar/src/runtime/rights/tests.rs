@@ -25,7 +25,14 @@ fn granted(rights: &Rights, period: i64, total_nanos: u64) {
         epoch: 1,
         serial: report.serial + 1,
         answers: report.stamp,
-        grants: vec![Grant { account, total_nanos, keep_nanos: None, left_nanos: total_nanos }],
+        grants: vec![Grant {
+            account,
+            total_nanos,
+            returned_nanos: 0,
+            spent_nanos: 0,
+            keep_nanos: None,
+            left_nanos: total_nanos,
+        }],
         ..wire::Rights::default()
     });
 }
@@ -119,6 +126,54 @@ fn an_account_is_forgotten_when_its_period_is_over_and_its_totals_have_arrived()
     assert_eq!(known(), [old, this], "an answer to somebody else");
     heard(said.stamp);
     assert_eq!(known(), [this]);
+}
+
+#[test]
+fn an_account_outlives_a_rule_by_which_its_period_is_over_sooner() {
+    let every = |every| {
+        let mut snapshot = hourly("a/b");
+        snapshot.budgets.get_mut("a/b").unwrap().period.every = every;
+        snapshot
+    };
+    let rights = Rights::new("one");
+    rights.configure(&every(Every::Month));
+    let month = Period { every: Every::Month, zone: None }.at(unix()).unwrap().start;
+    granted(&rights, month, 100);
+    reserve(&rights, month, 10).unwrap().settle(5, 0);
+    let hear = || {
+        let told = rights.report().unwrap();
+        let rights_of =
+            wire::Rights { journal: told.journal, epoch: 1, answers: told.stamp, ..wire::Rights::default() };
+        rights.take(&rights_of);
+    };
+    for rule in [Every::Month, Every::Hour, Every::Day, Every::Month] {
+        rights.configure(&every(rule));
+        (0..3).for_each(|_| hear());
+        let known: Vec<_> = rights.report().unwrap().accounts.iter().map(|it| it.spent_nanos).collect();
+        assert_eq!(known, [5], "{rule:?}");
+    }
+}
+
+#[test]
+fn what_the_operator_knows_of_an_account_counts_where_it_is_forgotten() {
+    let rights = Rights::new("one");
+    begun(&rights, None);
+    let report = rights.report().unwrap();
+    let account = AccountName { budget: "a/b".into(), value: None, period: HOUR };
+    let (returned_nanos, spent_nanos) = (10, 70);
+    let grant = Grant { account, total_nanos: 100, returned_nanos, spent_nanos, keep_nanos: None, left_nanos: 30 };
+    let (journal, answers) = (report.journal, report.stamp);
+    rights.take(&wire::Rights {
+        journal,
+        epoch: 1,
+        serial: 1,
+        answers,
+        grants: vec![grant],
+        ..wire::Rights::default()
+    });
+    assert!(reserve(&rights, HOUR, 21).is_err());
+    reserve(&rights, HOUR, 20).unwrap().settle(20, 0);
+    assert_eq!(rights.report().unwrap().accounts[0].spent_nanos, 90);
 }
 
 #[test]

@@ -56,7 +56,14 @@ impl World {
             epoch: 1,
             serial: report.serial + 1,
             answers: report.stamp,
-            grants: vec![Grant { account, total_nanos, keep_nanos: None, left_nanos }],
+            grants: vec![Grant {
+                account,
+                total_nanos,
+                returned_nanos: 0,
+                spent_nanos: 0,
+                keep_nanos: None,
+                left_nanos,
+            }],
             ..Rights::default()
         });
     }

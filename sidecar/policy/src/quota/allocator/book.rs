@@ -20,6 +20,8 @@ pub(super) struct Book<S> {
     closed: u64,
     forfeited: u64,
     held: u64,
+    /// Somebody who may have been granted some of it will never be heard.
+    lost: bool,
     /// What is left of the block of the last write that is known to have succeeded.
     block: u64,
     /// What is left of the block of the write under way.
@@ -43,6 +45,8 @@ pub(super) struct Line {
     pub(super) wants: u64,
     pub(super) largest: u64,
     pub(super) keep: Option<u64>,
+    /// It is in the stored ledger: who leads next knows of it.
+    stored: bool,
     /// It was sent something else than it has now.
     pub(super) changed: bool,
 }
@@ -74,6 +78,7 @@ impl<S: Ord + Clone> Book<S> {
             closed: 0,
             forfeited: 0,
             held: 0,
+            lost: false,
             block: 0,
             next_block: None,
             staged: false,
@@ -81,9 +86,10 @@ impl<S: Ord + Clone> Book<S> {
         }
     }
 
-    /// What an earlier leader left. Its block may have been granted, to anybody in the ledger.
+    /// What an earlier leader left. Its block may have been granted, to anybody who has a line there.
     pub(super) fn take_over(stored: &AccountLedger<S>) -> Self {
-        let line = |right: Right| Line { right, sendable: right.granted, ..Line::default() };
+        let is_stored = |right: Right| right != Right::default();
+        let line = |right: Right| Line { right, sendable: right.granted, stored: is_stored(right), ..Line::default() };
         Self {
             lines: stored.rights.iter().map(|(source, right)| (source.clone(), line(*right))).collect(),
             closed: stored.closed,
@@ -113,11 +119,18 @@ impl<S: Ord + Clone> Book<S> {
         self.block = self.next_block.take().unwrap_or(0);
         for (source, right) in &stored.rights {
             let Some(line) = self.lines.get_mut(source) else { continue };
+            // A right to nothing needs no line.
+            line.stored |= *right != Right::default();
             if right.granted > line.sendable {
                 line.sendable = right.granted;
                 line.changed = true;
             }
         }
+    }
+
+    /// What was to be stored never will be.
+    pub(super) const fn abandon(&mut self) {
+        self.next_block = None;
     }
 
     /// Nothing was asked of it yet; what was asked of `like` is expected.
@@ -155,17 +168,19 @@ impl<S: Ord + Clone> Book<S> {
         }
     }
 
-    /// The sidecar will never be heard again. What it did not account for counts as spent.
-    pub(super) fn retire(&mut self, source: &S) {
+    /// The sidecar will never be heard again. What it did not account for counts as spent. `unheard`: nor was it since an
+    /// earlier leader.
+    pub(super) fn retire(&mut self, source: &S, unheard: bool) {
         let Some(line) = self.lines.remove(source) else { return };
+        self.lost |= unheard && line.stored;
         self.closed = self.closed.saturating_add(line.right.spent);
         self.forfeited = self.forfeited.saturating_add(line.right.charge() - line.right.spent);
     }
 
-    /// Everybody who may have been granted something by an earlier leader was heard, or (`lost`) somebody never will be.
-    pub(super) fn learned(&mut self, lost: bool) {
+    /// Everybody who may have been granted something by an earlier leader was heard, or never will be.
+    pub(super) fn learned(&mut self) {
         let held = std::mem::take(&mut self.held);
-        if lost {
+        if std::mem::take(&mut self.lost) {
             self.forfeited = self.forfeited.saturating_add(held);
         }
     }
@@ -187,7 +202,8 @@ impl<S: Ord + Clone> Book<S> {
     pub(super) fn grant(&mut self, source: &S, amount: u64) {
         let Some(line) = self.lines.get_mut(source) else { return };
         let before = line.right.charge();
-        let durable = line.right.granted == line.sendable;
+        // What is granted from the block is granted to those of whom a successor knows that they may have some of it.
+        let durable = line.stored && line.right.granted == line.sendable;
         line.right.granted = line.right.granted.saturating_add(amount);
         let cost = line.right.charge() - before;
         if durable && cost <= self.block.min(self.next_block.unwrap_or(u64::MAX)) {

@@ -46,6 +46,8 @@ pub struct RateLedger {
     pub aside: u64,
     /// The longest that anybody was ever leased a part for.
     pub lease: Nanos,
+    /// How long after its last use it is of no interest any more. 0: that is not known.
+    pub lasts: Nanos,
 }
 
 /// What one sidecar was granted, has returned and has spent: totals that only grow.

@@ -22,6 +22,8 @@ use share::{Reserve, Want, by_slower_clock, divide};
 const LEAST_REQUESTS: u64 = 3;
 /// Everybody's own, in thousandths of the whole.
 const FLOOR_MILLI: u64 = 200;
+/// Of a rate on demand, one part in so many is for those who have none yet.
+const FIRST_PARTS: u64 = 8;
 
 #[derive(Clone, Debug)]
 pub(super) struct Pool<S> {
@@ -31,41 +33,56 @@ pub(super) struct Pool<S> {
     members: BTreeMap<S, Member>,
     /// What sidecars may have that have not been heard by this leader.
     unknown: u64,
-    /// When what they were leased is over. None: before this leader's first turn.
-    learnt_at: Option<Nanos>,
+    /// The first turn of this leader, and when what they were leased is over. None: before that.
+    learns: Option<(Nanos, Nanos)>,
     /// What is known to be stored.
     stored: RateLedger,
     permits: Permits<S>,
     /// How much permits may take at once.
     depth: u64,
+    /// Since when nobody shares in it.
+    idle: Option<Nanos>,
 }
 
 // === impl Pool ===
 
 impl<S: Ord + Clone> Pool<S> {
-    /// `stored`: what an earlier leader has left. It may have handed out all there is, of a new one as well.
-    pub(super) fn new(rate: RateId, rule: RateRule, stored: RateLedger) -> Self {
+    /// `stored`: what an earlier leader has left. It may have handed out all there is, of a new one as well; but of what is
+    /// on demand nobody had anything before it was stored.
+    pub(super) fn new(rate: RateId, rule: RateRule, stored: Option<RateLedger>) -> Self {
+        let is_fresh = rule.on_demand && stored.is_none();
         Self {
             rate,
             rule,
             reserve: Reserve::default(),
-            stored,
+            stored: stored.unwrap_or_default(),
             members: BTreeMap::new(),
-            unknown: rule.whole(0),
-            learnt_at: None,
-            permits: Permits::default(),
+            unknown: if is_fresh { 0 } else { rule.whole(0) },
+            learns: None,
+            permits: Permits::new(is_fresh),
             depth: 0,
+            idle: None,
         }
+    }
+
+    pub(super) const fn is_on_demand(&self) -> bool {
+        self.rule.on_demand
+    }
+
+    pub(super) fn members(&self) -> usize {
+        self.members.len()
     }
 
     /// Another limit, and another way to bear the loss of the operator. A rate of another window is another rate.
     pub(super) fn set(&mut self, rule: RateRule) {
-        self.rule = RateRule { window: self.rule.window, ..rule };
+        self.rule = RateRule { window: self.rule.window, on_demand: self.rule.on_demand, ..rule };
     }
 
     /// What a successor has to know. What is used of it is stored already.
     pub(super) fn store(&self) -> RateLedger {
-        RateLedger { aside: self.reserve.now(), lease: self.stored.lease.max(self.rule.lease()) }
+        let lease = self.stored.lease.max(self.rule.lease());
+        let over = by_slower_clock(lease).saturating_add(self.rule.permit_window());
+        RateLedger { aside: self.reserve.now(), lease, lasts: over }
     }
 
     pub(super) const fn written(&mut self, stored: RateLedger) {
@@ -74,7 +91,7 @@ impl<S: Ord + Clone> Pool<S> {
 
     /// Nobody gets more before this is stored.
     pub(super) fn wants_write(&self) -> bool {
-        let RateLedger { aside, lease } = self.store();
+        let RateLedger { aside, lease, lasts: _ } = self.store();
         aside > self.stored.aside || lease > self.stored.lease
     }
 
@@ -90,26 +107,48 @@ impl<S: Ord + Clone> Pool<S> {
     }
 
     /// Takes the newest report of a sidecar that obeys this leader.
-    pub(super) fn report(&mut self, now: Nanos, source: &S, serial: u64, flow: Option<&Flow>, asks: &[PermitAsk]) {
+    pub(super) fn report(&mut self, now: Nanos, source: &S, serial: u64, flow: Option<&Flow>, asks: &[&PermitAsk]) {
         let Some(member) = self.members.get_mut(source) else { return };
         let first = !member.heard;
         member.report(now, serial, flow);
+        if first || !asks.is_empty() {
+            member.wanted = now;
+        }
         if first {
             self.unknown = self.unknown.saturating_sub(member.charge(now));
         }
         // Half of the limit is the most that is ever saved up for one request.
         let most = self.rule.limit / 2;
-        for ask in asks.iter().filter(|ask| ask.rate == self.rate && ask.amount <= most) {
+        for ask in asks.iter().filter(|ask| ask.amount <= most) {
             self.permits.ask(now, source, ask);
         }
     }
 
-    /// Decides anew who may have what.
-    pub(super) fn turn(&mut self, now: Nanos) {
-        self.learn(now);
+    /// Of one on demand, takes those out who have had no use for it for a while, and have nothing of it.
+    pub(super) fn prune(&mut self, now: Nanos) -> Vec<S> {
+        let on_demand = self.rule.on_demand;
+        let over = |member: &Member| on_demand && member.is_idle(now) && member.charge(now) == 0;
+        let over: Vec<S> = self.members.extract_if(.., |_, member| over(member)).map(|(source, _)| source).collect();
+        over.iter().for_each(|source| self.permits.gone(source));
+        if !self.members.is_empty() {
+            self.idle = None;
+        } else if self.idle.is_none() {
+            self.idle = Some(now);
+        }
+        over
+    }
+
+    /// Nobody has used it for so long that no window sees anything of it.
+    pub(super) fn is_over(&self, now: Nanos) -> bool {
+        self.idle.is_some_and(|since| now >= since.saturating_add(self.store().lasts))
+    }
+
+    /// Decides anew who may have what. `heard`: all who may have anything of it have reported since then.
+    pub(super) fn turn(&mut self, now: Nanos, heard: Nanos) {
+        self.learn(now, heard);
         let scarce = self.is_scarce();
         let cap = if scarce { 0 } else { capacity(self.members.len() as u64) };
-        let (least, largest) = (self.least(), self.permits.largest(now).min(self.rule.limit / 2));
+        let (least, largest) = (self.least(), self.largest(now));
         let aside = cap.saturating_mul(least).saturating_add(largest);
         let aside = self.reserve.at_least(now, aside, self.rule.window);
         let whole = self.rule.whole(aside);
@@ -123,13 +162,18 @@ impl<S: Ord + Clone> Pool<S> {
         self.deal_surplus(now, whole, scarce, &mut free);
     }
 
-    fn learn(&mut self, now: Nanos) {
-        let learnt_at = *self.learnt_at.get_or_insert_with(|| {
+    fn learn(&mut self, now: Nanos, heard: Nanos) {
+        let (begun, learnt_at) = *self.learns.get_or_insert_with(|| {
             // Up to here somebody else may have led.
             self.reserve = Reserve::take_over(now, self.stored.aside, self.rule.window);
-            now.saturating_add(by_slower_clock(self.stored.lease.max(self.rule.lease())))
+            (now, now.saturating_add(by_slower_clock(self.stored.lease.max(self.rule.lease()))))
         });
-        if self.members.values().all(|member| member.heard) {
+        let is_learnt = match self.rule.on_demand {
+            // Who shares in it is known when everybody had a chance to say so.
+            true => heard > begun,
+            false => self.members.values().all(|member| member.heard),
+        };
+        if is_learnt {
             self.unknown = 0;
         } else if now >= learnt_at {
             // Leases are over; floors are not.
@@ -144,6 +188,13 @@ impl<S: Ord + Clone> Pool<S> {
         quanta > self.rule.limit
     }
 
+    /// The most that permits may take at once.
+    fn largest(&mut self, now: Nanos) -> u64 {
+        // Where nobody has a part before it asks, a few requests have to pass at once.
+        let first = if self.rule.on_demand { self.least().max(self.rule.limit / FIRST_PARTS) } else { 0 };
+        self.permits.largest(now).max(first).min(self.rule.limit / 2)
+    }
+
     fn least(&self) -> u64 {
         self.rule.quantum.saturating_mul(LEAST_REQUESTS)
     }
@@ -151,6 +202,7 @@ impl<S: Ord + Clone> Pool<S> {
     /// The sum of all floors.
     fn floors(&self) -> u64 {
         match self.rule.loss {
+            _ if self.rule.on_demand => 0,
             Loss::Hold | Loss::Floor => share::milli(self.rule.whole(0), FLOOR_MILLI),
             Loss::Deny => 0,
         }
@@ -163,7 +215,11 @@ impl<S: Ord + Clone> Pool<S> {
 
     /// Single requests, from a bucket of this machine's own.
     fn deal_permits(&mut self, now: Nanos, whole: u64, free: &mut u64) {
-        let wants = self.permits.wants(now, self.rule.window);
+        let mut wants = self.permits.wants(now, self.rule.window);
+        if self.rule.on_demand {
+            // Kept full for whoever asks first.
+            wants = wants.max(if self.permits.is_full() { 1 } else { whole / FIRST_PARTS });
+        }
         let charge = self.permits.charge();
         // No more than its turn of what there is, unless nobody else wants it.
         let askers = self.permits.askers().max(1);
@@ -194,7 +250,12 @@ impl<S: Ord + Clone> Pool<S> {
             least: member.floor,
             most: per_window(member.wants, self.rule.window),
         };
-        let heard = self.members.values_mut().filter(|member| member.heard && !scarce);
+        let on_demand = self.rule.on_demand;
+        for member in self.members.values_mut().filter(|member| on_demand && member.is_idle(now)) {
+            member.surplus = 0;
+        }
+        let awake = |member: &Member| member.heard && !scarce && !(on_demand && member.is_idle(now));
+        let heard = self.members.values_mut().filter(|member| awake(member));
         let mut members: Vec<&mut Member> = heard.collect();
         let wants: Vec<Want> = members.iter().map(|member| want(member)).collect();
         let targets = divide(for_members, &wants);

@@ -11,6 +11,8 @@ use room::Room;
 /// A bucket holds what refills in this time, if that is more than [`Share::least`].
 pub(in crate::quota) const DEPTH: Nanos = 500_000_000;
 const MILLI: i128 = 1_000;
+/// A bucket that nobody has asked for so long is forgotten, if it has no right to anything.
+const IDLE: Nanos = 60_000_000_000;
 
 /// In parts: so fine that a refill of one thousandth a window for a nanosecond is one.
 type Parts = i128;
@@ -23,6 +25,10 @@ pub(in crate::quota) struct Bucket {
     level: Parts,
     at: Nanos,
     room: Room,
+    /// Takes that are not settled yet.
+    open: u32,
+    /// When anybody asked for any of it last, or was done with it.
+    used: Nanos,
     pub(in crate::quota) meter: Meter,
 }
 
@@ -39,6 +45,8 @@ impl Bucket {
             level: 0,
             at: now,
             room: Room::default(),
+            open: 0,
+            used: now,
             meter: Meter::new(now),
         }
     }
@@ -113,7 +121,38 @@ impl Bucket {
         Nanos::try_from((missing + step - 1) / step).ok()
     }
 
+    /// Somebody asks for so much.
+    pub(in crate::quota) fn wish(&mut self, now: Nanos, counts: bool, amount: u64) {
+        self.used = now;
+        if counts {
+            self.meter.count(amount);
+        }
+    }
+
+    /// It holds all it can.
+    pub(in crate::quota) fn fill(&mut self) {
+        self.level = self.depth(self.milli(self.at));
+    }
+
+    /// There is nothing here that would be missed.
+    pub(super) fn is_idle(&self, now: Nanos) -> bool {
+        let has_right = self.share.floor > 0 || now < self.leased_until;
+        let rests = now.saturating_sub(self.used);
+        // What is owed counts for a window.
+        let is_even = self.level >= 0 || rests >= self.share.window;
+        !has_right && self.open == 0 && rests >= IDLE && is_even
+    }
+
+    /// A take is over that took `amount`, of which so much was used.
+    pub(super) fn settle(&mut self, now: Nanos, place: Place, amount: u64, used: u64) {
+        self.advance(now);
+        (self.open, self.used) = (self.open.saturating_sub(1), now);
+        self.give_back(place, amount.saturating_sub(used));
+        self.owe(used.saturating_sub(amount));
+    }
+
     pub(in crate::quota) fn take(&mut self, amount: u64) -> Place {
+        self.open = self.open.saturating_add(1);
         let place = self.room.note(self.depth(self.milli(self.at)) - self.level);
         self.level -= self.parts(amount);
         place
@@ -121,7 +160,7 @@ impl Bucket {
 
     /// Less was used than was taken. It comes back as far as the bucket would be fuller now if only that had been taken:
     /// what would have run over is lost, or a window could see it twice.
-    pub(in crate::quota) fn give_back(&mut self, place: Place, amount: u64) {
+    fn give_back(&mut self, place: Place, amount: u64) {
         let now = self.depth(self.milli(self.at)) - self.level;
         let back = self.parts(amount).min(self.room.since(place).min(now)).max(0);
         self.level += back;
@@ -129,7 +168,7 @@ impl Bucket {
     }
 
     /// More was used than was taken: the bucket may be below empty.
-    pub(in crate::quota) fn owe(&mut self, amount: u64) {
+    fn owe(&mut self, amount: u64) {
         self.level = self.level.saturating_sub(self.parts(amount));
     }
 

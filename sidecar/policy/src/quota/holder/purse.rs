@@ -53,14 +53,22 @@ impl Purse {
 
     /// Takes what it is granted. True: it has to survive the process.
     pub(super) fn grant(&mut self, grant: &Grant, newest: bool) -> bool {
-        let before = (self.granted, self.returned);
+        let before = (self.granted, self.returned, self.spent);
         self.granted = self.granted.max(grant.total);
+        // Both are known here, unless the account was forgotten, or an earlier process has left. What was taken back may not
+        // have arrived yet.
+        self.returned = self.returned.max(grant.returned.min(grant.total));
+        self.spent = self.spent.max(grant.spent);
         if newest {
             self.left = Some(grant.left);
             let back = grant.keep.map_or(0, |keep| self.spare().saturating_sub(keep));
             self.returned = self.returned.saturating_add(back);
         }
-        before != (self.granted, self.returned)
+        before != (self.granted, self.returned, self.spent)
+    }
+
+    pub(super) const fn is_unused(&self) -> bool {
+        self.granted == 0 && self.spent == 0 && self.open == 0
     }
 
     /// Gives back what can still be set aside.

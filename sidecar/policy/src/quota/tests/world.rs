@@ -102,7 +102,7 @@ enum Key {
 }
 
 impl World {
-    pub(super) fn new(limit: u64, rate: u64, loss: Loss, sidecars: u32) -> Self {
+    pub(super) fn new(limit: u64, rule: RateRule, sidecars: u32) -> Self {
         let mut world = Self {
             now: SECOND,
             stored: Ledger::default(),
@@ -117,8 +117,8 @@ impl World {
             writes: Vec::new(),
             period: 1,
             bills: BTreeMap::new(),
-            rule: RateRule { limit: rate, window: WINDOW, quantum: 1, loss },
-            rate_ceiling: rate,
+            rule,
+            rate_ceiling: rule.limit,
             used: Vec::new(),
             lease: (0, 0),
         };
@@ -141,7 +141,8 @@ impl World {
     /// Operators hear of it by the API server.
     fn start(&mut self, name: Name, life: u32) {
         self.sidecars.push(Sidecar::new(name, life));
-        for operator in self.operators.iter_mut().flatten() {
+        let named = !self.rule.on_demand;
+        for operator in self.operators.iter_mut().flatten().filter(|_| named) {
             operator.machine.join(RATE, &name, 1 + name.0 % 2);
         }
     }

@@ -11,7 +11,9 @@ const QUIET: usize = 0;
 const GREEDY: usize = 1;
 
 fn world() -> World {
-    let mut world = World::new(LIMIT, 50, crate::quota::Loss::Floor, 2);
+    let loss = crate::quota::Loss::Floor;
+    let rule = crate::quota::RateRule { limit: 50, window: WINDOW, quantum: 1, loss, on_demand: false };
+    let mut world = World::new(LIMIT, rule, 2);
     for _ in 0..5 {
         spend(&mut world, QUIET, 1);
         world.round();

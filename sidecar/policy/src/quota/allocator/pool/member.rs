@@ -9,6 +9,8 @@ use crate::quota::{Flow, Nanos};
 const NEGLIGIBLE_PARTS: u64 = 8;
 /// Older messages are merged, as the largest of them.
 const MOST_UNDER_WAY: usize = 8;
+/// Whoever has wanted nothing of a rate on demand for so long has no part of it any more.
+const IDLE: Nanos = 120_000_000_000;
 
 #[derive(Clone, Debug)]
 pub(in crate::quota::allocator) struct Member {
@@ -17,6 +19,8 @@ pub(in crate::quota::allocator) struct Member {
     pub(super) heard: bool,
     /// In thousandths a second.
     pub(super) wants: u64,
+    /// When it wanted any of it last.
+    pub(super) wanted: Nanos,
     /// What it should have, in thousandths a window.
     pub(super) floor: u64,
     pub(super) surplus: u64,
@@ -43,6 +47,7 @@ impl Member {
             weight: weight.max(1),
             heard: false,
             wants: 0,
+            wanted: 0,
             floor: 0,
             surplus: 0,
             has: Sent::default(),
@@ -61,7 +66,15 @@ impl Member {
             (self.floor, self.surplus) = (has.floor, has.surplus);
         }
         (self.heard, self.wants, self.has) = (true, flow.map_or(0, |flow| flow.wants), has);
+        if self.wants > 0 {
+            self.wanted = now;
+        }
         self.under_way.retain(|sent| sent.serial > serial);
+    }
+
+    /// It was heard, and has wanted nothing for a while.
+    pub(super) const fn is_idle(&self, now: Nanos) -> bool {
+        self.heard && now >= self.wanted.saturating_add(IDLE)
     }
 
     /// The most it may have.

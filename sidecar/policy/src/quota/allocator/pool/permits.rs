@@ -30,6 +30,10 @@ pub(super) struct Permits<S> {
     tickets: u64,
     askers: BTreeMap<S, Asker>,
     largest: (u64, Nanos),
+    /// What the bucket holds.
+    most: u64,
+    /// Nobody has used any of the rate yet, so the bucket begins full.
+    begins_full: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -50,8 +54,8 @@ struct Asker {
 
 // === impl Permits ===
 
-impl<S> Default for Permits<S> {
-    fn default() -> Self {
+impl<S: Ord + Clone> Permits<S> {
+    pub(super) fn new(begins_full: bool) -> Self {
         Self {
             bucket: None,
             meter: Meter::new(0),
@@ -61,11 +65,11 @@ impl<S> Default for Permits<S> {
             tickets: 0,
             askers: BTreeMap::new(),
             largest: (0, 0),
+            most: 0,
+            begins_full,
         }
     }
-}
 
-impl<S: Ord + Clone> Permits<S> {
     pub(super) fn ask(&mut self, now: Nanos, source: &S, ask: &PermitAsk) {
         let turn = self.askers.len() as u64;
         let asker = self.askers.entry(source.clone()).or_insert(Asker { turn, seen: 0, answers: Vec::new() });
@@ -109,6 +113,11 @@ impl<S: Ord + Clone> Permits<S> {
         super::per_window(wants, window).max(waiting.saturating_mul(1_000))
     }
 
+    /// The bucket can hold no more.
+    pub(super) fn is_full(&self) -> bool {
+        self.bucket.as_ref().is_some_and(|bucket| bucket.has(self.most))
+    }
+
     /// What of the rate is used here.
     pub(super) const fn charge(&self) -> u64 {
         self.share
@@ -121,6 +130,11 @@ impl<S: Ord + Clone> Permits<S> {
         bucket.advance(now);
         let window = rule.permit_window();
         bucket.set(Share { rate: RateId(0), window, floor: share, surplus: 0, least: most, lease: 0 }, now);
+        self.most = most;
+        if self.begins_full && share > 0 && most > 0 {
+            bucket.fill();
+            self.begins_full = false;
+        }
         while let Some(ticket) = self.queue.first() {
             let Some(waiting) = self.waiting.get(&ticket) else {
                 self.queue.pop();

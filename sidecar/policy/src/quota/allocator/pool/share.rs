@@ -18,6 +18,8 @@ pub struct RateRule {
     /// What one request usually takes. 1 where requests are counted.
     pub quantum: u64,
     pub loss: Loss,
+    /// It is one of many, such as that of a user: whoever asks shares in it, and nobody has a part before.
+    pub on_demand: bool,
 }
 
 /// What a sidecar does that hears no operator.

@@ -7,13 +7,13 @@ impl World {
         if self.reports.is_empty() {
             return;
         }
-        let (index, now) = (nth % self.reports.len(), self.now);
+        let (index, now, rule) = (nth % self.reports.len(), self.now, self.rule);
         let (name, report) = self.reports[index].clone();
         if !keep {
             self.reports.remove(index);
         }
         if let Some(operator) = &mut self.operators[slot] {
-            operator.hear(now, name, &report);
+            operator.hear(now, name, &report, rule);
         }
     }
 

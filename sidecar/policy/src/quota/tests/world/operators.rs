@@ -19,8 +19,11 @@ impl World {
         for (account, bill) in &self.bills {
             operator.machine.set_budget(*account, bill.limit, None);
         }
-        operator.machine.set_rate(RATE, self.rule);
-        for sidecar in &self.sidecars {
+        // What is on demand is opened when somebody speaks of it.
+        if !self.rule.on_demand {
+            operator.machine.set_rate(RATE, self.rule);
+        }
+        for sidecar in self.sidecars.iter().filter(|_| !self.rule.on_demand) {
             operator.machine.join(RATE, &sidecar.name, 1 + sidecar.name.0 % 2);
         }
         self.operators[slot] = Some(operator);
@@ -42,7 +45,9 @@ impl World {
         self.rule.limit = limit;
         self.rate_ceiling = self.rate_ceiling.max(limit);
         for operator in self.operators.iter_mut().flatten() {
-            operator.machine.set_rate(RATE, self.rule);
+            if operator.machine.has_rate(RATE) {
+                operator.machine.set_rate(RATE, self.rule);
+            }
         }
     }
 
@@ -58,6 +63,7 @@ impl World {
     /// What it writes and sends is under way.
     pub(in crate::quota::tests) fn turn(&mut self, slot: usize) {
         let Some(operator) = &mut self.operators[slot] else { return };
+        operator.machine.forget_rates(self.now);
         let output = operator.machine.turn(self.now);
         self.rights.extend(output.rights);
         self.writes.extend(output.write.map(|write| (operator.instance, write)));
@@ -107,7 +113,10 @@ impl World {
 }
 
 impl Operator {
-    pub(super) fn hear(&mut self, now: Nanos, name: Name, report: &Report) {
+    pub(super) fn hear(&mut self, now: Nanos, name: Name, report: &Report, rule: RateRule) {
+        if !(report.flows.is_empty() && report.asks.is_empty()) && !self.machine.has_rate(RATE) {
+            self.machine.set_rate(RATE, rule);
+        }
         let retired = self.machine.retired(&name);
         self.machine.report(now, &name, report);
         for usage in report.accounts.iter().filter(|_| !retired) {

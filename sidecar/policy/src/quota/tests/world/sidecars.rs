@@ -107,6 +107,33 @@ impl World {
         self.bury(index);
     }
 
+    /// The same, but only its container goes away: another process goes on from the journal.
+    pub(in crate::quota::tests) fn bounce(&mut self, nth: usize) {
+        let index = nth % self.sidecars.len().max(1);
+        let now = self.now;
+        let Some(sidecar) = self.sidecars.get_mut(index).filter(|sidecar| sidecar.flying.is_empty()) else { return };
+        let mut entries = Vec::new();
+        sidecar.holder.leave(&mut entries);
+        sidecar.write(entries);
+        self.reports.push((sidecar.name, sidecar.holder.report(sidecar.clock(now))));
+        self.crash(nth, true, &[]);
+    }
+
+    /// Forgets its account, if what it has spent is stored.
+    pub(in crate::quota::tests) fn forget(&mut self, nth: usize) {
+        let (now, account) = (self.now, self.account(0));
+        let index = nth % self.sidecars.len().max(1);
+        let Some(sidecar) = self.sidecars.get_mut(index) else { return };
+        let right = self.stored.accounts.get(&account).and_then(|book| book.rights.get(&sidecar.name));
+        let said = sidecar.holder.clone().report(sidecar.clock(now));
+        let usage = said.accounts.iter().find(|usage| usage.account == account);
+        let (Some(right), Some(usage)) = (right, usage) else { return };
+        if usage.open == 0 && right.spent == usage.spent && right.returned >= usage.returned {
+            sidecar.holder.drop_account(account);
+            sidecar.journal.remove(&Key::Balance(account));
+        }
+    }
+
     fn bury(&mut self, index: usize) {
         let sidecar = self.sidecars.remove(index);
         for (account, billed) in sidecar.billed {
