@@ -1,7 +1,7 @@
 //! Budgets across processes: what the operator grants, what sidecars spend of it, and what becomes of it when they die.
 
 use serde_json::{Value, json};
-use spillway_tests::client::{CHAT, Reply, chat, post};
+use spillway_tests::client::{self, CHAT, Reply, chat, post, send};
 use spillway_tests::operator::Operator;
 use spillway_tests::provider::{INPUT_TOKENS, OUTPUT_TOKENS, Provider};
 use spillway_tests::sidecar::Sidecar;
@@ -150,5 +150,38 @@ async fn a_sidecar_that_ends_gives_back_what_it_has_not_spent() -> anyhow::Resul
     let (answered, _) = use_up(&two).await?;
     let spent = (answered + 1) * ANSWER_NANOS;
     assert!((LIMIT / 10 * 8..=LIMIT).contains(&spent), "{spent} of {LIMIT}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn each_value_of_a_header_has_a_fleet_wide_limit_of_its_own() -> anyhow::Result<()> {
+    const LIMIT: usize = 40;
+    let provider = Provider::start().await?;
+    let limit =
+        format!("[{{name: tenant, scope: Fleet, per: Header, header: x-tenant, requests: {LIMIT}, window: 1h}}]");
+    let backends = "  backends: [{name: main, providerRef: {name: llm}, model: well}]";
+    let resources = resources(&provider, "5").replacen(backends, &format!("  limits: {limit}\n{backends}"), 1);
+    let operator = Operator::start(&[("shop.yaml", &resources)]).await?;
+    let sidecar = operator.sidecar("app").await?;
+    let ask = async |tenant: &str| {
+        let headers = [("content-type", "application/json"), ("x-tenant", tenant)];
+        let body = request("chat").to_string();
+        send(sidecar.data, &client::request("POST", CHAT, &headers, body.as_bytes())).await
+    };
+    for tenant in ["acme", "zeta"] {
+        let first = ask(tenant).await?;
+        assert_eq!(first.status, 200, "nobody has used any of it: {first:?}");
+        let mut passed = 1;
+        let refused = loop {
+            let reply = ask(tenant).await?;
+            if reply.status != 200 {
+                break reply;
+            }
+            passed += 1;
+            assert!(passed <= LIMIT, "the limit has no end");
+        };
+        assert_eq!((refused.status, refused.code().as_str()), (429, "rate_limit_exceeded"), "{refused:?}");
+        assert!(refused.message().contains("limit \"tenant\""), "{refused:?}");
+    }
     Ok(())
 }

@@ -29,7 +29,8 @@ pub struct Limit {
     pub name: String,
     /// What has a count of its own. Default: `Route`. With scope `Pod` each pod counts for itself, and `Route`, `Namespace`,
     /// `Workload` and `Pod` are the same. `Header` and `User` count each value apart, up to 10,000 values at a time; all
-    /// beyond share one count, and so do all requests that name none.
+    /// beyond share one count, and so do all requests that name none. With scope `Fleet` a value's count begins when a pod
+    /// first asks for it, and the operator is asked before its first request in a pod passes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per: Option<LimitPer>,
     /// The request header whose values are counted apart, for `per: Header`. None that carries credentials.
@@ -72,7 +73,8 @@ pub struct Limit {
     pub queue: Option<Queue>,
     /// What a pod that reaches no operator goes on with, under scope `Fleet`. `Hold` (default): all of its part for five
     /// minutes, then its share of a fifth of the limit. `Floor`: that share, after ten seconds. `Deny`: nothing, after ten
-    /// seconds.
+    /// seconds. Of a limit per `Header` or `User` no pod has a share before it asks: there `Hold` ends after five minutes, and
+    /// `Floor` is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_control_plane_loss: Option<LossBehaviour>,
 }

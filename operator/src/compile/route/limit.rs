@@ -1,6 +1,6 @@
 //! The limits of a route. One that contradicts itself is refused: a limit that does not hold is worse than none.
 
-use spillway_crds::{ConditionType, Limit, LimitPer, LimitScope, Queue, Reason};
+use spillway_crds::{ConditionType, Limit, LimitPer, LimitScope, LossBehaviour, Queue, Reason};
 use spillway_wire as wire;
 
 use super::header;
@@ -146,10 +146,10 @@ fn check_scope(limit: &Limit, refuse: &mut impl FnMut(&str, String)) {
     if limit.per == Some(LimitPer::Pod) {
         refuse(".per", "is Pod, and scope: Fleet has one count for all pods: leave one of them out".to_owned());
     }
-    if matches!(limit.per, Some(LimitPer::Header | LimitPer::User)) {
-        let message = "counts each value apart, which this version cannot do for the whole fleet: use scope: Pod, or \
-                       per: Route, Namespace or Workload";
-        refuse(".per", message.to_owned());
+    let is_by_value = matches!(limit.per, Some(LimitPer::Header | LimitPer::User));
+    if is_by_value && limit.on_control_plane_loss == Some(LossBehaviour::Floor) {
+        let message = "is Floor, and of a limit per Header or User no pod has a part before it asks: use Hold or Deny";
+        refuse(".onControlPlaneLoss", message.to_owned());
     }
     if limit.burst.is_some() {
         let message = "is not for scope: Fleet: how much may be used at once follows from each pod's part";

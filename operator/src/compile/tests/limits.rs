@@ -11,7 +11,12 @@ use crate::resources::world::{SHOP, object, world};
 const ROWS: &[Row] = &[
     ("{name: a, concurrency: 5, scope: Fleet}", Invalid, "spec.limits[0].concurrency", "in a limit of scope: Pod"),
     ("{name: a, requests: 5, window: 1m, scope: Fleet, per: Pod}", Invalid, "spec.limits[0].per", "leave one of them"),
-    ("{name: a, requests: 5, window: 1m, scope: Fleet, per: User}", Invalid, "spec.limits[0].per", "use scope: Pod"),
+    (
+        "{name: a, requests: 5, window: 1m, scope: Fleet, per: User, onControlPlaneLoss: Floor}",
+        Invalid,
+        "spec.limits[0].onControlPlaneLoss",
+        "use Hold or Deny",
+    ),
     ("{name: a, requests: 5, window: 1m, scope: Fleet, burst: 2}", Invalid, "spec.limits[0].burst", "each pod's part"),
     (
         "{name: a, concurrency: 5, onControlPlaneLoss: Deny}",
@@ -84,6 +89,7 @@ fn limits_are_sent_as_they_are_written_with_their_defaults() {
         {name: tenant-rpm, per: Header, header: X-Tenant, requests: 60, window: 1m, burst: 10, queue: {}}, \
         {name: user-tpm, per: User, tokens: 200000, window: 744h, queue: {depth: 9, timeout: 5s}}, \
         {name: team-tpm, scope: Fleet, tokens: 200000, window: 1m, onControlPlaneLoss: Deny}, \
+        {name: tenant-day, scope: Fleet, per: Header, header: X-Tenant, requests: 9, window: 24h}, \
         {name: inflight, concurrency: 32, scope: Pod}]}";
     let compiled = compile(&world(&[SHOP, &object("ModelRoute", spec)]));
     assert_eq!(compiled.diagnostics, []);
@@ -95,6 +101,8 @@ fn limits_are_sent_as_they_are_written_with_their_defaults() {
             {"name": "user-tpm", "per": "User", "tokens": 200_000, "window_ms": 2_678_400_000_u64,
                 "queue": {"depth": 9, "timeout_ms": 5_000}},
             {"name": "team-tpm", "per": "Route", "scope": "Fleet", "tokens": 200_000, "window_ms": 60_000},
+            {"name": "tenant-day", "per": {"Header": "x-tenant"}, "scope": "Fleet", "requests": 9,
+                "window_ms": 86_400_000},
             {"name": "inflight", "per": "Route", "window_ms": 0, "concurrency": 32},
         ])
     );
