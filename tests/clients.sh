@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Real clients, unmodified, through `spillway dev`: the SDKs of OpenAI (Python, Node) and Anthropic, LangChain, Vercel's AI
 # SDK. First against every provider that aimock plays, then against a real llama.cpp, then OpenAI's own tests of its SDK.
-#   tests/clients.sh [families] [llama] [openai-tests]
+# And OpenAI's own tokenizer in Python beside ours.
+#   tests/clients.sh [families] [llama] [openai-tests] [tiktoken]
 source "$(dirname "$0")/../e2e/lib.sh"
 cd "$ROOT/tests/clients"
 home=$CACHE/clients
@@ -132,15 +133,18 @@ END
   "$venv/bin/python" "$folder/compare.py" "$run/direct" "$run/through"
 }
 
+tiktoken() { "$venv/bin/python" "$ROOT/sidecar/providers/tests/tokens/against_tiktoken.py"; }
+
 failed=0
 suite() {
   printf '\n%s[%s] %s%s\n' "$BOLD" "$(elapsed)" "$1" "$PLAIN"
   "$2" || failed=1
 }
-for suite in "${@:-families llama openai-tests}"; do
+for suite in "${@:-families llama openai-tests tiktoken}"; do
   case " $suite " in *" families "*) suite "every client, every family of providers" families ;; esac
   case " $suite " in *" llama "*) suite "every client, a real llama.cpp" llama ;; esac
   case " $suite " in *" openai-tests "*) suite "OpenAI's own tests, directly and through Spillway" openai_tests ;; esac
+  case " $suite " in *" tiktoken "*) suite "tokens of random texts, counted by tiktoken and by us" tiktoken ;; esac
 done
 [ "$failed" = 0 ] || die "real clients do not get what they would get directly"
 say "real clients get what they would get directly"
