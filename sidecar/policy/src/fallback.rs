@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::{Class, Classes, NanoUsd, PiecePrices, Pieces, Price, Tier, calibrate::Calibration};
 
+pub use price::Beside;
 pub use sizes::{Attached, Counted, Output, PerImage, Sizes};
 
 /// How many tokenizers there may be; [`Candidate::tokenizer`] is below it.
@@ -86,19 +87,6 @@ pub struct Demand {
     pub regional: bool,
     /// What its provider is asked to do by itself.
     pub beside: Beside,
-}
-
-/// What a provider does by itself for an answer: it searches, fetches, runs programs. It bills that beside what it was sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Beside {
-    #[default]
-    Nothing,
-    /// The model is asked again after each of so many rounds; so many of them are searches.
-    AtMost {
-        rounds: u32,
-        searches: u32,
-    },
-    Unbounded,
 }
 
 /// What a request's cost is reckoned by, before anybody has answered it.

@@ -1,7 +1,20 @@
 //! What a request can cost at most, before anybody has answered it.
 
-use super::{Beside, Candidate, Check, Demand, Measure, Output, Question, Sizes, Skip};
+use super::{Candidate, Check, Demand, Measure, Output, Question, Sizes, Skip};
 use crate::{Most, NanoUsd, Pieces};
+
+/// What a provider does by itself for an answer: it searches, fetches, runs programs. It bills that beside what it was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Beside {
+    #[default]
+    Nothing,
+    /// The model is asked again after each of so many rounds; so many of them are searches.
+    AtMost {
+        rounds: u32,
+        searches: u32,
+    },
+    Unbounded,
+}
 
 // === impl Candidate ===
 
