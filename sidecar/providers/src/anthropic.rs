@@ -5,6 +5,7 @@ mod fit;
 pub(crate) mod model;
 pub(crate) mod part;
 pub(crate) mod passthrough;
+pub(crate) mod preface;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod schema;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use onward::Onward;
 
+use crate::anthropic::preface::Preface;
 use crate::anthropic::stream::{Native, ToChat};
 use crate::bedrock::stream::FromConverse;
 use crate::cohere::stream::FromCohere;
@@ -155,6 +156,17 @@ impl StreamDecoder {
         match (&mut self.events, &mut self.onward) {
             (Events::Responses(events), _) => events.translation().repeat(request),
             (_, Some(Onward::Responses(responses))) => responses.repeat(request),
+            _ => {}
+        }
+        self
+    }
+
+    /// A tool stands in for the form of the answer: what is said before it is called is kept back, and is nothing then.
+    #[must_use]
+    pub fn standing_in(mut self) -> Self {
+        match &mut self.events {
+            Events::ToChat(events) => events.preface = Preface::Kept(String::new()),
+            Events::Converse(events) => events.preface = Preface::Kept(String::new()),
             _ => {}
         }
         self

@@ -125,11 +125,11 @@ pub(super) fn begin(call: &Call, plan: &mut Plan, settle: &mut Settle, ready: &m
 
 /// The attempt itself. Dropped before it has ended, it is aborted at the provider.
 pub(super) async fn make(runtime: &Runtime, call: &Call, ready: Ready, progress: &Progress) -> Ended {
-    let Ready { index, made: Made { mut request, dropped }, mut admission, key } = ready;
+    let Ready { index, made: Made { mut request, dropped, stands_in }, mut admission, key } = ready;
     let backend = &call.route.backends[index];
     let sent = clock::now();
     let total = clock::after(sent, backend.provider.total);
-    let attempt = Attempt { runtime, call, backend, progress, sent, total };
+    let attempt = Attempt { runtime, call, backend, progress, stands_in, sent, total };
     let mut busy = backend.state.enter(sent);
     let mut measured = Measured::default();
     let given = prove(&backend.provider, key.as_ref(), &mut request, attempt.until()).await;
@@ -229,6 +229,8 @@ pub(super) struct Attempt<'a> {
     pub(super) call: &'a Call,
     pub(super) backend: &'a Backend,
     pub(super) progress: &'a Progress,
+    /// A tool stands in for the form of the streamed answer.
+    pub(super) stands_in: bool,
     pub(super) sent: Instant,
     /// The provider's time for the whole attempt, streams included.
     pub(super) total: Instant,

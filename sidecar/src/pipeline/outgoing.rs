@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header, uri::PathAndQuery};
 use http_body_util::Full;
 use spillway_providers::{
-    Dialect, Outgoing, Target,
+    Dialect, Outgoing, Target, asked,
     counting::{self, Asking},
     encode,
     pass::Kept,
@@ -55,6 +55,8 @@ pub(super) struct Made {
     pub(super) request: Request<Full<Bytes>>,
     /// Parameters that the backend does not take: their names in order, with commas between them.
     pub(super) dropped: Option<String>,
+    /// A tool stands in for the form of a streamed answer.
+    pub(super) stands_in: bool,
 }
 
 /// Builds the provider's request from scratch: of the application's headers only a list goes along.
@@ -89,6 +91,7 @@ fn sealed(
 ) -> Result<Made, ProxyError> {
     let backend = &call.route.backends[index];
     let provider = &backend.provider;
+    let stands_in = call.need.stream && asked(call.api, &call.body).is_some() && outgoing.stands_in();
     let Outgoing { path, headers: dialect, body, dropped } = outgoing;
     let place = provider.upstream.place();
     let mut request = Request::new(Full::new(body.clone()));
@@ -117,7 +120,7 @@ fn sealed(
         headers.remove(name);
     }
     authorize(&mut request, &body, provider, key)?;
-    Ok(Made { request, dropped: named(dropped) })
+    Ok(Made { request, dropped: named(dropped), stands_in })
 }
 
 /// Names that fit into a header. Some are the application's own words; for those that do not fit stands `...`.

@@ -88,6 +88,7 @@ async fn decoder(attempt: &Attempt<'_>, id: &str) -> Result<StreamDecoder, Proxy
     let decoder = StreamDecoder::new(call.api, speech.dialect, &call.model, call.need.wants_stream_usage)
         .stamped(Stamp { created: clock::since_epoch().as_secs(), id })
         .max_repeats(call.route.max_repeats);
+    let decoder = if attempt.stands_in { decoder.standing_in() } else { decoder };
     match call.api {
         // It repeats parts of a request that may be large.
         Api::Responses => call.aside(move |call| decoder.repeating(&call.body)).await,

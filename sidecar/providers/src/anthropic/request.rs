@@ -121,6 +121,7 @@ impl Draft<'_> {
                 self.tools.extend(tools::tools(value, self.target, &mut self.dropped)?);
                 Ok(())
             }
+            "web_search_options" if self.target.host == Host::Bedrock => self.refuse(key, value),
             "web_search_options" => {
                 self.tools.push(tools::web_search(&value));
                 if self.target.host == Host::Vertex {

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::preface::Preface;
 use super::response::chat_id;
 use super::thoughts::Thoughts;
 use super::{JSON_TOOL, NATIVE_REASON, finish_reason, native_finish_reason};
@@ -30,6 +31,7 @@ pub(crate) struct ToChat {
     thoughts: Thoughts,
     cited: Cited,
     finish: Option<&'static str>,
+    pub(crate) preface: Preface,
     pub(crate) seen: Seen,
 }
 
@@ -136,6 +138,7 @@ impl ToChat {
             thoughts: Thoughts::default(),
             cited: Cited::default(),
             finish: None,
+            preface: Preface::default(),
             seen: Seen::default(),
         };
         new.begin(&Value::Null);
@@ -188,10 +191,12 @@ impl ToChat {
             }
             "tool_use" if block["name"] == JSON_TOOL => {
                 let input = whole_input(block);
+                self.preface = Preface::Over;
                 self.block = Block::Json { any_arguments: input.is_some() };
                 self.text(out, "content", &input.into());
             }
             "tool_use" => {
+                self.release(out);
                 let index = self.calls;
                 self.calls += 1;
                 let input = whole_input(block);
@@ -225,10 +230,21 @@ impl ToChat {
 
     fn text(&mut self, out: &mut Vec<Frame>, key: &str, text: &Value) {
         let Some(words) = text.as_str().filter(|text| !text.is_empty()) else { return };
-        if key == "content" {
+        if key == "content" && self.block == Block::Other {
             self.cited.say(words);
+            if let Some(words) = self.preface.pass(words) {
+                self.chunk(out, &json!({key: words}), true);
+            }
+        } else {
+            self.chunk(out, &json!({key: text}), true);
         }
-        self.chunk(out, &json!({key: text}), true);
+    }
+
+    /// What was kept back is the answer.
+    fn release(&mut self, out: &mut Vec<Frame>) {
+        if let Some(words) = self.preface.release() {
+            self.chunk(out, &json!({"content": words}), true);
+        }
     }
 
     fn arguments(&mut self, out: &mut Vec<Frame>, part: &Value) {
@@ -256,7 +272,7 @@ impl ToChat {
                 let delta = json!({"tool_calls": [{"index": index, "function": {"arguments": "{}"}}]});
                 self.chunk(out, &delta, true);
             }
-            Block::Json { any_arguments: false } => self.text(out, "content", &"{}".into()),
+            Block::Json { any_arguments: false } => self.chunk(out, &json!({"content": "{}"}), true),
             Block::Tool { .. } | Block::Json { .. } | Block::Other => {}
         }
         let annotations = self.cited.take();
@@ -273,6 +289,7 @@ impl ToChat {
         };
         self.finish = Some(finish);
         self.seen.finished = true;
+        self.release(out);
         let native = native_finish_reason(reason).map(|reason| (NATIVE_REASON, reason));
         self.chunks.stop_with(0, finish, native, out);
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::response::chat_id;
 use super::{finish_reason, malformed, thinking_tokens, usage};
 use crate::anthropic::JSON_TOOL;
+use crate::anthropic::preface::Preface;
 use crate::anthropic::thoughts::Thoughts;
 use crate::citations::{self, Cited};
 use crate::openai::chunks::ChunkWriter;
@@ -29,6 +30,7 @@ pub(crate) struct FromConverse {
     reasoning: u64,
     /// Why the answer is none. It is told when the counts have come, which are billed all the same.
     broken: Option<Fault>,
+    pub(crate) preface: Preface,
     pub(crate) seen: Seen,
 }
 
@@ -53,7 +55,8 @@ impl FromConverse {
         let chunks = ChunkWriter::new(shown_model, wants_usage);
         let (block, thoughts, seen) = (Block::Other, Thoughts::default(), Seen::default());
         let (cited, telling) = (Cited::default(), None);
-        Self { chunks, block, calls: 0, thoughts, cited, telling, reasoning: 0, broken: None, seen }
+        let preface = Preface::default();
+        Self { chunks, block, calls: 0, thoughts, cited, telling, reasoning: 0, broken: None, preface, seen }
     }
 
     pub(crate) fn stamp(&mut self, stamp: Stamp<'_>) {
@@ -103,7 +106,9 @@ impl FromConverse {
         self.block = Block::Other;
         if call["name"] == JSON_TOOL {
             self.block = Block::Json { any_arguments: false };
+            self.preface = Preface::Over;
         } else if call.is_object() {
+            self.release(out);
             let index = self.calls;
             self.calls += 1;
             self.block = Block::Tool { index, any_arguments: false };
@@ -150,7 +155,18 @@ impl FromConverse {
             }
             self.cited.say(text);
         }
-        self.delta(&json!({key: text}), true, out);
+        if key != "content" || matches!(self.block, Block::Json { .. }) {
+            self.delta(&json!({key: text}), true, out);
+        } else if let Some(text) = self.preface.pass(text) {
+            self.delta(&json!({key: text}), true, out);
+        }
+    }
+
+    /// What was kept back is the answer.
+    fn release(&mut self, out: &mut Vec<Frame>) {
+        if let Some(text) = self.preface.release() {
+            self.delta(&json!({"content": text}), true, out);
+        }
     }
 
     fn arguments(&mut self, part: &str, block: u64, out: &mut Vec<Frame>) {
@@ -197,6 +213,7 @@ impl FromConverse {
             "tool_calls" if self.calls == 0 => "stop", // The only call was the answer itself.
             finish => finish,
         };
+        self.release(out);
         self.chunks.stop(0, finish, out);
     }
 
@@ -234,6 +251,25 @@ mod tests {
         let ended = pushed.map(|()| stream.end(&mut out));
         let text = out.iter().map(|frame| String::from_utf8_lossy(&frame.bytes).into_owned()).collect();
         (stream, text, ended)
+    }
+
+    #[test]
+    fn words_in_front_of_an_answer_by_a_tool_are_no_part_of_it() {
+        let start = |name: &str| json!({"contentBlockStart": {"contentBlockIndex": 1, "start": {"toolUse": {"toolUseId": "c", "name": name}}}});
+        let input =
+            json!({"contentBlockDelta": {"contentBlockIndex": 1, "delta": {"toolUse": {"input": "{\"a\":1}"}}}});
+        let stop = |block: u64| json!({"contentBlockStop": {"contentBlockIndex": block}});
+        let end = json!({"messageStop": {"stopReason": "tool_use"}});
+        for (name, want) in [(JSON_TOOL, "{\"a\":1}"), ("f", "hi")] {
+            let (mut stream, mut out) = (FromConverse::new("m", false), Vec::new());
+            stream.preface = Preface::Kept(String::new());
+            for event in [says(), stop(0), start(name), input.clone(), stop(1), end.clone(), counts()] {
+                let raw = event.to_string();
+                stream.event(Event { raw: raw.clone().into(), data: Some(raw.into()) }, &mut out).unwrap();
+            }
+            let said = crate::Said::read_stream(crate::Api::ChatCompletions, out.iter().map(|frame| &frame.bytes[..]));
+            assert_eq!(said.text, want, "{name}");
+        }
     }
 
     fn says() -> Value {

@@ -56,6 +56,9 @@ pub(crate) fn parameters(
         }
     }
     leave_out(out, row.drops.iter().copied(), target, dropped)?;
+    if target.abilities.reasoning == Some(true) {
+        leave_out(out, row.reasoning_drops.iter().copied(), target, dropped)?;
+    }
     let format = out.value("response_format").filter(format::is_of_servers);
     if format.is_some_and(|format| !row.formats.iter().any(|kind| format["type"] == *kind)) {
         leave_out(out, std::iter::once("response_format"), target, dropped)?;
@@ -159,6 +162,32 @@ const fn effort(budget: u64) -> &'static str {
 mod tests {
     use super::*;
     use crate::{Api, Dialect, encode, read, row};
+
+    #[test]
+    fn what_a_server_or_its_thinking_models_refuse_is_left_out_and_told() {
+        let asked = json!({"top_k": 5, "stop": ["x"], "presence_penalty": 0.5});
+        let rows = [
+            ("Groq", None, &["top_k"][..]),
+            ("Mistral", None, &["top_k"]),
+            ("Cerebras", None, &["presence_penalty", "top_k"]),
+            ("OpenAI", None, &["top_k"]),
+            ("VLLM", None, &[]),
+            ("Together", Some(true), &[]),
+            ("XAI", None, &[]),
+            ("XAI", Some(false), &[]),
+            ("XAI", Some(true), &["presence_penalty", "stop"]),
+        ];
+        for (kind, reasoning, want) in rows {
+            let mut request = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+            request.as_object_mut().unwrap().extend(asked.as_object().unwrap().clone());
+            let body = Body::parse(request.to_string().into()).unwrap();
+            let need = read(Api::ChatCompletions, &body).unwrap();
+            let abilities = crate::Abilities { reasoning, ..crate::Abilities::default() };
+            let target = Target { row: row(kind), abilities, ..Target::new(Dialect::OpenAi, "m") };
+            let out = encode(Api::ChatCompletions, &body, &need, &target).unwrap();
+            assert_eq!(out.dropped, want, "{kind} {reasoning:?}");
+        }
+    }
 
     #[test]
     fn the_bound_on_an_answer_has_the_name_that_binds() {

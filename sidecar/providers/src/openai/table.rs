@@ -28,6 +28,8 @@ pub struct Row {
     pub auth: Auth,
     /// Parameters it refuses or ignores.
     pub(crate) drops: &'static [&'static str],
+    /// Those that its models refuse which think.
+    pub(crate) reasoning_drops: &'static [&'static str],
     /// Parameters it knows by another name.
     pub(crate) renames: &'static [(&'static str, &'static str)],
     /// The most it takes as a temperature.
@@ -193,6 +195,7 @@ impl Row {
             base_url,
             auth: Auth::Bearer,
             drops: &[],
+            reasoning_drops: &[],
             renames: &[],
             hottest: None,
             required: "required",
