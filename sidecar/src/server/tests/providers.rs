@@ -239,3 +239,36 @@ async fn who_fetches_no_images_is_passed_over_for_one_that_is_given_by_its_url()
     assert_eq!([world.chat(&far).await.status, world.chat(&inline).await.status], [StatusCode::OK; 2]);
     assert_eq!(world.provider.models(), ["large-1", "small-1"]);
 }
+
+#[tokio::test]
+async fn words_in_front_of_an_answer_by_a_tool_are_no_part_of_a_stream() {
+    let named = |kind: &str, more: Value| {
+        let mut event = json!({"type": kind});
+        event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event.to_string()
+    };
+    let delta = |index: u64, delta: Value| named("content_block_delta", json!({"index": index, "delta": delta}));
+    let tool = json!({"type": "tool_use", "id": "t", "name": "json_tool_call", "input": {}});
+    let events = [
+        named("message_start", json!({"message": {"id": "m", "usage": {"input_tokens": 10, "output_tokens": 1}}})),
+        named("content_block_start", json!({"index": 0, "content_block": {"type": "text", "text": ""}})),
+        delta(0, json!({"type": "text_delta", "text": "Sure: "})),
+        named("content_block_stop", json!({"index": 0})),
+        named("content_block_start", json!({"index": 1, "content_block": tool})),
+        delta(1, json!({"type": "input_json_delta", "partial_json": "{\"a\":\"b\"}"})),
+        named("content_block_stop", json!({"index": 1})),
+        named("message_delta", json!({"delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 5}})),
+        named("message_stop", json!({})),
+    ];
+    let events: Vec<&str> = events.iter().map(String::as_str).collect();
+    let world = World::new(|config| turn(config, "Anthropic", "Anthropic", "XApiKey")).await;
+    world.provider.then([Act::events(&events, true), Act::events(&events, true)]);
+    let mut body = streamed();
+    let plain = world.chat(&body).await;
+    let schema = json!({"type": "object", "additionalProperties": {"type": "string"}});
+    body["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "x", "schema": schema}});
+    let held = world.chat(&body).await;
+    assert!(world.provider.seen()[1].contains("json_tool_call"), "{:?}", world.provider.seen());
+    assert!(plain.text.contains("Sure: ") && !held.text.contains("Sure: "), "{held:?}");
+    assert!(held.whole && held.text.contains("data: [DONE]"), "{held:?}");
+}
