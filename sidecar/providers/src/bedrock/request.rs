@@ -210,7 +210,7 @@ impl Draft<'_> {
                 }
                 self.claude_thinks(json!({"type": "enabled", "budget_tokens": budget}), None);
             }
-            (Thinking::Nova, Some(_)) => self.nova_thinks(level),
+            (Thinking::Nova, Some(_)) => self.nova_thinks("reasoning_effort", level)?,
             (Thinking::Plain, Some(_)) => self.more("reasoning_effort", level),
         }
         Ok(())
@@ -233,7 +233,7 @@ impl Draft<'_> {
                 self.claude_thinks(json!({"type": "adaptive"}), Some(effort));
             }
             Thinking::Effort { budget: false, .. } => self.claude_thinks(value, None),
-            Thinking::Nova if enabled => self.nova_thinks(effort),
+            Thinking::Nova if enabled => self.nova_thinks("thinking", effort)?,
             Thinking::Plain if enabled => self.more("reasoning_effort", effort),
             _ if value["type"] == "disabled" => {}
             Thinking::Never | Thinking::Nova | Thinking::Plain => return self.refuse("thinking", value),
@@ -251,12 +251,27 @@ impl Draft<'_> {
         }
     }
 
-    /// At its highest effort it takes no bound on its answer. Where there is one it thinks less: a bound is what somebody is
-    /// ready to pay.
-    fn nova_thinks(&mut self, level: &str) {
-        let bounded = self.inference.contains_key("maxTokens") && self.target.unsupported != Unsupported::Pass;
-        let level = if bounded && level == "high" { "medium" } else { level };
+    /// At its highest effort it takes no bound on its answer. Where there is one it thinks less, and that is told: a bound is
+    /// what somebody is ready to pay.
+    fn nova_thinks(&mut self, key: &str, level: &str) -> Result<(), BadRequest> {
+        let bounded = self.inference.contains_key("maxTokens") && level == "high";
+        let level = match self.target.unsupported {
+            Unsupported::Drop if bounded => {
+                self.dropped.push(key.to_owned());
+                "medium"
+            }
+            Unsupported::Reject if bounded => {
+                let message = format!(
+                    "{key:?} asks model {:?} for its highest effort, at which it takes no bound on its answer (ask for less, \
+                     leave the bound out, or set request.unsupported: Drop)",
+                    self.target.model
+                );
+                return Err(BadRequest::at(key, message));
+            }
+            Unsupported::Drop | Unsupported::Reject | Unsupported::Pass => level,
+        };
         self.more("reasoningConfig", json!({"type": "enabled", "maxReasoningEffort": level}));
+        Ok(())
     }
 
     /// `response_format`: a schema where the model takes one, else the tool that has to be called.

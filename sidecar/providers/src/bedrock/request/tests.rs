@@ -99,9 +99,9 @@ fn nova_keeps_the_bound_it_is_given_and_tells_what_its_highest_effort_excludes()
     let taken = json!({"maxTokens": 100, "temperature": 0.2, "topP": 0.9});
     let (drop, reject, pass) = (Unsupported::Drop, Unsupported::Reject, Unsupported::Pass);
     let rows = [
-        (drop, effort(json!({"max_tokens": 100})), Ok(("medium", taken.clone(), 0))),
-        (drop, budget(json!({"max_tokens": 100})), Ok(("medium", taken.clone(), 0))),
-        (reject, budget(json!({"max_completion_tokens": 100})), Ok(("medium", taken.clone(), 0))),
+        (drop, effort(json!({"max_tokens": 100})), Ok(("medium", taken.clone(), 1))),
+        (drop, budget(json!({"max_tokens": 100})), Ok(("medium", taken.clone(), 1))),
+        (reject, budget(json!({"max_completion_tokens": 100})), Err("thinking")),
         (pass, effort(json!({"max_tokens": 100})), Ok(("high", taken, 0))),
         (drop, effort(json!({})), Ok(("high", json!({}), 2))),
         (drop, budget(json!({})), Ok(("high", json!({}), 2))),
