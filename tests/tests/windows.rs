@@ -179,8 +179,8 @@ async fn words_that_a_request_puts_into_an_error_move_nothing_and_teach_nothing(
 
 #[tokio::test]
 async fn estimates_become_what_the_provider_reports_and_decide_by_that() -> anyhow::Result<()> {
-    // The provider reports a hundred tokens whatever it gets: of an estimate of 200 that is just believed. The window has
-    // room for 220 and an answer.
+    // The provider reports a hundred tokens whatever it gets: of an estimate of 200 that is believed, of one of more than 400
+    // it is not. The window has room for 220 and an answer.
     let believed = 200;
     let mut route = a_way("larger", OnExceeded::LargerModel, "small", 420);
     for backend in &mut route.backends {
@@ -199,7 +199,7 @@ async fn estimates_become_what_the_provider_reports_and_decide_by_that() -> anyh
     while tokens(short).await? < believed as u64 {
         short += 1;
     }
-    let long = short * 7 / 4;
+    let long = short * 17 / 8;
     let estimated = tokens(long).await?;
     for (letters, want) in [(long, "large"), (short, "small"), (long, "small")] {
         let reply = post(sidecar.data, CHAT, &ask(letters)).await?;
