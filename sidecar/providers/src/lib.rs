@@ -37,6 +37,7 @@ pub mod render;
 mod repeats;
 mod responses;
 mod said;
+mod speech;
 mod sse;
 mod stream;
 pub mod tokens;
@@ -53,8 +54,9 @@ pub use need::{Beside, Need, Surcharges, read, surcharges};
 pub use openai::table::{Auth, Row, Schemas, row, rows};
 pub use pass::{Pass, Pieces};
 pub use said::{Listener, Said};
+pub use speech::{Host, Speech};
 pub use stream::{Frame, StreamDecoder};
-pub use translate::{Answer, Host, Outgoing, Speech, Stamp, Target, Unsupported, decode, decode_at, encode, rewrites};
+pub use translate::{Answer, Outgoing, Stamp, Target, Unsupported, decode, decode_at, encode, rewrites};
 pub use usage::{Billed, Tier, Usage, usage_in};
 
 /// What the application called.

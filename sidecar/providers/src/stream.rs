@@ -5,12 +5,14 @@
 //! nothing that reads as an end is ever made up for it.
 
 mod onward;
+mod seen;
 
 use bytes::Bytes;
 use memchr::memmem;
 use serde_json::{Value, json};
 
 use onward::Onward;
+pub(crate) use seen::Seen;
 
 use crate::anthropic::preface::Preface;
 use crate::anthropic::stream::{Native, ToChat};
@@ -21,7 +23,7 @@ use crate::gemini::stream::FromGemini;
 use crate::messages::stream::ToMessages;
 use crate::ollama::stream::FromOllama;
 use crate::openai::stream::PassThrough;
-use crate::repeats::{Piece, Repeats};
+use crate::repeats::Repeats;
 use crate::responses::stream::Responses;
 use crate::sse::Event;
 use crate::{Api, Body, Class, Dialect, Fault, Stamp, Usage, body, fault};
@@ -44,30 +46,6 @@ pub struct Frame {
     pub bytes: Bytes,
     /// Carries answer text or a tool call: from the first such frame on, nothing can be retried.
     pub content: bool,
-}
-
-/// What a stream's state machine has learnt so far.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) usage: Option<Usage>,
-    pub(crate) output_bytes: u64,
-    pub(crate) done: bool,
-    /// Nothing but the last event is missing.
-    pub(crate) finished: bool,
-    /// The content of the latest event, if it had any.
-    pub(crate) piece: Option<Piece>,
-    /// Events that were left out because nobody could read them.
-    pub(crate) skipped: u32,
-}
-
-// === impl Seen ===
-
-impl Seen {
-    pub(crate) fn bill(&mut self, usage: Option<Usage>) {
-        if let Some(usage) = usage {
-            self.usage = Some(self.usage.unwrap_or_default().merge(usage));
-        }
-    }
 }
 
 /// Turns the provider's byte stream into the application's.
