@@ -197,7 +197,8 @@ impl<T: ByValue> Numbers<T> {
     /// Gives the number it had. What was counted by that is reported by it until it is over.
     fn crowd(&mut self, name: &T) -> Option<u64> {
         // A value that is not known here any more has no count to be moved.
-        let known = *self.by_name.get(name).filter(|_| name.value().is_some_and(|value| value != OTHERS))?;
+        let known = *self.by_name.get(name).filter(|known| self.names.get(&known.number) == Some(name))?;
+        name.value().filter(|value| *value != OTHERS)?;
         let number = self.number_of_others(name);
         self.by_name.insert(name.clone(), Known { number, ..known });
         Some(known.number)
