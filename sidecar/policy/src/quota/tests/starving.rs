@@ -13,7 +13,9 @@ fn spends(world: &mut World, money: u64) -> bool {
 
 #[test]
 fn a_request_dearer_than_all_that_is_left_does_not_starve_those_that_are_not() {
-    let mut world = World::new(LIMIT, 50, crate::quota::Loss::Floor, 1);
+    let loss = crate::quota::Loss::Floor;
+    let rule = crate::quota::RateRule { limit: 50, window: WINDOW, quantum: 1, loss, on_demand: false };
+    let mut world = World::new(LIMIT, rule, 1);
     assert!(!spends(&mut world, 2 * LIMIT), "that much there never was");
     world.round();
     world.round();

@@ -114,7 +114,8 @@ impl World {
 
 impl Operator {
     pub(super) fn hear(&mut self, now: Nanos, name: Name, report: &Report, rule: RateRule) {
-        if !(report.flows.is_empty() && report.asks.is_empty()) && !self.machine.has_rate(RATE) {
+        let names_it = !report.flows.is_empty() || !report.asks.is_empty();
+        if names_it && !self.machine.has_rate(RATE) {
             self.machine.set_rate(RATE, rule);
         }
         let retired = self.machine.retired(&name);
