@@ -196,7 +196,6 @@ impl Sidecar {
             serial: rights.serial,
             answers: policy::Stamp { life: rights.answers.life, sent: rights.answers.sent },
             grants,
-            ..policy::Rights::default()
         };
         self.holder.take(now, &rights, &mut self.entries);
     }
