@@ -29,7 +29,7 @@ pub struct Need {
     pub max_output_tokens: Option<u64>,
     /// How much of the answer may be thought, where the application says so: its bound has to be larger.
     pub thought: u64,
-    /// `n`: how many answers, or `best_of` how many.
+    /// How many answers are billed: `n`, or `best_of` how many, for each of the prompts.
     pub choices: u32,
     /// It declares some, or its conversation has calls of some or what they found.
     pub tools: bool,
@@ -66,7 +66,7 @@ pub fn read(api: Api, body: &Body) -> Result<Need, BadRequest> {
         wants_stream_usage: is_anthropic(api) || api == Api::Responses || wants_stream_usage(body)?,
         max_output_tokens: max_output_tokens(api, body)?,
         thought: thought(body),
-        choices: choices(api, body)?,
+        choices: choices(api, body)?.saturating_mul(prompts(api, body)),
         tools: declares || has_calls(api, body),
         parallel_tools: declares && parallel_tools(api, body)?,
         images: images > Images::None,
@@ -192,6 +192,18 @@ fn choices(api: Api, body: &Body) -> Result<u32, BadRequest> {
     }
 }
 
+/// How many prompts are answered apart. A list of tokens is one.
+fn prompts(api: Api, body: &Body) -> u32 {
+    let lists = |raw: &[u8]| {
+        raw.trim_ascii_start()
+            .strip_prefix(b"[")
+            .is_some_and(|rest| !rest.trim_ascii_start().first().is_some_and(u8::is_ascii_digit))
+    };
+    let many = api == Api::Completions && body.get_bytes("prompt").is_some_and(lists);
+    let count = body.array_len("prompt").filter(|_| many).unwrap_or(1);
+    u32::try_from(count).unwrap_or(u32::MAX).max(1)
+}
+
 fn parallel_tools(api: Api, body: &Body) -> Result<bool, BadRequest> {
     if !is_anthropic(api) {
         return Ok(flag(body, "parallel_tool_calls")?.unwrap_or(false));
@@ -258,6 +270,9 @@ mod tests {
             (json!({"best_of": 20}), Ok(20)),
             (json!({"n": 2, "best_of": null}), Ok(2)),
             (json!({"n": 2, "best_of": 5}), Ok(5)),
+            (json!({"prompt": ["a", "b"], "n": 2}), Ok(4)),
+            (json!({"prompt": [[1, 2], [3]], "best_of": 3}), Ok(6)),
+            (json!({"prompt": [1, 2, 3]}), Ok(1)),
             (json!({"best_of": 1_000}), Err("n")),
         ];
         for (more, want) in rows {
