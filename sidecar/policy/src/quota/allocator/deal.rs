@@ -73,8 +73,8 @@ impl<S: Ord + Clone> Book<S> {
             let (missing, owed, least) = (line.missing(horizon, left), line.owed(), line.one(left));
             let given = missing.saturating_sub(owed).min(free);
             short |= owed + given < missing;
-            // Less than one request is of no use.
-            if line.spare_with(owed + given) >= least {
+            // Less than one request is of no use, and nothing is no news.
+            if owed + given > 0 && line.spare_with(owed + given) >= least {
                 self.grant(&source, owed + given);
                 free = self.free();
             }
