@@ -183,7 +183,7 @@ fn choices(api: Api, body: &Body) -> Result<u32, BadRequest> {
         return Ok(1);
     }
     // Of so many answers the best are kept, and all are billed.
-    let best_of = if api == Api::Completions { whole(body, "best_of", 1)? } else { None };
+    let best_of = if api == Api::Completions { whole(body, "best_of", 0)? } else { None };
     match whole(body, "n", 1)?.unwrap_or(1).max(best_of.unwrap_or(1)) {
         count @ 1..=MAX_CHOICES => Ok(u32::try_from(count).unwrap_or(1)),
         count => {
@@ -268,6 +268,7 @@ mod tests {
         let rows = [
             (json!({"n": 2}), Ok(2)),
             (json!({"best_of": 20}), Ok(20)),
+            (json!({"best_of": 0}), Ok(1)),
             (json!({"n": 2, "best_of": null}), Ok(2)),
             (json!({"n": 2, "best_of": 5}), Ok(5)),
             (json!({"prompt": ["a", "b"], "n": 2}), Ok(4)),
