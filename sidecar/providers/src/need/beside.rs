@@ -24,7 +24,7 @@ const THE_APPLICATIONS_OWN: [&str; 9] =
     ["function", "custom", "bash_", "text_editor_", "computer", "memory_", "local_shell", "apply_patch", "tool_search"];
 
 /// What decides who runs a tool, whatever else is said of it.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
 struct Tool {
     #[serde(rename = "type")]
@@ -33,12 +33,6 @@ struct Tool {
     /// A tool without a kind has one of these if the application runs it.
     name: Value,
     function: Option<serde::de::IgnoredAny>,
-}
-
-impl Default for Tool {
-    fn default() -> Self {
-        Self { kind: Value::Null, max_uses: Value::Null, name: Value::Null, function: None }
-    }
 }
 
 // === impl Beside ===

@@ -18,23 +18,23 @@ fn hourly(name: &str) -> wire::Snapshot {
 }
 
 fn granted(rights: &Rights, period: i64, total_nanos: u64) {
-    let report = rights.report().unwrap();
-    let account = AccountName { budget: "a/b".into(), value: None, period };
-    rights.take(&wire::Rights {
-        journal: report.journal,
-        epoch: 1,
-        serial: report.serial + 1,
-        answers: report.stamp,
-        grants: vec![Grant {
-            account,
-            total_nanos,
-            returned_nanos: 0,
-            spent_nanos: 0,
-            keep_nanos: None,
-            left_nanos: total_nanos,
-        }],
-        ..wire::Rights::default()
-    });
+    rights.granted(AccountName { budget: "a/b".into(), value: None, period }, total_nanos, total_nanos);
+}
+
+impl Rights {
+    /// All that was ever granted of an account, and what is left of it for everybody.
+    pub(crate) fn granted(&self, account: AccountName, total_nanos: u64, left_nanos: u64) {
+        let report = self.report().unwrap();
+        let (returned_nanos, spent_nanos) = (0, 0);
+        self.take(&wire::Rights {
+            journal: report.journal,
+            epoch: 1,
+            serial: report.serial + 1,
+            answers: report.stamp,
+            grants: vec![Grant { account, total_nanos, returned_nanos, spent_nanos, keep_nanos: None, left_nanos }],
+            ..wire::Rights::default()
+        });
+    }
 }
 
 fn reserve(rights: &Arc<Rights>, period: i64, amount: u64) -> Result<Reserved, Denied> {

@@ -1,7 +1,7 @@
 //! What a budget pays for, and what an application reads where it does not.
 
 use serde_json::{Value, json};
-use spillway_wire::{AccountName, AccountUse, Grant, Rights, Stamp};
+use spillway_wire::{AccountName, AccountUse, Rights, Stamp};
 
 use crate::{
     journal::Journal,
@@ -47,25 +47,10 @@ impl World {
 
     /// All that was ever granted, and what is left for everybody.
     pub(super) fn grant(&self, total_nanos: u64, left_nanos: u64) {
-        let report = self.runtime.rights.report().unwrap();
         let generation = self.runtime.generation().unwrap();
         let period = generation.snapshot.budgets["shop/month"].period.at(unix()).unwrap().start;
         let account = AccountName { budget: "shop/month".into(), value: None, period };
-        self.runtime.rights.take(&Rights {
-            journal: report.journal,
-            epoch: 1,
-            serial: report.serial + 1,
-            answers: report.stamp,
-            grants: vec![Grant {
-                account,
-                total_nanos,
-                returned_nanos: 0,
-                spent_nanos: 0,
-                keep_nanos: None,
-                left_nanos,
-            }],
-            ..Rights::default()
-        });
+        self.runtime.rights.granted(account, total_nanos, left_nanos);
     }
 
     async fn wants_money(&self) {

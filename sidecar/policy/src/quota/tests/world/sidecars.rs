@@ -95,28 +95,30 @@ impl World {
 
     /// A pod goes away in good order, if nothing is in flight; its last report is under way, once.
     pub(in crate::quota::tests) fn leave(&mut self, nth: usize) {
+        if let Some(index) = self.last_word(nth) {
+            self.bury(index);
+        }
+    }
+
+    /// The same, but only its container goes away: another process goes on from the journal.
+    pub(in crate::quota::tests) fn bounce(&mut self, nth: usize) {
+        if self.last_word(nth).is_some() {
+            self.crash(nth, true, &[]);
+        }
+    }
+
+    /// A process gives back what it holds and says so. Gives which one it is. None: something of it is in flight.
+    fn last_word(&mut self, nth: usize) -> Option<usize> {
         let index = nth % self.sidecars.len().max(1);
         let now = self.now;
-        let Some(sidecar) = self.sidecars.get_mut(index).filter(|sidecar| sidecar.flying.is_empty()) else { return };
+        let sidecar = self.sidecars.get_mut(index).filter(|sidecar| sidecar.flying.is_empty())?;
         let mut entries = Vec::new();
         sidecar.holder.leave(&mut entries);
         sidecar.write(entries);
         let report = sidecar.holder.report(sidecar.clock(now));
         assert!(report.last, "nothing is in flight");
         self.reports.push((sidecar.name, report));
-        self.bury(index);
-    }
-
-    /// The same, but only its container goes away: another process goes on from the journal.
-    pub(in crate::quota::tests) fn bounce(&mut self, nth: usize) {
-        let index = nth % self.sidecars.len().max(1);
-        let now = self.now;
-        let Some(sidecar) = self.sidecars.get_mut(index).filter(|sidecar| sidecar.flying.is_empty()) else { return };
-        let mut entries = Vec::new();
-        sidecar.holder.leave(&mut entries);
-        sidecar.write(entries);
-        self.reports.push((sidecar.name, sidecar.holder.report(sidecar.clock(now))));
-        self.crash(nth, true, &[]);
+        Some(index)
     }
 
     /// Forgets its account, if what it has spent is stored.
